@@ -1,0 +1,73 @@
+"""Operations that move numbers without changing them, and explicit reads and writes of state."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import ClassVar
+
+from edgernn.operations.base import MAX_ELEMENTS, Operation, Shape, StateRegion, Value, Weights
+
+
+class Rearrange(Operation, frozen=True, kw_only=True):
+    """``y.flat = concatenate(inputs, each flattened)[indices]``, shaped as `shape`.
+
+    The one form of Concat, Slice, Split, Gather by constants, Transpose, Expand and Reshape inside a step. `indices` is
+    an int32 weight with as many elements as the output; absent, the inputs are laid end to end as they are.
+    """
+
+    weight_fields: ClassVar[tuple[str, ...]] = ("indices",)
+
+    shape: Shape
+    indices: str | None = None
+
+    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
+        self.expect_counts(inputs=max(1, len(self.inputs)), outputs=1)
+        if any(extent < 1 for extent in self.shape) or prod(self.shape) > MAX_ELEMENTS:
+            raise self.malformed(f"shape {self.shape} is empty or too large")
+        available, size = sum(value.size for value in inputs), prod(self.shape)
+        if self.indices is None:
+            if size != available:
+                raise self.malformed(f"shape {self.shape} has {size} elements, the inputs have {available}")
+        else:
+            indices = self.weight(weights, self.indices, 1, "int32")
+            self.expect_shape(indices, self.indices, (size,))
+            if indices.min() < 0 or indices.max() >= available:
+                raise self.malformed(f"weight {self.indices} points outside the {available} elements of the inputs")
+        return (Value(self.shape),)
+
+
+class ReadState(Operation, frozen=True, kw_only=True):
+    """The value that a state had when the step began, shaped as `shape`."""
+
+    state_fields: ClassVar[tuple[str, ...]] = ("region",)
+
+    region: StateRegion
+    shape: Shape
+
+    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
+        self.expect_counts(inputs=0, outputs=1)
+        if any(extent < 1 for extent in self.shape) or prod(self.shape) > MAX_ELEMENTS:
+            raise self.malformed(f"shape {self.shape} is empty or too large")
+        return (Value(self.shape),)
+
+    def state_sizes(self, weights: Weights) -> dict[str, int]:
+        return {"region": prod(self.shape)}
+
+
+class WriteState(Operation, frozen=True, kw_only=True):
+    """Makes a value, flattened, the state's content for the next step. All writes come after all reads of the region."""
+
+    state_fields: ClassVar[tuple[str, ...]] = ("region",)
+    changes_state: ClassVar[bool] = True
+
+    region: StateRegion
+    size: int
+
+    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
+        self.expect_counts(inputs=1, outputs=0)
+        if inputs[0].size != self.size:
+            raise self.malformed(f"input {self.inputs[0]} has {inputs[0].size} elements, the state region {self.size}")
+        return ()
+
+    def state_sizes(self, weights: Weights) -> dict[str, int]:
+        return {"region": self.size}

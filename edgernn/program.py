@@ -1,0 +1,385 @@
+"""Program: the frozen, validated description of one time step. Every back end takes the same Program."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property
+from math import prod
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.errors import MalformedModelError
+from edgernn.metadata import Metadata
+from edgernn.operations import MAX_ELEMENTS, AnyOperation, Shape, Value, Weights, WriteState
+from edgernn.operations.layout import ReadState
+
+Mode: TypeAlias = Literal["continuous", "delayed", "windowed"]
+Arithmetic: TypeAlias = Literal["float32", "int8"]
+
+MAX_OPERATIONS = 100_000
+MAX_NAME = 512  # characters of a name
+MAX_WINDOW_STEPS = 10_000_000
+
+
+class Port(msgspec.Struct, frozen=True):
+    """An input or output of one time step, as the user sees it.
+
+    Attributes
+    ----------
+    name : str
+        The name in the ONNX graph.
+    shape : tuple of int
+        Shape of one frame, time and batch removed; in windowed mode a per-frame output holds a whole window of frames.
+    dtype : str
+        NumPy name of the number type.
+    rate : Fraction
+        Frames for each time step.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+    rate: Fraction = Fraction(1)
+
+    @property
+    def size(self) -> int:
+        """Numbers in one frame."""
+        return prod(self.shape)
+
+
+class StateSlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named piece of memory that lasts from step to step.
+
+    Attributes
+    ----------
+    name : str
+        The model's state input, or ``<node's first output>.h`` and ``.c`` where the graph hides the state.
+    shape : tuple of int
+        The model's shape, batch removed.
+    dtype : str
+        NumPy name of the number type.
+    initial : str or None
+        Weight that holds the content after a reset, of the same shape; None for zeros.
+    """
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+    initial: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Numbers in the slot."""
+        return prod(self.shape)
+
+
+class InputDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An input of the step: it writes the value of the same name."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float32"
+
+
+class OutputDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An output of the step.
+
+    `per_frame` tells an output that the model has for each frame from one that belongs to the whole sequence.
+    `time_axis` is where the graph has the time axis of a per-frame output once the batch is removed; it shapes the
+    frames of a window.
+    """
+
+    name: str
+    value: str
+    per_frame: bool
+    time_axis: int = 0
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A sliding window: outputs come at t = steps - 1 + n * hop, each from a fresh state."""
+
+    steps: int
+    hop: int
+
+    @property
+    def copies(self) -> int:
+        """States that run side by side, each begun `hop` steps after the one before."""
+        return -(-self.steps // self.hop)
+
+
+class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of a Program but its weights: what a program file keeps as JSON.
+
+    Attributes
+    ----------
+    inputs, outputs, state, operations
+        In order; operations run first to last, and a value is written before it is read.
+    arithmetic : "float32" or "int8"
+    mode_reason : str
+        Why the model runs in its mode, for `inspect`.
+    delay_steps, warmup_steps : int
+        Steps by which outputs lag; first steps without an output (for a window, added by the Program).
+    window : Window or None
+        Present for windowed programs.
+    trained_steps : int or None
+        The sequence length frozen in the model or stated in its metadata.
+    warnings : tuple of str
+        What the importer wants a person to know.
+    metadata : Metadata
+    """
+
+    inputs: tuple[InputDescription, ...]
+    outputs: tuple[OutputDescription, ...]
+    state: tuple[StateSlot, ...] = ()
+    operations: tuple[AnyOperation, ...]
+    arithmetic: Arithmetic = "float32"
+    mode_reason: str = ""
+    delay_steps: int = 0
+    warmup_steps: int = 0
+    window: Window | None = None
+    trained_steps: int | None = None
+    warnings: tuple[str, ...] = ()
+    metadata: Metadata = Metadata()
+
+
+class Program:
+    """One time step of a model: typed values, operations, states and weights. Immutable; shared freely.
+
+    Parameters
+    ----------
+    description : ProgramDescription
+    weights : mapping of str to ndarray
+        Copied, made contiguous and read-only.
+
+    Raises
+    ------
+    MalformedModelError
+        Anything in the description or the weights is inconsistent, not finite or larger than the bounds.
+    """
+
+    def __init__(self, description: ProgramDescription, weights: Weights) -> None:
+        self.description = description
+        self.weights: Mapping[str, NDArray[Any]] = MappingProxyType(
+            {name: _frozen(name, array) for name, array in weights.items()}
+        )
+        self.values: Mapping[str, Value] = MappingProxyType(_infer_values(description, self.weights))
+
+    def __repr__(self) -> str:
+        ports = ", ".join(f"{port.name}{list(port.shape)}" for port in self.inputs)
+        results = ", ".join(f"{port.name}{list(port.shape)}" for port in self.outputs)
+        return (
+            f"<edgernn.Program {ports} -> {results}, {self.mode}, {self.arithmetic}, {len(self.operations)} operations>"
+        )
+
+    @cached_property
+    def inputs(self) -> tuple[Port, ...]:
+        """Inputs of one step."""
+        return tuple(Port(port.name, port.shape, port.dtype) for port in self.description.inputs)
+
+    @cached_property
+    def outputs(self) -> tuple[Port, ...]:
+        """Outputs of one step; in windowed mode they come once every hop."""
+        return tuple(self._output_port(output) for output in self.description.outputs)
+
+    def _output_port(self, output: OutputDescription) -> Port:
+        value = self.values[output.value]
+        if self.window is None:
+            return Port(output.name, value.shape, value.dtype)
+        shape = value.shape
+        if output.per_frame:
+            shape = (*shape[: output.time_axis], self.window.steps, *shape[output.time_axis :])
+        return Port(output.name, shape, value.dtype, Fraction(1, self.window.hop))
+
+    @property
+    def state(self) -> tuple[StateSlot, ...]:
+        """Named states."""
+        return self.description.state
+
+    @property
+    def operations(self) -> tuple[AnyOperation, ...]:
+        """Step operations in the order they run."""
+        return self.description.operations
+
+    @property
+    def window(self) -> Window | None:
+        """The sliding window, None unless the mode is windowed."""
+        return self.description.window
+
+    @property
+    def mode(self) -> Mode:
+        """ "continuous", "delayed" or "windowed"."""
+        if self.description.window is not None:
+            return "windowed"
+        return "delayed" if self.description.delay_steps else "continuous"
+
+    @property
+    def delay_steps(self) -> int:
+        """Steps by which the outputs lag behind the input."""
+        return self.description.delay_steps
+
+    @property
+    def warmup_steps(self) -> int:
+        """First steps that return nothing."""
+        return self.description.window.steps - 1 if self.description.window else self.description.warmup_steps
+
+    @property
+    def window_steps(self) -> int | None:
+        """Length of the sliding window, None unless the mode is windowed."""
+        return self.description.window.steps if self.description.window else None
+
+    @property
+    def trained_steps(self) -> int | None:
+        """Sequence length frozen in the model or stated in its metadata."""
+        return self.description.trained_steps
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """ "float32" or "int8"."""
+        return self.description.arithmetic
+
+    @property
+    def metadata(self) -> Metadata:
+        """Labels, channels, units, rate, normalisation, decision settings."""
+        return self.description.metadata
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the importer wants a person to know."""
+        return self.description.warnings
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over everything that is computed, in hexadecimal; labels, warnings and the like are not part of it."""
+        computed = msgspec.structs.replace(self.description, metadata=Metadata(), mode_reason="", warnings=())
+        digest = hashlib.sha256(msgspec.json.encode(computed, order="deterministic"))
+        for name in sorted(self.weights):
+            array = self.weights[name]
+            digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+            digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def multiply_accumulates(self) -> int:
+        """Multiply-accumulates of the matrix products in one step of one state."""
+        return sum(
+            operation.multiply_accumulates(tuple(self.values[name] for name in operation.inputs), self.weights)
+            for operation in self.operations
+        )
+
+    def with_window(self, steps: int, hop: int = 1, reason: str = "asked for with window=") -> Program:
+        """The same model on sliding windows.
+
+        Raises
+        ------
+        MalformedModelError
+            `steps` or `hop` is out of range.
+        """
+        if not 1 <= steps <= MAX_WINDOW_STEPS:
+            raise MalformedModelError(f"window is {steps} steps, it must be from 1 to {MAX_WINDOW_STEPS}")
+        if not 1 <= hop <= MAX_WINDOW_STEPS:
+            raise MalformedModelError(f"hop is {hop} steps, it must be from 1 to {MAX_WINDOW_STEPS}")
+        window = Window(steps, hop)
+        return Program(msgspec.structs.replace(self.description, window=window, mode_reason=reason), self.weights)
+
+    def with_metadata(self, metadata: Metadata) -> Program:
+        """The same model with other metadata."""
+        return Program(msgspec.structs.replace(self.description, metadata=metadata), self.weights)
+
+
+def _frozen(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.size > MAX_ELEMENTS:
+        raise MalformedModelError(f"weight {name} has {array.size} elements, the most is {MAX_ELEMENTS}")
+    copy = np.array(array, order="C", copy=True)
+    if copy.dtype.kind == "f" and not np.isfinite(copy).all():
+        raise MalformedModelError(f"weight {name} holds NaN or infinity: train again or export again")
+    copy.setflags(write=False)
+    return copy
+
+
+def _infer_values(description: ProgramDescription, weights: Weights) -> dict[str, Value]:
+    """Type of every value by name, after checking all names, shapes, states and orders."""
+    if not description.inputs or not description.outputs:
+        raise MalformedModelError("a program needs at least one input and one output")
+    if len(description.operations) > MAX_OPERATIONS:
+        raise MalformedModelError(f"{len(description.operations)} operations, the most is {MAX_OPERATIONS}")
+    _check_names(description)
+    _check_states(description, weights)
+    values: dict[str, Value] = {}
+    for port in description.inputs:
+        if any(extent < 1 for extent in port.shape) or prod(port.shape) > MAX_ELEMENTS:
+            raise MalformedModelError(f"input {port.name} has shape {port.shape}, it is empty or too large")
+        values[port.name] = Value(port.shape, port.dtype)
+    for operation in description.operations:
+        missing = [name for name in operation.inputs if name not in values]
+        if missing:
+            raise operation.malformed(f"reads {missing[0]}, which no earlier operation writes")
+        results = operation.infer(tuple(values[name] for name in operation.inputs), weights)
+        for name, value in zip(operation.outputs, results, strict=True):
+            if name in values:
+                raise operation.malformed(f"writes {name}, which is written already")
+            if value.size > MAX_ELEMENTS:
+                raise operation.malformed(f"writes {value.size} elements, the most is {MAX_ELEMENTS}")
+            values[name] = value
+        _check_regions(operation, description, weights)
+    _check_write_order(description)
+    for output in description.outputs:
+        if output.value not in values:
+            raise MalformedModelError(f"output {output.name} reads {output.value}, which no operation writes")
+        if not 0 <= output.time_axis <= len(values[output.value].shape):
+            raise MalformedModelError(f"output {output.name} has time axis {output.time_axis}, out of range")
+    return values
+
+
+def _check_names(description: ProgramDescription) -> None:
+    groups = {
+        "input": [port.name for port in description.inputs],
+        "output": [port.name for port in description.outputs],
+        "state": [slot.name for slot in description.state],
+        "operation": [operation.name for operation in description.operations],
+    }
+    for what, names in groups.items():
+        for name in names:
+            if not name or len(name) > MAX_NAME:
+                raise MalformedModelError(f"{what} name {name[:40]!r} is empty or longer than {MAX_NAME} characters")
+        if len(set(names)) != len(names):
+            double = next(name for name in names if names.count(name) > 1)
+            raise MalformedModelError(f"two {what}s are called {double!r}")
+
+
+def _check_states(description: ProgramDescription, weights: Weights) -> None:
+    for slot in description.state:
+        if any(extent < 1 for extent in slot.shape) or slot.size > MAX_ELEMENTS:
+            raise MalformedModelError(f"state {slot.name} has shape {slot.shape}, it is empty or too large")
+        if slot.initial is not None:
+            initial = weights.get(slot.initial)
+            if initial is None or initial.shape != slot.shape or initial.dtype != slot.dtype:
+                raise MalformedModelError(
+                    f"state {slot.name}: its initial content {slot.initial} is missing or has another shape"
+                )
+
+
+def _check_regions(operation: AnyOperation, description: ProgramDescription, weights: Weights) -> None:
+    sizes = {slot.name: slot.size for slot in description.state}
+    for region, size in operation.regions(weights):
+        if region.slot not in sizes:
+            raise operation.malformed(f"uses state {region.slot}, which does not exist")
+        if region.offset < 0 or region.offset + size > sizes[region.slot]:
+            raise operation.malformed(
+                f"uses elements {region.offset} to {region.offset + size - 1} of state {region.slot}, which has {sizes[region.slot]}"
+            )
+
+
+def _check_write_order(description: ProgramDescription) -> None:
+    """A state's old content must have been read by everyone who needs it before it is overwritten."""
+    written: set[str] = set()
+    for operation in description.operations:
+        if isinstance(operation, ReadState) and operation.region.slot in written:
+            raise operation.malformed(f"reads state {operation.region.slot} after a WriteState to it")
+        if isinstance(operation, WriteState):
+            written.add(operation.region.slot)
