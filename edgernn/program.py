@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError
 from edgernn.metadata import Metadata
-from edgernn.operations import MAX_ELEMENTS, AnyOperation, Shape, Value, Weights, WriteState
-from edgernn.operations.layout import ReadState
+from edgernn.operations import MAX_ELEMENTS, AnyOperation, Shape, Value, Weights
 
 Mode: TypeAlias = Literal["continuous", "delayed", "windowed"]
 Arithmetic: TypeAlias = Literal["float32", "int8"]
@@ -255,7 +254,7 @@ class Program:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over everything that is computed, in hexadecimal; labels, warnings and the like are not part of it."""
+        """SHA-256 over everything that is computed, in hexadecimal; labels, warnings and the like are left out."""
         computed = msgspec.structs.replace(self.description, metadata=Metadata(), mode_reason="", warnings=())
         digest = hashlib.sha256(msgspec.json.encode(computed, order="deterministic"))
         for name in sorted(self.weights):
@@ -327,7 +326,7 @@ def _infer_values(description: ProgramDescription, weights: Weights) -> dict[str
                 raise operation.malformed(f"writes {value.size} elements, the most is {MAX_ELEMENTS}")
             values[name] = value
         _check_regions(operation, description, weights)
-    _check_write_order(description)
+    _check_write_order(description, weights)
     for output in description.outputs:
         if output.value not in values:
             raise MalformedModelError(f"output {output.name} reads {output.value}, which no operation writes")
@@ -371,15 +370,18 @@ def _check_regions(operation: AnyOperation, description: ProgramDescription, wei
             raise operation.malformed(f"uses state {region.slot}, which does not exist")
         if region.offset < 0 or region.offset + size > sizes[region.slot]:
             raise operation.malformed(
-                f"uses elements {region.offset} to {region.offset + size - 1} of state {region.slot}, which has {sizes[region.slot]}"
+                f"uses elements {region.offset} to {region.offset + size - 1} of state {region.slot}, "
+                f"which has {sizes[region.slot]}"
             )
 
 
-def _check_write_order(description: ProgramDescription) -> None:
+def _check_write_order(description: ProgramDescription, weights: Weights) -> None:
     """A state's old content must have been read by everyone who needs it before it is overwritten."""
-    written: set[str] = set()
+    changed: dict[str, list[tuple[int, int]]] = {}
     for operation in description.operations:
-        if isinstance(operation, ReadState) and operation.region.slot in written:
-            raise operation.malformed(f"reads state {operation.region.slot} after a WriteState to it")
-        if isinstance(operation, WriteState):
-            written.add(operation.region.slot)
+        for region, size in operation.regions(weights):
+            spans = changed.setdefault(region.slot, [])
+            if any(region.offset < stop and start < region.offset + size for start, stop in spans):
+                raise operation.malformed(f"uses state {region.slot} after another operation has changed it")
+            if operation.changes_state:
+                spans.append((region.offset, region.offset + size))

@@ -28,7 +28,7 @@ class Dense(Operation, frozen=True, kw_only=True):
             raise self.malformed(
                 f"input {self.inputs[0]} has shape {x.shape}, W of shape {W.shape} needs {W.shape[1]} features"
             )
-        return (Value(x.shape[:-1] + (W.shape[0],)),)
+        return (Value((*x.shape[:-1], W.shape[0])),)
 
     def multiply_accumulates(self, inputs: tuple[Value, ...], weights: Weights) -> int:
         return inputs[0].size * int(weights[self.W].shape[0])

@@ -55,7 +55,7 @@ class ReadState(Operation, frozen=True, kw_only=True):
 
 
 class WriteState(Operation, frozen=True, kw_only=True):
-    """Makes a value, flattened, the state's content for the next step. All writes come after all reads of the region."""
+    """Makes a value, flattened, the state's content for the next step. Writes come after all reads of the region."""
 
     state_fields: ClassVar[tuple[str, ...]] = ("region",)
     changes_state: ClassVar[bool] = True

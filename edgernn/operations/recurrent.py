@@ -1,8 +1,8 @@
 """Recurrent cells. Weights, gates and equations are those of the ONNX operators RNN, GRU and LSTM, one direction.
 
-``W`` is (gates * hidden_size, input_size), ``R`` is (gates * hidden_size, hidden_size), ``B`` holds the input biases and
-then the recurrence biases, (2 * gates * hidden_size,). Gate order: GRU ``z r h``, LSTM ``i o f c``. The output of a step
-is the new hidden state h, (hidden_size,).
+``W`` is (gates * hidden_size, input_size), ``R`` is (gates * hidden_size, hidden_size), ``B`` holds the input biases
+and then the recurrence biases, (2 * gates * hidden_size,). Gate order: GRU ``z r h``, LSTM ``i o f c``. The output of a
+step is the new hidden state h, (hidden_size,).
 """
 
 from __future__ import annotations
