@@ -15,8 +15,22 @@ import msgspec
 from edgernn.errors import MalformedModelError
 
 MAX_LABELS = 4096
+_LISTS = {"labels", "channels", "units", "mean", "std"}
 MAX_TEXT = 256  # characters of one label, channel or unit
 PREFIX = "edgernn."
+STATES_KEY = PREFIX + "states"  # which output feeds which state input; read by the importer
+
+
+def _parse_property(key: str, text: str) -> Any:
+    """The value of one entry: JSON, or plain text with commas where a list is meant."""
+    name = key.removeprefix(PREFIX)
+    if name in _LISTS and not text.lstrip().startswith("["):
+        entries = [entry.strip() for entry in text.split(",")] if text.strip() else []
+        text = f"[{','.join(entries)}]" if name in {"mean", "std"} else json.dumps(entries)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise MalformedModelError(f"metadata entry {key} is {text[:80]!r}, which is not JSON: {error}") from error
 
 
 class DecisionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,22 +141,11 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         >>> Metadata.from_properties({"edgernn.labels": "left,right", "edgernn.rate_hz": "50"}).labels
         ('left', 'right')
         """
-        fields: dict[str, Any] = {}
-        lists = {"labels", "channels", "units", "mean", "std"}
-        for key, text in properties.items():
-            if not key.startswith(PREFIX) or key == PREFIX + "states":
-                continue
-            name = key.removeprefix(PREFIX)
-            if name in lists and not text.lstrip().startswith("["):
-                entries = [entry.strip() for entry in text.split(",")] if text.strip() else []
-                fields[name] = [float(entry) for entry in entries] if name in {"mean", "std"} else entries
-                continue
-            try:
-                fields[name] = json.loads(text)
-            except (ValueError, RecursionError) as error:
-                raise MalformedModelError(
-                    f"metadata entry {key} is {text[:80]!r}, which is not JSON: {error}"
-                ) from error
+        fields = {
+            key.removeprefix(PREFIX): _parse_property(key, text)
+            for key, text in properties.items()
+            if key.startswith(PREFIX) and key != STATES_KEY
+        }
         return cls.from_fields(fields, where="metadata of the model")
 
     @classmethod
