@@ -24,6 +24,7 @@ Arithmetic: TypeAlias = Literal["float32", "int8"]
 MAX_OPERATIONS = 100_000
 MAX_NAME = 512  # characters of a name
 MAX_WINDOW_STEPS = 10_000_000
+NUMBER_TYPES = ("float32", "int8", "int16", "int32", "int64")  # of ports and states
 
 
 class Port(msgspec.Struct, frozen=True):
@@ -279,10 +280,6 @@ class Program:
         MalformedModelError
             `steps` or `hop` is out of range.
         """
-        if not 1 <= steps <= MAX_WINDOW_STEPS:
-            raise MalformedModelError(f"window is {steps} steps, it must be from 1 to {MAX_WINDOW_STEPS}")
-        if not 1 <= hop <= MAX_WINDOW_STEPS:
-            raise MalformedModelError(f"hop is {hop} steps, it must be from 1 to {MAX_WINDOW_STEPS}")
         window = Window(steps, hop)
         return Program(msgspec.structs.replace(self.description, window=window, mode_reason=reason), self.weights)
 
@@ -307,6 +304,8 @@ def _infer_values(description: ProgramDescription, weights: Weights) -> dict[str
         raise MalformedModelError("a program needs at least one input and one output")
     if len(description.operations) > MAX_OPERATIONS:
         raise MalformedModelError(f"{len(description.operations)} operations, the most is {MAX_OPERATIONS}")
+    _check_steps(description)
+    _check_number_types(description)
     _check_names(description)
     _check_states(description, weights)
     values: dict[str, Value] = {}
@@ -333,6 +332,24 @@ def _infer_values(description: ProgramDescription, weights: Weights) -> dict[str
         if not 0 <= output.time_axis <= len(values[output.value].shape):
             raise MalformedModelError(f"output {output.name} has time axis {output.time_axis}, out of range")
     return values
+
+
+def _check_steps(description: ProgramDescription) -> None:
+    window, trained_steps = description.window, description.trained_steps
+    counts = [("delay_steps", description.delay_steps, 0), ("warmup_steps", description.warmup_steps, 0)]
+    if window is not None:
+        counts += [("window", window.steps, 1), ("hop", window.hop, 1)]
+    if trained_steps is not None:
+        counts += [("trained_steps", trained_steps, 1)]
+    for name, steps, least in counts:
+        if not least <= steps <= MAX_WINDOW_STEPS:
+            raise MalformedModelError(f"{name} is {steps} steps, it must be from {least} to {MAX_WINDOW_STEPS}")
+
+
+def _check_number_types(description: ProgramDescription) -> None:
+    for typed in (*description.inputs, *description.state):
+        if typed.dtype not in NUMBER_TYPES:
+            raise MalformedModelError(f"{typed.name} holds {typed.dtype!r}, known are {', '.join(NUMBER_TYPES)}")
 
 
 def _check_names(description: ProgramDescription) -> None:

@@ -7,11 +7,15 @@ step is the new hidden state h, (hidden_size,).
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import ClassVar
 
 import msgspec
 
 from edgernn.operations.base import Operation, StateRegion, Value, Weights
+from edgernn.operations.elementwise import UNARY_FUNCTIONS
+
+GATE_FUNCTIONS = (*UNARY_FUNCTIONS, "Affine", "ScaledTanh")  # the last two exist only inside ONNX's cells
 
 
 class GateFunction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,6 +60,11 @@ class RecurrentOperation(Operation, frozen=True, kw_only=True):
             self.expect_shape(self.weight(weights, self.B, 1), self.B, (2 * rows,))
         if len(self.activations) != self.functions:
             raise self.malformed(f"has {len(self.activations)} activations, needs {self.functions}")
+        for gate in self.activations:
+            if gate.function not in GATE_FUNCTIONS:
+                raise self.malformed(f"activation {gate.function} is not one of {', '.join(GATE_FUNCTIONS)}")
+            if any(constant is not None and not isfinite(constant) for constant in (gate.alpha, gate.beta)):
+                raise self.malformed("alpha and beta must be finite")
         if self.clip is not None and not 0.0 < self.clip < 1e30:
             raise self.malformed(f"clip is {self.clip}, it must be above 0 and finite")
         return (Value((hidden_size,)),)
