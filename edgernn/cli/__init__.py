@@ -1,0 +1,63 @@
+"""The command line: one file for each command, imported only when the command is used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+# command -> (module, one line of help); the module defines a click command of the same name
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("edgernn.cli.demo", "See the whole path with no hardware: recording, serial port, model, events."),
+    "ports": ("edgernn.cli.ports", "List serial ports with descriptions and stable names."),
+    "inspect": ("edgernn.cli.inspect", "Show what a model needs, how it streams and why."),
+    "check": ("edgernn.cli.check", "Compare streaming with onnxruntime on the whole sequence."),
+    "convert": ("edgernn.cli.convert", "Write a model as a program file that runs without onnx."),
+    "run": ("edgernn.cli.run", "Turn a source of samples into events, live."),
+    "warm": ("edgernn.cli.warm", "Compile and cache what a model needs, ahead of its first run."),
+    "completion": ("edgernn.cli.completion", "Print the completion script of a shell."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows the names and help of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name][0]), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name][1]) for name in names]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _print_version(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"edgernn {version('edgernn')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Start with `edgernn demo`. The --help of every command shows an example.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+def command_line() -> None:
+    """Run small sequence models on live sensor data."""

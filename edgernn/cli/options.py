@@ -1,0 +1,78 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import msgspec
+
+if TYPE_CHECKING:  # a completion must not wait for NumPy
+    from edgernn.program import Program
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a model file is to be loaded; the options of `edgernn.load`."""
+
+    window: int | None = None
+    hop: int = 1
+    time_axis: int | None = None
+    states: dict[str, str] | None = None
+    assume_torch_gru: bool = False
+
+    def load(self, path: Path) -> Program:
+        """The Program in the file at `path`."""
+        from edgernn.importers import load
+
+        return load(path, **msgspec.structs.asdict(self))
+
+
+def _parse_pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str] | None:
+    pairs = [text.partition("=") for text in value]
+    if any(not separator or not left or not right for left, separator, right in pairs):
+        raise click.BadParameter("must be INPUT=OUTPUT, two names of the model", ctx, parameter)
+    return {left: right for left, _, right in pairs} or None
+
+
+_LOAD_OPTIONS = (
+    click.option("--window", type=click.IntRange(min=1), help="Run on sliding windows of this many samples."),
+    click.option(
+        "--hop", type=click.IntRange(min=1), default=1, show_default=True, help="Samples from one window to the next."
+    ),
+    click.option("--time-axis", type=int, help="Axis of the first input that is time, where it is not unique."),
+    click.option(
+        "--states",
+        multiple=True,
+        metavar="INPUT=OUTPUT",
+        callback=_parse_pairs,
+        help="The output that feeds a state input, where it is not unique; may be repeated.",
+    ),
+    click.option(
+        "--assume-torch-gru",
+        is_flag=True,
+        help="Read a GRU with linear_before_reset=0 as PyTorch computed it (older exporters got it wrong).",
+    ),
+)
+
+
+def model_options(function: Command) -> Command:
+    """Add the options that say how a model is loaded; the command gets them as ``load_options: LoadOptions``."""
+
+    @functools.wraps(function)
+    def with_load_options(**arguments: Any) -> Any:
+        fields = {name: arguments.pop(name) for name in LoadOptions.__struct_fields__}
+        return function(load_options=LoadOptions(**fields), **arguments)
+
+    decorated: Any = with_load_options
+    for option in reversed(_LOAD_OPTIONS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+model_argument = click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
