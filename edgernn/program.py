@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError
 from edgernn.metadata import Metadata
-from edgernn.operations import MAX_ELEMENTS, AnyOperation, Shape, Value, Weights
+from edgernn.operations import MAX_ELEMENTS, AnyOperation, ReadState, RecurrentOperation, Shape, Value, Weights
 
 Mode: TypeAlias = Literal["continuous", "delayed", "windowed"]
 Arithmetic: TypeAlias = Literal["float32", "int8"]
@@ -393,12 +393,17 @@ def _check_regions(operation: AnyOperation, description: ProgramDescription, wei
 
 
 def _check_write_order(description: ProgramDescription, weights: Weights) -> None:
-    """A state's old content must have been read by everyone who needs it before it is overwritten."""
-    changed: dict[str, list[tuple[int, int]]] = {}
+    """A state's old content must have been read by everyone who needs it before it is overwritten.
+
+    A ReadState may follow a recurrent cell: that is how the new cell state of an Lstm becomes a value.
+    """
+    changed: dict[str, list[tuple[int, int, AnyOperation]]] = {}
     for operation in description.operations:
         for region, size in operation.regions(weights):
-            spans = changed.setdefault(region.slot, [])
-            if any(region.offset < stop and start < region.offset + size for start, stop in spans):
-                raise operation.malformed(f"uses state {region.slot} after another operation has changed it")
+            changes = changed.setdefault(region.slot, [])
+            for start, stop, by in changes:
+                overlaps = region.offset < stop and start < region.offset + size
+                if overlaps and not (isinstance(operation, ReadState) and isinstance(by, RecurrentOperation)):
+                    raise operation.malformed(f"uses state {region.slot} after another operation has changed it")
             if operation.changes_state:
-                spans.append((region.offset, region.offset + size))
+                changes.append((region.offset, region.offset + size, operation))

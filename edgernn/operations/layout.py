@@ -37,7 +37,10 @@ class Rearrange(Operation, frozen=True, kw_only=True):
 
 
 class ReadState(Operation, frozen=True, kw_only=True):
-    """The value that a state had when the step began, shaped as `shape`."""
+    """The content that a state has at this point of the step, shaped as `shape`.
+
+    That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state.
+    """
 
     state_fields: ClassVar[tuple[str, ...]] = ("region",)
 
