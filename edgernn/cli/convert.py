@@ -1,0 +1,112 @@
+"""``edgernn convert``: a model file becomes a program file, with what it should say about itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
+from edgernn.cli.text import escape, print_json, warn
+from edgernn.metadata import Metadata
+from edgernn.program import Program
+
+
+class CommaList(click.ParamType[list[Any]]):
+    """``left,right`` or ``0.1,0.2``: entries between commas."""
+
+    def __init__(self, entry: type) -> None:
+        self.entry = entry
+        self.name = f"{entry.__name__},..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
+        try:
+            return [self.entry(text.strip()) for text in str(value).split(",")]
+        except ValueError:
+            self.fail(f"{value!r} must be numbers with commas between them", param, ctx)
+
+
+def _parse_decision(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, Any]:
+    settings = {}
+    for text in value:
+        key, separator, setting = text.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{text!r} must be KEY=VALUE", ctx, parameter)
+        try:
+            settings[key] = json.loads(setting)
+        except ValueError:
+            settings[key] = setting  # a label needs no quotes
+    return settings
+
+
+@click.command()
+@model_argument
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The new file.")
+@click.option("--labels", type=CommaList(str), help="Names of the scores of the first output.")
+@click.option("--channels", type=CommaList(str), help="Names of the numbers in one sample, in the model's order.")
+@click.option("--units", type=CommaList(str), help="Units of the channels.")
+@click.option("--rate", "rate_hz", type=float, help="Samples a second that the model was trained at.")
+@click.option("--mean", type=CommaList(float), help="Subtracted from each sample, one number a channel.")
+@click.option("--std", type=CommaList(float), help="Each sample is divided by this, one number a channel.")
+@click.option(
+    "--decision",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_parse_decision,
+    help="How scores become events: smoothing_steps, threshold, release, minimum_steps, hold_off_steps, nothing.",
+)
+@model_options
+@json_option
+def convert(
+    model: Path, output: Path, decision: dict[str, Any], load_options: LoadOptions, as_json: bool, **fields: Any
+) -> None:
+    """Write MODEL as a program file that runs without onnx, with labels, rate and all the rest inside.
+
+    What is not given stays as MODEL has it.
+
+    \b
+    Example:
+      edgernn convert gesture.onnx -o gesture.safetensors --labels rest,wave,circle --rate 50 \\
+          --decision threshold=0.8 --decision nothing=rest
+    """
+    if output.suffix != ".safetensors":
+        raise click.BadParameter(f"{output} must end in .safetensors", param_hint="'-o'")
+    program = load_options.load(model)
+    given = {name: value for name, value in fields.items() if value is not None}
+    program = program.with_metadata(_updated(program.metadata, given, decision))
+    _check_counts(program)
+    from edgernn.program_file import save
+
+    save(program, output)
+    for warning in program.warnings:
+        warn(warning)
+    if as_json:
+        print_json({"file": str(output), "bytes": output.stat().st_size, "hash": program.hash})
+    else:
+        click.echo(escape(f"{output}: {output.stat().st_size} bytes, {program.mode}, program {program.hash[:12]}"))
+
+
+def _updated(metadata: Metadata, given: dict[str, Any], decision: dict[str, Any]) -> Metadata:
+    fields = msgspec.to_builtins(metadata) | given
+    fields["decision"] |= decision
+    try:
+        return msgspec.convert(fields, Metadata)
+    except msgspec.ValidationError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _check_counts(program: Program) -> None:
+    """Labels name the scores, channels and normalisation the numbers of a sample: as many of each."""
+    metadata, (first_input, *_), (first_output, *_) = program.metadata, program.inputs, program.outputs
+    scores = program.values[program.description.outputs[0].value].size
+    expected = {
+        "labels": (metadata.labels, scores, f"output {first_output.name} has {scores} scores"),
+        "channels": (metadata.channels, first_input.size, f"input {first_input.name} has {first_input.size} numbers"),
+        "mean": (metadata.mean, first_input.size, f"input {first_input.name} has {first_input.size} numbers"),
+    }
+    for name, (entries, size, what) in expected.items():
+        if entries and len(entries) != size:
+            raise click.UsageError(f"{name} has {len(entries)} entries, but {what}")

@@ -1,0 +1,147 @@
+"""``edgernn inspect``: what a model needs, how it streams and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
+from edgernn.cli.text import escape, format_table, print_json
+from edgernn.program import Port, Program
+
+
+@click.command()
+@model_argument
+@model_options
+@json_option
+def inspect(model: Path, load_options: LoadOptions, as_json: bool) -> None:
+    """Show what MODEL needs, how it streams and why.
+
+    \b
+    Example:
+      edgernn inspect gesture.onnx
+      edgernn inspect gesture.onnx --window 100 --hop 25 --json
+    """
+    facts = describe(load_options.load(model))
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(_format(model, facts))
+
+
+def describe(program: Program) -> dict[str, Any]:
+    """Everything that `edgernn inspect` shows, as plain values."""
+    window = program.window
+    return {
+        "mode": program.mode,
+        "mode_reason": program.description.mode_reason,
+        "arithmetic": program.arithmetic,
+        "delay_steps": program.delay_steps,
+        "warmup_steps": program.warmup_steps,
+        "window_steps": program.window_steps,
+        "hop_steps": window.hop if window else None,
+        "window_copies": window.copies if window else None,
+        "trained_steps": program.trained_steps,
+        "inputs": [_describe_port(port) for port in program.inputs],
+        "outputs": [_describe_port(port) for port in program.outputs],
+        "state": [{"name": slot.name, "shape": slot.shape, "dtype": slot.dtype} for slot in program.state],
+        "operations": _describe_operations(program),
+        "multiply_accumulates": program.multiply_accumulates * (window.copies if window else 1),
+        "weights": sum(array.size for array in program.weights.values()),
+        "memory_bytes": _describe_memory(program),
+        "metadata": msgspec.to_builtins(program.metadata),
+        "warnings": list(program.warnings),
+        "hash": program.hash,
+    }
+
+
+def _describe_port(port: Port) -> dict[str, Any]:
+    return {
+        "name": port.name,
+        "shape": port.shape,
+        "size": port.size,
+        "dtype": port.dtype,
+        "rate": str(port.rate),
+    }
+
+
+def _describe_operations(program: Program) -> list[dict[str, Any]]:
+    described = []
+    for operation in program.operations:
+        inputs = tuple(program.values[name] for name in operation.inputs)
+        described.append(
+            {
+                "kind": type(operation).__name__,
+                "name": operation.name,
+                "inputs": [list(value.shape) for value in inputs],
+                "outputs": [list(program.values[name].shape) for name in operation.outputs],
+                "multiply_accumulates": operation.multiply_accumulates(inputs, program.weights),
+            }
+        )
+    return described
+
+
+def _describe_memory(program: Program) -> dict[str, int]:
+    """Bytes that a runner takes when it is made; it never takes more."""
+    from edgernn.plan import Plan
+
+    plan = Plan(program)
+    return {"weights": plan.weights_bytes, "state": plan.state_bytes, "scratch": plan.arena_bytes}
+
+
+def _format(model: Path, facts: dict[str, Any]) -> str:
+    sections = [
+        escape(str(model)),
+        _format_overview(facts),
+        *(_format_ports(kind, facts) for kind in ("inputs", "outputs")),
+    ]
+    if facts["state"]:
+        rows = [(slot["name"], _shape(slot["shape"]), slot["dtype"]) for slot in facts["state"]]
+        sections.append("states\n" + format_table(rows))
+    rows = [
+        (
+            number,
+            operation["kind"],
+            operation["name"],
+            " ".join(map(_shape, operation["inputs"])) + " -> " + " ".join(map(_shape, operation["outputs"])),
+            operation["multiply_accumulates"] or "",
+        )
+        for number, operation in enumerate(facts["operations"], start=1)
+    ]
+    sections.append("operations of one step, with multiply-accumulates\n" + format_table(rows))
+    if facts["warnings"]:
+        sections.append("warnings\n" + "\n".join(f"  {escape(warning)}" for warning in facts["warnings"]))
+    return "\n".join(sections)
+
+
+def _format_overview(facts: dict[str, Any]) -> str:
+    metadata = facts["metadata"]
+    rows = [("mode", facts["mode"] + (f": {facts['mode_reason']}" if facts["mode_reason"] else ""))]
+    if facts["window_steps"] is not None:
+        window = f"{facts['window_steps']} steps, a new one every {facts['hop_steps']}"
+        rows.append(("window", f"{window}, {facts['window_copies']} side by side"))
+    rows.append(("delay", f"{facts['delay_steps']} steps, first output after {facts['warmup_steps'] + 1}"))
+    if facts["trained_steps"] is not None:
+        rows.append(("trained on", f"sequences of {facts['trained_steps']} steps"))
+    if metadata["rate_hz"] is not None:
+        rows.append(("rate", f"{metadata['rate_hz']:g} Hz"))
+    for name in ("labels", "channels", "units"):
+        if metadata[name]:
+            rows.append((name, ", ".join(metadata[name])))
+    rows.append(("weights", f"{facts['weights']:,} {facts['arithmetic']}"))
+    rows.append(("memory", ", ".join(f"{what} {size:,} bytes" for what, size in facts["memory_bytes"].items())))
+    rows.append(("work", f"{facts['multiply_accumulates']:,} multiply-accumulates a step"))
+    rows.append(("hash", facts["hash"][:16]))
+    return format_table(rows)
+
+
+def _format_ports(kind: str, facts: dict[str, Any]) -> str:
+    rows = [(port["name"], _shape(port["shape"]), port["dtype"], f"{port['rate']} a step") for port in facts[kind]]
+    return f"{kind}\n" + format_table(rows)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "[" + ", ".join(map(str, shape)) + "]"
