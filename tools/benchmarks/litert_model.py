@@ -119,9 +119,7 @@ class _Graph:
         schema = self._schema
         subgraph = schema.SubGraphT(tensors=self._tensors, operators=self._operators, inputs=inputs, outputs=outputs)
         codes = [schema.OperatorCodeT(deprecatedBuiltinCode=code, builtinCode=code, version=1) for code in self._codes]
-        model = schema.ModelT(
-            version=SCHEMA_VERSION, operatorCodes=codes, subgraphs=[subgraph], buffers=self._buffers
-        )
+        model = schema.ModelT(version=SCHEMA_VERSION, operatorCodes=codes, subgraphs=[subgraph], buffers=self._buffers)
         builder = flatbuffers.Builder()
         builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
         return bytes(builder.Output())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,12 +79,12 @@ class Model:
         """One time step as an ONNX file: x (1, 1, inputs) and the states in, scores (1, classes) and new states out."""
         from onnx import TensorProto, checker, helper, numpy_helper
 
-        def port(name: str, *shape: int):  # noqa: ANN202
+        def port(name: str, *shape: int) -> Any:
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
         H = self.hidden_size
         states = ["h", "c"] if self.cell == "lstm" else ["h"]
-        attributes = {"linear_before_reset": 1} if self.cell == "gru" else {}
+        attributes: dict[str, Any] = {"linear_before_reset": 1} if self.cell == "gru" else {}
         nodes = [
             helper.make_node(
                 self.cell.upper(),
@@ -109,7 +109,7 @@ class Model:
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
         checker.check_model(model, full_check=True)
-        return model.SerializeToString()
+        return bytes(model.SerializeToString())
 
 
 def samples(steps: int) -> Float32:

@@ -66,6 +66,12 @@ class Edgernn(Peer):
     name = "edgernn"
     package = "edgernn"
 
+    @classmethod
+    def describe(cls) -> str:
+        import edgernn
+
+        return f"edgernn {edgernn.__version__}"
+
     def make_step(self, model: Model) -> Step:
         import edgernn
 
@@ -73,7 +79,8 @@ class Edgernn(Peer):
             path = Path(folder, f"{model.name}.onnx")
             path.write_bytes(model.onnx())
             self.runner = edgernn.Runner(edgernn.load(path))
-        return self.runner.step
+        step: Step = self.runner.step
+        return step
 
     def reset(self) -> None:
         self.runner.reset()
@@ -94,14 +101,14 @@ class OnnxRuntime(Peer):
         shape = (1, 1, INPUTS)
         if model.cell == "lstm":
 
-            def step_lstm(x: Float32) -> Float32:
+            def step_lstm(x: Float32) -> Any:
                 feed["x"] = x.reshape(shape)
                 scores, feed["h_in"], feed["c_in"] = run(names, feed)
                 return scores
 
             return step_lstm
 
-        def step(x: Float32) -> Float32:
+        def step(x: Float32) -> Any:
             feed["x"] = x.reshape(shape)
             scores, feed["h_in"] = run(names, feed)
             return scores
@@ -124,12 +131,16 @@ class OnnxRuntimeBinding(Peer):
 
         session = onnxruntime_session(model)
         states = ["h", "c"] if model.cell == "lstm" else ["h"]
-        self._buffers = {(state, turn): np.zeros((1, 1, model.hidden_size), np.float32) for state in states for turn in (0, 1)}
+        self._buffers = {
+            (state, turn): np.zeros((1, 1, model.hidden_size), np.float32) for state in states for turn in (0, 1)
+        }
         x_buffer, scores = np.zeros((1, 1, INPUTS), np.float32), np.zeros((1, CLASSES), np.float32)
 
         def bind(old: int, new: int) -> Any:
             binding = session.io_binding()
-            arrays = {"x": x_buffer} | {f"{state}_in": self._buffers[state, old] for state in states}
+            arrays: dict[str, Float32] = {"x": x_buffer} | {
+                f"{state}_in": self._buffers[state, old] for state in states
+            }
             for name, array in arrays.items():
                 binding.bind_input(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
             arrays = {"scores": scores} | {f"{state}_out": self._buffers[state, new] for state in states}
@@ -142,7 +153,7 @@ class OnnxRuntimeBinding(Peer):
         now, after = (binding._iobinding for binding in self._keep[1:])
         x_row = x_buffer[0, 0]
 
-        def step(x: Float32) -> Float32:
+        def step(x: Float32) -> Any:
             nonlocal now, after
             x_row[:] = x
             run(now, options)
@@ -175,7 +186,7 @@ class LiteRt(Peer):
         if model.cell == "lstm":
             (h, c), (new_h, new_c) = old, new
 
-            def step_lstm(sample: Float32) -> Float32:
+            def step_lstm(sample: Float32) -> Any:
                 x[:] = sample
                 invoke()
                 h[:] = new_h
@@ -185,7 +196,7 @@ class LiteRt(Peer):
             return step_lstm
         (h,), (new_h,) = old, new
 
-        def step(sample: Float32) -> Float32:
+        def step(sample: Float32) -> Any:
             x[:] = sample
             invoke()
             h[:] = new_h
@@ -194,7 +205,8 @@ class LiteRt(Peer):
         return step
 
     def _view(self, detail: dict[str, Any]) -> Float32:
-        return self._interpreter.tensor(detail["index"])()[0]
+        view: Float32 = self._interpreter.tensor(detail["index"])()[0]
+        return view
 
     def reset(self) -> None:
         for detail in self._details[0]:
@@ -214,19 +226,18 @@ class Tract(Peer):
             path = Path(folder, f"{model.name}.onnx")
             path.write_bytes(model.onnx())
             runnable = tract.onnx().load(str(path)).into_model().into_runnable()
-        self._shape = (1, 1, model.hidden_size)
-        self._count = 2 if model.cell == "lstm" else 1
-        self.reset()
+        self._zeros = [np.zeros((1, 1, model.hidden_size), np.float32)] * (2 if model.cell == "lstm" else 1)
+        self._states: list[Any] = self._zeros
         run = runnable.run
 
-        def step(x: Float32) -> Float32:
+        def step(x: Float32) -> Any:
             scores, *self._states = run([x.reshape(1, 1, INPUTS), *self._states])
             return scores.to_numpy()
 
         return step
 
     def reset(self) -> None:
-        self._states: list[Any] = [np.zeros(self._shape, np.float32) for _ in range(self._count)]
+        self._states = self._zeros
 
 
 class Torch(Peer):
@@ -247,23 +258,23 @@ class Torch(Peer):
             gates = model.gates(weight)
             getattr(cell, name).data = torch.from_numpy(np.concatenate([gates[gate] for gate in order]))
         head.weight.data, head.bias.data = (torch.from_numpy(model.weights[name].copy()) for name in ("D", "d"))
-        self._zeros = torch.zeros(1, model.hidden_size)
-        self._lstm = model.cell == "lstm"
-        self.reset()
+        zeros = torch.zeros(1, model.hidden_size)
+        self._zeros = (zeros, zeros) if model.cell == "lstm" else zeros
+        self._state: Any = self._zeros
         from_numpy, softmax = torch.from_numpy, torch.softmax
 
-        def step_lstm(x: Float32) -> Float32:
+        def step_lstm(x: Float32) -> Any:
             self._state = h, _ = cell(from_numpy(x).unsqueeze(0), self._state)
             return softmax(head(h), 1).numpy()
 
-        def step(x: Float32) -> Float32:
+        def step(x: Float32) -> Any:
             self._state = cell(from_numpy(x).unsqueeze(0), self._state)
             return softmax(head(self._state), 1).numpy()
 
-        return step_lstm if self._lstm else step
+        return step_lstm if model.cell == "lstm" else step
 
     def reset(self) -> None:
-        self._state: Any = (self._zeros, self._zeros) if self._lstm else self._zeros
+        self._state = self._zeros
 
 
 class Numpy(Peer):
@@ -291,7 +302,7 @@ class Numpy(Peer):
         x_part, h, y, xh1 = self._xh1[:INPUTS], self._xh1[INPUTS:-1], np.empty(CLASSES, np.float32), self._xh1
         dot, exp, total = np.dot, np.exp, np.add.reduce
 
-        def step(x: Float32) -> Float32:
+        def step(x: Float32) -> Any:
             x_part[:] = x
             update(xh1, h)
             dot(D, h, y)

@@ -1,0 +1,143 @@
+"""Speed of edgernn beside other runtimes, on this machine.
+
+Usage: ``python tools/bench.py --help``. Needs the extra ``bench`` (``pip install '.[bench]'``) and gcc; what is not
+installed is left out and named. Run it on an idle machine.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+from benchmarks import floor, report, timing
+from benchmarks.machine import describe_machine
+from benchmarks.models import CELLS, Cell, Model, samples
+from benchmarks.peers import PEERS, Edgernn, Peer
+from benchmarks.startup import measure_startup
+
+SIZES, QUICK_SIZES = "16,32,64,128,256", "32,64"
+CHECKED_STEPS = 200
+LARGEST_ERROR = 2e-6  # of a score, against float64
+ROWS = 2000  # inputs that the steps go through again and again
+LOOP_TURNS, LOOP_ROUNDS = 40, 5
+SMALL_MODEL = Model("gru", 32)  # for start-up and bytes to scores
+
+
+@click.command(context_settings={"max_content_width": 120})
+@click.option("--cells", default=",".join(CELLS), show_default=True, help="Cells to measure.")
+@click.option("--sizes", help=f"Hidden sizes; {SIZES} if not given, with --quick {QUICK_SIZES}.")
+@click.option("--peers", default="", metavar="NAMES", help="Only peers with one of these words in their name.")
+@click.option("--steps", type=int, help="Timed steps of each peer and model; 20000 if not given, with --quick 2000.")
+@click.option("--paced-steps", type=int, help="The same with 2 ms between steps; 500, with --quick 100; 0 for none.")
+@click.option("--paced-size", default=64, show_default=True, help="Hidden size of the paced models.")
+@click.option("--core", type=int, help="CPU core to run on; the last one allowed if not given.")
+@click.option("--quick", is_flag=True, help="A look in a minute: fewer sizes and steps.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write all figures to this file.")
+def bench(
+    cells: str,
+    sizes: str | None,
+    peers: str,
+    steps: int | None,
+    paced_steps: int | None,
+    paced_size: int,
+    core: int | None,
+    quick: bool,
+    json_path: Path | None,
+) -> None:
+    """Measure a step of edgernn and of other runtimes; Markdown on standard output.
+
+    Example: python tools/bench.py --sizes 32,64 --json figures.json > figures.md
+    """
+    sizes = sizes or (QUICK_SIZES if quick else SIZES)
+    steps = steps or (2000 if quick else 20_000)
+    if paced_steps is None:
+        paced_steps = 100 if quick else 500
+    core = max(os.sched_getaffinity(0)) if core is None else core
+    results = report.Results(describe_machine(core))
+    chosen = _choose(peers, results)
+    results.models = [Model(_cell(cell), int(size)) for cell in cells.split(",") for size in sizes.split(",")]
+    with timing.quiet(core):
+        for model in results.models:
+            click.echo(f"measuring {model.name}", err=True)
+            paced = paced_steps if model.hidden_size == paced_size else 0
+            _measure_model(results, model, chosen, steps, paced)
+        if Edgernn in chosen:
+            click.echo("measuring start-up", err=True)
+            results.startup = measure_startup(SMALL_MODEL, rounds=3 if quick else 11)
+    click.echo(results.markdown())
+    if json_path is not None:
+        json_path.write_text(results.json())
+
+
+def _cell(name: str) -> Cell:
+    if name not in CELLS:
+        raise click.BadParameter(f"{name!r} is not one of {', '.join(CELLS)}", param_hint="--cells")
+    return name
+
+
+def _choose(names: str, results: report.Results) -> list[type[Peer]]:
+    """The peers to run; notes in the results what they are and which are absent."""
+    wanted = [name.strip().lower() for name in names.split(",") if name.strip()]
+    chosen = []
+    for peer in PEERS:
+        reason = peer.missing()
+        if wanted and not any(name in peer.name.lower() for name in wanted):
+            continue
+        if reason:
+            results.absent[peer.name] = reason
+        else:
+            results.versions[peer.package] = peer.describe()
+            chosen.append(peer)
+    if floor.compiler() is None:
+        results.absent["C kernel"] = "gcc is not installed"
+    return chosen
+
+
+def _measure_model(
+    results: report.Results, model: Model, chosen: list[type[Peer]], steps: int, paced_steps: int
+) -> None:
+    X = samples(ROWS)
+    rows = list(X)
+    peers = {peer.name: peer(model) for peer in chosen}
+    kernel = floor.fastest(model) if floor.compiler() else None
+    _check(results, model, peers, kernel)
+
+    contestants = {report.TIMER: timing.hot(lambda x: None)}
+    contestants |= {name: timing.hot(peer.step) for name, peer in peers.items()}
+    if kernel is not None:
+        contestants[report.C_STEP] = lambda block: kernel.time_steps(np.stack(block))
+    results.hot[model.name] = timing.interleave(contestants, rows, steps, timing.BLOCK_STEPS)
+    if paced_steps:
+        contestants = {name: timing.paced(peer.step) for name, peer in peers.items()}
+        results.paced[model.name] = timing.interleave(contestants, rows, paced_steps, timing.PACED_BLOCK_STEPS)
+
+    loops = {}
+    project = peers.get(Edgernn.name)
+    if isinstance(project, Edgernn):
+        loops[report.LOOP] = timing.per_row(project.runner.run, LOOP_ROUNDS, X, ROWS)
+    if kernel is not None:
+        loops[report.C_LOOP] = timing.per_row(kernel.run, LOOP_ROUNDS, X, ROWS)
+    if loops:
+        results.loop[model.name] = timing.interleave_runs(loops, LOOP_TURNS)
+
+
+def _check(results: report.Results, model: Model, peers: dict[str, Peer], kernel: floor.Floor | None) -> None:
+    """Refuse to time what does not compute the same as float64."""
+    X = samples(CHECKED_STEPS)
+    expected = model.reference(X)
+    computed = {name: peer.scores(X) for name, peer in peers.items()}
+    if kernel is not None:
+        kernel.reset()
+        computed["C kernel"] = kernel.run(X)
+    errors = {name: float(np.abs(scores - expected).max()) for name, scores in computed.items()}
+    for name, error in errors.items():
+        if not error <= LARGEST_ERROR:  # also refuses NaN
+            sys.exit(f"{name} computes something else for {model.name}: its scores differ by {error:.1e} from float64")
+    results.errors[model.name] = errors
+
+
+if __name__ == "__main__":
+    bench()

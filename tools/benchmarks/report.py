@@ -1,0 +1,172 @@
+"""The benchmark's results as Markdown and JSON, and the targets they are held against."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+from benchmarks.models import Model
+from benchmarks.timing import Spread
+
+# how many times faster a step must be than a peer's, by hidden size; p50 against p50 of one run
+STEP_TARGETS = {
+    "onnxruntime IOBinding": {16: 20.0, 32: 20.0, 64: 8.0, 128: 3.5, 256: 1.8},
+    "LiteRT": {16: 12.0, 32: 12.0, 64: 5.0, 128: 2.3, 256: 1.4},
+}
+TAIL_TARGET, TAIL_CELLS, TAIL_SIZES = 1.3, ("gru", "lstm"), (64, 128)  # p99 over p50 at most
+KERNEL_TARGET, KERNEL_LEAST_SIZE = 1.1, 32  # time over the C kernel's at most
+STREAM_TARGET_NS = 1000.0  # a sample, bytes to scores
+STARTUP_TARGET_NS = 0.5e9
+
+PROJECT = "edgernn"
+LOOP, C_LOOP = "edgernn run", "C loop"
+TIMER = "empty call"
+C_STEP = "C kernel, timed in C"
+
+
+@dataclass
+class Results:
+    """All that was measured. Times by model name, then by contestant."""
+
+    machine: dict[str, str]
+    versions: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    models: list[Model] = field(default_factory=list)
+    errors: dict[str, dict[str, float]] = field(default_factory=dict)
+    hot: dict[str, dict[str, Spread]] = field(default_factory=dict)
+    paced: dict[str, dict[str, Spread]] = field(default_factory=dict)
+    loop: dict[str, dict[str, Spread]] = field(default_factory=dict)
+    stream: dict[str, Spread] = field(default_factory=dict)
+    startup: dict[str, Spread] = field(default_factory=dict)
+
+    def json(self) -> str:
+        """Everything, with the targets."""
+        contents = asdict(self) | {"targets": [asdict(target) for target in targets(self)]}
+        contents["models"] = [model.name for model in self.models]
+        return json.dumps(contents, indent=1)
+
+    def markdown(self) -> str:
+        """The tables that a person reads."""
+        return "\n".join(_markdown(self)) + "\n"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One figure held against what was promised; `value` has to be at least or at most `bound`."""
+
+    what: str
+    model: str
+    value: float
+    bound: float
+    at_least: bool
+    unit: str = "x"
+
+    @property
+    def met(self) -> bool:
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+def targets(results: Results) -> list[Target]:
+    """Every target for which there is a figure."""
+    return [*_step_targets(results), *_kernel_targets(results), *_time_targets(results)]
+
+
+def _step_targets(results: Results) -> Iterator[Target]:
+    for model in results.models:
+        spreads = results.hot.get(model.name, {})
+        if PROJECT not in spreads:
+            continue
+        own = spreads[PROJECT]
+        for peer, bounds in STEP_TARGETS.items():
+            if peer in spreads and model.hidden_size in bounds:
+                ratio = spreads[peer].p50_ns / own.p50_ns
+                yield Target(f"step faster than {peer}", model.name, ratio, bounds[model.hidden_size], at_least=True)
+        if model.cell in TAIL_CELLS and model.hidden_size in TAIL_SIZES:
+            yield Target("step p99 over p50", model.name, own.p99_ns / own.p50_ns, TAIL_TARGET, at_least=False)
+
+
+def _kernel_targets(results: Results) -> Iterator[Target]:
+    for model in results.models:
+        spreads = results.loop.get(model.name, {})
+        if {LOOP, C_LOOP} <= spreads.keys() and model.hidden_size >= KERNEL_LEAST_SIZE:
+            ratio = spreads[LOOP].p50_ns / spreads[C_LOOP].p50_ns
+            yield Target("run over C loop", model.name, ratio, KERNEL_TARGET, at_least=False)
+
+
+def _time_targets(results: Results) -> Iterator[Target]:
+    for name, spread in results.stream.items():
+        yield Target("bytes to scores", name, spread.p50_ns, STREAM_TARGET_NS, at_least=False, unit="ns")
+    for name, spread in results.startup.items():
+        if name.startswith(PROJECT):
+            seconds = spread.p50_ns / 1e9
+            yield Target(
+                "process start to first step", name, seconds, STARTUP_TARGET_NS / 1e9, at_least=False, unit="s"
+            )
+
+
+def _markdown(results: Results) -> Iterator[str]:
+    yield "# edgernn benchmark\n"
+    yield from (f"- {name}: {fact}" for name, fact in results.machine.items())
+    yield from (f"- {version}" for version in results.versions.values())
+    yield from (f"- left out: {name} ({reason})" for name, reason in results.absent.items())
+    if results.hot:
+        yield "\n## Step, hot: p50/p99 in ns\n"
+        yield from _spread_table(results.models, results.hot)
+        worst = max(error for errors in results.errors.values() for error in errors.values())
+        yield f"\nEach was first checked against float64: largest difference of a score {worst:.1e}."
+    if results.paced:
+        yield "\n## Step, paced at 2 ms: p50/p99 in ns\n"
+        yield from _spread_table(results.models, results.paced)
+    if results.loop:
+        yield "\n## Steps in a compiled loop: p50 in ns a step\n"
+        yield from _spread_table(results.models, results.loop, tail=False)
+    if results.stream:
+        yield "\n## Bytes to scores: ns a sample\n"
+        yield from _rows(
+            ("path", "p50", "p99"), ((name, f"{s.p50_ns:.0f}", f"{s.p99_ns:.0f}") for name, s in results.stream.items())
+        )
+    if results.startup:
+        yield "\n## Process start to first step: s\n"
+        yield from _rows(
+            ("program", "p50", "least"),
+            ((name, f"{s.p50_ns / 1e9:.3f}", f"{s.least_ns / 1e9:.3f}") for name, s in results.startup.items()),
+        )
+    yield "\n## Targets\n"
+    yield from _target_table(targets(results), required="avx512f" in results.machine["features"].split())
+
+
+def _spread_table(models: list[Model], spreads: dict[str, dict[str, Spread]], *, tail: bool = True) -> Iterator[str]:
+    measured = [model.name for model in models if model.name in spreads]
+    contestants = dict.fromkeys(contestant for name in measured for contestant in spreads[name])
+
+    def cell(model: str, contestant: str) -> str:
+        spread = spreads[model].get(contestant)
+        if spread is None:
+            return "-"
+        return f"{spread.p50_ns:.0f}/{spread.p99_ns:.0f}" if tail else f"{spread.p50_ns:.0f}"
+
+    yield from _rows(("", *measured), ((name, *(cell(model, name) for model in measured)) for name in contestants))
+
+
+def _target_table(held: list[Target], *, required: bool) -> Iterator[str]:
+    if not required:
+        yield "They are promised for a CPU with AVX-512, which this is not: reported, not required.\n"
+    rows = (
+        (
+            target.what,
+            target.model,
+            f"{target.value:.2f} {target.unit}",
+            f"{'at least' if target.at_least else 'at most'} {target.bound:g} {target.unit}",
+            "met" if target.met else "not met",
+        )
+        for target in held
+    )
+    yield from _rows(("target", "of", "measured", "promised", ""), rows)
+    yield f"\n{sum(target.met for target in held)} of {len(held)} met."
+
+
+def _rows(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{' --- |' * len(head)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)

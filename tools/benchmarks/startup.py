@@ -1,0 +1,42 @@
+"""From the start of a Python process to the end of its first step."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.models import INPUTS, Model
+from benchmarks.timing import Spread
+
+STEP = f"step([0.0] * {INPUTS})"
+PROGRAMS = {
+    "edgernn, converted program": f"import edgernn; edgernn.Runner(edgernn.load({{path!r}} + '.safetensors')).{STEP}",
+    "edgernn, ONNX file": f"import edgernn; edgernn.Runner(edgernn.load({{path!r}} + '.onnx')).{STEP}",
+    "onnxruntime, ONNX file": (
+        "import numpy, onnxruntime; session = onnxruntime.InferenceSession({path!r} + '.onnx'); "
+        "session.run(None, {{port.name: numpy.zeros(port.shape, numpy.float32) for port in session.get_inputs()}})"
+    ),
+}
+REPORT = "; import time; print(time.clock_gettime_ns(time.CLOCK_MONOTONIC))"
+
+
+def measure_startup(model: Model, rounds: int) -> dict[str, Spread]:
+    """Times by program, in ns, with a warm kernel cache: an untimed first round fills it."""
+    import edgernn
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, model.name)
+        path.with_suffix(".onnx").write_bytes(model.onnx())
+        edgernn.save(edgernn.load(path.with_suffix(".onnx")), path.with_suffix(".safetensors"))
+        programs = {name: code.format(path=str(path)) + REPORT for name, code in PROGRAMS.items()}
+        times_ns: dict[str, list[float]] = {name: [] for name in programs}
+        for turn in range(rounds + 1):
+            for name, code in programs.items():
+                start = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+                output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+                if turn:
+                    times_ns[name].append(int(output) - start)
+    return {name: Spread.of(times) for name, times in times_ns.items()}
