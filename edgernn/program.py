@@ -66,12 +66,15 @@ class StateSlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         NumPy name of the number type.
     initial : str or None
         Weight that holds the content after a reset, of the same shape; None for zeros.
+    scale : float or None
+        What an integer state is multiplied with to give the model's own units; None for float states.
     """
 
     name: str
     shape: Shape
     dtype: str = "float32"
     initial: str | None = None
+    scale: float | None = None
 
     @property
     def size(self) -> int:
@@ -317,7 +320,9 @@ def _infer_values(description: ProgramDescription, weights: Weights) -> dict[str
         missing = [name for name in operation.inputs if name not in values]
         if missing:
             raise operation.malformed(f"reads {missing[0]}, which no earlier operation writes")
-        results = operation.infer(tuple(values[name] for name in operation.inputs), weights)
+        inputs = tuple(values[name] for name in operation.inputs)
+        operation.expect_dtypes(inputs)
+        results = operation.infer(inputs, weights)
         for name, value in zip(operation.outputs, results, strict=True):
             if name in values:
                 raise operation.malformed(f"writes {name}, which is written already")
@@ -381,15 +386,19 @@ def _check_states(description: ProgramDescription, weights: Weights) -> None:
 
 
 def _check_regions(operation: AnyOperation, description: ProgramDescription, weights: Weights) -> None:
-    sizes = {slot.name: slot.size for slot in description.state}
+    slots = {slot.name: slot for slot in description.state}
     for region, size in operation.regions(weights):
-        if region.slot not in sizes:
+        if region.slot not in slots:
             raise operation.malformed(f"uses state {region.slot}, which does not exist")
-        if region.offset < 0 or region.offset + size > sizes[region.slot]:
+        if region.offset < 0 or region.offset + size > slots[region.slot].size:
             raise operation.malformed(
                 f"uses elements {region.offset} to {region.offset + size - 1} of state {region.slot}, "
-                f"which has {sizes[region.slot]}"
+                f"which has {slots[region.slot].size}"
             )
+    for field, (dtype, scale) in operation.state_values().items():
+        slot = slots[getattr(operation, field).slot]
+        if (slot.dtype, slot.scale) != (dtype, scale):
+            raise operation.malformed(f"needs state {slot.name} to be {dtype} of scale {scale}, it is {slot.dtype}")
 
 
 def _check_write_order(description: ProgramDescription, weights: Weights) -> None:

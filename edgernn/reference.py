@@ -20,11 +20,11 @@ from edgernn.operations import (
     RecurrentOperation,
     Rnn,
     Softmax,
-    StateRegion,
     Unary,
     WriteState,
 )
-from edgernn.program import OutputDescription, Program
+from edgernn.program import OutputDescription, Program, StateSlot
+from edgernn.reference_int8 import IntegerOperations, region
 
 Array = NDArray[Any]
 Frame = Array | dict[str, Array | None] | None
@@ -32,13 +32,13 @@ Observer = Callable[[AnyOperation, str, Array], None]
 
 
 class ReferenceRunner:
-    """Steps a Program in NumPy.
+    """Steps a Program in NumPy. Integers, of values and of states, are int64 arrays.
 
     Parameters
     ----------
     program : Program
     dtype : dtype-like
-        Number type of every value; float64 gives the truth that float32 back ends are measured against.
+        Number type of every float value; float64 gives the truth that float32 back ends are measured against.
     observe : callable, optional
         Called as ``observe(operation, value_name, array)`` after each operation has written a value.
 
@@ -60,9 +60,10 @@ class ReferenceRunner:
         self.dtype = np.dtype(dtype)
         self._observe = observe
         self._weights = {
-            name: array.astype(self.dtype) if array.dtype.kind == "f" else array
+            name: array.astype(self.dtype if array.dtype.kind == "f" else np.int64)
             for name, array in program.weights.items()
         }
+        self._integer = IntegerOperations(program, self._weights)
         self.reset()
 
     def reset(self) -> None:
@@ -72,17 +73,26 @@ class ReferenceRunner:
         self._windows: list[tuple[dict[str, Array], dict[str, list[Array]]]] = []
 
     def _initial_state(self) -> dict[str, Array]:
-        return {
-            slot.name: np.zeros(slot.shape, self.dtype) if slot.initial is None else self._weights[slot.initial].copy()
-            for slot in self.program.state
-        }
+        return {slot.name: self._initial_slot(slot) for slot in self.program.state}
+
+    def _initial_slot(self, slot: StateSlot) -> Array:
+        if slot.initial is not None:
+            return self._weights[slot.initial].copy()
+        return np.zeros(slot.shape, self.dtype if slot.dtype == "float32" else np.int64)
 
     def step(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Frame:
         """One time step; the outputs as `edgernn.Runner.step` shapes them, None where there are none."""
+        self._integer.raw = False
+        return self._step(x, self.dtype)
+
+    def step_raw(self, counts: ArrayLike | Mapping[str, ArrayLike]) -> Frame:
+        """One time step of an int8 program, from the sensor's integer counts to the outputs' integers."""
+        self._integer.raw = True
+        return self._step(counts, np.int64)
+
+    def _step(self, x: ArrayLike | Mapping[str, ArrayLike], dtype: DTypeLike) -> Frame:
         inputs = x if isinstance(x, Mapping) else {self.program.inputs[0].name: x}
-        values = {
-            port.name: np.asarray(inputs[port.name], self.dtype).reshape(port.shape) for port in self.program.inputs
-        }
+        values = {port.name: np.asarray(inputs[port.name], dtype).reshape(port.shape) for port in self.program.inputs}
         window = self.program.window
         if window is None:
             written = self._run_operations(values, self.state)
@@ -159,31 +169,29 @@ class ReferenceRunner:
                 indices = self._optional(operation.indices)
                 return ((joined if indices is None else joined[indices]).reshape(operation.shape),)
             case ReadState():
-                size = int(np.prod(operation.shape))
-                return (_region(state, operation.region, size).copy().reshape(operation.shape),)
+                content = region(state, operation.region, int(np.prod(operation.shape)))
+                high = content >> 16 if operation.dtype == "int32" else content.copy()
+                return (high.reshape(operation.shape),)
             case WriteState():
-                _region(state, operation.region, operation.size)[...] = inputs[0].ravel()
+                region(state, operation.region, operation.size)[...] = inputs[0].ravel()
                 return ()
+            case _:
+                return (self._integer.run(operation, inputs, state),)
 
     def _run_cell(self, operation: RecurrentOperation, x: Array, state: dict[str, Array]) -> Array:
         W, R, B = self._weights[operation.W], self._weights[operation.R], self._optional(operation.B)
-        h = _region(state, operation.h, R.shape[1])
+        h = region(state, operation.h, R.shape[1])
         activations = [(gate.function, gate.alpha, gate.beta) for gate in operation.activations]
         match operation:
             case Gru():
                 h[...] = float32.gru(x, h, W, R, B, activations, operation.linear_before_reset, operation.clip)
             case Lstm():
-                c = _region(state, operation.c, R.shape[1])
+                c = region(state, operation.c, R.shape[1])
                 P = self._optional(operation.P)
                 h[...], c[...] = float32.lstm(x, h, c, W, R, B, P, activations, operation.clip, operation.input_forget)
             case _:
                 h[...] = float32.rnn(x, h, W, R, B, activations, operation.clip)
         return h.copy()
-
-
-def _region(state: dict[str, Array], region: StateRegion, size: int) -> Array:
-    """A view of the region's elements, flat."""
-    return state[region.slot].reshape(-1)[region.offset : region.offset + size]
 
 
 def _window_frame(output: OutputDescription, frames: dict[str, list[Array]]) -> Array:

@@ -18,10 +18,14 @@ MAX_ELEMENTS = 1 << 26  # of one value, weight or state; 256 MB of float32
 
 
 class Value(msgspec.Struct, frozen=True):
-    """What is known of a value inside a step: its shape for one time step (no time, no batch) and its number type."""
+    """What is known of a value inside a step: its shape for one time step (no time, no batch) and its number type.
+
+    An integer that stands for a real number has a `scale`: the number is ``integer * scale``.
+    """
 
     shape: Shape
     dtype: str = "float32"
+    scale: float | None = None
 
     @property
     def size(self) -> int:
@@ -54,6 +58,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     weight_fields: ClassVar[tuple[str, ...]] = ()  # fields that hold the name of a weight, or None
     state_fields: ClassVar[tuple[str, ...]] = ()  # fields that hold a StateRegion
     changes_state: ClassVar[bool] = False
+    input_dtype: ClassVar[str | None] = "float32"  # number type of the inputs, None for any that are alike
 
     name: str
     inputs: tuple[str, ...]
@@ -74,6 +79,10 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """Elements of each state field, by field name. Called only after `infer` found the weights in order."""
         return {}
 
+    def state_values(self) -> dict[str, tuple[str, float | None]]:
+        """Number type and scale that each state field must have, by field name."""
+        return dict.fromkeys(self.state_fields, ("float32", None))
+
     def multiply_accumulates(self, inputs: tuple[Value, ...], weights: Weights) -> int:
         """Multiply-accumulates of the matrix products in one step."""
         return 0
@@ -87,6 +96,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return tuple((getattr(self, field), size) for field, size in self.state_sizes(weights).items())
 
     # what the rules of the subclasses have in common
+
+    def expect_dtypes(self, inputs: tuple[Value, ...]) -> None:
+        """Check the number type of every input; where any is good, all must be alike, their scales too."""
+        for name, value in zip(self.inputs, inputs, strict=True):
+            if self.input_dtype not in (None, value.dtype):
+                raise self.malformed(f"input {name} is {value.dtype}, it must be {self.input_dtype}")
+            if self.input_dtype is None and (value.dtype, value.scale) != (inputs[0].dtype, inputs[0].scale):
+                raise self.malformed(f"input {name} is {value.dtype} of scale {value.scale}, unlike {self.inputs[0]}")
 
     def malformed(self, complaint: str) -> MalformedModelError:
         """The error for something wrong with this operation."""

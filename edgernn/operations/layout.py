@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import prod
 from typing import ClassVar
 
+import msgspec
+
 from edgernn.operations.base import MAX_ELEMENTS, Operation, Shape, StateRegion, Value, Weights
 
 
@@ -16,6 +18,7 @@ class Rearrange(Operation, frozen=True, kw_only=True):
     """
 
     weight_fields: ClassVar[tuple[str, ...]] = ("indices",)
+    input_dtype: ClassVar[str | None] = None
 
     shape: Shape
     indices: str | None = None
@@ -33,28 +36,36 @@ class Rearrange(Operation, frozen=True, kw_only=True):
             self.expect_shape(indices, self.indices, (size,))
             if indices.min() < 0 or indices.max() >= available:
                 raise self.malformed(f"weight {self.indices} points outside the {available} elements of the inputs")
-        return (Value(self.shape),)
+        return (msgspec.structs.replace(inputs[0], shape=self.shape),)
 
 
 class ReadState(Operation, frozen=True, kw_only=True):
     """The content that a state has at this point of the step, shaped as `shape`.
 
-    That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state.
+    That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state. `dtype` and
+    `scale` are the state's; of an int32 state the high half is read, as int16.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("region",)
 
     region: StateRegion
     shape: Shape
+    dtype: str = "float32"
+    scale: float | None = None
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=0, outputs=1)
         if any(extent < 1 for extent in self.shape) or prod(self.shape) > MAX_ELEMENTS:
             raise self.malformed(f"shape {self.shape} is empty or too large")
-        return (Value(self.shape),)
+        if self.dtype == "int32" and self.scale is not None:
+            return (Value(self.shape, "int16", self.scale * 65536),)
+        return (Value(self.shape, self.dtype, self.scale),)
 
     def state_sizes(self, weights: Weights) -> dict[str, int]:
         return {"region": prod(self.shape)}
+
+    def state_values(self) -> dict[str, tuple[str, float | None]]:
+        return {"region": (self.dtype, self.scale)}
 
 
 class WriteState(Operation, frozen=True, kw_only=True):
@@ -62,15 +73,23 @@ class WriteState(Operation, frozen=True, kw_only=True):
 
     state_fields: ClassVar[tuple[str, ...]] = ("region",)
     changes_state: ClassVar[bool] = True
+    input_dtype: ClassVar[str | None] = None
 
     region: StateRegion
     size: int
+    dtype: str = "float32"
+    scale: float | None = None
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=1, outputs=0)
         if inputs[0].size != self.size:
             raise self.malformed(f"input {self.inputs[0]} has {inputs[0].size} elements, the state region {self.size}")
+        if (inputs[0].dtype, inputs[0].scale) != (self.dtype, self.scale):
+            raise self.malformed(f"input {self.inputs[0]} is {inputs[0].dtype} of scale {inputs[0].scale}")
         return ()
 
     def state_sizes(self, weights: Weights) -> dict[str, int]:
         return {"region": self.size}
+
+    def state_values(self) -> dict[str, tuple[str, float | None]]:
+        return {"region": (self.dtype, self.scale)}

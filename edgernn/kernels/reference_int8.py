@@ -1,0 +1,295 @@
+"""The integer arithmetic in plain NumPy: firmware_export/ARITHMETIC.md, formula by formula. Every back end equals it.
+
+Everything is computed in int64, so that nothing here can overflow; the ranges that the document proves are what lets
+the other back ends use int32. Values are int64 arrays that hold int16 numbers, (..., n): any leading axes are
+independent streams or rows. ``>>`` rounds down, also for negative numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.kernels import int8_tables
+
+Array = NDArray[np.int64]
+FloatArray = NDArray[np.floating[Any]]
+
+SIGMOID = np.array(int8_tables.SIGMOID, np.int64)  # (257,)
+TANH = np.array(int8_tables.TANH, np.int64)  # (257,)
+FINE_SIGMOID = np.array(int8_tables.FINE_SIGMOID, np.int64)  # (257,)
+EXP2 = np.array(int8_tables.EXP2, np.int64)  # (65,)
+
+INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
+INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
+
+
+class Rows(NamedTuple):
+    """Rows of a matrix product: int8 weights (rows, columns), multiplier m and shift s of each row (rows,)."""
+
+    weights: Array
+    multiplier: Array
+    shift: Array
+
+    def part(self, rows: slice) -> Rows:
+        """Some of the rows."""
+        return Rows(self.weights[rows], self.multiplier[rows], self.shift[rows])
+
+
+class Function(NamedTuple):
+    """An activation: ``Sigmoid``, ``Tanh``, ``Clip`` between low and high, or ``Table`` of 513 entries."""
+
+    name: str
+    low: int = INT16_MIN
+    high: int = INT16_MAX
+    table: Array | None = None
+
+
+# saturation, rounding, rescaling
+
+
+def saturate16(x: Array) -> Array:
+    """The nearest int16."""
+    return np.minimum(np.maximum(x, INT16_MIN), INT16_MAX)
+
+
+def saturate32(x: Array) -> Array:
+    """The nearest int32."""
+    return np.minimum(np.maximum(x, INT32_MIN), INT32_MAX)
+
+
+def rescale(accumulator: Array, multiplier: Array | np.int64, shift: Array | np.int64) -> Array:
+    """``accumulator * multiplier / 2^shift``, rounded to nearest, halves up."""
+    one = np.int64(1)
+    return (accumulator * multiplier + (one << (shift - one))) >> shift
+
+
+def operand(x: Array, bits: int) -> Array:
+    """What a matrix product reads of an int16 value: all of it, or its rounding to int8."""
+    return x if bits == 16 else np.minimum((x + 128) >> 8, 127)
+
+
+def product(rows: Rows, x: Array, bits: int) -> Array:
+    """Accumulate and rescale each row; x (..., columns) -> (..., rows), an int32 in the rows' output format."""
+    return rescale(operand(x, bits) @ rows.weights.T, rows.multiplier, rows.shift)
+
+
+# functions of one value
+
+
+def sigmoid(x: Array) -> Array:
+    """Q3.12 int16 -> Q0.15, 0 to 32767."""
+    y = _interpolate(SIGMOID, np.minimum(np.abs(x), INT16_MAX), 7)
+    return np.minimum(np.where(x < 0, 32768 - y, y), INT16_MAX)
+
+
+def tanh(x: Array) -> Array:
+    """Q3.12 int16 -> Q0.15, -32767 to 32767."""
+    y = _interpolate(TANH, np.minimum(np.abs(x), INT16_MAX), 7)
+    return np.where(x < 0, -y, y)
+
+
+def fine_sigmoid(x: Array) -> Array:
+    """Q3.12 int32, limited to 17 bits -> Q0.30, from 122 to 2^30 - 122: small values keep their digits."""
+    magnitude = np.minimum(np.abs(x), 65535)
+    i, fraction = magnitude >> 8, magnitude & 255
+    y = FINE_SIGMOID[i] + ((((FINE_SIGMOID[i + 1] - FINE_SIGMOID[i]) >> 1) * fraction + 64) >> 7)
+    return np.where(x < 0, y, (1 << 30) - y)
+
+
+def table(x: Array, entries: Array) -> Array:
+    """Any function of an int16, given by its values at -32768, -32640, ..., 32768 (513,) and straight lines between."""
+    return _interpolate(entries, x + 32768, 7)
+
+
+def activate(x: Array, function: Function) -> Array:
+    """One activation of int16 values."""
+    match function.name:
+        case "Sigmoid":
+            return sigmoid(x)
+        case "Tanh":
+            return tanh(x)
+        case "Clip":
+            return np.minimum(np.maximum(x, function.low), function.high)
+        case _:
+            assert function.table is not None
+            return table(x, function.table)
+
+
+def _interpolate(entries: Array, x: Array, bits: int) -> Array:
+    i, fraction = x >> bits, x & ((1 << bits) - 1)
+    return entries[i] + (((entries[i + 1] - entries[i]) * fraction + (1 << (bits - 1))) >> bits)
+
+
+# inputs and outputs
+
+
+def quantize(x: FloatArray, mean: FloatArray, inverse: FloatArray) -> Array:
+    """``floor((x - mean) * inverse + 0.5)`` saturated to int16, every operation rounded to float32."""
+    x, mean, inverse = (np.asarray(array, np.float32) for array in (x, mean, inverse))
+    scaled = (x - mean) * inverse + np.float32(0.5)  # (..., channels) float32
+    return np.floor(np.clip(scaled, np.float32(INT16_MIN), np.float32(INT16_MAX))).astype(np.int64)
+
+
+def quantize_counts(counts: Array, settings: Array) -> Array:
+    """Sensor counts to int16; `settings` (5, channels) holds origin, narrowing, multiplier, offset and shift."""
+    origin, narrowing, multiplier, offset, shift = settings
+    limited = np.minimum(np.maximum(counts, -(1 << 30)), (1 << 30) - 1)
+    centred = saturate16((limited - origin) >> narrowing)
+    return saturate16((centred * multiplier + offset) >> shift)
+
+
+def dequantize(q: Array, scale: float) -> FloatArray:
+    """``q * scale`` in float32."""
+    return q.astype(np.float32) * np.float32(scale)
+
+
+# layers
+
+
+def dense(x: Array, rows: Rows, B: Array, bits: int) -> Array:
+    """x (..., K) -> (..., N); B (N,) int32 in the output's format."""
+    return saturate16(product(rows, x, bits) + B)
+
+
+def affine(x: Array, multiplier: Array, shift: Array, B: Array) -> Array:
+    """``x * multiplier / 2^shift + B`` element by element, with broadcasting; the multiplier may be negative."""
+    return saturate16(rescale(x, multiplier, shift) + B)
+
+
+def binary(function: str, a: Array, b: Array, multipliers: Sequence[int], shifts: Sequence[int]) -> Array:
+    """Two values, each rescaled to the output's format; the product of two is rescaled once."""
+    m, s = np.array(multipliers, np.int64), np.array(shifts, np.int64)
+    if function == "Mul":
+        return saturate16(rescale(a * b, m[0], s[0]))
+    a, b = rescale(a, m[0], s[0]), rescale(b, m[1], s[1])
+    match function:
+        case "Add":
+            return saturate16(a + b)
+        case "Sub":
+            return saturate16(a - b)
+        case "Min":
+            return saturate16(np.minimum(a, b))
+        case _:
+            return saturate16(np.maximum(a, b))
+
+
+def softmax(x: Array, multiplier: int, shift: int) -> Array:
+    """Over the last axis; the multiplier turns x into 2^-12 octaves. Q0.15, 0 to 32767."""
+    distance = x.max(axis=-1, keepdims=True) - x
+    octaves = np.minimum(rescale(distance, np.int64(multiplier), np.int64(shift)), 65535)
+    i, fraction = (octaves >> 6) & 63, octaves & 63
+    mantissa = EXP2[i] - (((EXP2[i] - EXP2[i + 1]) * fraction + 32) >> 6)
+    whole = octaves >> 12
+    e = (2 * mantissa + (np.int64(1) << whole)) >> (whole + 1)
+    total = e.sum(axis=-1, keepdims=True)
+    return np.minimum((e * 32768 + (total >> 1)) // total, INT16_MAX)
+
+
+# recurrent cells. W and R hold their gates in ONNX order; states are int16, or int32 with 16 more fraction bits
+
+
+def multiply_fine(x: Array, fine: Array) -> Array:
+    """``floor(x * fine / 2^15)`` for an x of 17 bits with sign and a Q0.30 `fine`: 15 more fraction bits than x."""
+    return (x * fine) >> 15
+
+
+def rnn(x: Array, h: Array, W: Rows, R: Rows, B: Array, function: Function, clip: int, bits: int) -> Array:
+    """Elman cell; B (H,). Returns the new h, int16."""
+    p = product(W, x, bits) + product(R, h, bits) + B
+    return activate(_limit(p, clip), function)
+
+
+def gru(
+    x: Array,
+    h: Array,
+    W: Rows,
+    R: Rows,
+    B: Array,
+    functions: Sequence[Function],
+    linear_before_reset: bool,
+    clip: int,
+    bits: int,
+    wide: bool,
+) -> Array:
+    """Gates z r h; B (4 H,) is z, r, h of W, h of R, or (3 H,) where the reset comes first. Returns the new h.
+
+    With `wide`, h is int32 and the update gate is computed as its complement with 30 fraction bits.
+    """
+    H = R.weights.shape[1]
+    high = h >> 16 if wide else h  # (H,) int16
+    a = product(W, x, bits)  # (3 H,)
+    u = product(R.part(slice(2 * H)), high, bits)  # (2 H,)
+    p = a[..., : 2 * H] + u + B[: 2 * H]  # (2 H,)
+    r = activate(_limit(p[..., H:], clip), functions[0])
+    if linear_before_reset:
+        v = saturate16(product(R.part(slice(2 * H, None)), high, bits) + B[3 * H :])
+        p_n = a[..., 2 * H :] + B[2 * H : 3 * H] + ((r * v + (1 << 14)) >> 15)
+    else:
+        reset = (r * high + (1 << 14)) >> 15
+        p_n = a[..., 2 * H :] + product(R.part(slice(2 * H, None)), reset, bits) + B[2 * H :]
+    n = activate(_limit(p_n, clip), functions[1])
+    if wide:
+        step = multiply_fine(n - high, fine_sigmoid(-_limit(p[..., :H], clip, 65535)))
+        return h + step + step
+    z = activate(_limit(p[..., :H], clip), functions[0])
+    return n + (((h - n) * z + (1 << 14)) >> 15)
+
+
+def lstm(
+    x: Array,
+    h: Array,
+    c: Array,
+    W: Rows,
+    R: Rows,
+    B: Array,
+    P: tuple[Array, Array] | None,
+    functions: Sequence[Function],
+    input_forget: bool,
+    clip: int,
+    bits: int,
+    candidate_shift: int,
+    cell_shift: int,
+    wide: bool,
+) -> tuple[Array, Array]:
+    """Gates i o f c; B (4 H,); P is multiplier and shift of the peepholes i o f, (3 H,) each. Returns new h, new c.
+
+    `candidate_shift` is how many more fraction bits the candidate has than c, `cell_shift` how many more c has than the
+    input of the output function. With `wide`, c is int32 and the gates i and f are computed with 30 fraction bits.
+    """
+    H = R.weights.shape[1]
+    p = product(W, x, bits) + product(R, h, bits) + B  # (4 H,)
+    p_i, p_o, p_f, p_g = (p[..., gate * H : (gate + 1) * H] for gate in range(4))
+    high = c >> 16 if wide else c  # (H,) int16
+    if P is not None:
+        p_i = p_i + rescale(high, P[0][:H], P[1][:H])
+        p_f = p_f + rescale(high, P[0][2 * H :], P[1][2 * H :])
+    g = activate(_limit(p_g, clip), functions[1])
+    if wide:
+        fine_i = fine_sigmoid(_limit(p_i, clip, 65535))
+        decay = fine_i if input_forget else fine_sigmoid(-_limit(p_f, clip, 65535))
+        loss = multiply_fine(high, decay)
+        c_new = saturate32(c - 2 * loss + _round_shift(2 * multiply_fine(g, fine_i), candidate_shift))
+        high = c_new >> 16
+    else:
+        i = activate(_limit(p_i, clip), functions[0])
+        f = np.minimum(32768 - i, INT16_MAX) if input_forget else activate(_limit(p_f, clip), functions[0])
+        gain = (i * g + (1 << (14 + candidate_shift))) >> (15 + candidate_shift)
+        c_new = high = saturate16(((f * c + (1 << 14)) >> 15) + gain)
+    if P is not None:
+        p_o = p_o + rescale(high, P[0][H : 2 * H], P[1][H : 2 * H])
+    o = activate(_limit(p_o, clip), functions[0])
+    cell = saturate16(_round_shift(high, cell_shift) if cell_shift >= 0 else high * (1 << -cell_shift))
+    return (o * activate(cell, functions[2]) + (1 << 14)) >> 15, c_new
+
+
+def _limit(p: Array, clip: int, largest: int = INT16_MAX) -> Array:
+    """A gate's input: clipped to [-clip, clip] and saturated to [-largest - 1, largest]."""
+    return np.minimum(np.maximum(p, max(-clip, -largest - 1)), min(clip, largest))
+
+
+def _round_shift(x: Array, shift: int) -> Array:
+    return x if shift == 0 else (x + (1 << (shift - 1))) >> shift

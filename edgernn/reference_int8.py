@@ -1,0 +1,118 @@
+"""Runs the integer operations of an int8 Program for `edgernn.reference.ReferenceRunner`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from edgernn.kernels import reference_int8 as int8
+from edgernn.operations import (
+    Dequantize,
+    Int8Affine,
+    Int8Binary,
+    Int8Dense,
+    Int8Gru,
+    Int8Lstm,
+    Int8Operation,
+    Int8RecurrentOperation,
+    Int8Softmax,
+    Int8Unary,
+    IntegerFunction,
+    Quantize,
+    StateRegion,
+)
+from edgernn.program import Program
+
+Array = NDArray[Any]
+
+
+class IntegerOperations:
+    """The integer operations of one program. With `raw`, inputs are sensor counts and outputs stay integers.
+
+    `weights` are the program's, as int64 and float arrays.
+    """
+
+    def __init__(self, program: Program, weights: Mapping[str, Array]) -> None:
+        self._program = program
+        self._weights = weights
+        self.raw = False
+
+    def run(
+        self, operation: Int8Operation | Quantize | Dequantize, inputs: list[Array], state: dict[str, Array]
+    ) -> Array:
+        """The one output of an operation."""
+        weights = self._weights
+        match operation:
+            case Quantize():
+                if self.raw and operation.counts is not None:
+                    return int8.quantize_counts(inputs[0], weights[operation.counts])
+                return int8.quantize(inputs[0], weights[operation.mean], weights[operation.inverse])
+            case Dequantize():
+                scale = self._program.values[operation.inputs[0]].scale
+                assert scale is not None
+                return inputs[0] if self.raw else int8.dequantize(inputs[0], scale)
+            case Int8Dense():
+                return int8.dense(inputs[0], self._rows(operation, "W"), weights[operation.B], operation.operand_bits)
+            case Int8Affine():
+                constants = (weights[operation.multiplier], weights[operation.shift], weights[operation.B])
+                return int8.affine(inputs[0], *constants)
+            case Int8Binary():
+                return int8.binary(operation.function, inputs[0], inputs[1], operation.multipliers, operation.shifts)
+            case Int8Unary():
+                return int8.activate(inputs[0], self._function(operation.function))
+            case Int8Softmax():
+                return int8.softmax(inputs[0], operation.multiplier, operation.shift)
+            case _:
+                return self._run_cell(operation, inputs[0], state)
+
+    def _run_cell(self, operation: Int8RecurrentOperation, x: Array, state: dict[str, Array]) -> Array:
+        W, R, B = self._rows(operation, "W"), self._rows(operation, "R"), self._weights[operation.B]
+        functions = [self._function(function) for function in operation.activations]
+        clip, bits, size = operation.clip, operation.operand_bits, R.weights.shape[1]
+        h = region(state, operation.h, size)
+        match operation:
+            case Int8Gru(linear_before_reset=linear_before_reset, wide=wide):
+                h[...] = int8.gru(x, h, W, R, B, functions, linear_before_reset, clip, bits, wide)
+                return h >> 16 if wide else h.copy()
+            case Int8Lstm():
+                c = region(state, operation.c, size)
+                h[...], c[...] = int8.lstm(
+                    x,
+                    h,
+                    c,
+                    W,
+                    R,
+                    B,
+                    self._peepholes(operation),
+                    functions,
+                    operation.input_forget,
+                    clip,
+                    bits,
+                    operation.candidate_shift,
+                    operation.cell_shift,
+                    operation.wide,
+                )
+            case _:
+                h[...] = int8.rnn(x, h, W, R, B, functions[0], clip, bits)
+        return h.copy()
+
+    def _rows(self, operation: Int8Dense | Int8RecurrentOperation, field: str) -> int8.Rows:
+        return int8.Rows(
+            *(self._weights[getattr(operation, field + suffix)] for suffix in ("", "_multiplier", "_shift"))
+        )
+
+    def _function(self, function: IntegerFunction) -> int8.Function:
+        table = None if function.table is None else self._weights[function.table]
+        return int8.Function(function.function, function.low, function.high, table)
+
+    def _peepholes(self, operation: Int8Lstm) -> tuple[Array, Array] | None:
+        if operation.P_multiplier is None or operation.P_shift is None:
+            return None
+        return self._weights[operation.P_multiplier], self._weights[operation.P_shift]
+
+
+def region(state: dict[str, Array], place: StateRegion, size: int) -> Array:
+    """A view of a region's elements, flat."""
+    return state[place.slot].reshape(-1)[place.offset : place.offset + size]
