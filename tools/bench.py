@@ -17,6 +17,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.models import CELLS, Cell, Model, samples
 from benchmarks.peers import PEERS, Edgernn, Peer
 from benchmarks.startup import measure_startup
+from benchmarks.stream_path import measure_stream
 
 SIZES, QUICK_SIZES = "16,32,64,128,256", "32,64"
 CHECKED_STEPS = 200
@@ -65,7 +66,8 @@ def bench(
             paced = paced_steps if model.hidden_size == paced_size else 0
             _measure_model(results, model, chosen, steps, paced)
         if Edgernn in chosen:
-            click.echo("measuring start-up", err=True)
+            click.echo("measuring bytes to scores and start-up", err=True)
+            results.stream = measure_stream(Edgernn(SMALL_MODEL).runner)
             results.startup = measure_startup(SMALL_MODEL, rounds=3 if quick else 11)
     click.echo(results.markdown())
     if json_path is not None:

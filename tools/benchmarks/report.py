@@ -21,6 +21,7 @@ STARTUP_TARGET_NS = 0.5e9
 
 PROJECT = "edgernn"
 LOOP, C_LOOP = "edgernn run", "C loop"
+WHOLE_PATH = "csv to decisions"
 TIMER = "empty call"
 C_STEP = "C kernel, timed in C"
 
@@ -95,8 +96,9 @@ def _kernel_targets(results: Results) -> Iterator[Target]:
 
 
 def _time_targets(results: Results) -> Iterator[Target]:
-    for name, spread in results.stream.items():
-        yield Target("bytes to scores", name, spread.p50_ns, STREAM_TARGET_NS, at_least=False, unit="ns")
+    if WHOLE_PATH in results.stream:
+        p50_ns = results.stream[WHOLE_PATH].p50_ns
+        yield Target("bytes to scores, a sample", WHOLE_PATH, p50_ns, STREAM_TARGET_NS, at_least=False, unit="ns")
     for name, spread in results.startup.items():
         if name.startswith(PROJECT):
             seconds = spread.p50_ns / 1e9
@@ -122,7 +124,7 @@ def _markdown(results: Results) -> Iterator[str]:
         yield "\n## Steps in a compiled loop: p50 in ns a step\n"
         yield from _spread_table(results.models, results.loop, tail=False)
     if results.stream:
-        yield "\n## Bytes to scores: ns a sample\n"
+        yield "\n## Bytes to scores, GRU 32 with 6 channels, reads of 64 samples: ns a sample\n"
         yield from _rows(
             ("path", "p50", "p99"), ((name, f"{s.p50_ns:.0f}", f"{s.p99_ns:.0f}") for name, s in results.stream.items())
         )
