@@ -8,6 +8,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from edgernn import __version__
+
 # command -> (module, one line of help); the module defines a click command of the same name
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("edgernn.cli.demo", "See the whole path with no hardware: recording, serial port, model, events."),
@@ -45,9 +47,7 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
     if value and not ctx.resilient_parsing:
-        from importlib.metadata import version
-
-        click.echo(f"edgernn {version('edgernn')}")
+        click.echo(f"edgernn {__version__}")
         ctx.exit()
 
 

@@ -1,0 +1,93 @@
+"""What the parts may know of each other, and what a user may rely on. Import direction is held by `lint-imports`."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+import pytest
+
+import edgernn
+from edgernn.cli import COMMANDS
+
+CHECKOUT = Path(__file__).parents[1]
+
+PUBLIC_NAMES = {
+    *("CompileCacheError", "ConfigError", "EdgeRNNError", "ExportError", "FormatError", "InputError"),
+    *("MalformedModelError", "MissingPackageError", "ModelError", "NonFiniteInputError", "ProgramFileError"),
+    *("QuantizationError", "RunnerStateError", "SourceBusyError", "SourceError", "SourceNotFoundError"),
+    *("SourcePermissionError", "StatePairingError", "UnsupportedModelError"),
+    *("DecisionSettings", "Metadata", "Port", "Program", "Runner", "StateSlot"),
+    *("__version__", "load", "open_stream", "save"),
+}
+
+
+def imported(run_python: Callable[..., str], statement: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has after `statement`."""
+    return set(run_python(f"{statement}\nimport sys\nprint(*sys.modules)").split())
+
+
+def test_public_names_are_pinned() -> None:
+    assert set(edgernn.__all__) == PUBLIC_NAMES
+    for name in PUBLIC_NAMES:
+        assert getattr(edgernn, name) is not None
+
+
+def test_no_public_name_is_a_submodule() -> None:
+    """`import edgernn.x` would replace the function `edgernn.x`."""
+    submodules = {module.name for module in pkgutil.iter_modules(edgernn.__path__)}
+    assert not submodules & PUBLIC_NAMES
+
+
+def test_every_error_is_public() -> None:
+    from edgernn import errors
+
+    defined = {name for name, thing in vars(errors).items() if isinstance(thing, type)}
+    assert defined <= PUBLIC_NAMES
+
+
+def test_importing_edgernn_is_cheap(run_python: Callable[..., str]) -> None:
+    assert not imported(run_python, "import edgernn") & {"numpy", "numba", "onnx", "onnxruntime", "serial", "click"}
+
+
+@pytest.mark.parametrize("module", ["edgernn.runner", "edgernn.plan", "edgernn.program_file", "edgernn.stream"])
+def test_running_a_program_imports_no_onnx(module: str, run_python: Callable[..., str]) -> None:
+    assert not imported(run_python, f"import {module}") & {"onnx", "onnxruntime", "google.protobuf"}
+
+
+def test_every_module_can_be_imported_by_itself(run_python: Callable[..., str]) -> None:
+    """A module that works only after another one was imported hides a cycle."""
+    code = """
+        import importlib, pkgutil, sys
+        import edgernn
+        for module in list(pkgutil.walk_packages(edgernn.__path__, "edgernn.")):
+            for name in [name for name in sys.modules if name.startswith("edgernn.")]:
+                del sys.modules[name]
+            importlib.import_module(module.name)
+    """
+    run_python(code)
+
+
+def test_the_installed_package_is_this_one() -> None:
+    assert version("edgernn") == edgernn.__version__
+    (script,) = entry_points(group="console_scripts", name="edgernn")
+    assert script.value == "edgernn.__main__:main"
+
+
+def test_dependencies_of_the_runtime_are_few() -> None:
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[<>=]", entry)[0] for entry in project["dependencies"]}
+    assert names == {"numpy", "numba", "onnx", "pyserial", "click", "msgspec", "safetensors"}
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_documents_name_commands_and_files_that_exist(document: str) -> None:
+    text = (CHECKOUT / document).read_text()
+    commands = set(re.findall(r"(?:^|[\s`/])edgernn ([a-z]+)", text))
+    assert commands - {"is", "and"} <= COMMANDS.keys()
+    for path in re.findall(r"`((?:edgernn|tools|tests|firmware_export)/[\w./]+)`", text):
+        assert (CHECKOUT / path).exists(), f"{document} names {path}"
