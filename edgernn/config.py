@@ -1,0 +1,218 @@
+"""Settings of a stream, from flags, environment variables and TOML files."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from edgernn.errors import ConfigError
+from edgernn.metadata import DecisionSettings
+from edgernn.signals.gaps import GapPolicy
+
+PREFIX = "EDGERNN_"
+MAX_FILE_BYTES = 1 << 20
+
+
+class DecisionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Decision settings that differ from the model's own; see `edgernn.DecisionSettings`. An empty `nothing` is none."""
+
+    smoothing_steps: int | None = None
+    threshold: float | None = None
+    release: float | None = None
+    minimum_steps: int | None = None
+    hold_off_steps: int | None = None
+    nothing: str | None = None
+
+    def apply(self, settings: DecisionSettings) -> DecisionSettings:
+        """`settings` with these changes.
+
+        Raises
+        ------
+        ConfigError
+            The result is out of range.
+        """
+        changes = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        if "nothing" in changes:
+            changes["nothing"] = changes["nothing"] or None
+        if "threshold" in changes and "release" not in changes:
+            changes["release"] = min(settings.release, changes["threshold"])
+        try:
+            return msgspec.convert({**msgspec.to_builtins(settings), **changes}, DecisionSettings)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"decision: {error}") from error
+
+
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that can be said about a stream. What is None is taken from the model's metadata or has a default.
+
+    Attributes
+    ----------
+    model, source : str or None
+        Path of the model; address of the source, the only serial port if not given.
+    format : str
+        ``auto`` or the name of a format.
+    baud : int or None
+        Bits a second of a serial port whose address names none.
+    columns : tuple of int
+        Which numbers of a sample the model takes, counted from 0, in the model's order.
+    scale : float
+        Unit of the numbers as they are sent.
+    labels, rate_hz, mean, std
+        As in `edgernn.Metadata`.
+    window, hop, time_axis, states, assume_torch_gru
+        As in `edgernn.load`.
+    continuous : bool
+        Never begin anew, also where the model was trained on windows.
+    reset_every : int or None
+        Begin anew every so many samples, instead of sliding windows.
+    logits, raw_scores : bool
+        The model ends without Softmax: apply it; or decide on its numbers as they are.
+    decision : DecisionChanges
+    gap : {"hold", "interpolate", "reset"}
+    gap_steps : int
+        Missing samples in a row that are filled; a longer gap makes the model begin anew.
+    allow_rate : bool
+        Go on although samples come more than 5 % faster or slower than the model was trained at.
+    reconnect : bool
+        Open a lost port again.
+    keep_state : bool
+        After an outage go on with the old state, instead of beginning anew.
+    output : tuple of str
+        Sinks: ``stdout:`` or paths of files, each with options such as ``?format=csv``.
+    """
+
+    model: str | None = None
+    source: str | None = None
+    format: str = "auto"
+    baud: int | None = None
+    columns: tuple[int, ...] = ()
+    scale: float = 1.0
+    labels: tuple[str, ...] = ()
+    rate_hz: float | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    window: int | None = None
+    hop: int = 1
+    time_axis: int | None = None
+    states: dict[str, str] | None = None
+    assume_torch_gru: bool = False
+    continuous: bool = False
+    reset_every: int | None = None
+    logits: bool = False
+    raw_scores: bool = False
+    decision: DecisionChanges = DecisionChanges()
+    gap: GapPolicy = "hold"
+    gap_steps: int = 10
+    allow_rate: bool = False
+    reconnect: bool = True
+    keep_state: bool = False
+    output: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.logits and self.raw_scores:
+            raise ValueError("logits and raw_scores exclude each other")
+        if self.continuous and (self.reset_every is not None or self.window is not None):
+            raise ValueError("continuous excludes window and reset_every")
+        if self.reset_every is not None and self.window is not None:
+            raise ValueError("reset_every excludes window")
+        if self.reset_every is not None and self.reset_every < 1:
+            raise ValueError(f"reset_every is {self.reset_every}, it must be at least 1")
+        if self.gap_steps < 0:
+            raise ValueError(f"gap_steps is {self.gap_steps}, it must be at least 0")
+        if any(column < 0 for column in self.columns):
+            raise ValueError("columns are counted from 0")
+
+
+def resolve(
+    flags: Mapping[str, Any], *, environment: Mapping[str, str] | None = None, path: Path | None = None
+) -> StreamSettings:
+    """Settings by precedence: flag, ``EDGERNN_*`` variable, file, default.
+
+    Parameters
+    ----------
+    flags : mapping
+        Fields of `StreamSettings` that were given, with ``decision`` as a mapping.
+    environment : mapping, optional
+        The process's own if not given. Lists are separated by commas; a decision setting is called
+        ``EDGERNN_DECISION_THRESHOLD``.
+    path : Path, optional
+        A TOML file. Its `model` is relative to its own folder.
+
+    Raises
+    ------
+    ConfigError
+        An entry is unknown, of the wrong type or out of range; the message names it and where it stands.
+
+    Examples
+    --------
+    >>> resolve({"hop": 5}, environment={"EDGERNN_HOP": "3", "EDGERNN_LABELS": "rest,walk"}).labels
+    ('rest', 'walk')
+    """
+    layers = [
+        ({} if path is None else _read_file(path), str(path)),
+        (_from_environment(os.environ if environment is None else environment), "the environment"),
+        (dict(flags), "the flags"),
+    ]
+    merged: dict[str, Any] = {}
+    for layer, where in layers:
+        _convert(layer, where)  # complains about the layer by itself, so that the message names it
+        decision = {**merged.get("decision", {}), **layer.get("decision", {})}
+        merged = {**merged, **layer, "decision": decision}
+    return _convert(merged, "the settings together")
+
+
+def _convert(entries: Mapping[str, Any], where: str) -> StreamSettings:
+    try:
+        return msgspec.convert(entries, StreamSettings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_readable(str(error))}") from error
+
+
+def _readable(message: str) -> str:
+    """``Expected `int`, got `str` - at `$.decision.threshold```, with the entry in front."""
+    complaint, separator, place = message.partition(" - at `$.")
+    return f"{place.rstrip('`')}: {complaint}" if separator else complaint
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes: that is no configuration")
+        entries = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    if isinstance(entries.get("model"), str):
+        entries["model"] = str(path.parent / entries["model"])
+    if isinstance(entries.get("output"), str):
+        entries["output"] = [entries["output"]]
+    return entries
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    entries = _variables(environment, StreamSettings, PREFIX)
+    decision = _variables(environment, DecisionChanges, f"{PREFIX}DECISION_")
+    return {**entries, "decision": decision} if decision else entries
+
+
+def _variables(environment: Mapping[str, str], kind: type[msgspec.Struct], prefix: str) -> dict[str, Any]:
+    """The fields of `kind` that have a variable, as the types that the fields have."""
+    entries: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        name = prefix + field.name.upper()
+        if name not in environment or field.name in {"decision", "states"}:
+            continue
+        text = environment[name]
+        is_list = isinstance(field.default, tuple)
+        value: Any = [entry.strip() for entry in text.split(",") if entry.strip()] if is_list else text
+        try:
+            entries[field.name] = msgspec.convert(value, field.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"{name} is {text!r}: {error}") from error
+    return entries

@@ -1,0 +1,112 @@
+"""Finds out from the first bytes which format a source sends, and how many numbers a sample has."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from edgernn.formats.base import MAX_CHANNELS, MAX_FRAME_BYTES
+from edgernn.formats.cobs import packet_width
+from edgernn.formats.csv import count_columns
+
+AGREEING_FRAMES = 2  # lines in a row of the same width that decide
+MAX_DETECT_BYTES = 65536
+
+
+class Detected(NamedTuple):
+    """What a source sends."""
+
+    format: str
+    width: int
+
+
+class Detector:
+    """Looks at the first bytes, in any split, until two lines in a row agree or one binary packet is intact.
+
+    Parameters
+    ----------
+    only : str or None
+        The format if it is known, so that only the width is wanted.
+    whole_start : bool
+        The first byte begins a frame; else what comes before the first end of a frame is not looked at.
+
+    Attributes
+    ----------
+    seen : bytearray
+        All bytes so far, to be fed to the parser once the format is known; at most `MAX_DETECT_BYTES`.
+
+    Examples
+    --------
+    >>> detector = Detector(whole_start=True)
+    >>> detector.feed(b"ax,ay\\n1,2")
+    >>> detector.feed(b"\\n3,4\\n")
+    Detected(format='csv', width=2)
+    """
+
+    def __init__(self, only: str | None = None, *, whole_start: bool = False) -> None:
+        self.seen = bytearray()
+        self._only = only
+        self._line_start: int | None = 0 if whole_start else None  # None before the first end of a line
+        self._packet_start = 0
+        self._position = 0
+        self._last: Detected | None = None
+        self._agreeing = 0
+
+    def feed(self, data: bytes | memoryview) -> Detected | None:
+        """Look at more bytes; what was found, or None if more are needed."""
+        self.seen += data
+        while self._position < min(len(self.seen), MAX_DETECT_BYTES):
+            byte = self.seen[self._position]
+            self._position += 1
+            if byte not in b"\0\r\n":
+                continue
+            found = self._frame(byte)
+            if found is not None:
+                return found
+        if len(self.seen) > MAX_DETECT_BYTES:
+            self._forget()
+        return None
+
+    def finish(self) -> Detected | None:
+        """What can be said when no more bytes come: one line is enough."""
+        return self._last
+
+    def _frame(self, end_byte: int) -> Detected | None:
+        """Look at the line or packet that ends before the present position."""
+        end = self._position - 1
+        line_start, self._line_start = self._line_start, self._position
+        if end_byte == 0:
+            packet_start, self._packet_start = self._packet_start, self._position
+            return self._packet(packet_start, end)
+        if line_start is None or line_start == end:
+            return None
+        found = line_format(bytes(self.seen[line_start:end]), self._only)
+        self._agreeing = self._agreeing + 1 if found is not None and found == self._last else 1
+        self._last = found
+        return found if self._agreeing >= AGREEING_FRAMES else None
+
+    def _packet(self, start: int, end: int) -> Detected | None:
+        if self._only not in {None, "cobs"} or end - start > MAX_FRAME_BYTES:
+            return None
+        width = packet_width(bytes(self.seen[start:end]))
+        return Detected("cobs", width) if width is not None and width <= MAX_CHANNELS else None
+
+    def _forget(self) -> None:
+        """Drop what has been looked at, so that the memory stays bounded on a source of garbage."""
+        self.seen.clear()
+        self._position = self._packet_start = 0
+        self._line_start = None
+
+
+def line_format(line: bytes, only: str | None = None) -> Detected | None:
+    """Format and width of one line without its end; None if it is no sample.
+
+    Examples
+    --------
+    >>> line_format(b"1.5;2;-3e4")
+    Detected(format='csv', width=3)
+    >>> line_format(b"accelerometer ready")
+    """
+    if len(line) > MAX_FRAME_BYTES or only not in {None, "csv"}:
+        return None
+    columns = count_columns(line)
+    return Detected("csv", columns) if 1 <= columns <= MAX_CHANNELS else None

@@ -1,0 +1,370 @@
+"""Pipeline: bytes to events, without input or output of its own. Any split of the bytes gives the same events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.config import StreamSettings
+from edgernn.decisions import Decider
+from edgernn.errors import ConfigError, FormatError
+from edgernn.formats import FORMATS, make_format
+from edgernn.formats.base import KINDS, Format, Samples
+from edgernn.formats.detect import Detector
+from edgernn.metadata import Metadata
+from edgernn.operations import Rearrange, Softmax, Unary
+from edgernn.program import Program
+from edgernn.signals.gaps import Gaps
+from edgernn.signals.normalise import Normalise
+from edgernn.signals.rate import RateMeter
+from edgernn.signals.sequence import SEQUENCES, SequenceTracker
+from edgernn.sources.base import Chunk
+
+LONGEST_BLOCK = 4096  # samples in one call of the runner
+RATE_TOLERANCE = 0.05
+DEFAULT_RATE_HZ = 1000.0  # to tell when a sequence may have wrapped, where the rate is unknown
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A label was recognised.
+
+    Attributes
+    ----------
+    time_ns, monotonic_ns : int
+        When the last byte of the deciding sample arrived: since 1970, and on a clock that never jumps.
+    step : int
+        Index of that sample, from 0; samples made up in gaps count.
+    label : str
+    score : float
+        Smoothed score of the label.
+    latency_ns : int
+        From the arrival to this event.
+    """
+
+    time_ns: int
+    monotonic_ns: int
+    step: int
+    label: str
+    score: float
+    latency_ns: int
+
+
+class StepRunner(Protocol):
+    """What the pipeline needs of `edgernn.Runner`."""
+
+    def run(self, X: NDArray[np.float32], *, index: bool) -> tuple[Any, NDArray[np.int64]]:
+        """Outputs, and for each the index of its sample in X."""
+
+    def reset(self) -> None:
+        """Begin anew."""
+
+    def state_is_finite(self) -> bool:
+        """Whether no state has diverged."""
+
+
+class Pipeline:
+    """Format, signals, model and decisions in a row.
+
+    Parameters
+    ----------
+    program : Program
+        With one input; its first output holds the scores.
+    settings : StreamSettings
+    runner : StepRunner, optional
+        A `Runner` of the program if not given.
+    format_name : str, optional
+        The format, if the source's address names it.
+    whole_start : bool
+        The first byte begins a frame.
+
+    Attributes
+    ----------
+    metadata : Metadata
+        The model's, with what the settings change.
+    notes : list of str
+        What a person should know about how the model is run.
+    format : Format or None
+        None until it is known.
+    steps : int
+        Samples that the model has seen, those made up in gaps among them.
+    diverged : int
+        How often a state was no longer finite, and the model began anew.
+    rate : RateMeter
+    sequence : SequenceTracker
+    gaps : Gaps
+    scores : ndarray (K,)
+        Smoothed scores of the last output.
+
+    Raises
+    ------
+    ConfigError
+        The model cannot make decisions with these settings.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        settings: StreamSettings,
+        *,
+        runner: StepRunner | None = None,
+        format_name: str | None = None,
+        whole_start: bool = False,
+    ) -> None:
+        self.notes: list[str] = []
+        self.program = _as_trained(program, settings, self.notes)
+        self.metadata = _changed_metadata(program.metadata, settings)
+        self.settings = settings
+        if len(self.program.inputs) != 1:
+            names = ", ".join(port.name for port in self.program.inputs)
+            raise ConfigError(f"the model has several inputs ({names}): a stream feeds models with one")
+        self._channels = self.program.inputs[0].size
+        self._scores = Scores(self.program, self.metadata, settings)
+        self._decider = Decider(settings.decision.apply(self.metadata.decision), self._scores.labels)
+        self._runner = runner if runner is not None else _make_runner(self.program)
+        name = format_name or (None if settings.format == "auto" else settings.format)
+        if name is not None and name not in FORMATS:
+            raise ConfigError(f"format is {name!r}: use {', '.join(FORMATS)} or auto")
+        self._detector: Detector | None = Detector(name, whole_start=whole_start)
+        self._whole_start = whole_start
+        self.format: Format | None = None
+        self.gaps = Gaps(settings.gap, settings.gap_steps)
+        self.sequence = SequenceTracker()
+        self.rate = RateMeter()
+        self.steps = 0
+        self.diverged = 0
+        self._since_reset = 0  # steps
+        self._last_arrival_ns: int | None = None
+        self._wrap_ns = round(SEQUENCES / 2 * 1e9 / (self.metadata.rate_hz or DEFAULT_RATE_HZ))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the scores."""
+        return self._scores.labels
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Smoothed scores (K,) of the last output."""
+        return self._decider.scores
+
+    def counts(self) -> dict[str, int]:
+        """What was seen, by kind; samples, and everything that was not one."""
+        counts = dict.fromkeys(KINDS, 0) if self.format is None else dict(zip(KINDS, self.format.counts.tolist()))
+        sequence = self.sequence
+        return {
+            **counts,
+            "lost": sequence.lost,
+            "duplicated": sequence.duplicated,
+            "late": sequence.late,
+            "restarts": sequence.restarts,
+            "unknown_losses": sequence.unknown_losses,
+            "filled": self.gaps.filled,
+            "diverged": self.diverged,
+        }
+
+    def feed(self, chunk: Chunk) -> list[Event]:
+        """Take bytes; give the events of the samples that are complete. `latency_ns` is filled in by the stream."""
+        data: bytes | bytearray = chunk.data
+        if self._detector is not None:
+            found = self._detector.feed(data)
+            if found is None:
+                return []
+            data = self._choose_format(found.format, found.width)
+        return self._parse(data, chunk)
+
+    def finish(self, chunk: Chunk) -> list[Event]:
+        """No more bytes come: decide on the format with what there is."""
+        found = self._detector.finish() if self._detector is not None else None
+        return [] if found is None else self._parse(self._choose_format(found.format, found.width), chunk)
+
+    def interrupted(self) -> None:
+        """Bytes are missing: the unfinished frame is dropped, and the model begins anew unless its state is kept."""
+        if self.format is not None:
+            self.format.resynchronise()
+        if not self.settings.keep_state:
+            self.gaps.outage()
+        self.rate.restart()
+
+    def undetected(self) -> bytes:
+        """Some of the bytes in which no format was found; empty once it is known."""
+        return b"" if self._detector is None else bytes(self._detector.seen[-64:])
+
+    def _choose_format(self, name: str, width: int) -> bytearray:
+        assert self._detector is not None
+        self._normalise = self._connect(name, width)
+        self.format = make_format(name, width, whole_start=self._whole_start)
+        seen, self._detector = self._detector.seen, None
+        return seen
+
+    def _connect(self, name: str, width: int) -> Normalise:
+        """How the numbers of a sample become the model's channels."""
+        columns: Sequence[int] = self.settings.columns or range(self._channels)
+        if len(columns) != self._channels or (not self.settings.columns and width != self._channels):
+            channels = f" ({', '.join(self.metadata.channels)})" if self.metadata.channels else ""
+            what = f"{len(columns)} columns are given" if self.settings.columns else f"the source sends {width} numbers"
+            raise FormatError(
+                f"{what} in each sample ({name}), the model takes {self._channels}{channels}: "
+                f"choose them with --columns, counted from 0"
+            )
+        if max(columns) >= width:
+            raise ConfigError(f"columns: {max(columns)} is beyond the {width} numbers, counted from 0, that come")
+        return Normalise(columns, scale=self.settings.scale, mean=self.metadata.mean, std=self.metadata.std)
+
+    def _parse(self, data: bytes | bytearray, chunk: Chunk) -> list[Event]:
+        assert self.format is not None
+        events: list[Event] = []
+        for samples in self.format.feed(data):
+            events += self._samples(samples, chunk)
+        return events
+
+    def _samples(self, samples: Samples, chunk: Chunk) -> list[Event]:
+        self.rate.add(len(samples.values), chunk.monotonic_ns)
+        X = self._normalise(samples.values)  # (n, C)
+        missing = None
+        if samples.sequence is not None and samples.device_time_us is not None:
+            since_ns = 0 if self._last_arrival_ns is None else chunk.monotonic_ns - self._last_arrival_ns
+            followed = self.sequence.follow(samples.sequence, samples.device_time_us, outage=since_ns > self._wrap_ns)
+            missing = followed.missing
+            X = X if followed.keep is None else X[followed.keep]
+        self._last_arrival_ns = chunk.monotonic_ns
+        events: list[Event] = []
+        for segment in self.gaps(X, missing):
+            if segment.reset:
+                self.reset()
+            events += self._run(segment.X, chunk)
+        return events
+
+    def reset(self) -> None:
+        """Have the model and the decisions begin anew; the count of steps goes on."""
+        self._runner.reset()
+        self._decider.reset()
+        self._since_reset = 0
+
+    def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
+        events: list[Event] = []
+        start = 0
+        while start < len(X):
+            end = min(start + self._steps_to_reset(), start + LONGEST_BLOCK, len(X))
+            Y, index = self._runner.run(X[start:end], index=True)
+            for decision in self._decider.feed(self._scores(Y)):
+                step = self.steps + int(index[decision.output])
+                label = self._scores.labels[decision.label]
+                events.append(Event(chunk.wall_ns, chunk.monotonic_ns, step, label, decision.score, 0))
+            self.steps += end - start
+            self._since_reset += end - start
+            start = end
+            if not self._runner.state_is_finite():
+                self.diverged += 1
+                self.reset()
+            elif self._since_reset == self.settings.reset_every:
+                self.reset()
+        return events
+
+    def _steps_to_reset(self) -> int:
+        """Samples that the model may still take before it begins anew."""
+        every = self.settings.reset_every
+        return LONGEST_BLOCK if every is None else every - self._since_reset
+
+    def rate_complaint(self) -> str | None:
+        """Why the rate of the source does not suit the model; None if it does, or is not known yet."""
+        wanted, measured = self.metadata.rate_hz, self.rate.rate_hz
+        if wanted is None or measured is None or abs(measured / wanted - 1) <= RATE_TOLERANCE:
+            return None
+        return (
+            f"{measured:.4g} samples a second come, the model was trained at {wanted:.4g}: set the board to that rate, "
+            f"or go on with --allow-rate"
+        )
+
+
+class Scores:
+    """Takes the scores (m, K) of decisions from the outputs of a model.
+
+    Raises
+    ------
+    ConfigError
+        The model does not end in probabilities and the settings do not say what its numbers are, or the labels do not
+        fit.
+    """
+
+    def __init__(self, program: Program, metadata: Metadata, settings: StreamSettings) -> None:
+        port = program.outputs[0]
+        self._several = len(program.outputs) > 1
+        self._name = port.name
+        self._logits = settings.logits
+        self._frame_axis = None
+        if program.window is not None and program.description.outputs[0].per_frame:
+            self._frame_axis = 1 + program.description.outputs[0].time_axis
+        frame_size = port.size if self._frame_axis is None else port.size // port.shape[self._frame_axis - 1]
+        if not (settings.logits or settings.raw_scores or _ends_in_probabilities(program)):
+            raise ConfigError(
+                f"output {port.name} does not come from a Softmax or Sigmoid: say --logits if Softmax makes "
+                f"probabilities of it, or --raw-scores to decide on its numbers as they are"
+            )
+        self._complement = frame_size == 1 and len(metadata.labels) == 2
+        size = 2 if self._complement else frame_size
+        self.labels = metadata.labels or tuple(str(k) for k in range(size))
+        if len(self.labels) != size:
+            raise ConfigError(f"there are {len(self.labels)} labels, output {port.name} has {size} scores")
+
+    def __call__(self, outputs: Any) -> NDArray[Any]:
+        Y: NDArray[Any] = outputs[self._name] if self._several else outputs
+        if self._frame_axis is not None:
+            Y = np.take(Y, -1, axis=self._frame_axis)  # the newest frame of each window
+        Y = Y.reshape(len(Y), -1)  # (m, K)
+        if self._complement:
+            p = 1 / (1 + np.exp(-Y)) if self._logits else Y  # (m, 1)
+            return np.concatenate([1 - p, p], axis=1)
+        if self._logits:
+            exponentials = np.exp(Y - Y.max(axis=1, keepdims=True))
+            scores: NDArray[Any] = exponentials / exponentials.sum(axis=1, keepdims=True)
+            return scores
+        return Y
+
+
+def _ends_in_probabilities(program: Program) -> bool:
+    """Whether the first output is written by a Softmax or Sigmoid, apart from changes of its shape."""
+    writers = {name: operation for operation in program.operations for name in operation.outputs}
+    operation = writers.get(program.description.outputs[0].value)
+    while isinstance(operation, Rearrange) and len(operation.inputs) == 1:
+        operation = writers.get(operation.inputs[0])
+    if isinstance(operation, Softmax):
+        return not operation.logarithm
+    return isinstance(operation, Unary) and operation.function in {"Sigmoid", "HardSigmoid"}
+
+
+def _as_trained(program: Program, settings: StreamSettings, notes: list[str]) -> Program:
+    """The program on windows of the length it was trained on, where it must not run on a state it never saw."""
+    trained = program.trained_steps
+    whole = not program.description.outputs[0].per_frame
+    if program.window is not None or trained is None or not whole:
+        return program
+    if settings.continuous or settings.reset_every is not None:
+        return program
+    hop = max(1, trained // 4)
+    notes.append(
+        f"the model was trained on {trained} samples: it runs on windows of {trained}, one every {hop} "
+        f"(--continuous or --reset-every N change that)"
+    )
+    return program.with_window(trained, hop, f"trained on {trained} steps")
+
+
+def _changed_metadata(metadata: Metadata, settings: StreamSettings) -> Metadata:
+    changes = {
+        name: value
+        for name in ("labels", "rate_hz", "mean", "std")
+        if (value := getattr(settings, name)) not in ((), None)
+    }
+    try:
+        return msgspec.convert({**msgspec.to_builtins(metadata), **changes}, Metadata)
+    except msgspec.ValidationError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _make_runner(program: Program) -> StepRunner:
+    from edgernn.runner import Runner
+
+    runner: Any = Runner(program)
+    return runner

@@ -1,0 +1,1 @@
+"""What happens to samples before the model sees them: step by step, with fixed memory."""

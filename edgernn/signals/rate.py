@@ -1,0 +1,49 @@
+"""Measures how many samples a second come."""
+
+from __future__ import annotations
+
+SHORTEST_SPAN_NS = 2_000_000_000  # of a measurement
+FEWEST_SAMPLES = 50
+
+
+class RateMeter:
+    """Samples a second over spans of at least two seconds and fifty samples, by arrival times.
+
+    Attributes
+    ----------
+    rate_hz : float or None
+        Of the last complete span.
+    spans : int
+        Complete spans so far.
+
+    Examples
+    --------
+    >>> meter = RateMeter()
+    >>> for second in range(4):
+    ...     meter.add(samples=25, arrival_ns=second * 1_000_000_000)
+    >>> meter.rate_hz
+    25.0
+    """
+
+    def __init__(self) -> None:
+        self.rate_hz: float | None = None
+        self.spans = 0
+        self._begin_ns: int | None = None
+        self._samples = 0
+
+    def add(self, samples: int, arrival_ns: int) -> None:
+        """`samples` were complete at `arrival_ns`."""
+        if self._begin_ns is None:
+            self._begin_ns = arrival_ns  # what came at the beginning took an unknown time
+            return
+        self._samples += samples
+        span_ns = arrival_ns - self._begin_ns
+        if span_ns >= SHORTEST_SPAN_NS and self._samples >= FEWEST_SAMPLES:
+            self.rate_hz = self._samples * 1e9 / span_ns
+            self.spans += 1
+            self._begin_ns, self._samples = arrival_ns, 0
+
+    def restart(self) -> None:
+        """Begin a new span, as after an outage."""
+        self._begin_ns = None
+        self._samples = 0

@@ -1,0 +1,77 @@
+"""Sources: where bytes come from.
+
+To add one: a module with a subclass of `edgernn.sources.base.Source`, whose constructor takes the location and its
+options as keywords, and a line in `SOURCES`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+import msgspec
+
+from edgernn.errors import ConfigError
+from edgernn.sources.address import parse_address
+from edgernn.sources.base import Clock, Source, SystemClock
+
+# scheme -> module:class, imported when used
+SOURCES: dict[str, str] = {
+    "serial": "edgernn.sources.serial_port:SerialSource",
+    "replay": "edgernn.sources.replay:ReplaySource",
+    "stdin": "edgernn.sources.stdin:StdinSource",
+}
+SERIAL_OPTIONS = frozenset({"baud", "dtr", "rts", "settle_s", "format"})
+
+
+def make_source(address: str, *, clock: Clock | None = None, baud: int | None = None) -> tuple[Source, str | None]:
+    """The source that an address names, not opened yet, and the format that the address names, if any.
+
+    Parameters
+    ----------
+    address : str
+        Such as ``serial:///dev/ttyACM0?baud=115200&format=csv``, ``/dev/ttyACM0``, ``COM3``, ``replay:///path``,
+        ``stdin:``.
+    clock : Clock, optional
+    baud : int, optional
+        For a serial port whose address names none.
+
+    Raises
+    ------
+    ConfigError
+        The address, or one of its options, is not understood.
+
+    Examples
+    --------
+    >>> source, format_name = make_source("serial:///dev/ttyUSB0?baud=9600&format=csv")
+    >>> source.name, format_name
+    ('/dev/ttyUSB0', 'csv')
+    """
+    parts = parse_address(address, frozenset(SOURCES), SERIAL_OPTIONS)
+    options: dict[str, Any] = dict(parts.options)
+    format_name = options.pop("format", None)
+    if parts.scheme == "serial" and baud is not None:
+        options.setdefault("baud", baud)
+    module, attribute = SOURCES[parts.scheme].split(":")
+    kind = getattr(import_module(module), attribute)
+    converted = _convert_options(kind, options, address)
+    source: Source = kind(parts.location, clock=clock or SystemClock(), **converted)
+    return source, format_name
+
+
+def _convert_options(kind: type[Source], options: dict[str, Any], address: str) -> dict[str, Any]:
+    """Options as the constructor of `kind` declares them."""
+    signature = inspect.signature(kind, eval_str=True)
+    known = {name: entry for name, entry in signature.parameters.items() if entry.kind is entry.KEYWORD_ONLY}
+    known.pop("clock", None)
+    converted = {}
+    for name, value in options.items():
+        if name not in known:
+            names = ", ".join([*known, "format"])
+            raise ConfigError(f"source {address}: there is no option {name!r}; known are {names}")
+        try:
+            converted[name] = msgspec.convert(value, known[name].annotation, strict=False)
+        except msgspec.ValidationError as error:
+            raise ConfigError(f"source {address}: option {name} is {value!r}: {error}") from error
+    return converted

@@ -1,0 +1,99 @@
+"""What all sources have in common: they are opened, give the bytes that are waiting, and are closed."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from typing import NamedTuple, Protocol
+
+READ_BYTES = 65536  # taken in one read at most
+
+
+class Clock(Protocol):
+    """Where times come from; replaced in tests."""
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds on a clock that never jumps."""
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since 1970, which may jump when somebody sets the clock."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class SystemClock:
+    """The clocks of this machine."""
+
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    wall_ns = staticmethod(time.time_ns)
+    sleep = staticmethod(time.sleep)
+
+
+class Chunk(NamedTuple):
+    """Bytes that came together.
+
+    Attributes
+    ----------
+    data : bytes
+        Empty if nothing came in time.
+    monotonic_ns, wall_ns : int
+        When the last byte arrived; of a recording, when it arrived then.
+    received_ns : int
+        When this process had it, on the monotonic clock. Latency counts from here.
+    """
+
+    data: bytes
+    monotonic_ns: int
+    wall_ns: int
+    received_ns: int
+
+
+class Source(ABC):
+    """Where bytes come from.
+
+    Attributes
+    ----------
+    name : str
+        What to call it in messages.
+    live : bool
+        It goes on whether or not anybody reads, as a port does; a file waits for its reader.
+    whole_start : bool
+        The first byte begins a frame.
+    clock : Clock
+    """
+
+    live = True
+    whole_start = False
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = name
+        self.clock = clock
+
+    @abstractmethod
+    def open(self) -> None:
+        """Open it, or open it again after `close`.
+
+        Raises
+        ------
+        SourceError
+        """
+
+    @abstractmethod
+    def read(self, timeout_s: float) -> Chunk | None:
+        """What is waiting; wait for it at most `timeout_s` seconds. None at the end of a source that ends.
+
+        Raises
+        ------
+        SourceError
+            It is gone, as when a cable comes out.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it; closing twice is harmless."""
+
+    def chunk(self, data: bytes) -> Chunk:
+        """Bytes that arrived just now."""
+        now_ns = self.clock.monotonic_ns()
+        return Chunk(data, now_ns, self.clock.wall_ns(), now_ns)

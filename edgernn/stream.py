@@ -1,0 +1,334 @@
+"""Stream: a source, a pipeline and a reader that survives unplugged cables, as an iterator of events."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.config import StreamSettings, resolve
+from edgernn.errors import ConfigError, FormatError
+from edgernn.pipeline import Event, Pipeline
+from edgernn.program import Program
+from edgernn.sources import make_source
+from edgernn.sources.base import Chunk, Clock, Source, SystemClock
+from edgernn.sources.reader import Notice, Reader
+
+WAIT_S = 0.1  # for bytes, before looking whether to stop
+SILENCE_NS = 3_000_000_000  # bytes without a sample for so long are worth a word
+LATENCIES = 4096  # of the last reads, kept for percentiles
+
+_log = logging.getLogger("edgernn")
+
+
+class StreamStatus(msgspec.Struct):
+    """What a stream has done so far.
+
+    Attributes
+    ----------
+    steps, events, reads, bytes : int
+        Samples that the model saw, events, chunks of bytes, bytes.
+    format : str or None
+        Name of the format once it is known.
+    rate_hz : float or None
+        Measured rate of samples.
+    scores : dict of str to float
+        Smoothed scores of the last output.
+    latency_p50_ns, latency_p99_ns : int or None
+        From the arrival of bytes to the decision on them, over the last 4096 reads that held a sample.
+    dropped_bytes, reconnects : int
+        Bytes that a slow consumer cost, ports that came back.
+    counts : dict of str to int
+        Samples, and lost, malformed and other ones by kind.
+    """
+
+    steps: int = 0
+    events: int = 0
+    reads: int = 0
+    bytes: int = 0
+    format: str | None = None
+    rate_hz: float | None = None
+    scores: dict[str, float] = {}
+    latency_p50_ns: int | None = None
+    latency_p99_ns: int | None = None
+    dropped_bytes: int = 0
+    reconnects: int = 0
+    counts: dict[str, int] = {}
+
+
+class Stream:
+    """Events of a source. Iterate over it; use it as a context manager, so that the port is closed.
+
+    Parameters
+    ----------
+    program : Program
+    source : Source
+    settings : StreamSettings
+    format_name : str, optional
+        The format, if the source's address names it.
+    on_notice : callable, optional
+        Called with a sentence whenever something happened that a person should know. The logger ``edgernn`` gets them
+        if it is not given.
+    runner : optional
+        Runs the program instead of a `Runner`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        source: Source,
+        settings: StreamSettings,
+        *,
+        format_name: str | None = None,
+        on_notice: Callable[[str], None] | None = None,
+        runner: Any = None,
+    ) -> None:
+        self.pipeline = Pipeline(
+            program, settings, runner=runner, format_name=format_name, whole_start=source.whole_start
+        )
+        self.settings = settings
+        self.source = source
+        self._clock = source.clock
+        self._notice = on_notice or _log.warning
+        self._reader = Reader(source, reconnect=settings.reconnect)
+        self._stopping = threading.Event()
+        self._events = self._reads = self._bytes = 0
+        self._latencies_ns = np.zeros(LATENCIES, np.int64)  # ring
+        self._timed_reads = 0
+        self._last_sample_ns: int | None = None
+        self._complained_spans = 0
+        self._seen_diverged = self._seen_restarts = 0
+
+    def open(self) -> Stream:
+        """Open the source and begin to read; `with` does it too.
+
+        Raises
+        ------
+        SourceError
+            The source cannot be opened.
+        """
+        for note in self.pipeline.notes:
+            self._notice(note)
+        self._reader.start()
+        return self
+
+    def close(self) -> None:
+        """Stop and close the source."""
+        self._stopping.set()
+        self._reader.stop()
+
+    def stop(self) -> None:
+        """End the iteration soon. May be called from a signal handler or another thread."""
+        self._stopping.set()
+
+    def __enter__(self) -> Stream:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        for events in self.reads():
+            yield from events
+
+    def reads(self) -> Iterator[list[Event]]:
+        """The events of each read, mostly none; also an empty list about every 100 ms in which nothing came.
+
+        For programs that do something between reads, such as drawing a status line.
+
+        Raises
+        ------
+        SourceError
+            The source was lost and is not to be opened again.
+        FormatError
+            The samples do not fit the model, or come at another rate.
+        """
+        while not self._stopping.is_set():
+            item = self._reader.next(WAIT_S)
+            if item is None:
+                yield []
+            elif isinstance(item, Chunk):
+                yield self._take(item)
+            else:
+                if item.kind == "end":
+                    yield self._finish()
+                    return
+                self._interrupted(item)
+                yield []
+
+    def status(self) -> StreamStatus:
+        """What the stream has done so far."""
+        pipeline = self.pipeline
+        count = min(self._timed_reads, LATENCIES)
+        p50, p99 = np.percentile(self._latencies_ns[:count], [50, 99]).tolist() if count else (None, None)
+        return StreamStatus(
+            steps=pipeline.steps,
+            events=self._events,
+            reads=self._reads,
+            bytes=self._bytes,
+            format=None if pipeline.format is None else pipeline.format.name,
+            rate_hz=pipeline.rate.rate_hz,
+            scores=dict(zip(pipeline.labels, pipeline.scores.tolist(), strict=True)),
+            latency_p50_ns=None if p50 is None else round(p50),
+            latency_p99_ns=None if p99 is None else round(p99),
+            dropped_bytes=self._reader.dropped_bytes,
+            reconnects=self._reader.reconnects,
+            counts=pipeline.counts(),
+        )
+
+    @property
+    def latencies_ns(self) -> NDArray[np.int64]:
+        """Latencies of the last reads that held a sample, in no particular order."""
+        return self._latencies_ns[: min(self._timed_reads, LATENCIES)].copy()
+
+    def _take(self, chunk: Chunk) -> list[Event]:
+        self._reads += 1
+        self._bytes += len(chunk.data)
+        steps = self.pipeline.steps
+        events = self._timed(self.pipeline.feed(chunk), chunk)
+        if self.pipeline.steps != steps:
+            self._latencies_ns[self._timed_reads % LATENCIES] = self._clock.monotonic_ns() - chunk.received_ns
+            self._timed_reads += 1
+        self._look_for_silence(chunk, self.pipeline.steps != steps)
+        self._look_for_trouble()
+        return events
+
+    def _timed(self, events: list[Event], chunk: Chunk) -> list[Event]:
+        """The same events with their latency."""
+        self._events += len(events)
+        if not events:
+            return events
+        latency_ns = self._clock.monotonic_ns() - chunk.received_ns
+        return [msgspec.structs.replace(event, latency_ns=latency_ns) for event in events]
+
+    def _finish(self) -> list[Event]:
+        now_ns = self._clock.monotonic_ns()
+        chunk = Chunk(b"", now_ns, self._clock.wall_ns(), now_ns)
+        events = self._timed(self.pipeline.finish(chunk), chunk)
+        if self.pipeline.format is None:
+            raise FormatError(f"{self.source.name} has ended, and no samples were found in it{self._sight()}")
+        return events
+
+    def _interrupted(self, notice: Notice) -> None:
+        self._notice(notice.text)
+        self.pipeline.interrupted()
+
+    def _look_for_silence(self, chunk: Chunk, had_samples: bool) -> None:
+        """Say what comes if bytes come for three seconds and no sample is among them."""
+        if had_samples or self._last_sample_ns is None:
+            self._last_sample_ns = chunk.received_ns
+        elif chunk.received_ns - self._last_sample_ns > SILENCE_NS:
+            self._last_sample_ns = chunk.received_ns
+            self._notice(
+                f"bytes come from {self.source.name}, but no samples{self._sight()}. If that looks like noise, the baud "
+                f"rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
+            )
+
+    def _sight(self) -> str:
+        seen = self.pipeline.undetected()
+        return f"; the last bytes are {seen!r}" if seen else ""
+
+    def _look_for_trouble(self) -> None:
+        pipeline = self.pipeline
+        if pipeline.diverged != self._seen_diverged:
+            self._seen_diverged = pipeline.diverged
+            self._notice("a state of the model was no longer finite: it began anew")
+        if pipeline.sequence.restarts != self._seen_restarts:
+            self._seen_restarts = pipeline.sequence.restarts
+            self._notice(f"the board at {self.source.name} was restarted")
+        if self.source.live and pipeline.rate.spans > self._complained_spans:
+            self._complained_spans = pipeline.rate.spans
+            complaint = pipeline.rate_complaint()
+            if complaint is not None and not self.settings.allow_rate:
+                raise FormatError(complaint)
+
+
+def open_stream(
+    model: str | Path | Program,
+    source: str | Path | Source | None = None,
+    *,
+    on_notice: Callable[[str], None] | None = None,
+    clock: Clock | None = None,
+    **settings: Any,
+) -> Stream:
+    """Open a source and turn its samples into events.
+
+    Parameters
+    ----------
+    model : str, Path or Program
+        A model, or a TOML file that names one.
+    source : str, Path or Source, optional
+        Address of the source, such as ``/dev/ttyACM0`` or ``serial:///dev/ttyACM0?baud=115200&format=csv``; the only
+        serial port if neither this nor the settings name one.
+    on_notice : callable, optional
+        Called with a sentence whenever something happened that a person should know, such as an unplugged cable.
+    clock : Clock, optional
+        Where times come from.
+    **settings
+        Fields of `edgernn.config.StreamSettings`. They go before ``EDGERNN_*`` variables and the TOML file.
+
+    Returns
+    -------
+    Stream
+        Opened by ``with`` or `Stream.open`.
+
+    Raises
+    ------
+    ConfigError
+        A setting is wrong, or no source is given and there is not exactly one serial port.
+    ModelError
+        The model cannot be used.
+
+    Examples
+    --------
+    >>> import io
+    >>> with open_stream("gesture.onnx", "/dev/ttyACM0") as stream:  # doctest: +SKIP
+    ...     for event in stream:
+    ...         print(event.label, event.score)
+    """
+    path = Path(model) if not isinstance(model, Program) else None
+    flags = dict(settings)
+    config_path = path if path is not None and path.suffix == ".toml" else None
+    if path is not None and config_path is None:
+        flags["model"] = str(path)
+    if source is not None and not isinstance(source, Source):
+        flags["source"] = str(source)
+    resolved = resolve(flags, path=config_path)
+    program = model if isinstance(model, Program) else load_program(resolved, config_path)
+    format_name = None
+    if not isinstance(source, Source):
+        source, format_name = make_source(
+            resolved.source or _only_port(), clock=clock or SystemClock(), baud=resolved.baud
+        )
+    return Stream(program, source, resolved, format_name=format_name, on_notice=on_notice)
+
+
+def load_program(settings: StreamSettings, config_path: Path | None = None) -> Program:
+    """The model that the settings name, loaded as they say."""
+    from edgernn.importers import load
+
+    if settings.model is None:
+        raise ConfigError(f"{config_path or 'the settings'}: model is missing")
+    return load(
+        settings.model,
+        window=settings.window,
+        hop=settings.hop,
+        time_axis=settings.time_axis,
+        states=settings.states,
+        assume_torch_gru=settings.assume_torch_gru,
+    )
+
+
+def _only_port() -> str:
+    from edgernn.sources.ports import only_serial_port
+
+    return only_serial_port()
