@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.errors import ConfigError
+from edgernn.errors import ConfigError, InputError
+from edgernn.kernels.native import native_function
 from edgernn.metadata import DecisionSettings
 
 ONE = 32768  # the score 1.0
@@ -72,8 +73,6 @@ class Decider:
     """
 
     def __init__(self, settings: DecisionSettings, labels: tuple[str, ...]) -> None:
-        from edgernn.decisions_kernel import decide
-
         if settings.nothing is not None and settings.nothing not in labels:
             raise ConfigError(f"decision.nothing is {settings.nothing!r}, the labels are {', '.join(labels)}")
         if settings.smoothing_steps * len(labels) > MAX_RING:
@@ -83,9 +82,10 @@ class Decider:
             )
         self.settings = settings
         self.labels = labels
-        self._decide = decide
+        self._decide = native_function("decide", 8)
         self._rules = np.array(
             [
+                settings.smoothing_steps,
                 fixed(settings.threshold),
                 fixed(settings.release),
                 settings.minimum_steps,
@@ -93,11 +93,12 @@ class Decider:
                 -1 if settings.nothing is None else labels.index(settings.nothing),
             ],
             np.int64,
-        )  # (5,)
+        )  # (6,)
         self._ring = np.zeros((settings.smoothing_steps, len(labels)), np.int32)
         self._sums = np.zeros(len(labels), np.int64)  # (K,)
         self._memory = np.zeros(5, np.int64)  # outputs seen, recognised label, candidate, held, hold-off left
         self._found = np.zeros((64, 4), np.int64)  # (decisions, output label sum m), grown for a larger block
+        self._addresses = [array.ctypes.data for array in (self._rules, self._ring, self._sums, self._memory)]
         self.reset()
 
     def reset(self) -> None:
@@ -124,11 +125,12 @@ class Decider:
         -------
         list of Decision
         """
-        if len(scores) > len(self._found):
-            self._found = np.zeros((len(scores), 4), np.int64)
-        count = self._decide(
-            np.ascontiguousarray(scores, np.float64), self._rules, self._ring, self._sums, self._memory, self._found
-        )
+        block = np.ascontiguousarray(scores, np.float64)  # (n, K)
+        if block.shape[1:] != self._sums.shape:
+            raise InputError(f"scores have shape {block.shape}, there are {len(self.labels)} labels")
+        if len(block) > len(self._found):
+            self._found = np.zeros((len(block), 4), np.int64)
+        count = self._decide(block.ctypes.data, *block.shape, *self._addresses, self._found.ctypes.data)
         return [Decision(output, label, total / (m * ONE)) for output, label, total, m in self._found[:count].tolist()]
 
 

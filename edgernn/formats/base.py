@@ -69,7 +69,9 @@ class Format(ABC):
         self.counts = np.zeros(len(KINDS), np.int64)  # (KINDS,)
         self._buffer = np.zeros(MAX_FRAME_BYTES + SLICE_BYTES + 1, np.uint8)  # one byte more for an end mark
         self._pending = 0  # bytes of an unfinished frame at the front of the buffer
-        self._skip = np.array([READING if whole_start else SKIP_UNSEEN_START], np.int64)  # (1,)
+        self._buffer_address = self._buffer.ctypes.data
+        # (2,) why bytes up to the next end of a frame are passed over; bytes that the last parse used up
+        self._state = np.array([READING if whole_start else SKIP_UNSEEN_START, 0], np.int64)
 
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Samples]:
         """Parse more bytes, `SLICE_BYTES` at a time, and give the samples that are complete.
@@ -82,7 +84,8 @@ class Format(ABC):
             part = incoming[start : start + SLICE_BYTES]
             length = self._pending + part.size
             self._buffer[self._pending : length] = part
-            samples, consumed = self._parse(length)
+            samples = self._parse(length)
+            consumed = int(self._state[1])
             self._pending = length - consumed
             self._buffer[: self._pending] = self._buffer[consumed:length].copy()
             if self._pending > MAX_FRAME_BYTES:
@@ -93,7 +96,7 @@ class Format(ABC):
     def resynchronise(self) -> None:
         """Forget the unfinished frame: what comes next begins somewhere inside a frame."""
         self._pending = 0
-        self._skip[0] = SKIP_UNSEEN_START
+        self._state[0] = SKIP_UNSEEN_START
 
     def count(self, kind: str) -> int:
         """How often `kind` (one of `KINDS`) was seen."""
@@ -101,13 +104,18 @@ class Format(ABC):
 
     def _pass_over_rest(self) -> None:
         """An unfinished frame has become too long: drop it and all bytes up to its end."""
-        if self._skip[0] == READING:
+        if self._state[0] == READING:
             self.counts[TOO_LONG] += 1
-        elif self._skip[0] == SKIP_UNSEEN_START:
+        elif self._state[0] == SKIP_UNSEEN_START:
             self.counts[PARTIAL] += 1
         self._pending = 0
-        self._skip[0] = SKIP_REST
+        self._state[0] = SKIP_REST
 
     @abstractmethod
-    def _parse(self, length: int) -> tuple[Samples, int]:
-        """Parse the first `length` bytes of the buffer; give the samples and how many bytes are used up."""
+    def _parse(self, length: int) -> Samples:
+        """Parse the first `length` bytes of the buffer; write to `_state` how many are used up."""
+
+
+def addresses(*arrays: NDArray[np.float64] | NDArray[np.int64]) -> list[int]:
+    """Where the data of arrays are, for native functions; the caller keeps the arrays."""
+    return [array.ctypes.data for array in arrays]

@@ -22,7 +22,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from edgernn.formats.base import MAX_FRAME_BYTES, SLICE_BYTES, Format, Samples
+from edgernn.formats.base import MAX_FRAME_BYTES, SLICE_BYTES, Format, Samples, addresses
+from edgernn.kernels.native import native_function
 
 NumberKind = Literal["int16", "float32"]
 
@@ -48,31 +49,29 @@ class Cobs(Format):
 
     def __init__(self, width: int, *, whole_start: bool = False) -> None:
         super().__init__(width, whole_start=whole_start)
-        from edgernn.formats.cobs_kernel import parse_packets
-
-        self._parse_packets = parse_packets
+        self._parse_cobs = native_function("parse_cobs", 10)
         most = (MAX_FRAME_BYTES + SLICE_BYTES) // SMALLEST_FRAME_BYTES + 1
         self._values = np.zeros((MAX_FRAME_BYTES + SLICE_BYTES) // 2 + width, np.float64)
         self._sequence = np.zeros(most, np.int64)
         self._device_time_us = np.zeros(most, np.int64)
-        self._packet = np.zeros(MAX_FRAME_BYTES + 8, np.uint8)  # one packet without its stuffing
-        self._word = np.zeros(1, np.uint32)  # bits of one float32
-
-    def _parse(self, length: int) -> tuple[Samples, int]:
-        rows, consumed = self._parse_packets(
-            self._buffer,
-            length,
-            self.width,
+        self._packet = np.zeros(MAX_FRAME_BYTES // 8 + 2, np.int64)  # one packet without its stuffing
+        self._crc_table = np.array([binascii.crc_hqx(bytes([byte]), 0) for byte in range(256)], np.int64)
+        values, sequence, device_time_us, packet, crc_table, counts, state = addresses(
             self._values,
             self._sequence,
             self._device_time_us,
             self._packet,
+            self._crc_table,
             self.counts,
-            self._skip,
-            self._word,
+            self._state,
         )
+        unaligned_packet = packet + 8 - HEADER_BYTES  # so that its numbers are aligned
+        self._addresses = [values, sequence, device_time_us, unaligned_packet, crc_table, counts, state]
+
+    def _parse(self, length: int) -> Samples:
+        rows = self._parse_cobs(self._buffer_address, length, self.width, *self._addresses)
         values = self._values[: rows * self.width].reshape(rows, self.width)
-        return Samples(values, self._sequence[:rows], self._device_time_us[:rows]), consumed
+        return Samples(values, self._sequence[:rows], self._device_time_us[:rows])
 
 
 def encode_packet(sequence: int, time_us: int, values: Sequence[float], kind: NumberKind = "float32") -> bytes:

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgernn.formats.base import MAX_FRAME_BYTES, SLICE_BYTES, Format, Samples
+from edgernn.formats.base import MAX_FRAME_BYTES, SLICE_BYTES, Format, Samples, addresses
+from edgernn.kernels.native import native_function
 
 _NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?|ovf)"
 _SEPARATOR = r"(?:[ \t]*[,;][ \t]*|[ \t]+)"
@@ -47,12 +48,12 @@ class Csv(Format):
 
     def __init__(self, width: int, *, whole_start: bool = False) -> None:
         super().__init__(width, whole_start=whole_start)
-        from edgernn.formats.csv_kernel import parse_lines
-
-        self._parse_lines = parse_lines
+        self._parse_csv = native_function("parse_csv", 7)
         # a line takes two bytes for each number at the least
         self._values = np.zeros((MAX_FRAME_BYTES + SLICE_BYTES) // 2 + width, np.float64)
+        self._powers = np.array([float(f"1e{exponent}") for exponent in range(23)])  # (23,) exact in float64
+        self._addresses = addresses(self._values, self._powers, self.counts, self._state)
 
-    def _parse(self, length: int) -> tuple[Samples, int]:
-        rows, consumed = self._parse_lines(self._buffer, length, self.width, self._values, self.counts, self._skip)
-        return Samples(self._values[: rows * self.width].reshape(rows, self.width)), consumed
+    def _parse(self, length: int) -> Samples:
+        rows = self._parse_csv(self._buffer_address, length, self.width, *self._addresses)
+        return Samples(self._values[: rows * self.width].reshape(rows, self.width))

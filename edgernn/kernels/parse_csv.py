@@ -1,9 +1,13 @@
-"""The compiled half of the csv format. The whole chain of compiled functions is in this file, for Numba's cache."""
+"""The compiled half of the format csv: lines of numbers to float64.
+
+Imports Numba: loaded only while kernels are compiled.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from edgernn.kernels.pointers import bytes_at, float64_at, inline, int64_at
 
 # places in the counters and reasons for skipping, see edgernn.formats.base
 SAMPLES, PARTIAL, TEXT, MALFORMED, WRONG_WIDTH, TOO_LONG, NON_FINITE, OUT_OF_RANGE = range(8)
@@ -13,20 +17,19 @@ MAX_FRAME_BYTES = 8192
 NEWLINE, RETURN, TAB, SPACE = 10, 13, 9, 32
 PLUS, COMMA, MINUS, POINT, ZERO, SEMICOLON = 43, 44, 45, 46, 48, 59
 
-POWERS_OF_TEN = 10.0 ** np.arange(23)  # all exact in float64
 LARGEST_FLOAT32 = 3.4028235677973362e38  # everything above rounds to infinity
 MOST_DIGITS = 18  # fit an int64
 
 NOT_A_NUMBER, FINITE, NOT_FINITE, TOO_LARGE = range(4)  # what _number found
 
 
-@njit(cache=True)
+@inline
 def _is_word(buffer, position, first, second, third):
     """Whether three letters, in either case, stand at `position`."""
     return buffer[position] | 32 == first and buffer[position + 1] | 32 == second and buffer[position + 2] | 32 == third
 
 
-@njit(cache=True)
+@inline
 def _word(buffer, position):
     """Read nan, inf, infinity or ovf. The buffer ends with a newline, so no look ahead passes its end."""
     if _is_word(buffer, position, 110, 97, 110) or _is_word(buffer, position, 111, 118, 102):
@@ -43,8 +46,8 @@ def _word(buffer, position):
     return NOT_A_NUMBER, position
 
 
-@njit(cache=True)
-def _scaled(mantissa, exponent):
+@inline
+def _scaled(mantissa, exponent, powers):
     """``mantissa * 10**exponent``: correctly rounded for up to 15 digits and exponents to 22, else within some ulp."""
     value = float(mantissa)
     while exponent > 22:
@@ -53,11 +56,11 @@ def _scaled(mantissa, exponent):
     while exponent < -22:
         value /= 1e22
         exponent += 22
-    return value * POWERS_OF_TEN[exponent] if exponent >= 0 else value / POWERS_OF_TEN[-exponent]
+    return value * powers[exponent] if exponent >= 0 else value / powers[-exponent]
 
 
-@njit(cache=True)
-def _number(buffer, position):
+@inline
+def _number(buffer, position, powers):
     """Read one number: (what it is, its value, the position behind it)."""
     negative = buffer[position] == MINUS
     if negative or buffer[position] == PLUS:
@@ -104,14 +107,14 @@ def _number(buffer, position):
     elif exponent > 400:
         return TOO_LARGE, np.nan, position
     else:
-        value = _scaled(mantissa, exponent)
+        value = _scaled(mantissa, exponent, powers)
     if value > LARGEST_FLOAT32:
         return TOO_LARGE, np.nan, position
     return FINITE, -value if negative else value, position
 
 
-@njit(cache=True)
-def _line(buffer, line, width, values, row):
+@inline
+def _line(buffer, line, width, values, powers):
     """Read one line: (kind, whether a number is not finite, whether one is too large, the position of its end).
 
     Kind is SAMPLES, TEXT, MALFORMED, WRONG_WIDTH, or -1 for an empty line.
@@ -125,7 +128,7 @@ def _line(buffer, line, width, values, row):
             position += 1
         if buffer[position] == NEWLINE or buffer[position] == RETURN:
             break
-        kind, value, position = _number(buffer, position)
+        kind, value, position = _number(buffer, position, powers)
         byte = buffer[position]
         ends = byte == SPACE or byte == TAB or byte == COMMA or byte == SEMICOLON or byte == NEWLINE or byte == RETURN
         if kind == NOT_A_NUMBER or not ends:
@@ -139,7 +142,7 @@ def _line(buffer, line, width, values, row):
         not_finite |= kind == NOT_FINITE
         too_large |= kind == TOO_LARGE
         if columns < width:
-            values[row * width + columns] = value
+            values[columns] = value
         columns += 1
         while buffer[position] == SPACE or buffer[position] == TAB:
             position += 1
@@ -150,45 +153,28 @@ def _line(buffer, line, width, values, row):
     return SAMPLES if columns == width else WRONG_WIDTH, not_finite, too_large, position
 
 
-@njit(cache=True, nogil=True)
-def parse_lines(buffer, length, width, values, counts, skip):
-    """Parse all complete lines in ``buffer[:length]``.
-
-    Parameters
-    ----------
-    buffer : uint8 (more than length,)
-        ``buffer[length]`` is overwritten with an end mark.
-    width : int
-        Numbers in a sample.
-    values : float64 (at least length / 2 + width,)
-        Where the numbers go, row after row.
-    counts : int64 (8,)
-        Counters by kind.
-    skip : int64 (1,)
-        Why bytes up to the next end of a line are passed over.
-
-    Returns
-    -------
-    rows, consumed : int
-        Samples written, bytes used up.
-    """
+@inline
+def _lines(buffer, length, width, values, powers, counts, state):
+    """Parse all complete lines; see `build`."""
     buffer[length] = NEWLINE
     rows = 0
     line = 0
     while line < length:
-        if skip[0] != READING:
+        if state[0] != READING:
             end = line
             while buffer[end] != NEWLINE and buffer[end] != RETURN:
                 end += 1
-            if skip[0] == SKIP_UNSEEN_START and end > line:
+            if state[0] == SKIP_UNSEEN_START and end > line:
                 counts[PARTIAL] += 1
-                skip[0] = SKIP_REST
+                state[0] = SKIP_REST
             if end == length:
-                return rows, length
-            skip[0] = READING
+                line = length
+                break
+            state[0] = READING
             line = end + 1
             continue
-        kind, not_finite, too_large, end = _line(buffer, line, width, values, rows)
+        row = float64_at(values + 8 * rows * width)
+        kind, not_finite, too_large, end = _line(buffer, line, width, row, powers)
         if end == length:
             break
         if end - line > MAX_FRAME_BYTES:
@@ -200,4 +186,29 @@ def parse_lines(buffer, length, width, values, counts, skip):
             counts[OUT_OF_RANGE] += too_large
             rows += 1
         line = end + 1
-    return rows, line
+    state[1] = line
+    return rows
+
+
+def build():
+    """``parse_csv(buffer, length, width, values, powers, counts, state)``: parse the complete lines in a buffer.
+
+    Arguments, all but `length` and `width` addresses::
+
+        buffer   uint8 (more than length,); buffer[length] is overwritten with an end mark
+        length   bytes to parse
+        width    numbers in a sample
+        values   float64 (at least length / 2 + width,), where the numbers go, row after row
+        powers   float64 (23,), the powers of ten from 0 to 22, all exact
+        counts   int64 (8,), counters by kind
+        state    int64 (2,): why bytes up to the next end of a line are passed over; bytes used up (written)
+
+    The result is the number of samples written.
+    """
+
+    def parse_csv(buffer, length, width, values, powers, counts, state):
+        buffer, powers = bytes_at(buffer), float64_at(powers)
+        counts, state = int64_at(counts), int64_at(state)
+        return _lines(buffer, length, width, values, powers, counts, state)
+
+    return parse_csv
