@@ -1,0 +1,79 @@
+"""``edgernn convert`` keeps the computation and changes what the model says about itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import edgernn
+from edgernn.demo import MODEL
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_a_converted_model_is_the_same_program(tmp_path: Path, edgernn_command: Command) -> None:
+    output = tmp_path / "demo.safetensors"
+    status, out, _ = edgernn_command("convert", MODEL, "-o", output, "--json")
+    original, converted = edgernn.load(MODEL), edgernn.load(output)
+    assert status == 0
+    assert json.loads(out) == {"file": str(output), "bytes": output.stat().st_size, "hash": original.hash}
+    assert converted.description == original.description
+    assert converted.hash == original.hash
+
+
+def test_what_is_given_replaces_what_the_model_says(tmp_path: Path, edgernn_command: Command) -> None:
+    output = tmp_path / "renamed.safetensors"
+    given = ["--labels", "a,b,c,d,e,f,g", "--channels", "1,2,3,4,5,6", "--rate", "100"]
+    given += ["--mean", "0,0,9.81,0,0,0", "--std", "1,1,2,1,1,1", "--units", "g,g,g,r,r,r"]
+    given += ["--decision", "threshold=0.9", "--decision", "nothing=g"]
+    assert edgernn_command("convert", MODEL, "-o", output, *given)[0] == 0
+    original, changed = edgernn.load(MODEL), edgernn.load(output)
+    assert changed.hash == original.hash
+    assert changed.metadata.labels == tuple("abcdefg")
+    assert changed.metadata.channels == tuple("123456")
+    assert changed.metadata.units == ("g", "g", "g", "r", "r", "r")
+    assert changed.metadata.rate_hz == 100
+    assert changed.metadata.mean == (0, 0, 9.81, 0, 0, 0)
+    assert changed.metadata.std == (1, 1, 2, 1, 1, 1)
+    assert changed.metadata.window_steps == original.metadata.window_steps
+    assert changed.metadata.decision.threshold == 0.9
+    assert changed.metadata.decision.nothing == "g"
+    assert changed.metadata.decision.smoothing_steps == original.metadata.decision.smoothing_steps
+
+
+def test_a_program_file_can_be_converted_again(tmp_path: Path, edgernn_command: Command) -> None:
+    output = tmp_path / "demo.safetensors"
+    assert edgernn_command("convert", MODEL, "-o", output)[0] == 0
+    assert edgernn_command("convert", output, "-o", output, "--rate", "25")[0] == 0
+    assert edgernn.load(output).metadata.rate_hz == 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--labels", "a,b"], "labels has 2 entries"),
+        (["--channels", "x,y,z", "--units", ""], "channels has 3 entries"),
+        (["--labels", "a,a,c,d,e,f,g"], "an entry twice"),
+        (["--mean", "0,0,0,0,0,0"], "std has 0 entries"),
+        (["--mean", "0,x"], "must be numbers"),
+        (["--rate", "-1"], "rate_hz is -1"),
+        (["--decision", "threshold"], "KEY=VALUE"),
+        (["--decision", "threshold=2"], "threshold is 2"),
+        (["--decision", "volume=2"], "volume"),
+    ],
+)
+def test_wrong_metadata_is_status_2_and_writes_nothing(
+    arguments: list[str], message: str, tmp_path: Path, edgernn_command: Command
+) -> None:
+    output = tmp_path / "demo.safetensors"
+    status, out, err = edgernn_command("convert", MODEL, "-o", output, *arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert not output.exists()
+
+
+def test_another_ending_is_status_2(tmp_path: Path, edgernn_command: Command) -> None:
+    assert edgernn_command("convert", MODEL, "-o", tmp_path / "demo.onnx")[0] == 2

@@ -1,0 +1,68 @@
+"""``edgernn demo``: the recording goes through a virtual serial port and is recognised."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+
+import pytest
+
+from edgernn.cli.status_line import format_status
+from edgernn.demo import compare, play, read_recording
+from edgernn.stream import StreamStatus
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_exercises_are_recognised(edgernn_command: Command) -> None:
+    status, out, _ = edgernn_command("demo", "--seconds", 40, "--speed", 50)
+    labels = [interval.label for interval in read_recording(40).intervals]
+    assert status == 0
+    assert len(labels) == 2
+    assert all(label in out for label in labels)
+    assert "2 of 2 exercises recognised" in out
+
+
+def test_json_holds_the_summary(edgernn_command: Command) -> None:
+    status, out, _ = edgernn_command("demo", "--seconds", 10, "--speed", 50, "--json")
+    (interval,) = json.loads(out)
+    assert status == 0
+    assert interval["label"] == read_recording().intervals[0].label
+    assert 0 < interval["recognised_after_s"] < 10
+
+
+def test_it_runs_where_there_are_no_pseudo_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "openpty")
+    recording = read_recording(10)
+    (recognition,) = compare(recording, play(recording, speed=50))
+    assert recognition.after_s is not None
+
+
+def test_every_sample_arrives() -> None:
+    recording = read_recording(4)
+    steps = []
+    play(recording, speed=50, on_read=lambda stream: steps.append(stream.status().steps))
+    assert steps[-1] >= len(recording.samples) - 1  # a line before the first end of line counts as partial
+
+
+def test_a_true_label_counts_once_and_others_are_listed() -> None:
+    recording = read_recording()
+    nothing = compare(recording, [])
+    assert [recognition.interval for recognition in nothing] == list(recording.intervals)
+    assert all(recognition.after_s is None and not recognition.others for recognition in nothing)
+
+
+def test_too_short_a_piece_is_refused(edgernn_command: Command) -> None:
+    assert edgernn_command("demo", "--seconds", 0)[0] == 2
+
+
+def test_the_status_line_shows_scores_latency_and_losses() -> None:
+    status = StreamStatus(
+        rate_hz=49.96,
+        scores={"rest": 0.0, "wave\x1b": 1.0},
+        latency_p50_ns=120_000,
+        latency_p99_ns=400_000,
+        counts={"lost": 3, "malformed": 1},
+    )
+    assert format_status(status) == "50.0 Hz  rest   wave\\x1b █  latency 120/400 µs  lost 3 malformed 1"
