@@ -93,10 +93,10 @@ def tanh(x: Array) -> Array:
 
 
 def fine_sigmoid(x: Array) -> Array:
-    """Q3.12 int32, limited to 17 bits -> Q0.30, from 122 to 2^30 - 122: small values keep their digits."""
+    """Q3.12 int32, limited to 17 bits -> Q0.30, above 0 and below 1: small values keep their digits."""
     magnitude = np.minimum(np.abs(x), 65535)
-    i, fraction = magnitude >> 8, magnitude & 255
-    y = FINE_SIGMOID[i] + ((((FINE_SIGMOID[i + 1] - FINE_SIGMOID[i]) >> 1) * fraction + 64) >> 7)
+    i, fraction = magnitude >> 8, ((magnitude & 255) + 1) >> 1  # a fraction of 8 bits would overflow int32
+    y = FINE_SIGMOID[i] + (((FINE_SIGMOID[i + 1] - FINE_SIGMOID[i]) * fraction + 64) >> 7)
     return np.where(x < 0, y, (1 << 30) - y)
 
 
@@ -180,7 +180,7 @@ def binary(function: str, a: Array, b: Array, multipliers: Sequence[int], shifts
 def softmax(x: Array, multiplier: int, shift: int) -> Array:
     """Over the last axis; the multiplier turns x into 2^-12 octaves. Q0.15, 0 to 32767."""
     distance = x.max(axis=-1, keepdims=True) - x
-    octaves = np.minimum(rescale(distance, np.int64(multiplier), np.int64(shift)), 65535)
+    octaves = np.minimum(rescale(distance, np.int64(multiplier), np.int64(shift)), 69631)
     i, fraction = (octaves >> 6) & 63, octaves & 63
     mantissa = EXP2[i] - (((EXP2[i] - EXP2[i + 1]) * fraction + 32) >> 6)
     whole = octaves >> 12

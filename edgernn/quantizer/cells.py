@@ -1,0 +1,276 @@
+"""Recurrent cells to integers: formats of states and gates, rows, biases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.operations import (
+    GateFunction,
+    Gru,
+    Int8Gru,
+    Int8Lstm,
+    Int8Rnn,
+    IntegerFunction,
+    Lstm,
+    RecurrentOperation,
+    Rnn,
+    StateRegion,
+)
+from edgernn.operations.int8 import GATE_SCALE, UNIT_SCALE
+from edgernn.operations.int8_recurrent import NO_CLIP
+from edgernn.program import StateSlot
+from edgernn.quantizer import fixed_point
+
+if TYPE_CHECKING:
+    from edgernn.quantizer.convert import Converter
+
+Array: TypeAlias = NDArray[Any]
+
+GATES = {"Sigmoid", "HardSigmoid"}  # functions from 0 to 1
+BOUNDED = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign"}  # functions from -1 to 1
+FIXED_INPUT = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign", "ScaledTanh"}  # whose input is Q3.12: flat or nearly so beyond
+SLOW = 2.0**-9  # what a gate lets go in a step, below which an int16 state would stick
+SLOW_SHARE = 0.01  # of the steps of a unit
+
+
+def choose_slots(converter: Converter) -> dict[str, StateSlot]:
+    """Number type and scale of every state, by name."""
+    slots = {}
+    for slot in converter.program.state:
+        users = [
+            (operation, field)
+            for operation in converter.program.operations
+            for field in operation.state_fields
+            if getattr(operation, field).slot == slot.name
+        ]
+        cells = [(operation, field) for operation, field in users if isinstance(operation, RecurrentOperation)]
+        kept = [operation for operation, _ in cells if operation.name in converter.settings.keep_float]
+        if kept and len(kept) < len(cells):
+            raise converter.refused(
+                next(operation for operation, _ in cells if operation not in kept),
+                f"it shares state {slot.name} with {kept[0].name}, which stays in float",
+            )
+        slots[slot.name] = slot if kept else _integer_slot(converter, slot, cells)
+    return slots
+
+
+def _integer_slot(converter: Converter, slot: StateSlot, cells: list[tuple[RecurrentOperation, str]]) -> StateSlot:
+    seen = np.concatenate([converter.trace.before[slot.name], converter.trace.after[slot.name]])
+    largest = float(np.abs(seen).max())
+    bounded = bool(cells) and all(field == "h" and _has_bounded_h(operation) for operation, field in cells)
+    if bounded and largest <= 1.0 + 1e-6:
+        scale = UNIT_SCALE
+    else:
+        scale = fixed_point.power_of_two(largest * converter.settings.headroom) * UNIT_SCALE
+    wide = any(_is_wide(converter, operation, field) for operation, field in cells)
+    if wide:
+        return msgspec.structs.replace(slot, dtype="int32", scale=scale / 65536)
+    return msgspec.structs.replace(slot, dtype="int16", scale=scale)
+
+
+def _has_bounded_h(cell: RecurrentOperation) -> bool:
+    return cell.activations[-1].function in BOUNDED and cell.activations[0].function in BOUNDED
+
+
+def _is_wide(converter: Converter, cell: RecurrentOperation, field: str) -> bool:
+    """Whether a state that a gate holds moves too slowly for 16 bits."""
+    gate = {("Gru", "h"): 0, ("Lstm", "c"): 0 if isinstance(cell, Lstm) and cell.input_forget else 2}.get(
+        (type(cell).__name__, field)
+    )
+    if gate is None or converter.settings.states == "s16" or cell.activations[0].function != "Sigmoid":
+        return False
+    if converter.settings.states == "s32":
+        return True
+    H = converter.program.weights[cell.R].shape[1]
+    p = gate_inputs(converter, cell)[:, gate * H : (gate + 1) * H]  # (steps, H)
+    if isinstance(cell, Lstm) and cell.input_forget:
+        p = -p
+    return bool(((p > -np.log(SLOW)).mean(axis=0) > SLOW_SHARE).any())
+
+
+def region(states: dict[str, Array], place: StateRegion, size: int) -> Array:
+    """The columns of a region in recorded states, (steps, size)."""
+    return states[place.slot][:, place.offset : place.offset + size]
+
+
+def gate_inputs(converter: Converter, cell: RecurrentOperation) -> Array:
+    """Inputs of all gates over the calibration, (steps, gates * H); without the reset gate and the peepholes."""
+    weights, trace = converter.program.weights, converter.trace
+    R = weights[cell.R].astype(np.float64)
+    x, h = trace.values[cell.inputs[0]], region(trace.before, cell.h, R.shape[1])
+    p: Array = x @ weights[cell.W].T.astype(np.float64) + h @ R.T
+    if cell.B is not None:
+        p = p + weights[cell.B].reshape(2, -1).sum(axis=0)
+    return p
+
+
+class CellParts:
+    """What the conversion of the three cells has in common."""
+
+    def __init__(self, converter: Converter, cell: RecurrentOperation) -> None:
+        self.converter, self.cell = converter, cell
+        weights = converter.program.weights
+        self.slot = converter.slots[cell.h.slot]
+        assert self.slot.scale is not None
+        wide = self.slot.dtype == "int32"
+        self.h_scale = self.slot.scale * (65536 if wide else 1)
+        self.wide_h = wide
+        self.integer = converter.as_integer(cell.inputs[0])
+        self.bits = converter.settings.bits(cell)
+        self.W = converter.matrix(self.integer, weights[cell.W])  # (gates * H, K)
+        self.R = weights[cell.R].astype(np.float64)  # (gates * H, H)
+        self.H = self.R.shape[1]
+        B = np.zeros(2 * len(self.R)) if cell.B is None else weights[cell.B].astype(np.float64)
+        self.W_bias, self.R_bias = B[: len(self.R)], B[len(self.R) :]
+        for gate in cell.activations[:1] if cell.gates > 1 else ():
+            if gate.function not in GATES:
+                raise converter.refused(cell, f"a gate of {gate.function} is not bounded to [0, 1]")
+
+    def input_scale(self, gate: GateFunction, samples: Array, output_scale: float) -> float:
+        """Scale of an activation's input: Q3.12 for the bounded ones, the output's for ReLU, else calibrated."""
+        if gate.function in FIXED_INPUT:
+            return GATE_SCALE
+        if gate.function in ("Relu", "Clip") or (gate.function, gate.alpha, gate.beta) == ("Affine", 1.0, 0.0):
+            return output_scale
+        largest = float(np.abs(samples).max())
+        return fixed_point.power_of_two(largest * self.converter.settings.headroom) * UNIT_SCALE
+
+    def quantize_matrices(self, row_scale: Array) -> dict[str, str]:
+        """Rows of W and R; the means that their rounding loses are added to the biases."""
+        converter, trace = self.converter, self.converter.trace
+        fields, W = converter.rows(
+            self.cell, "W", self.W, converter.scales[self.integer], row_scale, self.bits
+        )
+        more, R = converter.rows(self.cell, "R", self.R, self.h_scale, row_scale, self.bits)
+        x = trace.values[self.cell.inputs[0]] / converter.channel_scales.get(self.integer, 1.0)
+        self.W_bias = self.W_bias + converter.lost_mean(self.W, W, x)
+        self.R_bias = self.R_bias + converter.lost_mean(self.R, R, region(trace.before, self.cell.h, self.H))
+        return fields | more
+
+    def bias(self, B: Array, scale: Array) -> str:
+        """Store the bias."""
+        q = fixed_point.quantize_bias(B, scale, f"operation {self.cell.name}")
+        return self.converter.add_weight(self.cell, "B", q)
+
+    def clip(self, scales: Array) -> int:
+        """The clip of gate inputs in Q3.12."""
+        if self.cell.clip is None:
+            return NO_CLIP
+        if (scales != GATE_SCALE).any():
+            raise self.converter.refused(self.cell, "clip with an unbounded activation has no integer form")
+        return int(np.clip(np.rint(self.cell.clip / GATE_SCALE), 1, NO_CLIP))
+
+    def function(self, index: int, input_scale: float, output_scale: float) -> IntegerFunction:
+        """The integer form of one of the cell's activations."""
+        gate = self.cell.activations[index]
+        return self.converter.function(self.cell, f"table{index}", gate, input_scale, output_scale)
+
+
+def convert_rnn(converter: Converter, cell: Rnn) -> None:
+    """Elman cell."""
+    parts = CellParts(converter, cell)
+    gate = cell.activations[0]
+    scale = parts.input_scale(gate, gate_inputs(converter, cell), parts.h_scale)
+    row_scale = np.full(parts.H, scale)
+    fields = parts.quantize_matrices(row_scale)
+    fields["B"] = parts.bias(parts.W_bias + parts.R_bias, row_scale)
+    converter.add(
+        Int8Rnn(
+            name=cell.name,
+            inputs=(parts.integer,),
+            outputs=cell.outputs,
+            sources=cell.sources,
+            h=cell.h,
+            activations=(parts.function(0, scale, parts.h_scale),),
+            operand_bits=parts.bits,
+            scale=parts.h_scale,
+            clip=parts.clip(row_scale),
+            **fields,
+        ),
+        parts.h_scale,
+    )
+
+
+def convert_gru(converter: Converter, cell: Gru) -> None:
+    """Gated recurrent unit."""
+    parts = CellParts(converter, cell)
+    H = parts.H
+    candidate = parts.input_scale(cell.activations[1], gate_inputs(converter, cell)[:, 2 * H :], parts.h_scale)
+    row_scale = np.repeat([GATE_SCALE, GATE_SCALE, candidate], H)  # (3 H,)
+    fields = parts.quantize_matrices(row_scale)
+    if cell.linear_before_reset:
+        gates = parts.W_bias[: 2 * H] + parts.R_bias[: 2 * H]
+        B = np.concatenate([gates, parts.W_bias[2 * H :], parts.R_bias[2 * H :]])
+        B_scale = np.append(row_scale, row_scale[2 * H :])
+    else:
+        B, B_scale = parts.W_bias + parts.R_bias, row_scale
+    fields["B"] = parts.bias(B, B_scale)
+    converter.add(
+        Int8Gru(
+            name=cell.name,
+            inputs=(parts.integer,),
+            outputs=cell.outputs,
+            sources=cell.sources,
+            h=cell.h,
+            activations=(
+                parts.function(0, GATE_SCALE, UNIT_SCALE),
+                parts.function(1, candidate, parts.h_scale),
+            ),
+            operand_bits=parts.bits,
+            scale=parts.h_scale,
+            clip=parts.clip(row_scale),
+            linear_before_reset=cell.linear_before_reset,
+            wide=parts.wide_h,
+            **fields,
+        ),
+        parts.h_scale,
+    )
+
+
+def convert_lstm(converter: Converter, cell: Lstm) -> None:
+    """Long short-term memory."""
+    parts = CellParts(converter, cell)
+    H, slot = parts.H, converter.slots[cell.c.slot]
+    assert slot.scale is not None
+    wide = slot.dtype == "int32"
+    cell_scale = slot.scale * (65536 if wide else 1)
+    candidate_gate, output_gate = cell.activations[1:]
+    candidate_scale = UNIT_SCALE if candidate_gate.function in BOUNDED else cell_scale
+    candidate_input = parts.input_scale(candidate_gate, gate_inputs(converter, cell)[:, 3 * H :], candidate_scale)
+    row_scale = np.repeat([GATE_SCALE, GATE_SCALE, GATE_SCALE, candidate_input], H)  # (4 H,)
+    fields = parts.quantize_matrices(row_scale)
+    fields["B"] = parts.bias(parts.W_bias + parts.R_bias, row_scale)
+    if cell.P is not None:
+        P = converter.program.weights[cell.P].astype(np.float64) * (cell_scale / GATE_SCALE)
+        m, s = fixed_point.multiplier(P, f"operation {cell.name}, peepholes", largest_shift=30)
+        fields["P_multiplier"] = converter.add_weight(cell, "P_multiplier", m)
+        fields["P_shift"] = converter.add_weight(cell, "P_shift", s)
+    shared_table = output_gate.function in ("Sigmoid", "Tanh") and parts.h_scale == UNIT_SCALE
+    converter.add(
+        Int8Lstm(
+            name=cell.name,
+            inputs=(parts.integer,),
+            outputs=cell.outputs,
+            sources=cell.sources,
+            h=cell.h,
+            c=cell.c,
+            activations=(
+                parts.function(0, GATE_SCALE, UNIT_SCALE),
+                parts.function(1, candidate_input, candidate_scale),
+                parts.function(2, GATE_SCALE if shared_table else cell_scale, parts.h_scale),
+            ),
+            operand_bits=parts.bits,
+            scale=parts.h_scale,
+            clip=parts.clip(row_scale),
+            input_forget=cell.input_forget,
+            cell_scale=cell_scale,
+            candidate_scale=candidate_scale,
+            wide=wide,
+            **fields,
+        ),
+        parts.h_scale,
+    )

@@ -1,0 +1,152 @@
+"""The way into the integers: normalisation folded into `Quantize`, channels equalised, sensor counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.errors import QuantizationError
+from edgernn.operations import AnyOperation, Binary, Dense, Quantize, RecurrentOperation
+from edgernn.quantizer import fixed_point
+
+if TYPE_CHECKING:
+    from edgernn.quantizer.convert import Converter
+
+Array: TypeAlias = NDArray[Any]
+
+
+def fold_normalisation(converter: Converter) -> list[AnyOperation]:
+    """Quantize each input after the constants that it is shifted and scaled by; returns the operations that remain."""
+    folded: set[str] = set()
+    for port in converter.program.inputs:
+        channels = port.shape[-1:]
+        gain, offset, name = np.ones(channels), np.zeros(channels), port.name
+        while (operation := _next_constant(converter, name, channels)) is not None:
+            gain, offset = _apply(operation, converter.program.weights, gain, offset)
+            folded.add(operation.name)
+            name = operation.outputs[0]
+        if name != port.name:
+            add_quantize(converter, name, name, offset, gain, source=port.name)
+    return [operation for operation in converter.program.operations if operation.name not in folded]
+
+
+def _next_constant(converter: Converter, name: str, channels: tuple[int, ...]) -> Binary | None:
+    """The only reader of a value, if it adds to or multiplies each channel with a constant."""
+    readers = converter.consumers.get(name, [])
+    is_output = any(output.value == name for output in converter.program.description.outputs)
+    if len(readers) != 1 or is_output or not isinstance(operation := readers[0], Binary):
+        return None
+    if operation.constant is None or operation.name in converter.settings.keep_float:
+        return None
+    constant = converter.program.weights[operation.constant]
+    if constant.size not in (1, *channels) or converter.program.values[operation.outputs[0]].shape[-1:] != channels:
+        return None
+    if constant.size > 1 and constant.shape[-1:] != channels:
+        return None
+    match operation.function:
+        case "Add":
+            return operation
+        case "Sub" if operation.constant_side == "right":
+            return operation
+        case "Mul" if (constant > 0).all():
+            return operation
+        case "Div" if operation.constant_side == "right" and (constant > 0).all():
+            return operation
+    return None
+
+
+def _apply(operation: Binary, weights: Any, gain: Array, offset: Array) -> tuple[Array, Array]:
+    constant = weights[operation.constant].astype(np.float64).ravel()
+    match operation.function:
+        case "Add":
+            return gain, offset + constant
+        case "Sub":
+            return gain, offset - constant
+        case "Mul":
+            return gain * constant, offset * constant
+        case _:
+            return gain / constant, offset / constant
+
+
+def add_quantize(
+    converter: Converter, name: str, integer: str, offset: Array, gain: Array, source: str | None = None
+) -> None:
+    """Quantize the value `name`, which is ``source * gain + offset``; `integer` is what the result is called."""
+    source = name if source is None else source
+    channels = converter.program.values[name].shape[-1:]
+    samples = converter.trace.values[name].reshape(-1, *channels)  # (steps, channels)
+    limit, ratios = _limits(converter, name, samples)
+    scale = limit / 32767
+    inverse = np.broadcast_to(gain / (scale * ratios), channels)
+    mean = np.broadcast_to(-offset / gain, channels)
+    arrays = {"mean": mean.astype(np.float32), "inverse": inverse.astype(np.float32)}
+    if source in converter.trace.raw:
+        counts = _counts(converter, source, mean.astype(np.float64), inverse.astype(np.float64))
+        if counts is not None:
+            arrays["counts"] = counts
+    names = {field: f"{integer}/{field}" for field in arrays}
+    converter.weights |= {names[field]: array for field, array in arrays.items()}
+    operation = Quantize(name=f"{integer}.quantize", inputs=(source,), outputs=(integer,), scale=scale, **names)
+    converter.add(operation, scale)
+    if ratios.size > 1:
+        converter.channel_scales[integer] = ratios
+
+
+def _limits(converter: Converter, name: str, samples: Array) -> tuple[float, Array]:
+    """The range of a value and, where equalising its channels helps, each channel's part of it."""
+    bits = converter.reading_bits(name)
+    limit = converter.limit_of(samples, bits)
+    readers = converter.consumers.get(name, [])
+    matrices = [reader for reader in readers if isinstance(reader, Dense | RecurrentOperation)]
+    if not converter.settings.equalise or not readers or len(matrices) < len(readers) or samples.ndim < 2:
+        return limit, np.ones(1)
+    if any(reader.name in converter.settings.keep_float for reader in readers):
+        return limit, np.ones(1)
+    limits = np.array([converter.limit_of(channel, bits) for channel in samples.T])  # (channels,)
+    ratios = np.maximum(limits / limits.max(), 2.0**-12)
+    W = np.concatenate([converter.program.weights[reader.W] for reader in matrices]).astype(np.float64)
+    if _product_error(W, samples, ratios, limits.max(), bits) < _product_error(W, samples, np.ones(1), limit, bits):
+        return float(limits.max()), ratios
+    return limit, np.ones(1)
+
+
+def _product_error(W: Array, samples: Array, ratios: Array, limit: float, bits: int) -> float:
+    """Squared error of the products with rounded weights (rows, channels) and rounded samples (steps, channels)."""
+    levels = (1 << (bits - 1)) - 1
+    weights = W * ratios
+    row_scale = np.maximum(np.abs(weights).max(axis=1, keepdims=True), 1e-30) / 127
+    rounded_weights = np.rint(weights / row_scale) * row_scale
+    rounded = np.clip(np.rint(samples / ratios * (levels / limit)), -levels, levels) * (limit / levels)
+    return float(np.mean((rounded @ rounded_weights.T - samples @ W.T) ** 2))
+
+
+def _counts(converter: Converter, source: str, mean: Array, inverse: Array) -> Array | None:
+    """Settings of the way from sensor counts (5, channels) int32; None for another input than the first.
+
+    A count c is ``c * count_size`` raw units; normalised by the metadata, quantized as ``(x - mean) * inverse``.
+    """
+    metadata, settings = converter.program.metadata, converter.settings
+    size = np.broadcast_to(np.array(1.0 if settings.count_size is None else settings.count_size, np.float64), mean.shape)
+    first = source == converter.program.inputs[0].name and bool(metadata.mean)
+    raw_mean, raw_std = (np.array(metadata.mean), np.array(metadata.std)) if first else (0.0, 1.0)
+    gain = inverse * size / raw_std  # integers for one count
+    offset = (-raw_mean / raw_std - mean) * inverse  # integers at a count of 0
+    origin = np.rint(-offset / gain)
+    seen = converter.trace.raw[source].reshape(-1, *mean.shape) / size  # (steps, channels) counts
+    spread = 2 * np.abs(seen - origin).max(axis=0)
+    narrowing = np.maximum(0, np.ceil(np.log2(np.maximum(spread, 1) / 32767))).astype(np.int64)
+    try:
+        m, s = fixed_point.multiplier(gain * 2.0**narrowing, f"input {source}, way from counts", largest_shift=30)
+    except QuantizationError:
+        if settings.count_size is not None:
+            raise
+        return None
+    if (np.abs(origin) > 1 << 30).any() or (narrowing > 15).any() or (m == 0).any():
+        if settings.count_size is not None:
+            raise QuantizationError(f"input {source}: counts of {settings.count_size} units do not fit the calibration")
+        return None
+    shift = s.astype(np.int64)
+    fixed = np.rint((offset + gain * origin) * 2.0**shift).astype(np.int64) + ((1 << shift) >> 1)
+    return np.array([origin, narrowing, m, fixed, shift]).astype(np.int32)

@@ -1,0 +1,57 @@
+"""What a caller of `quantize` chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import msgspec
+
+from edgernn.errors import QuantizationError
+from edgernn.operations import AnyOperation
+from edgernn.program import Program
+from edgernn.quantizer.ranges import Method
+
+Operands: TypeAlias = Literal["w8a16", "w8a8"]
+States: TypeAlias = Literal["auto", "s16", "s32"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Choices of one quantization; `edgernn.quantizer.quantize` documents them."""
+
+    operands: Operands = "w8a16"
+    layer_operands: Mapping[str, Operands] = {}
+    keep_float: tuple[str, ...] = ()
+    ranges: Method = "mse"
+    states: States = "auto"
+    equalise: bool = True
+    correct_bias: bool = True
+    count_size: float | tuple[float, ...] | None = None
+    headroom: float = 2.0  # between calibrated range and saturation, where 16 bits leave room for it
+
+    def bits(self, operation: AnyOperation) -> int:
+        """Bits of the operands of an operation's matrix products."""
+        return 8 if self.layer_operands.get(operation.name, self.operands) == "w8a8" else 16
+
+
+def check_settings(program: Program, settings: Settings) -> None:
+    """Refuse unknown names.
+
+    Raises
+    ------
+    QuantizationError
+        An operand form, a range method, a state form or the name of an operation is unknown.
+    """
+    choices: Sequence[tuple[str, Any, Any]] = [
+        ("operands", settings.operands, Operands),
+        *((f"layer_operands of {name}", operands, Operands) for name, operands in settings.layer_operands.items()),
+        ("ranges", settings.ranges, Method),
+        ("states", settings.states, States),
+    ]
+    for what, value, known in choices:
+        if value not in get_args(known):
+            raise QuantizationError(f"{what} is {value!r}, it must be one of {', '.join(get_args(known))}")
+    names = {operation.name for operation in program.operations}
+    for name in (*settings.keep_float, *settings.layer_operands):
+        if name not in names:
+            raise QuantizationError(f"there is no operation {name!r}; the program has {', '.join(sorted(names))}")
