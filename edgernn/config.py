@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -19,7 +19,7 @@ MAX_FILE_BYTES = 1 << 20
 
 
 class DecisionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Decision settings that differ from the model's own; see `edgernn.DecisionSettings`. An empty `nothing` is none."""
+    """Changes to a model's own decision settings, see `edgernn.DecisionSettings`. An empty `nothing` is none."""
 
     smoothing_steps: int | None = None
     threshold: float | None = None

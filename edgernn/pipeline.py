@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgernn.config import StreamSettings
 from edgernn.decisions import Decider
 from edgernn.errors import ConfigError, FormatError
+from edgernn.events import Event
 from edgernn.formats import FORMATS, make_format
 from edgernn.formats.base import KINDS, Format, Samples
 from edgernn.formats.detect import Detector
@@ -27,30 +28,6 @@ from edgernn.sources.base import Chunk
 LONGEST_BLOCK = 4096  # samples in one call of the runner
 RATE_TOLERANCE = 0.05
 DEFAULT_RATE_HZ = 1000.0  # to tell when a sequence may have wrapped, where the rate is unknown
-
-
-class Event(msgspec.Struct, frozen=True):
-    """A label was recognised.
-
-    Attributes
-    ----------
-    time_ns, monotonic_ns : int
-        When the last byte of the deciding sample arrived: since 1970, and on a clock that never jumps.
-    step : int
-        Index of that sample, from 0; samples made up in gaps count.
-    label : str
-    score : float
-        Smoothed score of the label.
-    latency_ns : int
-        From the arrival to this event.
-    """
-
-    time_ns: int
-    monotonic_ns: int
-    step: int
-    label: str
-    score: float
-    latency_ns: int
 
 
 class StepRunner(Protocol):
@@ -152,10 +129,10 @@ class Pipeline:
 
     def counts(self) -> dict[str, int]:
         """What was seen, by kind; samples, and everything that was not one."""
-        counts = dict.fromkeys(KINDS, 0) if self.format is None else dict(zip(KINDS, self.format.counts.tolist()))
+        seen = [0] * len(KINDS) if self.format is None else self.format.counts.tolist()
         sequence = self.sequence
         return {
-            **counts,
+            **dict(zip(KINDS, seen, strict=True)),
             "lost": sequence.lost,
             "duplicated": sequence.duplicated,
             "late": sequence.late,
@@ -167,7 +144,7 @@ class Pipeline:
 
     def feed(self, chunk: Chunk) -> list[Event]:
         """Take bytes; give the events of the samples that are complete. `latency_ns` is filled in by the stream."""
-        data: bytes | bytearray = chunk.data
+        data: bytes | memoryview = chunk.data
         if self._detector is not None:
             found = self._detector.feed(data)
             if found is None:
@@ -192,12 +169,12 @@ class Pipeline:
         """Some of the bytes in which no format was found; empty once it is known."""
         return b"" if self._detector is None else bytes(self._detector.seen[-64:])
 
-    def _choose_format(self, name: str, width: int) -> bytearray:
+    def _choose_format(self, name: str, width: int) -> memoryview:
         assert self._detector is not None
         self._normalise = self._connect(name, width)
         self.format = make_format(name, width, whole_start=self._whole_start)
         seen, self._detector = self._detector.seen, None
-        return seen
+        return memoryview(seen)
 
     def _connect(self, name: str, width: int) -> Normalise:
         """How the numbers of a sample become the model's channels."""
@@ -213,7 +190,7 @@ class Pipeline:
             raise ConfigError(f"columns: {max(columns)} is beyond the {width} numbers, counted from 0, that come")
         return Normalise(columns, scale=self.settings.scale, mean=self.metadata.mean, std=self.metadata.std)
 
-    def _parse(self, data: bytes | bytearray, chunk: Chunk) -> list[Event]:
+    def _parse(self, data: bytes | memoryview, chunk: Chunk) -> list[Event]:
         assert self.format is not None
         events: list[Event] = []
         for samples in self.format.feed(data):
@@ -366,5 +343,4 @@ def _changed_metadata(metadata: Metadata, settings: StreamSettings) -> Metadata:
 def _make_runner(program: Program) -> StepRunner:
     from edgernn.runner import Runner
 
-    runner: Any = Runner(program)
-    return runner
+    return Runner(program)

@@ -13,12 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.clock import Clock, SystemClock
 from edgernn.config import StreamSettings, resolve
 from edgernn.errors import ConfigError, FormatError
-from edgernn.pipeline import Event, Pipeline
+from edgernn.events import Event
+from edgernn.pipeline import Pipeline
 from edgernn.program import Program
 from edgernn.sources import make_source
-from edgernn.sources.base import Chunk, Clock, Source, SystemClock
+from edgernn.sources.base import Chunk, Source
 from edgernn.sources.reader import Notice, Reader
 
 WAIT_S = 0.1  # for bytes, before looking whether to stop
@@ -229,8 +231,8 @@ class Stream:
         elif chunk.received_ns - self._last_sample_ns > SILENCE_NS:
             self._last_sample_ns = chunk.received_ns
             self._notice(
-                f"bytes come from {self.source.name}, but no samples{self._sight()}. If that looks like noise, the baud "
-                f"rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
+                f"bytes come from {self.source.name}, but no samples{self._sight()}. If that looks like noise, the "
+                f"baud rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
             )
 
     def _sight(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from edgernn.cli.options import LoadOptions, json_option, model_options
 from edgernn.cli.text import escape
@@ -33,14 +34,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     return None if value is None else [entry.strip() for entry in value.split(",")]
 
 
-_DECISION_OPTIONS = {
-    "smoothing_steps": "--smoothing",
-    "threshold": "--threshold",
-    "release": "--release",
-    "minimum_steps": "--minimum",
-    "hold_off_steps": "--hold-off",
-    "nothing": "--nothing",
-}
+_DECISION_SETTINGS = ("smoothing_steps", "threshold", "release", "minimum_steps", "hold_off_steps", "nothing")
 
 
 @click.command()
@@ -56,10 +50,10 @@ _DECISION_OPTIONS = {
 @click.option("--rate", "rate_hz", type=float, help="Samples a second that the model was trained at.")
 @click.option("--mean", callback=_numbers(float), metavar="X,…", help="Subtracted from each channel.")
 @click.option("--std", callback=_numbers(float), metavar="X,…", help="Divides each channel.")
-@click.option("--continuous", is_flag=True, default=None, help="Never begin anew, also if trained on windows.")
+@click.option("--continuous", is_flag=True, help="Never begin anew, also if trained on windows.")
 @click.option("--reset-every", type=click.IntRange(min=1), help="Begin anew every so many samples.")
-@click.option("--logits", is_flag=True, default=None, help="Apply Softmax to the model's output.")
-@click.option("--raw-scores", is_flag=True, default=None, help="Decide on the model's numbers as they are.")
+@click.option("--logits", is_flag=True, help="Apply Softmax to the model's output.")
+@click.option("--raw-scores", is_flag=True, help="Decide on the model's numbers as they are.")
 @click.option("--smoothing", "smoothing_steps", type=int, help="Outputs in the moving average.")
 @click.option("--threshold", type=float, help="Smoothed score from which a label is recognised.")
 @click.option("--release", type=float, help="Smoothed score below which it ends.")
@@ -68,9 +62,9 @@ _DECISION_OPTIONS = {
 @click.option("--nothing", help="The label that never makes an event.")
 @click.option("--gap", type=click.Choice(["hold", "interpolate", "reset"]), help="What stands for missing samples.")
 @click.option("--gap-steps", type=int, help="Most missing samples in a row that are filled.")
-@click.option("--allow-rate", is_flag=True, default=None, help="Go on at another rate than the model's.")
-@click.option("--no-reconnect", "reconnect", flag_value=False, default=None, help="End when the port is unplugged.")
-@click.option("--keep-state", is_flag=True, default=None, help="After an outage go on with the old state.")
+@click.option("--allow-rate", is_flag=True, help="Go on at another rate than the model's.")
+@click.option("--no-reconnect", "reconnect", flag_value=False, default=True, help="End when the port is unplugged.")
+@click.option("--keep-state", is_flag=True, help="After an outage go on with the old state.")
 @click.option("--output", multiple=True, metavar="FILE", help="Also write events here; .csv or JSON lines. Repeatable.")
 def run(model: Path, source: str | None, load_options: LoadOptions, as_json: bool, **options: Any) -> None:
     """Turn a source of samples into events, live.
@@ -118,15 +112,13 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
 
 
 def _settings(load_options: LoadOptions, options: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were given as options."""
+    """The settings that were given as options, for `edgernn.config.resolve`."""
     import msgspec
 
-    given = {name: value for name, value in options.items() if value is not None and value != ()}
-    decision = {name: given.pop(name) for name in _DECISION_OPTIONS if name in given}
-    default = LoadOptions()
-    for name, value in msgspec.structs.asdict(load_options).items():
-        if value != getattr(default, name):
-            given[name] = value
+    given_by = click.get_current_context().get_parameter_source
+    everything = {**msgspec.structs.asdict(load_options), **options}
+    given = {name: value for name, value in everything.items() if given_by(name) is ParameterSource.COMMANDLINE}
+    decision = {name: given.pop(name) for name in _DECISION_SETTINGS if name in given}
     return {**given, "decision": decision} if decision else given
 
 

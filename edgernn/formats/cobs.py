@@ -103,10 +103,10 @@ def stuff(data: bytes) -> bytes:
     """
     out = bytearray()
     for group in data.split(b"\0"):
-        while len(group) > 253:
-            out += b"\xff" + group[:254]
-            group = group[254:]
-        out += bytes([len(group) + 1]) + group
+        whole = len(group) - len(group) % 254
+        for start in range(0, whole, 254):
+            out += b"\xff" + group[start : start + 254]
+        out += bytes([len(group) - whole + 1]) + group[whole:]
     return bytes(out)
 
 

@@ -17,7 +17,7 @@ LARGEST = 2147483647.0
 def _whole(score):
     """A score in units of 2**-15, limited to 32 bits; 0 for a NaN."""
     scaled = score * ONE + 0.5
-    if scaled != scaled:
+    if np.isnan(scaled):
         return np.int64(0)
     return np.int64(np.floor(min(max(scaled, -LARGEST), LARGEST)))
 

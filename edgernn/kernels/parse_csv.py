@@ -130,7 +130,7 @@ def _line(buffer, line, width, values, powers):
             break
         kind, value, position = _number(buffer, position, powers)
         byte = buffer[position]
-        ends = byte == SPACE or byte == TAB or byte == COMMA or byte == SEMICOLON or byte == NEWLINE or byte == RETURN
+        ends = byte in (SPACE, TAB, COMMA, SEMICOLON, NEWLINE, RETURN)
         if kind == NOT_A_NUMBER or not ends:
             line_kind = TEXT if columns == 0 else MALFORMED
             position = line

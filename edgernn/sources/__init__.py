@@ -6,15 +6,12 @@ options as keywords, and a line in `SOURCES`.
 
 from __future__ import annotations
 
-import inspect
 from importlib import import_module
-from typing import Any
 
-import msgspec
-
-from edgernn.errors import ConfigError
+from edgernn.clock import Clock, SystemClock
+from edgernn.options import convert_options
 from edgernn.sources.address import parse_address
-from edgernn.sources.base import Clock, Source, SystemClock
+from edgernn.sources.base import Source
 
 # scheme -> module:class, imported when used
 SOURCES: dict[str, str] = {
@@ -49,29 +46,12 @@ def make_source(address: str, *, clock: Clock | None = None, baud: int | None = 
     ('/dev/ttyUSB0', 'csv')
     """
     parts = parse_address(address, frozenset(SOURCES), SERIAL_OPTIONS)
-    options: dict[str, Any] = dict(parts.options)
+    options = dict(parts.options)
     format_name = options.pop("format", None)
     if parts.scheme == "serial" and baud is not None:
-        options.setdefault("baud", baud)
+        options.setdefault("baud", str(baud))
     module, attribute = SOURCES[parts.scheme].split(":")
     kind = getattr(import_module(module), attribute)
-    converted = _convert_options(kind, options, address)
+    converted = convert_options(kind, options, f"source {address}")
     source: Source = kind(parts.location, clock=clock or SystemClock(), **converted)
     return source, format_name
-
-
-def _convert_options(kind: type[Source], options: dict[str, Any], address: str) -> dict[str, Any]:
-    """Options as the constructor of `kind` declares them."""
-    signature = inspect.signature(kind, eval_str=True)
-    known = {name: entry for name, entry in signature.parameters.items() if entry.kind is entry.KEYWORD_ONLY}
-    known.pop("clock", None)
-    converted = {}
-    for name, value in options.items():
-        if name not in known:
-            names = ", ".join([*known, "format"])
-            raise ConfigError(f"source {address}: there is no option {name!r}; known are {names}")
-        try:
-            converted[name] = msgspec.convert(value, known[name].annotation, strict=False)
-        except msgspec.ValidationError as error:
-            raise ConfigError(f"source {address}: option {name} is {value!r}: {error}") from error
-    return converted

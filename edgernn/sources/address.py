@@ -1,4 +1,4 @@
-"""Addresses of sources: ``serial:///dev/ttyACM0?baud=115200&format=csv``, ``replay:///path``, ``stdin:``, bare names."""
+"""Addresses of sources, such as ``serial:///dev/ttyACM0?baud=115200&format=csv``, ``stdin:``, bare names."""
 
 from __future__ import annotations
 

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+
+from edgernn.clock import Clock
 
 READ_BYTES = 65536  # taken in one read at most
-
-
-class Clock(Protocol):
-    """Where times come from; replaced in tests."""
-
-    def monotonic_ns(self) -> int:
-        """Nanoseconds on a clock that never jumps."""
-
-    def wall_ns(self) -> int:
-        """Nanoseconds since 1970, which may jump when somebody sets the clock."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-
-class SystemClock:
-    """The clocks of this machine."""
-
-    monotonic_ns = staticmethod(time.monotonic_ns)
-    wall_ns = staticmethod(time.time_ns)
-    sleep = staticmethod(time.sleep)
 
 
 class Chunk(NamedTuple):

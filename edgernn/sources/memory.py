@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 
+from edgernn.clock import Clock, SystemClock
 from edgernn.errors import SourceError
-from edgernn.sources.base import Chunk, Clock, Source, SystemClock
+from edgernn.sources.base import Chunk, Source
 
 MAX_CHUNKS = 4096
 

@@ -6,8 +6,9 @@ import contextlib
 import os
 from typing import Any
 
+from edgernn.clock import Clock, SystemClock
 from edgernn.errors import ConfigError, SourceError
-from edgernn.sources.base import READ_BYTES, Chunk, Clock, Source, SystemClock
+from edgernn.sources.base import READ_BYTES, Chunk, Source
 from edgernn.sources.ports import open_error, stable_name
 
 DEFAULT_BAUD = 115200
@@ -95,7 +96,7 @@ class SerialSource(Source):
                 port.close()
 
 
-def _port_errors() -> tuple[type[BaseException], ...]:
+def _port_errors() -> tuple[type[Exception], ...]:
     """The families of errors that a lost port raises: pyserial's own is an OSError, termios has one apart."""
     try:
         import termios

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from edgernn.clock import Clock, SystemClock
 from edgernn.errors import SourceError
-from edgernn.sources.base import READ_BYTES, Chunk, Clock, Source, SystemClock
+from edgernn.sources.base import READ_BYTES, Chunk, Source
 
 
 class StdinSource(Source):
