@@ -37,6 +37,7 @@ class IntegerOperations:
     def __init__(self, program: Program, weights: Mapping[str, Array]) -> None:
         self._program = program
         self._weights = weights
+        self._rows_of: dict[tuple[str, str], int8.Rows] = {}
         self.raw = False
 
     def run(
@@ -99,9 +100,11 @@ class IntegerOperations:
         return h.copy()
 
     def _rows(self, operation: Int8Dense | Int8RecurrentOperation, field: str) -> int8.Rows:
-        return int8.Rows(
-            *(self._weights[getattr(operation, field + suffix)] for suffix in ("", "_multiplier", "_shift"))
-        )
+        key = (operation.name, field)
+        if key not in self._rows_of:
+            names = (getattr(operation, field + suffix) for suffix in ("", "_multiplier", "_shift"))
+            self._rows_of[key] = int8.Rows(*(self._weights[name] for name in names))
+        return self._rows_of[key]
 
     def _function(self, function: IntegerFunction) -> int8.Function:
         table = None if function.table is None else self._weights[function.table]

@@ -222,11 +222,11 @@ def gru(
     H = R.weights.shape[1]
     high = h >> 16 if wide else h  # (H,) int16
     a = product(W, x, bits)  # (3 H,)
-    u = product(R.part(slice(2 * H)), high, bits)  # (2 H,)
-    p = a[..., : 2 * H] + u + B[: 2 * H]  # (2 H,)
+    u = product(R if linear_before_reset else R.part(slice(2 * H)), high, bits)  # (3 H,) or (2 H,)
+    p = a[..., : 2 * H] + u[..., : 2 * H] + B[: 2 * H]  # (2 H,)
     r = activate(_limit(p[..., H:], clip), functions[0])
     if linear_before_reset:
-        v = saturate16(product(R.part(slice(2 * H, None)), high, bits) + B[3 * H :])
+        v = saturate16(u[..., 2 * H :] + B[3 * H :])
         p_n = a[..., 2 * H :] + B[2 * H : 3 * H] + ((r * v + (1 << 14)) >> 15)
     else:
         reset = (r * high + (1 << 14)) >> 15

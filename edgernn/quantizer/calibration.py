@@ -17,7 +17,8 @@ from edgernn.reference import ReferenceRunner
 
 Array: TypeAlias = NDArray[Any]
 Recording: TypeAlias = Mapping[str, Array]  # input name -> (steps, *shape of the input)
-Calibration: TypeAlias = ArrayLike | str | Path | Sequence[ArrayLike | str | Path | Mapping[str, ArrayLike]]
+GivenRecording: TypeAlias = NDArray[Any] | str | Path | Mapping[str, ArrayLike]
+Calibration: TypeAlias = GivenRecording | list[GivenRecording] | tuple[GivenRecording, ...]
 
 MAX_KEPT_STEPS = 20_000  # of a value; more steps are thinned out evenly
 
@@ -32,17 +33,17 @@ class Trace(NamedTuple):
 
 
 def read_recordings(program: Program, calibration: Calibration) -> list[dict[str, Array]]:
-    """Recordings as dicts by input name, checked; from one or several arrays (T, channels), dicts, or .npy/.npz/.csv files.
+    """Recordings as dicts by input name, checked.
+
+    One recording is an array (T, channels), a dict of such by input name, or the path of a .npy, .npz (with `samples`)
+    or .csv file; a list or tuple holds several.
 
     Raises
     ------
     QuantizationError
         There is no recording, or one has the wrong channels, holds NaN, or is zero throughout.
     """
-    many = isinstance(calibration, Sequence) and not isinstance(calibration, str)
-    if many and calibration and np.ndim(calibration[0]) == 1 and not isinstance(calibration[0], str | Path | Mapping):
-        many = False  # one recording as a list of samples
-    entries: Sequence[Any] = calibration if many else [calibration]  # type: ignore[assignment]
+    entries = calibration if isinstance(calibration, list | tuple) else [calibration]
     recordings = []
     for number, entry in enumerate(entries):
         where = str(entry) if isinstance(entry, str | Path) else f"calibration recording {number}"
@@ -66,7 +67,9 @@ def _read_file(path: Path) -> Any:
         content = np.load(path, allow_pickle=False)
         return content["samples"] if path.suffix == ".npz" else content
     except (OSError, ValueError, KeyError) as error:
-        raise QuantizationError(f"{path} cannot be read as a recording (.npy, .npz with samples, .csv): {error}") from error
+        raise QuantizationError(
+            f"{path} cannot be read as a recording (.npy, .npz with samples, .csv): {error}"
+        ) from error
 
 
 def _columns(program: Program, entry: Any, where: str) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def _checked(program: Program, name: str, column: Any, where: str) -> Array:
         samples = np.asarray(column, np.float64)
     except (TypeError, ValueError) as error:
         raise QuantizationError(f"{where}: input {name} holds no numbers: {error}") from error
-    if samples.ndim < 1 or samples[:1].size != port.size and len(samples):
+    if samples.ndim < 1 or (len(samples) and samples[0].size != port.size):
         raise QuantizationError(
             f"{where}: input {name} has shape {samples.shape}, it must be (steps, {port.size}): {port.size} channels"
         )
@@ -114,7 +117,7 @@ def trace(program: Program, recordings: Sequence[Recording]) -> Trace:
     window = program.window.steps if program.window is not None else None
     total = sum(len(next(iter(recording.values()))) for recording in recordings)
     stride = -(-total // MAX_KEPT_STEPS)
-    kept = Trace({}, {}, {}, {})
+    kept: tuple[dict[str, list[Array]], ...] = ({}, {}, {}, {})
     step = 0
     for recording in recordings:
         columns = normalise(program, recording)
@@ -131,5 +134,5 @@ def trace(program: Program, recordings: Sequence[Recording]) -> Trace:
                 raw = {name: column[t] for name, column in recording.items()}
                 for kind, arrays in zip(kept, (raw, frame | written, before, runner.state), strict=True):
                     for name, array in arrays.items():
-                        kind.setdefault(name, []).append(np.array(array).ravel())  # type: ignore[arg-type]
+                        kind.setdefault(name, []).append(np.array(array).ravel())
     return Trace(*({name: np.array(rows) for name, rows in kind.items()} for kind in kept))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -32,7 +33,13 @@ Array: TypeAlias = NDArray[Any]
 
 GATES = {"Sigmoid", "HardSigmoid"}  # functions from 0 to 1
 BOUNDED = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign"}  # functions from -1 to 1
-FIXED_INPUT = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign", "ScaledTanh"}  # whose input is Q3.12: flat or nearly so beyond
+FIXED_INPUT = {
+    "Tanh",
+    "Sigmoid",
+    "HardSigmoid",
+    "Softsign",
+    "ScaledTanh",
+}  # whose input is Q3.12: flat or nearly so beyond
 SLOW = 2.0**-9  # what a gate lets go in a step, below which an int16 state would stick
 SLOW_SHARE = 0.01  # of the steps of a unit
 
@@ -58,7 +65,7 @@ def choose_slots(converter: Converter) -> dict[str, StateSlot]:
     return slots
 
 
-def _integer_slot(converter: Converter, slot: StateSlot, cells: list[tuple[RecurrentOperation, str]]) -> StateSlot:
+def _integer_slot(converter: Converter, slot: StateSlot, cells: Sequence[tuple[RecurrentOperation, str]]) -> StateSlot:
     seen = np.concatenate([converter.trace.before[slot.name], converter.trace.after[slot.name]])
     largest = float(np.abs(seen).max())
     bounded = bool(cells) and all(field == "h" and _has_bounded_h(operation) for operation, field in cells)
@@ -142,9 +149,7 @@ class CellParts:
     def quantize_matrices(self, row_scale: Array) -> dict[str, str]:
         """Rows of W and R; the means that their rounding loses are added to the biases."""
         converter, trace = self.converter, self.converter.trace
-        fields, W = converter.rows(
-            self.cell, "W", self.W, converter.scales[self.integer], row_scale, self.bits
-        )
+        fields, W = converter.rows(self.cell, "W", self.W, converter.scales[self.integer], row_scale, self.bits)
         more, R = converter.rows(self.cell, "R", self.R, self.h_scale, row_scale, self.bits)
         x = trace.values[self.cell.inputs[0]] / converter.channel_scales.get(self.integer, 1.0)
         self.W_bias = self.W_bias + converter.lost_mean(self.W, W, x)

@@ -25,6 +25,7 @@ from edgernn.operations import (
     Int8Unary,
     IntegerFunction,
     Lstm,
+    Operation,
     ReadState,
     Rearrange,
     Rnn,
@@ -94,7 +95,7 @@ class Converter:
         if operation.name in self.settings.keep_float:
             self._keep(operation)
             return
-        convert: Callable[[Any], None] | None = {
+        converters: dict[type, Callable[[Any], None]] = {
             Dense: self._dense,
             Unary: self._unary,
             Binary: self._binary,
@@ -105,12 +106,12 @@ class Converter:
             Rnn: lambda cell: cells.convert_rnn(self, cell),
             Gru: lambda cell: cells.convert_gru(self, cell),
             Lstm: lambda cell: cells.convert_lstm(self, cell),
-        }.get(type(operation))
-        if convert is None:
+        }
+        if type(operation) not in converters:
             raise self.refused(operation, "cannot be quantized")
-        convert(operation)
+        converters[type(operation)](operation)
 
-    def refused(self, operation: AnyOperation, why: str) -> QuantizationError:
+    def refused(self, operation: Operation, why: str) -> QuantizationError:
         """The error for an operation without an integer form."""
         return QuantizationError(
             f"operation {operation.name} ({type(operation).__name__}): {why}; "
@@ -128,7 +129,7 @@ class Converter:
             else:
                 self.scales[name] = scale
 
-    def add_weight(self, operation: AnyOperation, field: str, array: Array) -> str:
+    def add_weight(self, operation: Operation, field: str, array: Array) -> str:
         """Store a weight of an operation under a name of its own."""
         name = f"{operation.name}/{field}"
         self.weights[name] = array
@@ -163,13 +164,35 @@ class Converter:
             return integer
         rescaled = f"{name}.at{scale:.6g}"
         if rescaled not in self.scales:
-            where = f"rescaling {name}"
-            m, s = fixed_point.multiplier(np.array(self.scales[integer] / scale), where)
-            weights = {"multiplier": m, "shift": s, "B": np.zeros((), np.int32)}
-            names = {field: f"{rescaled}/{field}" for field in weights}
-            self.weights |= {names[field]: array for field, array in weights.items()}
-            self.add(Int8Affine(name=rescaled, inputs=(integer,), outputs=(rescaled,), scale=scale, **names), scale)
+            m, s = fixed_point.multiplier(np.array(self.scales[integer] / scale), f"rescaling {name}")
+            parts = {"multiplier": m, "shift": s, "B": np.zeros((), np.int32)}
+            self._add_affine(rescaled, (integer,), (rescaled,), (), scale, parts)
         return rescaled
+
+    def _add_affine(
+        self,
+        name: str,
+        inputs: tuple[str, ...],
+        outputs: tuple[str, ...],
+        sources: tuple[str, ...],
+        scale: float,
+        parts: dict[str, Array],
+    ) -> None:
+        names = {field: f"{name}/{field}" for field in parts}
+        self.weights |= {names[field]: array for field, array in parts.items()}
+        self.add(
+            Int8Affine(
+                name=name,
+                inputs=inputs,
+                outputs=outputs,
+                sources=sources,
+                multiplier=names["multiplier"],
+                shift=names["shift"],
+                B=names["B"],
+                scale=scale,
+            ),
+            scale,
+        )
 
     def limit(self, name: str) -> float:
         """The largest magnitude of a value to represent: from calibration, with room above where 16 bits are used."""
@@ -190,7 +213,7 @@ class Converter:
         return min((self.settings.bits(reader) for reader in matrix), default=16)
 
     def rows(
-        self, operation: AnyOperation, field: str, W: Array, input_scale: float, output_scale: Array, bits: int
+        self, operation: Operation, field: str, W: Array, input_scale: float, output_scale: Array, bits: int
     ) -> tuple[dict[str, str], Array]:
         """Quantize the rows of W and store them; returns the operation's fields and what W has become."""
         where = f"operation {operation.name} ({type(operation).__name__}), weight {field}"
@@ -225,7 +248,9 @@ class Converter:
         B = self.lost_mean(W, meaning, samples)
         if operation.B is not None:
             B = B + self.program.weights[operation.B]
-        fields["B"] = self.add_weight(operation, "B", fixed_point.quantize_bias(B, scale, f"operation {operation.name}"))
+        fields["B"] = self.add_weight(
+            operation, "B", fixed_point.quantize_bias(B, scale, f"operation {operation.name}")
+        )
         self.add(
             Int8Dense(
                 name=operation.name,
@@ -278,7 +303,7 @@ class Converter:
         )
 
     def function(
-        self, operation: AnyOperation, field: str, gate: GateFunction, input_scale: float, output_scale: float
+        self, operation: Operation, field: str, gate: GateFunction, input_scale: float, output_scale: float
     ) -> IntegerFunction:
         """The integer form of an activation between two scales: a shared table, a clip, or a table of its own."""
         name = gate.function
@@ -353,17 +378,7 @@ class Converter:
         m, s = fixed_point.multiplier(gain * self.scales[integer] / scale, f"operation {operation.name}")
         B = fixed_point.quantize_bias(offset, scale, f"operation {operation.name}")
         parts = {"multiplier": m, "shift": s, "B": B}
-        self.add(
-            Int8Affine(
-                name=operation.name,
-                inputs=(integer,),
-                outputs=operation.outputs,
-                sources=operation.sources,
-                scale=scale,
-                **{field: self.add_weight(operation, field, array) for field, array in parts.items()},
-            ),
-            scale,
-        )
+        self._add_affine(operation.name, (integer,), operation.outputs, operation.sources, scale, parts)
 
     def _softmax(self, operation: Softmax) -> None:
         if operation.logarithm:

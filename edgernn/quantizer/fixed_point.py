@@ -78,8 +78,8 @@ def quantize_rows(W: Array, input_scale: float, output_scale: Array, bits: int, 
             return QuantizedRows(weights, m, s, weights * scale[:, None])
         scale = np.where(overflows, scale * 1.25, scale)
     raise QuantizationError(
-        f"{where}: row {int(np.argmax(overflows))} could overflow 32 bits at every scale; its weights are too large or too "
-        "many for its output. Keep this operation in float with keep_float"
+        f"{where}: row {int(np.argmax(overflows))} could overflow 32 bits at every scale; its weights are too large or "
+        "too many for its output. Keep this operation in float with keep_float"
     )
 
 
@@ -93,7 +93,9 @@ def quantize_bias(B: Array, scale: ArrayLike, where: str) -> Array:
     """
     q = np.rint(B / scale)
     if q.size and np.abs(q).max() > LARGEST_BIAS:
-        raise QuantizationError(f"{where}: a bias of {np.abs(B).max():.3g} is too large; keep it in float with keep_float")
+        raise QuantizationError(
+            f"{where}: a bias of {np.abs(B).max():.3g} is too large; keep it in float with keep_float"
+        )
     return q.astype(np.int32)
 
 

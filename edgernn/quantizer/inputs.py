@@ -88,8 +88,18 @@ def add_quantize(
             arrays["counts"] = counts
     names = {field: f"{integer}/{field}" for field in arrays}
     converter.weights |= {names[field]: array for field, array in arrays.items()}
-    operation = Quantize(name=f"{integer}.quantize", inputs=(source,), outputs=(integer,), scale=scale, **names)
-    converter.add(operation, scale)
+    converter.add(
+        Quantize(
+            name=f"{integer}.quantize",
+            inputs=(source,),
+            outputs=(integer,),
+            mean=names["mean"],
+            inverse=names["inverse"],
+            counts=names.get("counts"),
+            scale=scale,
+        ),
+        scale,
+    )
     if ratios.size > 1:
         converter.channel_scales[integer] = ratios
 
@@ -128,7 +138,9 @@ def _counts(converter: Converter, source: str, mean: Array, inverse: Array) -> A
     A count c is ``c * count_size`` raw units; normalised by the metadata, quantized as ``(x - mean) * inverse``.
     """
     metadata, settings = converter.program.metadata, converter.settings
-    size = np.broadcast_to(np.array(1.0 if settings.count_size is None else settings.count_size, np.float64), mean.shape)
+    size = np.broadcast_to(
+        np.array(1.0 if settings.count_size is None else settings.count_size, np.float64), mean.shape
+    )
     first = source == converter.program.inputs[0].name and bool(metadata.mean)
     raw_mean, raw_std = (np.array(metadata.mean), np.array(metadata.std)) if first else (0.0, 1.0)
     gain = inverse * size / raw_std  # integers for one count

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 Method: TypeAlias = Literal["max", "percentile", "mse", "entropy"]
 
 PERCENTILE = 99.99
-CANDIDATES = np.linspace(0.2, 1.0, 65)  # clipping limits, as parts of the largest magnitude
-BINS = 2048
+CANDIDATES = np.linspace(0.25, 1.0, 61)  # clipping limits, as parts of the largest magnitude
+BINS = 512  # of a histogram: few enough for the noise of 10,000 samples to stay below what clipping costs
 
 
 def clipping_limit(samples: NDArray[Any], bits: int, method: Method) -> float:
     """The magnitude at which `samples`, of any shape, are best clipped for `bits` bits; 0 if all are 0.
+
+    ``max`` clips nothing, ``percentile`` the largest 0.01 %, ``mse`` gives the smallest squared error, ``entropy`` the
+    histogram that tells most of the original one (8 bits only; 16 bits have more levels than the histogram).
 
     Examples
     --------
@@ -24,7 +27,7 @@ def clipping_limit(samples: NDArray[Any], bits: int, method: Method) -> float:
     """
     magnitudes = np.abs(samples).ravel()
     largest = float(magnitudes.max(initial=0.0))
-    if largest == 0.0 or method == "max":
+    if largest == 0.0 or method == "max" or (method == "entropy" and 1 << (bits - 1) > BINS):
         return largest
     if method == "percentile":
         return float(np.percentile(magnitudes, PERCENTILE))
@@ -45,10 +48,10 @@ def _squared_errors(magnitudes: NDArray[Any], bits: int) -> list[float]:
 def _divergences(magnitudes: NDArray[Any], bits: int) -> list[float]:
     """Kullback-Leibler divergence of the quantized from the true histogram, for each candidate."""
     counts, _ = np.histogram(magnitudes, bins=BINS, range=(0.0, float(magnitudes.max())))  # (BINS,)
-    levels = min(1 << (bits - 1), BINS)
+    levels = 1 << (bits - 1)
     losses = []
     for part in CANDIDATES:
-        kept = max(levels, int(part * BINS))
+        kept = int(part * BINS)
         clipped = counts[:kept].astype(np.float64)
         clipped[-1] += counts[kept:].sum()
         level = np.arange(kept) * levels // kept  # (kept,): the level of each bin

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import msgspec
 
 from edgernn.errors import QuantizationError
-from edgernn.operations import AnyOperation
+from edgernn.operations import Operation
 from edgernn.program import Program
 from edgernn.quantizer.ranges import Method
 
@@ -29,7 +29,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     count_size: float | tuple[float, ...] | None = None
     headroom: float = 2.0  # between calibrated range and saturation, where 16 bits leave room for it
 
-    def bits(self, operation: AnyOperation) -> int:
+    def bits(self, operation: Operation) -> int:
         """Bits of the operands of an operation's matrix products."""
         return 8 if self.layer_operands.get(operation.name, self.operands) == "w8a8" else 16
 

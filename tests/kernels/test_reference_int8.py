@@ -26,10 +26,10 @@ def test_tables_are_the_rounded_functions() -> None:
         context.prec = 40
         tails = [(-Decimal(i) / 16).exp() for i in range(513)]  # exp(-i / 16)
         halves = [(-Decimal(i) / 32).exp() for i in range(257)]  # exp(-i / 32)
-        assert int8_tables.SIGMOID == tuple(min(32767, nearest(32768 / (1 + e))) for e in halves)
-        assert int8_tables.TANH == tuple(min(32767, nearest(32768 * (1 - e) / (1 + e))) for e in tails[:257])
-        assert int8_tables.FINE_SIGMOID == tuple(nearest(2**30 * e / (1 + e)) for e in tails[:257])
-        assert int8_tables.EXP2 == tuple(nearest(32768 * Decimal(2) ** (-Decimal(i) / 64)) for i in range(65))
+        assert tuple(min(32767, nearest(32768 / (1 + e))) for e in halves) == int8_tables.SIGMOID
+        assert tuple(min(32767, nearest(32768 * (1 - e) / (1 + e))) for e in tails[:257]) == int8_tables.TANH
+        assert tuple(nearest(2**30 * e / (1 + e)) for e in tails[:257]) == int8_tables.FINE_SIGMOID
+        assert tuple(nearest(32768 * Decimal(2) ** (-Decimal(i) / 64)) for i in range(65)) == int8_tables.EXP2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,285 @@
+"""What quantizing changed: both programs stepped side by side over recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgernn.errors import QuantizationError
+from edgernn.operations import AnyOperation, IntegerOperation, Quantize
+from edgernn.program import Program
+from edgernn.quantizer.calibration import Calibration, normalise, read_recordings
+from edgernn.reference import ReferenceRunner
+
+Array: TypeAlias = NDArray[Any]
+
+NO_NOISE_DB = 200.0  # the signal-to-noise ratio that is reported for equal values
+
+
+class LayerReport(msgspec.Struct, frozen=True):
+    """One integer operation.
+
+    Attributes
+    ----------
+    name, kind : str
+    operand_bits : int or None
+        Bits of the operands of its matrix products.
+    scale : float
+        What one unit of its output stands for.
+    clipped_share : float
+        Share of its outputs at the end of the int16 range.
+    signal_to_noise_db : float
+        Power of the float program's value over that of the difference.
+    """
+
+    name: str
+    kind: str
+    operand_bits: int | None
+    scale: float
+    clipped_share: float
+    signal_to_noise_db: float
+
+
+class QuantizationReport(msgspec.Struct, frozen=True):
+    """A float program and its int8 program side by side.
+
+    Attributes
+    ----------
+    layers : tuple of LayerReport
+    recordings, frames : int
+        Recordings compared, and outputs in all of them.
+    agreement : float or None
+        Share of outputs with the same largest score; None for a single score.
+    largest_difference : float
+        Of any score.
+    float_accuracy, int8_accuracy, float_cross_entropy, int8_cross_entropy : float or None
+        Against labels, where they were given.
+    state_drift : dict
+        Largest difference of each state over the longest recording, in the model's units.
+    saturated : dict
+        How often an element of each state that can saturate was at the end of its range.
+    weight_bytes_before, weight_bytes_after, state_bytes_before, state_bytes_after : int
+    """
+
+    layers: tuple[LayerReport, ...]
+    recordings: int
+    frames: int
+    agreement: float | None
+    largest_difference: float
+    float_accuracy: float | None
+    int8_accuracy: float | None
+    float_cross_entropy: float | None
+    int8_cross_entropy: float | None
+    state_drift: dict[str, float]
+    saturated: dict[str, int]
+    weight_bytes_before: int
+    weight_bytes_after: int
+    state_bytes_before: int
+    state_bytes_after: int
+
+    def to_json(self) -> str:
+        """The report as JSON."""
+        return msgspec.json.format(msgspec.json.encode(self)).decode()
+
+    def table(self) -> str:
+        """The report as text."""
+        lines = [f"{'layer':<32} {'kind':<12} {'bits':>4} {'unit':>10} {'clipped':>8} {'SNR dB':>7}"]
+        for layer in self.layers:
+            bits = "" if layer.operand_bits is None else str(layer.operand_bits)
+            lines.append(
+                f"{layer.name[-32:]:<32} {layer.kind:<12} {bits:>4} {layer.scale:>10.3g} {layer.clipped_share:>8.3%} "
+                f"{layer.signal_to_noise_db:>7.1f}"
+            )
+        lines.append(
+            f"{self.frames} outputs of {self.recordings} recordings; largest difference {self.largest_difference:.4g}"
+        )
+        if self.agreement is not None:
+            lines.append(f"same largest score: {self.agreement:.2%}")
+        if self.float_accuracy is not None and self.int8_accuracy is not None:
+            lines.append(f"accuracy: float {self.float_accuracy:.2%}, int8 {self.int8_accuracy:.2%}")
+            lines.append(f"cross-entropy: float {self.float_cross_entropy:.4f}, int8 {self.int8_cross_entropy:.4f}")
+        for name, drift in self.state_drift.items():
+            saturated = f", saturated {self.saturated[name]} times" if name in self.saturated else ""
+            lines.append(f"state {name}: largest difference {drift:.4g}{saturated}")
+        lines.append(f"weights: {self.weight_bytes_before} -> {self.weight_bytes_after} bytes")
+        lines.append(f"states: {self.state_bytes_before} -> {self.state_bytes_after} bytes")
+        return "\n".join(lines)
+
+
+def compare(
+    program: Program, int8: Program, recordings: Calibration, labels: Sequence[int | ArrayLike] | None = None
+) -> QuantizationReport:
+    """Step the float program in float64 and the int8 program in integers over recordings in raw sensor units.
+
+    A windowed program is compared on windows that follow one another.
+
+    Parameters
+    ----------
+    program, int8 : Program
+        As given to and returned by `quantize`.
+    recordings : array, path, or list of these
+        As for `quantize`.
+    labels : sequence, optional
+        For each recording the index of its label, or one index for each time step.
+
+    Raises
+    ------
+    QuantizationError
+        A recording does not fit, or there are not as many labels as recordings.
+    """
+    checked = read_recordings(program, recordings)
+    if labels is not None and len(labels) != len(checked):
+        raise QuantizationError(f"there are {len(labels)} labels for {len(checked)} recordings")
+    comparison = _Comparison(program, int8)
+    longest = max(range(len(checked)), key=lambda number: len(next(iter(checked[number].values()))))
+    for number, recording in enumerate(checked):
+        comparison.run(normalise(program, recording), None if labels is None else labels[number], number == longest)
+    return comparison.report(len(checked))
+
+
+class _Comparison:
+    def __init__(self, program: Program, int8: Program) -> None:
+        self._program, self._int8 = program, int8
+        self._window = None if program.window is None else program.window.steps
+        self._written: dict[str, Array] = {}
+        self._produced: dict[str, Array] = {}
+        self._runners = (
+            ReferenceRunner(_causal(program), observe=self._observer(self._written)),
+            ReferenceRunner(_causal(int8), observe=self._observer(self._produced)),
+        )
+        self._output = program.description.outputs[0]
+        self._layers = [operation for operation in int8.operations if _is_layer(operation, program)]
+        self._signal = dict.fromkeys((layer.name for layer in self._layers), 0.0)
+        self._noise, self._clipped, self._elements = dict(self._signal), dict(self._signal), dict(self._signal)
+        self._drift = {slot.name: 0.0 for slot in int8.state}
+        self._saturated = {slot.name: 0 for slot in int8.state if slot.scale is not None and not _is_unit(slot.scale)}
+        self._scores: list[Array] = []  # (2, K) each: float and int8
+        self._labels: list[int] = []
+
+    @staticmethod
+    def _observer(values: dict[str, Array]) -> Any:
+        def observe(_: AnyOperation, name: str, array: Array) -> None:
+            values[name] = array
+
+        return observe
+
+    def run(self, columns: dict[str, Array], label: int | ArrayLike | None, follow_state: bool) -> None:
+        steps = len(next(iter(columns.values())))
+        labels = None if label is None else np.broadcast_to(np.asarray(label, np.int64), (steps,))
+        for t in range(steps):
+            if t == 0 or (self._window is not None and t % self._window == 0):
+                for runner in self._runners:
+                    runner.reset()
+            frame = {name: column[t].astype(np.float32) for name, column in columns.items()}
+            scores = [self._first(runner.step(frame)) for runner in self._runners]
+            self._add_layers(frame)
+            self._add_states(follow_state)
+            if self._window is None or t % self._window == self._window - 1:
+                self._scores.append(np.array(scores))
+                if labels is not None:
+                    self._labels.append(int(labels[t]))
+
+    def _first(self, frame: Any) -> Array:
+        first: Array = np.asarray(frame[self._output.name] if isinstance(frame, dict) else frame, np.float64)
+        return first.ravel()
+
+    def _add_layers(self, frame: dict[str, Array]) -> None:
+        for layer in self._layers:
+            q = self._produced[layer.outputs[0]]
+            if isinstance(layer, Quantize):
+                source = layer.inputs[0]
+                expected = frame[source] if source in frame else self._written[source]
+                actual = q / self._int8.weights[layer.inverse] + self._int8.weights[layer.mean]
+            else:
+                expected, actual = self._written[layer.outputs[0]], q * self._int8.values[layer.outputs[0]].scale
+            self._signal[layer.name] += float(np.sum(expected**2))
+            self._noise[layer.name] += float(np.sum((expected - actual) ** 2))
+            self._clipped[layer.name] += int(np.sum((q <= -32768) | (q >= 32767)))
+            self._elements[layer.name] += q.size
+
+    def _add_states(self, follow: bool) -> None:
+        for slot in self._int8.state:
+            state = self._runners[1].state[slot.name]
+            if slot.name in self._saturated:
+                limits = np.iinfo(slot.dtype)
+                self._saturated[slot.name] += int(np.sum((state <= limits.min) | (state >= limits.max)))
+            if follow:
+                difference = np.abs(state * (slot.scale or 1.0) - self._runners[0].state[slot.name])
+                self._drift[slot.name] = max(self._drift[slot.name], float(difference.max()))
+
+    def report(self, recordings: int) -> QuantizationReport:
+        scores = np.array(self._scores)  # (frames, 2, K)
+        agreement = None
+        if len(scores) and scores.shape[2] > 1:
+            best = scores.argmax(axis=2)
+            agreement = float(np.mean(best[:, 0] == best[:, 1]))
+        accuracies, entropies = _against_labels(scores, self._labels)
+        return QuantizationReport(
+            layers=tuple(self._layer_report(layer) for layer in self._layers),
+            recordings=recordings,
+            frames=len(scores),
+            agreement=agreement,
+            largest_difference=float(np.abs(scores[:, 0] - scores[:, 1]).max()) if len(scores) else 0.0,
+            float_accuracy=accuracies[0],
+            int8_accuracy=accuracies[1],
+            float_cross_entropy=entropies[0],
+            int8_cross_entropy=entropies[1],
+            state_drift=self._drift,
+            saturated=self._saturated,
+            weight_bytes_before=sum(weight.nbytes for weight in self._program.weights.values()),
+            weight_bytes_after=sum(weight.nbytes for weight in self._int8.weights.values()),
+            state_bytes_before=_state_bytes(self._program),
+            state_bytes_after=_state_bytes(self._int8),
+        )
+
+    def _layer_report(self, layer: AnyOperation) -> LayerReport:
+        signal, noise = self._signal[layer.name], self._noise[layer.name]
+        ratio = 10 * np.log10(signal / noise) if signal > 0 and noise > 0 else NO_NOISE_DB
+        return LayerReport(
+            name=layer.name,
+            kind=type(layer).__name__,
+            operand_bits=getattr(layer, "operand_bits", None),
+            scale=self._int8.values[layer.outputs[0]].scale or 1.0,
+            clipped_share=self._clipped[layer.name] / max(self._elements[layer.name], 1),
+            signal_to_noise_db=float(ratio),
+        )
+
+
+def _causal(program: Program) -> Program:
+    return Program(msgspec.structs.replace(program.description, window=None), program.weights)
+
+
+def _is_layer(operation: AnyOperation, program: Program) -> bool:
+    if isinstance(operation, Quantize):
+        return True
+    return isinstance(operation, IntegerOperation) and operation.outputs[0] in program.values
+
+
+def _is_unit(scale: float) -> bool:
+    """Whether a state's scale is that of numbers from -1 to 1, which never saturate."""
+    return scale in (2.0**-15, 2.0**-31)
+
+
+def _state_bytes(program: Program) -> int:
+    return sum(slot.size * np.dtype(slot.dtype).itemsize for slot in program.state)
+
+
+def _against_labels(scores: Array, labels: list[int]) -> tuple[list[float | None], list[float | None]]:
+    """Accuracy and cross-entropy of both programs; scores that are no probabilities go through a softmax first."""
+    if not labels:
+        return [None, None], [None, None]
+    truth = np.array(labels)
+    if truth.min() < 0 or truth.max() >= scores.shape[2]:
+        raise QuantizationError(f"a label is outside 0 to {scores.shape[2] - 1}, the scores of the first output")
+    probabilities = scores
+    if scores.min() < 0 or np.abs(scores[:, 0].sum(axis=1) - 1).max() > 1e-3:
+        exponentials = np.exp(scores - scores.max(axis=2, keepdims=True))
+        probabilities = exponentials / exponentials.sum(axis=2, keepdims=True)
+    chosen = probabilities[np.arange(len(truth)), :, truth]  # (frames, 2)
+    accuracy = (scores.argmax(axis=2) == truth[:, None]).mean(axis=0)
+    entropy = -np.log(np.maximum(chosen, 2.0**-16)).mean(axis=0)
+    return [float(a) for a in accuracy], [float(e) for e in entropy]
