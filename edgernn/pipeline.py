@@ -13,7 +13,7 @@ from edgernn.config import StreamSettings
 from edgernn.decisions import Decider
 from edgernn.errors import ConfigError, FormatError
 from edgernn.events import Event
-from edgernn.formats import FORMATS, make_format
+from edgernn.formats import FORMATS, link_formats, make_format
 from edgernn.formats.base import KINDS, Format, Samples
 from edgernn.formats.detect import Detector
 from edgernn.metadata import Metadata
@@ -105,8 +105,8 @@ class Pipeline:
         name = format_name or (None if settings.format == "auto" else settings.format)
         if name is not None and name not in FORMATS:
             raise ConfigError(f"format is {name!r}: use {', '.join(FORMATS)} or auto")
+        link_formats(name)
         self._detector: Detector | None = Detector(name, whole_start=whole_start)
-        self._whole_start = whole_start
         self.format: Format | None = None
         self.gaps = Gaps(settings.gap, settings.gap_steps)
         self.sequence = SequenceTracker()
@@ -172,7 +172,7 @@ class Pipeline:
     def _choose_format(self, name: str, width: int) -> memoryview:
         assert self._detector is not None
         self._normalise = self._connect(name, width)
-        self.format = make_format(name, width, whole_start=self._whole_start)
+        self.format = make_format(name, width, whole_start=self._detector.whole_start)
         seen, self._detector = self._detector.seen, None
         return memoryview(seen)
 

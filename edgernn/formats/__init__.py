@@ -30,3 +30,9 @@ def make_format(name: str, width: int, *, whole_start: bool = False) -> Format:
     module, attribute = FORMATS[name].split(":")
     parser: Format = getattr(import_module(module), attribute)(width, whole_start=whole_start)
     return parser
+
+
+def link_formats(name: str | None = None) -> None:
+    """Have the compiled parser of one format, or of all, ready before the first bytes come."""
+    for candidate in FORMATS if name is None else (name,):
+        make_format(candidate, 1)

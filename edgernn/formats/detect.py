@@ -32,7 +32,9 @@ class Detector:
     Attributes
     ----------
     seen : bytearray
-        All bytes so far, to be fed to the parser once the format is known; at most `MAX_DETECT_BYTES`.
+        The bytes so far, to be fed to the parser once the format is known; on a source of garbage the last of them.
+    whole_start : bool
+        The first byte of `seen` begins a frame.
 
     Examples
     --------
@@ -44,6 +46,7 @@ class Detector:
 
     def __init__(self, only: str | None = None, *, whole_start: bool = False) -> None:
         self.seen = bytearray()
+        self.whole_start = whole_start
         self._only = only
         self._line_start: int | None = 0 if whole_start else None  # None before the first end of a line
         self._packet_start = 0
@@ -52,17 +55,16 @@ class Detector:
         self._agreeing = 0
 
     def feed(self, data: bytes | memoryview) -> Detected | None:
-        """Look at more bytes; what was found, or None if more are needed."""
-        self.seen += data
-        while self._position < min(len(self.seen), MAX_DETECT_BYTES):
-            byte = self.seen[self._position]
-            self._position += 1
-            if byte not in b"\0\r\n":
-                continue
-            found = self._frame(byte)
-            if found is not None:
-                return found
-        if len(self.seen) > MAX_DETECT_BYTES:
+        """Look at more bytes; what was found, or None if more are needed. Once something is found, it is the end."""
+        for start in range(0, len(data), MAX_DETECT_BYTES):
+            self.seen += data[start : start + MAX_DETECT_BYTES]
+            while self._position < len(self.seen):
+                byte = self.seen[self._position]
+                self._position += 1
+                found = self._frame(byte) if byte in b"\0\r\n" else None
+                if found is not None:
+                    self.seen += data[start + MAX_DETECT_BYTES :]
+                    return found
             self._forget()
         return None
 
@@ -79,8 +81,11 @@ class Detector:
             return self._packet(packet_start, end)
         if line_start is None or line_start == end:
             return None
-        found = line_format(bytes(self.seen[line_start:end]), self._only)
-        self._agreeing = self._agreeing + 1 if found is not None and found == self._last else 1
+        line = bytes(self.seen[line_start:end])
+        found = line_format(line, self._only)
+        if found is None and line.decode("latin-1").isprintable():
+            return None  # a heading or message between samples
+        self._agreeing = self._agreeing + 1 if found == self._last else 1
         self._last = found
         return found if self._agreeing >= AGREEING_FRAMES else None
 
@@ -91,10 +96,15 @@ class Detector:
         return Detected("cobs", width) if width is not None and width <= MAX_CHANNELS else None
 
     def _forget(self) -> None:
-        """Drop what has been looked at, so that the memory stays bounded on a source of garbage."""
-        self.seen.clear()
-        self._position = self._packet_start = 0
-        self._line_start = None
+        """Drop what is too old to matter, so that the memory stays bounded on a source of garbage."""
+        surplus = len(self.seen) - MAX_FRAME_BYTES
+        if len(self.seen) > MAX_DETECT_BYTES:
+            del self.seen[:surplus]
+            self.whole_start = False
+            self._position -= surplus
+            self._packet_start = max(self._packet_start - surplus, 0)
+            if self._line_start is not None:
+                self._line_start = self._line_start - surplus if self._line_start >= surplus else None
 
 
 def line_format(line: bytes, only: str | None = None) -> Detected | None:

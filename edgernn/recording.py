@@ -1,0 +1,150 @@
+"""Recordings: files of raw bytes with their arrival times, and files of labelled samples.
+
+A file of raw bytes begins with the 8 bytes ``EDGERNNR``, a format number (uint16), the length of a description (uint32)
+and that description as JSON. Then come chunks: length of the data (uint32), arrival on the monotonic clock and since
+1970 (int64 nanoseconds each), the data, and a CRC-32 of all that (uint32). Everything is little-endian. A file that was
+cut at any byte, as by a power failure, can be read up to there.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from edgernn.errors import FormatError
+
+MAGIC = b"EDGERNNR"
+FORMAT_NUMBER = 1
+MAX_DESCRIPTION_BYTES = 1 << 16
+MAX_CHUNK_BYTES = 1 << 20
+_HEADING = struct.Struct("<8sHI")
+_CHUNK = struct.Struct("<Iqq")
+_CRC = struct.Struct("<I")
+
+
+class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of the bytes in a recording.
+
+    Attributes
+    ----------
+    source : str
+        Where they came from.
+    format : str or None
+        Name of their format.
+    label : str or None
+        What was done while they were recorded.
+    """
+
+    source: str = ""
+    format: str | None = None
+    label: str | None = None
+
+
+class RecordedChunk(NamedTuple):
+    """Bytes that arrived together, with their arrival on the monotonic clock and since 1970."""
+
+    monotonic_ns: int
+    wall_ns: int
+    data: bytes
+
+
+def encode_heading(info: RecordingInfo) -> bytes:
+    """What a recording begins with."""
+    description = msgspec.json.encode(info)
+    return _HEADING.pack(MAGIC, FORMAT_NUMBER, len(description)) + description
+
+
+def encode_chunk(chunk: RecordedChunk) -> bytes:
+    """One chunk of a recording; `data` holds at most 1 MiB.
+
+    Raises
+    ------
+    FormatError
+        It holds more.
+    """
+    if len(chunk.data) > MAX_CHUNK_BYTES:
+        raise FormatError(f"a chunk of {len(chunk.data)} bytes: the most is {MAX_CHUNK_BYTES}")
+    body = _CHUNK.pack(len(chunk.data), chunk.monotonic_ns, chunk.wall_ns) + chunk.data
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file begins as a recording of raw bytes does."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+class RecordingReader:
+    """Reads a recording of raw bytes, in bounded memory.
+
+    Parameters
+    ----------
+    path : Path
+
+    Attributes
+    ----------
+    info : RecordingInfo
+
+    Raises
+    ------
+    FormatError
+        It is no recording, damaged, or of a newer edgernn.
+    OSError
+        It cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BufferedReader = path.open("rb")
+        try:
+            self.info = self._read_heading()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __iter__(self) -> Iterator[RecordedChunk]:
+        """The chunks, up to the end or the place where the file was cut."""
+        while True:
+            place = self._file.tell()
+            head = self._file.read(_CHUNK.size)
+            if len(head) < _CHUNK.size:
+                return
+            length, monotonic_ns, wall_ns = _CHUNK.unpack(head)
+            if length > MAX_CHUNK_BYTES:
+                raise self._damaged(place, f"a chunk claims {length} bytes")
+            rest = self._file.read(length + _CRC.size)
+            data = rest[:length]
+            if len(rest) < length + _CRC.size:  # cut here
+                if data:
+                    yield RecordedChunk(monotonic_ns, wall_ns, data)
+                return
+            if zlib.crc32(head + data) != _CRC.unpack(rest[length:])[0]:
+                raise self._damaged(place, "the checksum is wrong")
+            yield RecordedChunk(monotonic_ns, wall_ns, data)
+
+    def _read_heading(self) -> RecordingInfo:
+        head = self._file.read(_HEADING.size)
+        if len(head) < _HEADING.size or not head.startswith(MAGIC):
+            raise FormatError(f"{self._path} is no recording of edgernn")
+        _, number, length = _HEADING.unpack(head)
+        if number > FORMAT_NUMBER:
+            raise FormatError(f"{self._path} has format {number}, this edgernn reads up to {FORMAT_NUMBER}: update it")
+        if length > MAX_DESCRIPTION_BYTES:
+            raise self._damaged(0, f"the description claims {length} bytes")
+        try:
+            return msgspec.json.decode(self._file.read(length), type=RecordingInfo)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self._damaged(_HEADING.size, f"the description is wrong: {error}") from error
+
+    def _damaged(self, place: int, complaint: str) -> FormatError:
+        return FormatError(f"{self._path} is damaged at byte {place}: {complaint}")

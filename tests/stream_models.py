@@ -1,0 +1,78 @@
+"""Small models and sources for the tests of the stream."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.metadata import DecisionSettings, Metadata
+from edgernn.operations import Dense, Gru, Softmax, StateRegion
+from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+
+CHANNELS = 3
+
+
+def larger_channel(
+    *, rate_hz: float | None = None, decision: DecisionSettings | None = None, softmax: bool = True
+) -> Program:
+    """Says which of the first two channels is larger: labels "first" and "second". Has no state."""
+    operations = [Dense(name="dense", inputs=("x",), outputs=("logits",), W="W")]
+    if softmax:
+        operations.append(Softmax(name="softmax", inputs=("logits",), outputs=("scores",)))
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (CHANNELS,)),),
+        outputs=(OutputDescription("scores", "scores" if softmax else "logits", per_frame=True),),
+        operations=tuple(operations),
+        metadata=Metadata(
+            labels=("first", "second"), rate_hz=rate_hz, decision=decision or DecisionSettings(threshold=0.8)
+        ),
+    )
+    return Program(description, {"W": np.array([[5, 0, 0], [0, 5, 0]], np.float32)})
+
+
+def random_gru(*, trained_steps: int | None = None, metadata: Metadata | None = None) -> Program:
+    """A GRU of eight units with three scores of the last state."""
+    random = np.random.default_rng(5)
+    H, K = 8, 3
+    weights = {
+        name: random.uniform(-1, 1, shape).astype(np.float32)
+        for name, shape in {"W": (3 * H, CHANNELS), "R": (3 * H, H), "B": (6 * H,), "V": (K, H)}.items()
+    }
+    weights["V"] *= 4
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (CHANNELS,)),),
+        outputs=(OutputDescription("scores", "scores", per_frame=False),),
+        state=(StateSlot("h", (H,)),),
+        operations=(
+            Gru(name="gru", inputs=("x",), outputs=("y",), W="W", R="R", B="B", h=StateRegion("h"), linear_before_reset=True),
+            Dense(name="dense", inputs=("y",), outputs=("logits",), W="V"),
+            Softmax(name="softmax", inputs=("logits",), outputs=("scores",)),
+        ),
+        trained_steps=trained_steps,
+        metadata=metadata or Metadata(labels=("a", "b", "c"), decision=DecisionSettings(threshold=0.5, release=0.45)),
+    )
+    return Program(description, weights)
+
+
+def turns(count: int, length: int = 10) -> NDArray[np.float64]:
+    """Samples (count * length, 3): `length` in which the first channel is larger, then the second, and so on."""
+    samples = np.zeros((count * length, CHANNELS))
+    for turn in range(count):
+        samples[turn * length : (turn + 1) * length, turn % 2] = 1.0
+    return samples
+
+
+class ManualClock:
+    """Time that passes only when told to."""
+
+    def __init__(self) -> None:
+        self.now_ns = 1_000_000_000
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def wall_ns(self) -> int:
+        return 1_700_000_000_000_000_000 + self.now_ns
+
+    def sleep(self, seconds: float) -> None:
+        self.now_ns += round(seconds * 1e9)

@@ -1,0 +1,92 @@
+"""Settings: precedence, and errors that name the entry."""
+
+from pathlib import Path
+
+import pytest
+
+from edgernn.config import DecisionChanges, StreamSettings, resolve
+from edgernn.errors import ConfigError
+from edgernn.metadata import DecisionSettings
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "gesture.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_flag_before_variable_before_file_before_default(tmp_path: Path) -> None:
+    path = write(tmp_path, "hop = 2\nbaud = 9600\ngap_steps = 3\n[decision]\nthreshold = 0.7\nrelease = 0.6\n")
+    environment = {"EDGERNN_HOP": "3", "EDGERNN_BAUD": "57600", "EDGERNN_DECISION_THRESHOLD": "0.8"}
+    settings = resolve({"hop": 4, "decision": {"minimum_steps": 5}}, environment=environment, path=path)
+    assert (settings.hop, settings.baud, settings.gap_steps, settings.gap) == (4, 57600, 3, "hold")
+    assert settings.decision == DecisionChanges(threshold=0.8, release=0.6, minimum_steps=5)
+
+
+def test_everything_a_field_can_say_a_file_and_a_variable_can_say(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        'model = "gesture.onnx"\nsource = "COM3"\ncolumns = [2, 0]\nlabels = ["a", "b"]\nmean = [1, 2.5]\n'
+        'std = [1, 1]\nreconnect = false\noutput = "events.csv"\n[states]\nh_in = "h_out"\n',
+    )
+    from_file = resolve({}, environment={}, path=path)
+    assert from_file == StreamSettings(
+        model=str(tmp_path / "gesture.onnx"),
+        source="COM3",
+        columns=(2, 0),
+        labels=("a", "b"),
+        mean=(1.0, 2.5),
+        std=(1.0, 1.0),
+        reconnect=False,
+        output=("events.csv",),
+        states={"h_in": "h_out"},
+    )
+    environment = {
+        "EDGERNN_SOURCE": "COM3",
+        "EDGERNN_COLUMNS": "2,0",
+        "EDGERNN_LABELS": "a, b",
+        "EDGERNN_MEAN": "1,2.5",
+        "EDGERNN_RECONNECT": "false",
+        "EDGERNN_RATE_HZ": "50",
+        "EDGERNN_CACHE_DIR": "/somewhere",
+    }
+    assert resolve({}, environment=environment) == StreamSettings(
+        source="COM3", columns=(2, 0), labels=("a", "b"), mean=(1.0, 2.5), reconnect=False, rate_hz=50.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("hops = 2", r"gesture\.toml: .*unknown field `hops`"),
+        ('hop = "2"', r"gesture\.toml: hop: Expected `int`, got `str`"),
+        ("[decision]\nthreshold = 'high'", r"gesture\.toml: decision\.threshold: Expected `float \| null`, got `str`"),
+        ("[decision]\nlevel = 1", r"gesture\.toml: decision: .*unknown field `level`"),
+        ("logits = true\nraw_scores = true", "exclude each other"),
+        ("reset_every = 0", "at least 1"),
+        ("columns = [-1]", "counted from 0"),
+        ("hop = ", "is not TOML"),
+    ],
+)
+def test_errors_of_a_file_name_the_entry(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        resolve({}, environment={}, path=write(tmp_path, text))
+
+
+def test_errors_of_variables_and_flags_name_them(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="EDGERNN_HOP is 'two': Expected `int`"):
+        resolve({}, environment={"EDGERNN_HOP": "two"})
+    with pytest.raises(ConfigError, match="the flags: .*unknown field `speed`"):
+        resolve({"speed": 2}, environment={})
+    with pytest.raises(ConfigError, match="the settings together: logits and raw_scores"):
+        resolve({"logits": True}, environment={"EDGERNN_RAW_SCORES": "1"})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        resolve({}, environment={}, path=tmp_path / "missing.toml")
+
+
+def test_changes_of_decision_settings() -> None:
+    own = DecisionSettings(threshold=0.8, release=0.7, nothing="rest")
+    assert DecisionChanges(threshold=0.5).apply(own) == DecisionSettings(threshold=0.5, release=0.5, nothing="rest")
+    assert DecisionChanges(nothing="").apply(own).nothing is None
+    with pytest.raises(ConfigError, match=r"decision: release is 0\.9"):
+        DecisionChanges(release=0.9).apply(own)
