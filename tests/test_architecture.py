@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import edgernn
-from edgernn.cli import COMMANDS
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -82,12 +81,3 @@ def test_dependencies_of_the_runtime_are_few() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     names = {re.split(r"[<>=]", entry)[0] for entry in project["dependencies"]}
     assert names == {"numpy", "numba", "onnx", "pyserial", "click", "msgspec", "safetensors"}
-
-
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
-def test_documents_name_commands_and_files_that_exist(document: str) -> None:
-    text = (CHECKOUT / document).read_text()
-    commands = set(re.findall(r"(?:^|[\s`/])edgernn ([a-z]+)", text))
-    assert commands - {"is", "and"} <= COMMANDS.keys()
-    for path in re.findall(r"`((?:edgernn|tools|tests|firmware_export)/[\w./]+)`", text):
-        assert (CHECKOUT / path).exists(), f"{document} names {path}"

@@ -24,7 +24,7 @@ class CommaList(click.ParamType[list[Any]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Any]:
         try:
-            return [self.entry(text.strip()) for text in str(value).split(",")]
+            return [self.entry(text.strip()) for text in str(value).split(",")] if str(value).strip() else []
         except ValueError:
             self.fail(f"{value!r} must be numbers with commas between them", param, ctx)
 

@@ -86,10 +86,10 @@ def _describe_operations(program: Program) -> list[dict[str, Any]]:
 
 def _describe_memory(program: Program) -> dict[str, int]:
     """Bytes that a runner takes when it is made; it never takes more."""
-    from edgernn.plan import Plan
+    from edgernn.plan import plan_of
 
-    plan = Plan(program)
-    return {"weights": plan.weights_bytes, "state": plan.state_bytes, "scratch": plan.arena_bytes}
+    plan = plan_of(program)
+    return {"weights": plan.weight_bytes, "state": plan.state_bytes, "scratch": plan.arena_bytes}
 
 
 def _format(model: Path, facts: dict[str, Any]) -> str:
@@ -101,7 +101,7 @@ def _format(model: Path, facts: dict[str, Any]) -> str:
     if facts["state"]:
         rows = [(slot["name"], _shape(slot["shape"]), slot["dtype"]) for slot in facts["state"]]
         sections.append("states\n" + format_table(rows))
-    rows = [
+    operations: list[tuple[object, ...]] = [
         (
             number,
             operation["kind"],
@@ -111,7 +111,7 @@ def _format(model: Path, facts: dict[str, Any]) -> str:
         )
         for number, operation in enumerate(facts["operations"], start=1)
     ]
-    sections.append("operations of one step, with multiply-accumulates\n" + format_table(rows))
+    sections.append("operations of one step, with multiply-accumulates\n" + format_table(operations))
     if facts["warnings"]:
         sections.append("warnings\n" + "\n".join(f"  {escape(warning)}" for warning in facts["warnings"]))
     return "\n".join(sections)
@@ -123,7 +123,7 @@ def _format_overview(facts: dict[str, Any]) -> str:
     if facts["window_steps"] is not None:
         window = f"{facts['window_steps']} steps, a new one every {facts['hop_steps']}"
         rows.append(("window", f"{window}, {facts['window_copies']} side by side"))
-    rows.append(("delay", f"{facts['delay_steps']} steps, first output after {facts['warmup_steps'] + 1}"))
+    rows.append(("delay", f"{facts['delay_steps']} steps, first output at step {facts['warmup_steps'] + 1}"))
     if facts["trained_steps"] is not None:
         rows.append(("trained on", f"sequences of {facts['trained_steps']} steps"))
     if metadata["rate_hz"] is not None:
