@@ -1,0 +1,105 @@
+"""What users give to a runner, as arrays of the right shape and number type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.errors import InputError, NonFiniteInputError
+from edgernn.lowering import Place
+
+Array = NDArray[Any]
+
+
+def by_input(given: Any, places: tuple[Place, ...]) -> Mapping[str, Any]:
+    """What was given, by input name; a model with one input takes it bare, too.
+
+    Raises
+    ------
+    InputError
+        Names are missing or unknown.
+    """
+    names = [place.name for place in places]
+    if not isinstance(given, Mapping):
+        if len(names) > 1:
+            raise InputError(f"the model has {len(names)} inputs: give a dict with {', '.join(names)}")
+        return {names[0]: given}
+    if set(given) != set(names):
+        raise InputError(f"the dict holds {', '.join(map(str, given))}; the model's inputs are {', '.join(names)}")
+    return given
+
+
+def frame(given: Any, place: Place) -> Array:
+    """One frame of an input: of its shape but for axes of length 1, or as a vector.
+
+    Raises
+    ------
+    InputError
+        It has another shape or holds no numbers.
+    NonFiniteInputError
+        It holds NaN or infinity.
+    """
+    numbers = _numbers(given, place)
+    if _squeezed(numbers.shape) not in (_squeezed(place.shape), _squeezed((prod(place.shape),))):
+        raise InputError(f"input {place.name} has shape {numbers.shape}, a frame of it is {place.shape}")
+    converted = _converted(numbers.reshape(place.shape), place)
+    if converted.dtype.kind == "f" and not np.isfinite(converted).all():
+        raise NonFiniteInputError(f"input {place.name} is {converted}, which is not finite; no state was touched")
+    return converted
+
+
+def columns(given: Any, places: tuple[Place, ...]) -> list[Array]:
+    """All frames of each input, (T, *shape), contiguous. Whether they are finite is left to the caller.
+
+    Raises
+    ------
+    InputError
+        An input has another shape or holds no numbers, or the inputs differ in their number of time steps.
+    """
+    named = by_input(given, places)
+    found = [_column(named[place.name], place) for place in places]
+    if len({len(column) for column in found}) > 1:
+        lengths = ", ".join(f"{place.name} {len(column)}" for place, column in zip(places, found, strict=True))
+        raise InputError(f"the inputs differ in their number of time steps: {lengths}")
+    return found
+
+
+def non_finite(column: Array, place: Place) -> NonFiniteInputError:
+    """The error for a column that holds NaN or infinity; it names the first row."""
+    row = int(np.argmin(np.isfinite(column).reshape(len(column), -1).all(axis=1)))
+    return NonFiniteInputError(
+        f"input {place.name} is {column[row]} in row {row}, which is not finite; no state was touched"
+    )
+
+
+def _column(given: Any, place: Place) -> Array:
+    numbers = _numbers(given, place)
+    if numbers.ndim == 0 or numbers.size != len(numbers) * prod(place.shape):
+        raise InputError(
+            f"input {place.name} has shape {numbers.shape}, it must be (time steps, ...) with frames of {place.shape}"
+        )
+    return _converted(numbers.reshape(len(numbers), *place.shape), place)
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(extent for extent in shape if extent != 1)
+
+
+def _numbers(given: Any, place: Place) -> Array:
+    try:
+        numbers = np.asarray(given)
+    except ValueError as error:
+        raise InputError(f"input {place.name} is no array: {error}") from error
+    if numbers.dtype.kind not in "biuf":
+        raise InputError(f"input {place.name} holds {numbers.dtype}, it must hold numbers")
+    return numbers
+
+
+def _converted(numbers: Array, place: Place) -> Array:
+    """Contiguous and of the input's number type; what is too large for it becomes infinite."""
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(numbers, place.dtype).reshape(numbers.shape)

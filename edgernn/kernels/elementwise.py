@@ -1,0 +1,68 @@
+"""Functions of one element, or of two. Imports Numba: loaded only while kernels are compiled."""
+
+from __future__ import annotations
+
+from edgernn.kernels.functions import FUNCTIONS
+from edgernn.kernels.rows import ElementwiseRow, slots
+from edgernn.kernels.simd import inline, load, load_float, slot, store, store_float, where_less, where_nan
+from edgernn.kernels.target import processor
+
+A, B, Y, SIZE = slots(ElementwiseRow)
+LANES = processor().lanes
+
+BINARY_FUNCTIONS = {
+    "Add": inline(lambda a, b: a + b),
+    "Sub": inline(lambda a, b: a - b),
+    "Mul": inline(lambda a, b: a * b),
+    "Div": inline(lambda a, b: a / b),
+    "Min": inline(lambda a, b: where_nan(b, b, where_less(b, a, b, a))),
+    "Max": inline(lambda a, b: where_nan(b, b, where_less(a, b, b, a))),
+}
+
+
+def build(arity, function, *sides):
+    """The kernel of a "unary" function, or of a "binary" one whose sides come from the "arena" or the "weights".
+
+    Whole registers are computed: values have room behind their end.
+    """
+    if arity == "unary":
+        return _unary(FUNCTIONS[function])
+    a_in_weights, b_in_weights = (side == "weights" for side in sides)
+    if function == "Pow":
+        return _power(a_in_weights, b_in_weights)
+    return _binary(BINARY_FUNCTIONS[function], a_in_weights, b_in_weights)
+
+
+def _unary(function):
+    def unary(row, weights, state, arena):
+        a, y, constants = arena + slot(row, A), arena + slot(row, Y), weights + slot(row, B)
+        alpha, beta = load_float(constants), load_float(constants + 4)
+        for k in range(0, 4 * slot(row, SIZE), 4 * LANES):
+            store(y + k, function(load(a + k, LANES), alpha, beta))
+        return 0
+
+    return unary
+
+
+def _binary(function, a_in_weights, b_in_weights):
+    def binary(row, weights, state, arena):
+        a = (weights if a_in_weights else arena) + slot(row, A)
+        b = (weights if b_in_weights else arena) + slot(row, B)
+        y = arena + slot(row, Y)
+        for k in range(0, 4 * slot(row, SIZE), 4 * LANES):
+            store(y + k, function(load(a + k, LANES), load(b + k, LANES)))
+        return 0
+
+    return binary
+
+
+def _power(a_in_weights, b_in_weights):
+    def power(row, weights, state, arena):
+        a = (weights if a_in_weights else arena) + slot(row, A)
+        b = (weights if b_in_weights else arena) + slot(row, B)
+        y = arena + slot(row, Y)
+        for k in range(0, 4 * slot(row, SIZE), 4):
+            store_float(y + k, load_float(a + k) ** load_float(b + k))
+        return 0
+
+    return power

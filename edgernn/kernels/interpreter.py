@@ -1,0 +1,139 @@
+"""The loops that run an operation table: one step, or many. Imports Numba: loaded only while kernels are compiled."""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from edgernn.kernels.functions import INFINITY
+from edgernn.kernels.layout import copy_bytes
+from edgernn.kernels.rows import ROW_SLOTS, STATE_PRELUDE_BYTES, Header
+from edgernn.kernels.simd import (
+    absolute,
+    broadcast,
+    inline,
+    load,
+    load_float,
+    load_long,
+    slot,
+    store_long,
+    sum_of_lanes,
+    where_less,
+)
+from edgernn.kernels.target import processor
+
+LANES = processor().lanes
+# the header's entries, by name
+ENTRY = {name: index for index, name in enumerate(Header._fields)}
+ROWS, ROW_COUNT, STATE_ROW_COUNT = ENTRY["rows"], ENTRY["row_count"], ENTRY["state_row_count"]
+WEIGHTS, STATE, ARENA = ENTRY["weights"], ENTRY["state"], ENTRY["arena"]
+WINDOW_STEPS, WINDOW_PERIOD, COPIES = ENTRY["window_steps"], ENTRY["window_period"], ENTRY["copies"]
+COPY_BYTES, INITIAL, INITIAL_BYTES = ENTRY["copy_bytes"], ENTRY["initial"], ENTRY["initial_bytes"]
+WARMUP_STEPS, STEP_COUNT = ENTRY["warmup_steps"], ENTRY["step_count"]
+INPUTS, INPUT_COUNT, OUTPUTS, OUTPUT_COUNT = (
+    ENTRY["inputs"],
+    ENTRY["input_count"],
+    ENTRY["outputs"],
+    ENTRY["output_count"],
+)
+ROW_BYTES = 8 * ROW_SLOTS
+
+
+@intrinsic
+def call_kernel(typing, address, row, weights, state, arena):
+    """Call the kernel at an address."""
+
+    def lower(context, builder, signature, arguments):
+        long = ir.IntType(64)
+        kernel = builder.inttoptr(arguments[0], ir.FunctionType(long, [long] * 4).as_pointer())
+        return builder.call(kernel, arguments[1:])
+
+    return types.int64(*[types.int64] * 5), lower
+
+
+@inline
+def run_rows(header, state, first, last):
+    """Run the operations `first` to `last` - 1 of the table on one copy of the state."""
+    weights, arena = slot(header, WEIGHTS), slot(header, ARENA)
+    row = slot(header, ROWS) + first * ROW_BYTES
+    end = slot(header, ROWS) + last * ROW_BYTES
+    while row < end:
+        call_kernel(load_long(row), row, weights, state, arena)
+        row += ROW_BYTES
+
+
+@inline
+def step(header):
+    """One time step, with the inputs in the arena; 1 if there are outputs."""
+    state, row_count = slot(header, STATE), slot(header, ROW_COUNT)
+    store_long(header + 8 * STEP_COUNT, slot(header, STEP_COUNT) + 1)
+    window_steps = slot(header, WINDOW_STEPS)
+    if window_steps == 0:
+        run_rows(header, state, 0, row_count)
+        return 1 if slot(header, STEP_COUNT) > slot(header, WARMUP_STEPS) else 0
+    due = 0
+    for _ in range(slot(header, COPIES)):
+        clock = load_long(state)
+        if 0 <= clock < window_steps:
+            if clock == 0:
+                copy_bytes(state + STATE_PRELUDE_BYTES, slot(header, INITIAL), slot(header, INITIAL_BYTES))
+            run_rows(header, state, 0, slot(header, STATE_ROW_COUNT))
+            if clock == window_steps - 1:
+                run_rows(header, state, slot(header, STATE_ROW_COUNT), row_count)
+                due = 1
+        clock += 1
+        store_long(state, 0 if clock == slot(header, WINDOW_PERIOD) else clock)
+        state += slot(header, COPY_BYTES)
+    return due
+
+
+def step_once(header):
+    """`step`, called from Python."""
+    return step(header)
+
+
+def run(header, places, steps, indices):
+    """Many time steps; the number of steps that had outputs.
+
+    `places` is the address of a table of addresses: where the first row of each input lies, then where the first row of
+    each output goes. Rows follow each other without gaps. `indices`, unless 0, is where the int64 index of each step
+    with outputs goes.
+    """
+    input_count, output_count = slot(header, INPUT_COUNT), slot(header, OUTPUT_COUNT)
+    inputs, outputs = slot(header, INPUTS), slot(header, OUTPUTS)
+    frames = 0
+    for t in range(steps):
+        for port in range(input_count):
+            size = load_long(inputs + 16 * port + 8)
+            copy_bytes(load_long(inputs + 16 * port), load_long(places + 8 * port) + t * size, size)
+        if step(header) == 1:
+            for port in range(output_count):
+                size = load_long(outputs + 16 * port + 8)
+                target = load_long(places + 8 * (input_count + port)) + frames * size
+                copy_bytes(target, load_long(outputs + 16 * port), size)
+            if indices != 0:
+                store_long(indices + 8 * frames, t)
+            frames += 1
+    return frames
+
+
+def is_finite(address, rows, row_bytes, size):
+    """1 if the first `size` float32 of each row are neither infinite nor NaN."""
+    largest = broadcast(0.0, LANES)
+    whole = size - size % LANES
+    for row in range(rows):
+        begin = address + row * row_bytes
+        for k in range(0, 4 * whole, 4 * LANES):
+            # not less than infinity is infinity or NaN
+            largest = where_less(absolute(load(begin + k, LANES)), INFINITY, largest, 1.0)
+        for k in range(4 * whole, 4 * size, 4):
+            number = load_float(begin + k)
+            if not -INFINITY < number < INFINITY:
+                return 0
+    return 1 if sum_of_lanes(largest) == 0.0 else 0
+
+
+def build(what):
+    """The function called `what`."""
+    return {"step": step_once, "run": run, "is_finite": is_finite}[what]

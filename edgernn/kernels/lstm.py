@@ -1,0 +1,48 @@
+"""Long short-term memory, as the ONNX operator LSTM defines it. Imports Numba: loaded only while kernels are compiled."""
+
+from __future__ import annotations
+
+from edgernn.kernels.functions import make_gate, settle
+from edgernn.kernels.gru import keep
+from edgernn.kernels.rows import CellRow, slots
+from edgernn.kernels.simd import load, make_affine, multiply_add, slot, store, store_first
+
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, C, P, *_ = slots(CellRow)
+
+
+def build(lanes, peepholes, forget, clip, f, g, h_function):
+    """The kernel for panels of `lanes`, with "peepholes" or not, the gate f computed on its own or "coupled" to i."""
+    lanes = int(lanes)
+    affine = make_affine(lanes, 4)
+    clipped, has_peepholes, coupled = clip == "clip", peepholes == "peepholes", forget == "coupled"
+    gate, cell, output = make_gate(f, 0, clipped), make_gate(g, 1, clipped), make_gate(h_function, 2, False)
+    register_bytes = 4 * lanes
+
+    def lstm(row, weights, state, arena):
+        x, h, c, y = arena + slot(row, X), state + slot(row, H), state + slot(row, C), arena + slot(row, Y)
+        panel_W, panel_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
+        input_size, hidden_size = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE)
+        peephole = weights + slot(row, P)
+        for panel in range(slot(row, PANELS)):
+            Wi, Wo, Wf, Wc = affine(panel_W, x, input_size)
+            Ri, Ro, Rf, Rc = affine(panel_R, h, hidden_size)
+            panel_W += (1 + input_size) * 4 * register_bytes
+            panel_R += (1 + hidden_size) * 4 * register_bytes
+            unit = register_bytes * panel
+            c_old = load(c + unit, lanes)
+            i, o, f = Wi + Ri, Wo + Ro, Wf + Rf
+            if has_peepholes:
+                i = multiply_add(load(peephole, lanes), c_old, i)
+                f = multiply_add(load(peephole + 2 * register_bytes, lanes), c_old, f)
+            i = gate(i, constants)
+            f = 1.0 - i if coupled else gate(f, constants)
+            c_new = settle(multiply_add(f, c_old, i * cell(Wc + Rc, constants)))
+            if has_peepholes:
+                o = multiply_add(load(peephole + register_bytes, lanes), c_new, o)
+                peephole += 3 * register_bytes
+            store(y + unit, settle(gate(o, constants) * output(c_new, constants)))
+            store_first(c + unit, c_new, hidden_size - lanes * panel, lanes)
+        keep(h, y, hidden_size, lanes)
+        return 0
+
+    return lstm

@@ -1,0 +1,61 @@
+"""How weights are laid out for the kernels: in panels.
+
+A panel belongs to `lanes` units (rows of the matrix), as many as a register of the kernel holds. It begins with the
+bias and continues with one group for each column of the matrix; a group holds, for each gate, one register of weights:
+
+    bias   gate 0: units 0 .. lanes-1 | gate 1: units 0 .. lanes-1 | ...
+    x[0]   gate 0: units 0 .. lanes-1 | gate 1: units 0 .. lanes-1 | ...
+    x[1]   ...
+
+So a kernel reads a panel from beginning to end, once, and needs one number of x for each group. Units beyond the last
+have weight 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+def panel_lanes(units: int, gates: int, register_lanes: int) -> int:
+    """Lanes of a panel: one, two or four processor registers a gate, whatever leaves the fewest lanes unused.
+
+    A panel has at most eight registers in all gates together, so that its sums stay in registers.
+    """
+    widths = [width for width in (4, 2, 1) if width * gates <= 8]
+    return register_lanes * min(widths, key=lambda width: -(-units // (width * register_lanes)) * width)
+
+
+def pack_panels(matrix: Floats, bias: Floats | None, lanes: int) -> Floats:
+    """Lay out the matrices of several gates.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32, (gates, units, columns)
+    bias : ndarray of float32, (gates, units), or None for zeros
+    lanes : int
+        Units in a panel.
+
+    Returns
+    -------
+    ndarray of float32, (panels, 1 + columns, gates, lanes)
+
+    Examples
+    --------
+    >>> pack_panels(np.array([[[1, 2], [3, 4]]], np.float32), np.array([[5, 6]], np.float32), 2).tolist()
+    [[[[5.0, 6.0]], [[1.0, 3.0]], [[2.0, 4.0]]]]
+    """
+    gates, units, columns = matrix.shape
+    panels = -(-units // lanes)
+    padded = np.zeros((gates, panels * lanes, 1 + columns), np.float32)
+    padded[:, :units, 1:] = matrix
+    if bias is not None:
+        padded[:, :units, 0] = bias
+    return np.ascontiguousarray(padded.reshape(gates, panels, lanes, 1 + columns).transpose(1, 3, 0, 2))
+
+
+def pack_units(vectors: Floats, lanes: int) -> Floats:
+    """Lay out one number a unit and gate, (gates, units), as (panels, gates, lanes)."""
+    return pack_panels(vectors[:, :, np.newaxis][:, :, :0], vectors, lanes)[:, 0]

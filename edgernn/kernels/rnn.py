@@ -1,0 +1,33 @@
+"""Elman cell, as the ONNX operator RNN defines it. Imports Numba: loaded only while kernels are compiled."""
+
+from __future__ import annotations
+
+from edgernn.kernels.functions import make_gate, settle
+from edgernn.kernels.gru import keep
+from edgernn.kernels.rows import CellRow, slots
+from edgernn.kernels.simd import make_affine, slot, store
+
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, *_ = slots(CellRow)
+
+
+def build(lanes, clip, f):
+    """The kernel for panels of `lanes`."""
+    lanes = int(lanes)
+    affine = make_affine(lanes, 1)
+    gate = make_gate(f, 0, clip == "clip")
+    register_bytes = 4 * lanes
+
+    def rnn(row, weights, state, arena):
+        x, h, y = arena + slot(row, X), state + slot(row, H), arena + slot(row, Y)
+        panel_W, panel_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
+        input_size, hidden_size = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE)
+        for panel in range(slot(row, PANELS)):
+            (Wx,) = affine(panel_W, x, input_size)
+            (Rh,) = affine(panel_R, h, hidden_size)
+            panel_W += (1 + input_size) * register_bytes
+            panel_R += (1 + hidden_size) * register_bytes
+            store(y + register_bytes * panel, settle(gate(Wx + Rh, constants)))
+        keep(h, y, hidden_size, lanes)
+        return 0
+
+    return rnn

@@ -1,0 +1,394 @@
+"""From the operations of a Program to rows of the table that the compiled kernels read (kernels/rows.py).
+
+One function for each operation: it packs the weights, takes memory and emits one or more rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.errors import UnsupportedModelError
+from edgernn.kernels.library import Kernel
+from edgernn.kernels.packing import pack_panels, pack_units, panel_lanes
+from edgernn.kernels.rows import (
+    ROW_SLOTS,
+    STATE_PRELUDE_BYTES,
+    CellRow,
+    CopyRow,
+    DenseRow,
+    ElementwiseRow,
+    GatherRow,
+    SoftmaxRow,
+)
+from edgernn.kernels.target import processor
+from edgernn.operations import (
+    UNARY_FUNCTIONS,
+    AnyOperation,
+    Binary,
+    Dense,
+    Gru,
+    Lstm,
+    ReadState,
+    Rearrange,
+    RecurrentOperation,
+    Rnn,
+    Shape,
+    Softmax,
+    StateRegion,
+    Unary,
+    WriteState,
+)
+from edgernn.program import Program
+
+ALIGNMENT = 256  # bytes: the widest panel's registers, so that kernels may write whole panels
+GATE_DEFAULTS = {**UNARY_FUNCTIONS, "Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
+Floats: TypeAlias = NDArray[np.float32]
+LARGEST = float(np.finfo(np.float32).max)
+
+
+class Place(NamedTuple):
+    """A named array inside a block of memory, at a byte offset."""
+
+    name: str
+    offset: int
+    shape: Shape
+    dtype: np.dtype[Any]
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the array."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    def view(self, block: NDArray[np.uint8]) -> NDArray[Any]:
+        """The array inside a block of bytes; outer axes of the block come first."""
+        content = block[..., self.offset : self.offset + self.size_bytes]
+        return content.view(self.dtype).reshape(block.shape[:-1] + self.shape, copy=False)
+
+
+class Memory:
+    """A block of memory that is handed out piece by piece."""
+
+    def __init__(self, reserved: int = 0) -> None:
+        self._end = reserved
+
+    def take(self, size_bytes: int) -> int:
+        """Offset of a new piece, aligned, with room for whole registers behind it."""
+        offset = -(-self._end // ALIGNMENT) * ALIGNMENT
+        self._end = offset + size_bytes
+        return offset
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the whole block."""
+        return -(-self._end // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+
+
+class TableBuilder:
+    """The operation table of a program while it is being made.
+
+    Attributes
+    ----------
+    rows, kernels, operation_names : list
+        The table, and for each row its kernel and the operation it belongs to.
+    arena, state : Memory
+        Values of a step; one copy of the state.
+    slots : dict of Place
+        Where each state slot lies in a copy of the state; float32 slots come first.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.rows: list[list[int]] = []
+        self.kernels: list[Kernel] = []
+        self.operation_names: list[str] = []
+        self.arena = Memory()
+        self.state = Memory(STATE_PRELUDE_BYTES)
+        self.slots: dict[str, Place] = {}
+        for slot in sorted(program.state, key=lambda slot: slot.dtype != "float32"):
+            place = Place(slot.name, 0, slot.shape, np.dtype(slot.dtype))
+            self.slots[slot.name] = place._replace(offset=self.state.take(place.size_bytes))
+        self._packed = Memory()
+        self._pieces: list[tuple[int, NDArray[Any]]] = []
+        self._values: dict[str, int] = {}
+
+    def value(self, name: str, room_bytes: int = 0) -> int:
+        """Offset of a value in the arena, with at least `room_bytes` where it is new."""
+        if name not in self._values:
+            value = self.program.values[name]
+            size_bytes = value.size * np.dtype(value.dtype).itemsize
+            self._values[name] = self.arena.take(max(size_bytes, room_bytes))
+        return self._values[name]
+
+    def alias(self, name: str, same_as: str) -> None:
+        """Let a value lie where another does, because it is the same numbers in another shape."""
+        self._values[name] = self.value(same_as)
+
+    def region(self, region: StateRegion) -> int:
+        """Offset of a region in a copy of the state."""
+        place = self.slots[region.slot]
+        return place.offset + region.offset * place.dtype.itemsize
+
+    def pack(self, array: NDArray[Any]) -> int:
+        """Offset of an array among the packed weights."""
+        offset = self._packed.take(array.nbytes)
+        self._pieces.append((offset, np.ascontiguousarray(array)))
+        return offset
+
+    def packed_weights(self) -> NDArray[np.uint8]:
+        """All packed weights in one read-only block."""
+        block = aligned_bytes((self._packed.size_bytes,))
+        for offset, array in self._pieces:
+            block[offset : offset + array.nbytes] = array.reshape(-1).view(np.uint8)
+        block.setflags(write=False)
+        return block
+
+    def emit(self, kernel: Kernel, row: tuple[int, ...], operation_name: str) -> None:
+        """Append a row."""
+        self.kernels.append(kernel)
+        self.rows.append([0, *row, *[0] * (ROW_SLOTS - 1 - len(row))])
+        self.operation_names.append(operation_name)
+
+
+def aligned_bytes(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Zeroed bytes that begin at a multiple of `ALIGNMENT`."""
+    size = prod(shape)
+    block = np.zeros(size + ALIGNMENT, np.uint8)
+    begin = -block.ctypes.data % ALIGNMENT
+    return block[begin : begin + size].reshape(shape)
+
+
+def lower(builder: TableBuilder, operation: AnyOperation) -> None:
+    """Append the rows of an operation.
+
+    Raises
+    ------
+    UnsupportedModelError
+        There is no compiled kernel for the operation.
+    """
+    function = LOWERINGS.get(type(operation))
+    if function is None:
+        raise UnsupportedModelError(
+            f"operation {operation.name} ({type(operation).__name__}) has no compiled kernel; "
+            "edgernn.reference.ReferenceRunner runs it in NumPy"
+        )
+    function(builder, operation)
+
+
+# ---- recurrent cells
+
+
+def _gates(builder: TableBuilder, operation: RecurrentOperation) -> tuple[Floats, Floats, Floats, Floats]:
+    """Weights by gate: W (gates, hidden, input), R (gates, hidden, hidden), their biases (gates, hidden) each."""
+    weights = builder.program.weights
+    W, R = weights[operation.W], weights[operation.R]
+    gates, hidden_size = operation.gates, R.shape[1]
+    B = np.zeros(2 * len(R), np.float32) if operation.B is None else weights[operation.B]
+    Wb, Rb = B.reshape(2, gates, hidden_size)
+    return W.reshape(gates, hidden_size, -1), R.reshape(gates, hidden_size, hidden_size), Wb, Rb
+
+
+def _gate_constants(operation: RecurrentOperation) -> Floats:
+    """Clip, then alpha and beta of each gate function."""
+    constants = [operation.clip or 0.0]
+    for gate in operation.activations:
+        constants += _function_constants(gate.function, gate.alpha, gate.beta)
+    return np.array(constants, np.float32)
+
+
+def _function_constants(function: str, alpha: float | None, beta: float | None) -> tuple[float, float]:
+    if function == "Clip":
+        return -LARGEST if alpha is None else alpha, LARGEST if beta is None else beta
+    default_alpha, default_beta = GATE_DEFAULTS[function]
+    return (default_alpha or 0.0) if alpha is None else alpha, (default_beta or 0.0) if beta is None else beta
+
+
+def _function_names(operation: RecurrentOperation) -> tuple[str, ...]:
+    return "free" if operation.clip is None else "clip", *(gate.function for gate in operation.activations)
+
+
+def _cell_row(builder: TableBuilder, operation: RecurrentOperation, gates: slice, lanes: int) -> CellRow:
+    """The row with what all cells have; W and R hold the panels of `gates`."""
+    W, R, Wb, Rb = _gates(builder, operation)
+    _, hidden_size, input_size = W.shape
+    panels = -(-hidden_size // lanes)
+    return CellRow(
+        x=builder.value(operation.inputs[0]),
+        h=builder.region(operation.h),
+        y=builder.value(operation.outputs[0], room_bytes=4 * panels * lanes),
+        W=builder.pack(pack_panels(W[gates], Wb[gates], lanes)),
+        R=builder.pack(pack_panels(R[gates], Rb[gates], lanes)),
+        constants=builder.pack(_gate_constants(operation)),
+        input_size=input_size,
+        hidden_size=hidden_size,
+        panels=panels,
+    )
+
+
+def _cell_lanes(builder: TableBuilder, operation: RecurrentOperation) -> int:
+    hidden_size = builder.program.weights[operation.R].shape[1]
+    return panel_lanes(hidden_size, operation.gates, processor().lanes)
+
+
+def _lower_rnn(builder: TableBuilder, operation: Rnn) -> None:
+    lanes = _cell_lanes(builder, operation)
+    row = _cell_row(builder, operation, slice(None), lanes)
+    builder.emit(Kernel("rnn", (str(lanes), *_function_names(operation))), row, operation.name)
+
+
+def _lower_gru(builder: TableBuilder, operation: Gru) -> None:
+    lanes = _cell_lanes(builder, operation)
+    if operation.linear_before_reset:
+        kernel = Kernel("gru", ("after", str(lanes), *_function_names(operation)))
+        builder.emit(kernel, _cell_row(builder, operation, slice(None), lanes), operation.name)
+        return
+    row = _cell_row(builder, operation, slice(2), lanes)
+    W, R, Wb, Rb = _gates(builder, operation)
+    row = row._replace(
+        scratch=builder.arena.take(2 * 4 * row.panels * lanes),
+        W_reset=builder.pack(pack_panels(W[2:], Wb[2:], lanes)),
+        R_reset=builder.pack(pack_panels(R[2:], Rb[2:], lanes)),
+    )
+    builder.emit(Kernel("gru", ("before", str(lanes), *_function_names(operation))), row, operation.name)
+
+
+def _lower_lstm(builder: TableBuilder, operation: Lstm) -> None:
+    lanes = _cell_lanes(builder, operation)
+    row = _cell_row(builder, operation, slice(None), lanes)._replace(c=builder.region(operation.c))
+    if operation.P is not None:
+        P = builder.program.weights[operation.P].reshape(3, -1)
+        row = row._replace(P=builder.pack(pack_units(P, lanes)))
+    peepholes = "open" if operation.P is None else "peepholes"
+    forget = "coupled" if operation.input_forget else "forget"
+    kernel = Kernel("lstm", (str(lanes), peepholes, forget, *_function_names(operation)))
+    builder.emit(kernel, row, operation.name)
+
+
+# ---- the others
+
+
+def _lower_dense(builder: TableBuilder, operation: Dense) -> None:
+    W = builder.program.weights[operation.W]
+    B = None if operation.B is None else builder.program.weights[operation.B][np.newaxis]
+    output_size, input_size = W.shape
+    lanes = panel_lanes(output_size, 1, processor().lanes)
+    row = DenseRow(
+        x=builder.value(operation.inputs[0]),
+        y=builder.value(operation.outputs[0]),
+        W=builder.pack(pack_panels(W[np.newaxis], B, lanes)),
+        rows=builder.program.values[operation.inputs[0]].size // input_size,
+        input_size=input_size,
+        output_size=output_size,
+        panels=-(-output_size // lanes),
+    )
+    builder.emit(Kernel("dense", (str(lanes),)), row, operation.name)
+
+
+def _lower_unary(builder: TableBuilder, operation: Unary) -> None:
+    constants = _function_constants(operation.function, operation.alpha, operation.beta)
+    row = ElementwiseRow(
+        a=builder.value(operation.inputs[0]),
+        b=builder.pack(np.array(constants, np.float32)),
+        y=builder.value(operation.outputs[0]),
+        size=builder.program.values[operation.outputs[0]].size,
+    )
+    builder.emit(Kernel("elementwise", ("unary", operation.function)), row, operation.name)
+
+
+def _lower_binary(builder: TableBuilder, operation: Binary) -> None:
+    output = builder.program.values[operation.outputs[0]]
+    sides = [("arena", _broadcast(builder, name, output.shape, operation.name)) for name in operation.inputs]
+    if operation.constant is not None:
+        constant = np.broadcast_to(builder.program.weights[operation.constant], output.shape)
+        sides.insert(0 if operation.constant_side == "left" else 1, ("weights", builder.pack(constant)))
+    (a_place, a), (b_place, b) = sides
+    row = ElementwiseRow(a=a, b=b, y=builder.value(operation.outputs[0]), size=output.size)
+    builder.emit(Kernel("elementwise", ("binary", operation.function, a_place, b_place)), row, operation.name)
+
+
+def _broadcast(builder: TableBuilder, name: str, shape: Shape, operation_name: str) -> int:
+    """Offset of a value repeated to `shape`; the value's own where nothing is repeated."""
+    value = builder.program.values[name]
+    if value.size == prod(shape):
+        return builder.value(name)
+    indices = np.broadcast_to(np.arange(value.size).reshape(value.shape), shape).ravel()
+    target = builder.arena.take(4 * indices.size)
+    _gather(builder, builder.value(name) + 4 * indices, target, operation_name)
+    return target
+
+
+def _gather(builder: TableBuilder, offsets: NDArray[np.int64], target: int, operation_name: str) -> None:
+    row = GatherRow(target=target, offsets=builder.pack(offsets.astype(np.int64)), size=offsets.size)
+    builder.emit(Kernel("layout", ("gather",)), row, operation_name)
+
+
+def _lower_softmax(builder: TableBuilder, operation: Softmax) -> None:
+    value = builder.program.values[operation.inputs[0]]
+    row = SoftmaxRow(
+        x=builder.value(operation.inputs[0]),
+        y=builder.value(operation.outputs[0]),
+        rows=value.size // value.shape[-1],
+        size=value.shape[-1],
+    )
+    form = "logarithm" if operation.logarithm else "plain"
+    builder.emit(Kernel("softmax", (form,)), row, operation.name)
+
+
+def _lower_rearrange(builder: TableBuilder, operation: Rearrange) -> None:
+    values = [builder.program.values[name] for name in operation.inputs]
+    if operation.indices is None and len(operation.inputs) == 1:
+        builder.alias(operation.outputs[0], operation.inputs[0])
+        return
+    _expect_float32(operation, values[0].dtype)
+    offsets = np.concatenate(
+        [builder.value(name) + 4 * np.arange(value.size) for name, value in zip(operation.inputs, values, strict=True)]
+    )
+    if operation.indices is not None:
+        offsets = offsets[builder.program.weights[operation.indices]]
+    _gather(builder, offsets, builder.value(operation.outputs[0]), operation.name)
+
+
+def _lower_read_state(builder: TableBuilder, operation: ReadState) -> None:
+    _expect_float32(operation, operation.dtype)
+    row = CopyRow(
+        source=builder.region(operation.region),
+        target=builder.value(operation.outputs[0]),
+        size_bytes=4 * prod(operation.shape),
+    )
+    builder.emit(Kernel("layout", ("read_state",)), row, operation.name)
+
+
+def _lower_write_state(builder: TableBuilder, operation: WriteState) -> None:
+    _expect_float32(operation, operation.dtype)
+    row = CopyRow(
+        source=builder.value(operation.inputs[0]),
+        target=builder.region(operation.region),
+        size_bytes=4 * operation.size,
+    )
+    builder.emit(Kernel("layout", ("write_state",)), row, operation.name)
+
+
+def _expect_float32(operation: AnyOperation, dtype: str) -> None:
+    if dtype != "float32":
+        raise UnsupportedModelError(
+            f"operation {operation.name} ({type(operation).__name__}) on {dtype} has no compiled kernel; "
+            "edgernn.reference.ReferenceRunner runs it in NumPy"
+        )
+
+
+LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
+    Rnn: _lower_rnn,
+    Gru: _lower_gru,
+    Lstm: _lower_lstm,
+    Dense: _lower_dense,
+    Unary: _lower_unary,
+    Binary: _lower_binary,
+    Softmax: _lower_softmax,
+    Rearrange: _lower_rearrange,
+    ReadState: _lower_read_state,
+    WriteState: _lower_write_state,
+}

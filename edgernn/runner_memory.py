@@ -1,0 +1,219 @@
+"""RunnerMemory: all that a runner owns, and the compiled functions that work on it."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn import intake
+from edgernn.errors import CompileCacheError, ProgramFileError, RunnerStateError
+from edgernn.kernels import calls
+from edgernn.kernels.rows import STATE_PRELUDE_BYTES, Header
+from edgernn.lowering import Place, aligned_bytes
+from edgernn.plan import plan_of
+from edgernn.program import Program
+
+Array: TypeAlias = NDArray[Any]
+Frame: TypeAlias = Array | dict[str, Array] | None  # what a step returns
+
+SNAPSHOT_MAGIC = b"EDGERNN-SNAPSHOT"
+SNAPSHOT_FORMAT = 1
+SNAPSHOT_HEAD = struct.Struct("<16sI32sqI")  # magic, format, program hash, steps since the reset, 1 after flush()
+DIGEST_BYTES = 32
+
+
+class HeaderArray(np.ndarray[Any, Any]):
+    """The numbers of a Header, with the objects whose addresses they are."""
+
+    keeps: tuple[object, ...]
+
+
+class RunnerMemory:
+    """State, values of one step, and the header that leads compiled code to them.
+
+    It also takes the slow way through a step, for every input that the compiled entry does not read. It is apart from
+    the Runner so that a step function can outlive the Runner without a cycle of references.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.plan = plan = plan_of(program)
+        try:
+            self._table = plan.table
+            self._step, self._run, self._is_finite = calls.step(), calls.run(), calls.is_finite()
+            self._enter = calls.entry()
+        except PermissionError as error:
+            raise CompileCacheError(str(error)) from error
+        self.state = aligned_bytes((plan.copies, plan.copy_bytes))
+        self._arena = aligned_bytes((plan.arena_bytes,))
+        self._inputs = [place.view(self._arena) for place in plan.inputs]
+        outputs = {place.name: place.view(self._arena) for place in plan.outputs}
+        self.result: Frame = outputs if len(outputs) > 1 else next(iter(outputs.values()))
+        self._ports = [self._port_table(places) for places in (plan.inputs, plan.outputs)]
+        self._header = np.zeros(len(Header._fields), np.int64)
+        self._address = self._header.ctypes.data
+        self._describe()
+        self.reset()
+
+    def _port_table(self, places: tuple[Place, ...]) -> NDArray[np.int64]:
+        """Address and bytes of each port, (ports, 2)."""
+        base = self._arena.ctypes.data
+        return np.array([(base + place.offset, place.size_bytes) for place in places], np.int64)
+
+    def _describe(self) -> None:
+        plan, (inputs, outputs) = self.plan, self._ports
+        self._write(
+            rows=self._table.ctypes.data,
+            row_count=len(self._table),
+            state_row_count=plan.state_row_count,
+            weights=plan.weights.ctypes.data,
+            state=self.state.ctypes.data,
+            arena=self._arena.ctypes.data,
+            window_steps=plan.window.steps if plan.window else 0,
+            window_period=plan.window_period,
+            copies=plan.copies,
+            copy_bytes=plan.copy_bytes,
+            initial=plan.initial_state.ctypes.data + STATE_PRELUDE_BYTES,
+            initial_bytes=plan.slots_end - STATE_PRELUDE_BYTES,
+            warmup_steps=plan.warmup_steps,
+            inputs=inputs.ctypes.data,
+            input_count=len(inputs),
+            outputs=outputs.ctypes.data,
+            output_count=len(outputs),
+        )
+
+    def _write(self, **numbers: int) -> None:
+        for name, number in numbers.items():
+            self._header[Header._fields.index(name)] = number
+
+    def _read(self, name: str) -> int:
+        return int(self._header[Header._fields.index(name)])
+
+    @property
+    def steps(self) -> int:
+        """Time steps since the reset."""
+        return self._read("step_count")
+
+    def reset(self) -> None:
+        """Back to before the first step."""
+        self.state[...] = self.plan.initial_state
+        self._write(step_count=0, finished=0)
+
+    def finish(self) -> None:
+        """Refuse steps until the next reset."""
+        self._write(finished=1)
+
+    def expect_open(self) -> None:
+        """Raise a RunnerStateError after `finish`."""
+        if self._read("finished"):
+            raise RunnerStateError("the runner was flushed: call reset() before the next step")
+
+    # ---- steps
+
+    def bound_step(self) -> Any:
+        """The step function of the runner: compiled where Python's objects are laid out as known, else the slow step."""
+        places = self.plan.inputs
+        if self._enter is None or len(places) > 1 or places[0].dtype != np.float32:
+            return self.slow_step
+        slow_step = self.slow_step
+        increment_reference, call_with_one = calls.python_functions()
+        self._write(
+            sample=self._ports[0][0, 0],
+            sample_size=self._inputs[0].size,
+            array_type=id(np.ndarray),
+            float32_dtype=id(np.dtype(np.float32)),
+            float64_dtype=id(np.dtype(np.float64)),
+            list_type=id(list),
+            tuple_type=id(tuple),
+            float_type=id(float),
+            result=id(self.result),
+            silence=id(None),
+            slow_step=id(slow_step),
+            increment_reference=increment_reference,
+            call_with_one=call_with_one,
+        )
+        header = self._header.view(HeaderArray)
+        header.keeps = (self, slow_step)
+        return self._enter(header)
+
+    def slow_step(self, x: Any) -> Frame:
+        """One time step with any input."""
+        self.expect_open()
+        places = self.plan.inputs
+        given = intake.by_input(x, places)
+        frames = [intake.frame(given[place.name], place) for place in places]
+        for view, frame in zip(self._inputs, frames, strict=True):
+            view[...] = frame
+        return self.result if self._step(self._address) else None
+
+    def run(self, columns: list[Array], outputs: list[Array], indices: Array | None = None) -> int:
+        """Step over contiguous inputs, filling contiguous outputs; the number of steps that had outputs.
+
+        Raises
+        ------
+        NonFiniteInputError
+            An input holds NaN or infinity; no state was touched.
+        RunnerStateError
+            After `finish`, before `reset`.
+        """
+        self.expect_open()
+        for place, column in zip(self.plan.inputs, columns, strict=True):
+            if column.dtype == np.float32 and not self._is_finite(column.ctypes.data, 1, 0, column.size):
+                raise intake.non_finite(column, place)
+        places = np.array([array.ctypes.data for array in (*columns, *outputs)], np.int64)
+        index_address = 0 if indices is None else indices.ctypes.data
+        return self._run(self._address, places.ctypes.data, len(columns[0]), index_address)
+
+    def state_is_finite(self) -> bool:
+        """Whether no float state is infinite or NaN."""
+        begin = self.state.ctypes.data + STATE_PRELUDE_BYTES
+        size = (self.plan.float_slots_end - STATE_PRELUDE_BYTES) // 4
+        return bool(self._is_finite(begin, self.plan.copies, self.plan.copy_bytes, size))
+
+    # ---- snapshots
+
+    def _contents(self) -> list[Array]:
+        """All of the state but the clocks, as arrays with one more axis for the copies."""
+        return [place.view(self.state) for place in (*self.plan.slots, *self.plan.frames)]
+
+    def snapshot(self) -> bytes:
+        """The state as bytes: head, arrays in little-endian order, SHA-256 of all that."""
+        head = SNAPSHOT_HEAD.pack(
+            SNAPSHOT_MAGIC, SNAPSHOT_FORMAT, bytes.fromhex(self.program.hash), self.steps, self._read("finished")
+        )
+        contents = [array.astype(array.dtype.newbyteorder("<")).tobytes() for array in self._contents()]
+        body = b"".join((head, *contents))
+        return body + hashlib.sha256(body).digest()
+
+    def restore(self, blob: bytes) -> None:
+        """Take over a snapshot.
+
+        Raises
+        ------
+        ProgramFileError
+            It is damaged, too new, or of another program.
+        """
+        body, digest = blob[:-DIGEST_BYTES], blob[-DIGEST_BYTES:]
+        contents = self._contents()
+        if len(body) < SNAPSHOT_HEAD.size or not body.startswith(SNAPSHOT_MAGIC):
+            raise ProgramFileError("this is no snapshot of a runner")
+        _, version, program_hash, steps, finished = SNAPSHOT_HEAD.unpack_from(body)
+        if version > SNAPSHOT_FORMAT:
+            raise ProgramFileError(f"the snapshot has format {version}, this version reads up to {SNAPSHOT_FORMAT}")
+        if hashlib.sha256(body).digest() != digest:
+            raise ProgramFileError("the snapshot is damaged: its checksum differs")
+        if program_hash.hex() != self.program.hash:
+            raise ProgramFileError("the snapshot belongs to another program; take one from a runner of this program")
+        if len(body) != SNAPSHOT_HEAD.size + sum(array.nbytes for array in contents) or steps < 0 or finished > 1:
+            raise ProgramFileError("the snapshot contradicts itself")
+        offset = SNAPSHOT_HEAD.size
+        for array in contents:
+            stored = np.frombuffer(body, array.dtype.newbyteorder("<"), array.size, offset)
+            array[...] = stored.reshape(array.shape)
+            offset += array.nbytes
+        self.plan.clocks(self.state)[...] = self.plan.clocks_after(steps)
+        self._write(step_count=steps, finished=finished)
