@@ -17,6 +17,7 @@ from edgernn.operations.base import Operation, Value, Weights
 GATE_SCALE = 2.0**-12  # of the input of Sigmoid and Tanh, Q3.12
 UNIT_SCALE = 2.0**-15  # of their output, Q0.15
 SHIFTS = (2, 46)  # smallest and largest shift of a multiplier
+LARGEST_SIGNED_SHIFT = 30  # of a multiplier with a sign, which only 16-bit numbers meet
 LARGEST_BIAS = 1 << 28
 TABLE_ENTRIES = 513
 
@@ -58,8 +59,9 @@ class IntegerOperation(Operation, frozen=True, kw_only=True):
         magnitude = np.abs(m.astype(np.int64)) if signed else m.astype(np.int64)
         if ((magnitude != 0) & ((magnitude < 1 << 14) | (magnitude >= 1 << 15))).any():
             raise self.malformed("a multiplier is neither 0 nor from 16384 to 32767")
-        if ((s < SHIFTS[0]) | (s > SHIFTS[1])).any():
-            raise self.malformed(f"a shift is outside {SHIFTS[0]} to {SHIFTS[1]}")
+        largest = LARGEST_SIGNED_SHIFT if signed else SHIFTS[1]
+        if ((s < SHIFTS[0]) | (s > largest)).any():
+            raise self.malformed(f"a shift is outside {SHIFTS[0]} to {largest}")
 
     def expect_rows(self, weights: Weights, names: tuple[str, str, str], columns: int | None, bits: int) -> int:
         """Check int8 rows (weights, multiplier, shift), prove that no accumulator overflows, and count them."""

@@ -57,6 +57,8 @@ class Int8RecurrentOperation(IntegerOperation, frozen=True, kw_only=True):
             raise self.malformed(f"has {len(self.activations)} activations, needs {self.functions}")
         for function in self.activations:
             self.expect_function(weights, function)
+        if self.gates > 1 and not self.is_gate(self.activations[0], weights):
+            raise self.malformed("the activation of its gates can be negative")
         if not 0 < self.clip <= NO_CLIP:
             raise self.malformed(f"clip is {self.clip}, it must be from 1 to {NO_CLIP}")
         self.expect_power_of_two(self.scale)
@@ -68,6 +70,13 @@ class Int8RecurrentOperation(IntegerOperation, frozen=True, kw_only=True):
     def bias_rows(self) -> int:
         """Biases for each unit."""
         return self.gates
+
+    @staticmethod
+    def is_gate(function: IntegerFunction, weights: Weights) -> bool:
+        """Whether a function's values are never negative."""
+        if function.table is not None:
+            return bool(weights[function.table].min() >= 0)
+        return function.function == "Sigmoid" or (function.function == "Clip" and function.low >= 0)
 
     def expect_power_of_two(self, scale: float) -> None:
         """Check the scale of a state."""
@@ -142,8 +151,6 @@ class Int8Lstm(Int8RecurrentOperation, frozen=True, kw_only=True):
             raise self.malformed("P_multiplier and P_shift must both be there or both be absent")
         if self.P_multiplier is not None and self.P_shift is not None:
             self.expect_multipliers(weights, self.P_multiplier, self.P_shift, 3 * outputs[0].size, signed=True)
-            if weights[self.P_shift].max() > 30:
-                raise self.malformed("a shift of a peephole is above 30")
         self.expect_power_of_two(self.cell_scale)
         self.expect_power_of_two(self.candidate_scale)
         if not 0 <= self.candidate_shift <= 15 or not -15 <= self.cell_shift <= 15:

@@ -251,7 +251,7 @@ def convert_lstm(converter: Converter, cell: Lstm) -> None:
     fields["B"] = parts.bias(parts.W_bias + parts.R_bias, row_scale)
     if cell.P is not None:
         P = converter.program.weights[cell.P].astype(np.float64) * (cell_scale / GATE_SCALE)
-        m, s = fixed_point.multiplier(P, f"operation {cell.name}, peepholes", largest_shift=30)
+        m, s = fixed_point.multiplier(P, f"operation {cell.name}, peepholes", signed=True)
         fields["P_multiplier"] = converter.add_weight(cell, "P_multiplier", m)
         fields["P_shift"] = converter.add_weight(cell, "P_shift", s)
     shared_table = output_gate.function in ("Sigmoid", "Tanh") and parts.h_scale == UNIT_SCALE

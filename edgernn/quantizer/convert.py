@@ -164,7 +164,7 @@ class Converter:
             return integer
         rescaled = f"{name}.at{scale:.6g}"
         if rescaled not in self.scales:
-            m, s = fixed_point.multiplier(np.array(self.scales[integer] / scale), f"rescaling {name}")
+            m, s = fixed_point.multiplier(np.array(self.scales[integer] / scale), f"rescaling {name}", signed=True)
             parts = {"multiplier": m, "shift": s, "B": np.zeros((), np.int32)}
             self._add_affine(rescaled, (integer,), (rescaled,), (), scale, parts)
         return rescaled
@@ -375,7 +375,7 @@ class Converter:
                 raise self.refused(operation, f"{operation.function} with this constant has no integer form")
         integer = self.as_integer(operation.inputs[0])
         scale = self.limit(operation.outputs[0]) / 32767
-        m, s = fixed_point.multiplier(gain * self.scales[integer] / scale, f"operation {operation.name}")
+        m, s = fixed_point.multiplier(gain * self.scales[integer] / scale, f"operation {operation.name}", signed=True)
         B = fixed_point.quantize_bias(offset, scale, f"operation {operation.name}")
         parts = {"multiplier": m, "shift": s, "B": B}
         self._add_affine(operation.name, (integer,), operation.outputs, operation.sources, scale, parts)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn.errors import QuantizationError
-from edgernn.operations.int8 import LARGEST_BIAS, SHIFTS, TABLE_ENTRIES, accumulator_bound
+from edgernn.operations.int8 import LARGEST_BIAS, LARGEST_SIGNED_SHIFT, SHIFTS, TABLE_ENTRIES, accumulator_bound
 
 Array: TypeAlias = NDArray[Any]
 
@@ -17,10 +17,10 @@ SMALLEST_MULTIPLIER = 2.0 ** (14 - SHIFTS[1])
 LARGEST_MULTIPLIER = 2.0 ** (15 - SHIFTS[0])
 
 
-def multiplier(value: ArrayLike, where: str, largest_shift: int = SHIFTS[1]) -> tuple[Array, Array]:
+def multiplier(value: ArrayLike, where: str, signed: bool = False) -> tuple[Array, Array]:
     """``value = m / 2^s`` with m of 15 bits and a sign: int16 m and int8 s, of the shape of `value`.
 
-    A value too small for the largest shift becomes 0.
+    A value too small for the largest shift becomes 0; `signed` multipliers have smaller shifts.
 
     Raises
     ------
@@ -29,15 +29,15 @@ def multiplier(value: ArrayLike, where: str, largest_shift: int = SHIFTS[1]) -> 
 
     Examples
     --------
-    >>> multiplier([1.0, -0.3], "an example")
-    (array([ 16384, -19661], dtype=int16), array([14, 16], dtype=int8))
+    >>> multiplier([1.0, 0.3], "an example")
+    (array([16384, 19661], dtype=int16), array([14, 16], dtype=int8))
     """
     values = np.asarray(value, np.float64)
     fraction, exponent = np.frexp(values)  # |fraction| in [0.5, 1)
     m = np.rint(fraction * (1 << 15))
     carried = np.abs(m) == 1 << 15
     m, s = np.where(carried, m / 2, m), 15 - exponent - carried
-    too_small = (s > largest_shift) | (m == 0)
+    too_small = (s > (LARGEST_SIGNED_SHIFT if signed else SHIFTS[1])) | (m == 0)
     m, s = np.where(too_small, 0, m), np.where(too_small, 17, s)
     if (s < SHIFTS[0]).any():
         raise QuantizationError(

@@ -150,7 +150,7 @@ def _counts(converter: Converter, source: str, mean: Array, inverse: Array) -> A
     spread = 2 * np.abs(seen - origin).max(axis=0)
     narrowing = np.maximum(0, np.ceil(np.log2(np.maximum(spread, 1) / 32767))).astype(np.int64)
     try:
-        m, s = fixed_point.multiplier(gain * 2.0**narrowing, f"input {source}, way from counts", largest_shift=30)
+        m, s = fixed_point.multiplier(gain * 2.0**narrowing, f"input {source}, way from counts", signed=True)
     except QuantizationError:
         if settings.count_size is not None:
             raise
