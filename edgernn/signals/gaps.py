@@ -110,9 +110,9 @@ class Gaps:
             self._bad = 0
         rows = []
         if count > 0 and self._last is not None:
-            last = self._last
-            share = np.arange(1, count + 1, dtype=np.float32)[:, None] / np.float32(count + 1)
-            rows = list(last + (x - last) * (share if self.policy == "interpolate" else 0))
+            share = np.arange(1, count + 1, dtype=np.float32)[:, None] / np.float32(count + 1)  # (count, 1)
+            share = share if self.policy == "interpolate" else np.zeros_like(share)
+            rows = list((1 - share) * self._last + share * x)  # (count, C)
             self.filled += count
         self._last = x
         return [*rows, x]

@@ -1,0 +1,211 @@
+"""Bytes to events: in any split, against the model and the decisions run by themselves."""
+
+import numpy as np
+import pytest
+from byte_streams import cuts, pieces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stream_models import larger_channel, random_gru, turns
+
+from edgernn.config import DecisionChanges, StreamSettings
+from edgernn.decisions import Decider
+from edgernn.errors import ConfigError, FormatError
+from edgernn.formats.cobs import encode_packet
+from edgernn.metadata import DecisionSettings, Metadata
+from edgernn.pipeline import Pipeline
+from edgernn.program import Program
+from edgernn.reference import ReferenceRunner
+from edgernn.runner import Runner
+from edgernn.sources.base import Chunk
+from edgernn.sources.virtual_port import cobs_frames, csv_frames
+
+SAMPLES = np.random.default_rng(3).normal(size=(300, 3)).cumsum(axis=0) % 4 - 2  # (300, 3)
+GRU = random_gru()
+
+
+def feed(pipeline: Pipeline, parts: list[bytes]) -> list[tuple[int, str, float]]:
+    chunks = [Chunk(part, place * 1_000_000, 0, 0) for place, part in enumerate(parts)]
+    return [(event.step, event.label, event.score) for chunk in chunks for event in pipeline.feed(chunk)]
+
+
+def expected_events(program: Program, X: np.ndarray, steps: list[int] | None = None) -> list[tuple[int, str, float]]:
+    """What the float64 reference and the decisions give for the model's inputs."""
+    labels = program.metadata.labels
+    scores = ReferenceRunner(program).run(X)
+    found = Decider(program.metadata.decision, labels).feed(scores)
+    return [(one.output if steps is None else steps[one.output], labels[one.label], one.score) for one in found]
+
+
+def assert_same_events(found: list[tuple[int, str, float]], expected: list[tuple[int, str, float]]) -> None:
+    assert [event[:2] for event in found] == [event[:2] for event in expected]
+    assert len(expected) > 3
+    np.testing.assert_allclose([event[2] for event in found], [event[2] for event in expected], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["csv", "cobs"])
+@settings(max_examples=20, deadline=None)
+@given(fractions=cuts)
+def test_events_are_those_of_model_and_decisions_in_any_split(kind: str, fractions: list[float]) -> None:
+    frames = csv_frames(SAMPLES, decimals=9) if kind == "csv" else cobs_frames(SAMPLES, 50)
+    pipeline = Pipeline(GRU, StreamSettings(), whole_start=True)
+    found = feed(pipeline, pieces(b"".join(frames), fractions))
+    assert_same_events(found, expected_events(GRU, SAMPLES.astype(np.float32)))
+    assert pipeline.steps == len(SAMPLES)
+
+
+def test_normalisation_columns_and_labels_of_metadata_and_settings() -> None:
+    metadata = Metadata(
+        labels=("a", "b", "c"), mean=(1, 2, 3), std=(2, 2, 2), decision=DecisionSettings(threshold=0.5, release=0.45)
+    )
+    program = random_gru(metadata=metadata)
+    sent = np.concatenate([np.zeros((300, 1)), SAMPLES[:, ::-1] * 200 + [0, 0, 100]], axis=1)  # a time, then z y x
+    settings = StreamSettings(columns=(3, 2, 1), scale=0.01, labels=("x", "y", "z"), mean=(1.5, 0, 0), std=(2, 2, 2))
+    found = feed(Pipeline(program, settings, whole_start=True), [b"".join(csv_frames(sent, decimals=9))])
+    X = ((sent[:, [3, 2, 1]] * 0.01 - [1.5, 0, 0]) / 2).astype(np.float32)
+    names = dict(zip("abc", "xyz", strict=True))
+    assert_same_events(found, [(step, names[label], score) for step, label, score in expected_events(program, X)])
+
+
+def test_a_model_of_a_trained_length_runs_on_windows_of_it_and_says_so() -> None:
+    program = random_gru(trained_steps=20)
+    pipeline = Pipeline(program, StreamSettings(), whole_start=True)
+    assert "windows of 20, one every 5" in pipeline.notes[0]
+    found = feed(pipeline, [b"".join(csv_frames(SAMPLES, decimals=9))])
+    steps = list(range(19, 300, 5))
+    assert_same_events(found, expected_events(program.with_window(20, 5), SAMPLES.astype(np.float32), steps))
+
+
+def test_continuous_and_reset_every_keep_the_model_from_windows() -> None:
+    program = random_gru(trained_steps=20)
+    data = [b"".join(csv_frames(SAMPLES, decimals=9))]
+    continuous = Pipeline(program, StreamSettings(continuous=True), whole_start=True)
+    assert_same_events(feed(continuous, data), expected_events(program, SAMPLES.astype(np.float32)))
+    assert continuous.notes == []
+    found = feed(Pipeline(program, StreamSettings(reset_every=70), whole_start=True), data)
+    expected = []
+    for start in range(0, 300, 70):
+        part = expected_events(program, SAMPLES[start : start + 70].astype(np.float32))
+        expected += [(start + step, label, score) for step, label, score in part]
+    assert_same_events(found, expected)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sets(st.integers(1, 298), max_size=30), cuts)
+def test_lost_packets_are_held_so_that_steps_stay_in_time(lost: set[int], fractions: list[float]) -> None:
+    frames = [frame for place, frame in enumerate(cobs_frames(SAMPLES, 50)) if place not in lost]
+    pipeline = Pipeline(GRU, StreamSettings(gap_steps=100), whole_start=True)
+    found = feed(pipeline, pieces(b"".join(frames), fractions))
+    held = SAMPLES.copy()
+    for place in sorted(lost):
+        held[place] = held[place - 1]
+    assert_same_events(found, expected_events(GRU, held.astype(np.float32)))
+    assert pipeline.counts()["lost"] == pipeline.counts()["filled"] == len(lost)
+
+
+def test_nan_never_reaches_the_model() -> None:
+    lines = [f"{x},{y},{z}\n" for x, y, z in SAMPLES]
+    for place in (5, 6, 100):
+        lines[place] = "nan,inf,1e99\n"
+    runner = Runner(GRU)
+    pipeline = Pipeline(GRU, StreamSettings(), runner=runner, whole_start=True)
+    feed(pipeline, ["".join(lines).encode()])
+    held = SAMPLES.copy()
+    held[[5, 6]], held[100] = held[4], held[99]
+    reference = ReferenceRunner(GRU)
+    reference.run(held.astype(np.float32))
+    np.testing.assert_allclose(np.asarray(runner.state["h"]), reference.state["h"], atol=1e-5)
+    counts = pipeline.counts()
+    assert (counts["non_finite"], counts["out_of_range"], counts["diverged"]) == (3, 3, 0)
+
+
+class DivergesOnce(Runner):
+    """Says once that its state is no longer finite."""
+
+    healthy = True
+
+    def state_is_finite(self) -> bool:
+        healthy, self.healthy = self.healthy, True
+        return healthy
+
+
+def test_a_diverged_state_is_reset_and_counted() -> None:
+    runner = DivergesOnce(GRU)
+    pipeline = Pipeline(GRU, StreamSettings(), runner=runner, whole_start=True)
+    frames = list(csv_frames(SAMPLES))
+    feed(pipeline, [b"".join(frames[:10])])
+    assert np.asarray(runner.state["h"]).any()
+    runner.healthy = False
+    feed(pipeline, [b"".join(frames[10:12])])
+    assert pipeline.counts()["diverged"] == 1
+    assert not np.asarray(runner.state["h"]).any()
+
+
+def test_missing_bytes_make_the_model_begin_anew_unless_the_state_is_kept() -> None:
+    data = b"".join(csv_frames(SAMPLES[:50], decimals=9))
+    for keep_state in (False, True):
+        runner = Runner(GRU)
+        pipeline = Pipeline(GRU, StreamSettings(keep_state=keep_state), runner=runner, whole_start=True)
+        feed(pipeline, [data])
+        pipeline.interrupted()
+        feed(pipeline, [b"5,6\n1,2,3\n"])
+        reference = ReferenceRunner(GRU)
+        if keep_state:
+            reference.run(SAMPLES[:50].astype(np.float32))
+        reference.step([1, 2, 3])
+        np.testing.assert_allclose(np.asarray(runner.state["h"]), reference.state["h"], atol=1e-5)
+
+
+def test_two_labels_for_one_probability() -> None:
+    from edgernn.operations import Dense, Unary
+    from edgernn.program import InputDescription, OutputDescription, ProgramDescription
+
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (3,)),),
+        outputs=(OutputDescription("p", "p", per_frame=True),),
+        operations=(
+            Dense(name="dense", inputs=("x",), outputs=("logit",), W="W"),
+            Unary(name="sigmoid", inputs=("logit",), outputs=("p",), function="Sigmoid"),
+        ),
+        metadata=Metadata(labels=("no", "yes")),
+    )
+    program = Program(description, {"W": np.array([[8, 0, 0]], np.float32)})
+    found = feed(Pipeline(program, StreamSettings(), whole_start=True), [b"-1,0,0\n-1,0,0\n1,0,0\n"])
+    assert [event[:2] for event in found] == [(0, "no"), (2, "yes")]
+
+
+def test_logits_become_probabilities() -> None:
+    plain = larger_channel(softmax=False)
+    data = [b"".join(csv_frames(turns(6)))]
+    with_softmax = feed(Pipeline(larger_channel(), StreamSettings(), whole_start=True), data)
+    assert feed(Pipeline(plain, StreamSettings(logits=True), whole_start=True), data) == with_softmax
+    raw = feed(Pipeline(plain, StreamSettings(raw_scores=True), whole_start=True), data)
+    assert [event[2] for event in raw] == [5.0] * 6
+    with pytest.raises(ConfigError, match="output scores does not come from a Softmax or Sigmoid: say --logits"):
+        Pipeline(plain, StreamSettings())
+
+
+@pytest.mark.parametrize(
+    ("settings", "data", "error", "complaint"),
+    [
+        ({}, b"1,2\n3,4\n", FormatError, r"sends 2 numbers in each sample \(csv\), the model takes 3: choose them"),
+        ({"columns": (0, 1)}, b"1,2\n3,4\n", FormatError, "2 columns are given"),
+        ({"columns": (0, 1, 2)}, b"1,2\n3,4\n", ConfigError, "2 is beyond the 2 numbers"),
+        ({"format": "xml"}, b"", ConfigError, "format is 'xml': use csv, cobs"),
+        ({"labels": ("a",)}, b"", ConfigError, "there are 1 labels, output scores has 2 scores"),
+        ({"labels": ("a", "a")}, b"", ConfigError, "labels has an entry twice"),
+        ({"decision": DecisionChanges(nothing="rest")}, b"", ConfigError, "decision.nothing is 'rest'"),
+    ],
+)
+def test_what_does_not_fit_is_said(
+    settings: dict[str, object], data: bytes, error: type[Exception], complaint: str
+) -> None:
+    with pytest.raises(error, match=complaint):
+        feed(Pipeline(larger_channel(), StreamSettings(**settings), whole_start=True), [data])
+
+
+def test_the_rate_is_compared_with_the_models() -> None:
+    for period_ms, complains in ((20, False), (21, False), (22, True), (18, True)):
+        pipeline = Pipeline(larger_channel(rate_hz=50.0), StreamSettings(), whole_start=True)
+        for number in range(200):
+            pipeline.feed(Chunk(encode_packet(number, 0, [1, 0, 0]), number * period_ms * 1_000_000, 0, 0))
+        assert (pipeline.rate_complaint() is not None) == complains
