@@ -6,15 +6,15 @@ Needs torch (2.13 was used), onnx and onnxruntime::
     python tools/train_demo.py watch_exercises.npz --cross-validate   # every person held out once; writes nothing
     python tools/train_demo.py watch_exercises.npz --cell lstm --hidden 32 --output elsewhere
 
-**What is trained.** A recurrent net that gives, after every sample, the probability of each exercise. It learns on endless
-streams of exercises that follow one another, with a state that is carried on and never reset, as it will run: the gradient
-goes back one chunk (`window_steps`), the state goes on to the next.
+**What is trained.** A recurrent net that gives, after every sample, the probability of each exercise. It learns on
+endless streams of exercises that follow one another, with a state that is carried on and never reset, as it will run:
+the gradient goes back one chunk (`window_steps`), the state goes on to the next.
 
-**One-second vote.** A person's recordings of one wrist are laid end to end and streamed without a reset. Each recording is
-cut into seconds (50 samples) from its first sample; the probabilities of a second are averaged, the largest is the vote.
-Every whole second counts, those just after a change of exercise too. *Macro accuracy* is the mean over the seven exercises of
-the share of seconds voted right. Beside it stands the same model on sliding windows: a fresh state for each window of
-`window_steps` within one recording, a vote from its last sample, every `window_steps` / 4.
+**One-second vote.** A person's recordings of one wrist are laid end to end and streamed without a reset. Each recording
+is cut into seconds (50 samples) from its first sample; the probabilities of a second are averaged, the largest is the
+vote. Every whole second counts, those just after a change of exercise too. *Macro accuracy* is the mean over the seven
+exercises of the share of seconds voted right. Beside it stands the same model on sliding windows: a fresh state for
+each window of `window_steps` within one recording, a vote from its last sample, every `window_steps` / 4.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import argparse
 import copy
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -44,7 +44,9 @@ SECOND = int(RATE_HZ)
 CELLS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 HELD_OUT = (8, 9, 10)
 FOLDS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))
-DECISION = DecisionSettings(smoothing_steps=50, threshold=0.6, release=0.4, minimum_steps=25)
+# The best found on cross-validated nets: in 81 minutes of unseen people 138 of 140 exercises are found, 2.4 s after their
+# start (median), with 34 false events.
+DECISION = DecisionSettings(smoothing_steps=50, threshold=0.6, release=0.3, minimum_steps=50)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Settings:
     cell: str = "gru"
     hidden: int = 48
     layers: int = 1
-    updates: int = 2500
+    updates: int = 2000
     streams: int = 16
     window_steps: int = 200
     learning_rate: float = 6e-3
@@ -65,7 +67,7 @@ class Settings:
 
 
 class ExerciseNet(torch.nn.Module):
-    """Normalisation, recurrent layers and a head for every frame; time first while training."""
+    """Normalisation by typical values of the sensor, recurrent layers and a head for every frame; time first."""
 
     def __init__(self, settings: Settings, channels: int, labels: int) -> None:
         super().__init__()
@@ -119,11 +121,12 @@ def train(data: WatchData, people: Sequence[int], settings: Settings) -> Exercis
         _move_average(average, net, keep=min(0.995, (update + 1) / (update + 10)))
         if update % 250 == 249:
             print(f"  update {update + 1}: loss {loss.item():.3f}", flush=True)
-    return average.eval()
+    average.eval()
+    return average
 
 
 def frame_loss(logits: torch.Tensor, labels: torch.Tensor, ages: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """Cross-entropy of all frames; those soon after a change of exercise count less, full weight is reached in 1.5 s."""
+    """Cross-entropy of all frames; those after a change of exercise count less, with full weight from 1.5 s on."""
     losses = torch.nn.functional.cross_entropy(
         logits.flatten(0, 1), labels.flatten(), label_smoothing=smoothing, reduction="none"
     )
@@ -135,10 +138,10 @@ def _detached(state: Any) -> Any:
     return tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
 
 
-@torch.no_grad()
 def _move_average(average: ExerciseNet, net: ExerciseNet, keep: float) -> None:
-    for mean, value in zip(average.parameters(), net.parameters(), strict=True):
-        mean.lerp_(value, 1.0 - keep)
+    with torch.no_grad():
+        for mean, value in zip(average.parameters(), net.parameters(), strict=True):
+            mean.lerp_(value, 1.0 - keep)
 
 
 def count_weights(net: ExerciseNet) -> int:
@@ -181,10 +184,10 @@ def macro_accuracy(confusion: NDArray[np.int64]) -> float:
 def net_scores(net: ExerciseNet) -> Scores:
     """The trained net as a function of samples."""
 
-    @torch.no_grad()
     def scores(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-        logits, _ = net(torch.from_numpy(samples)[:, None])
-        return torch.softmax(logits[:, 0], dim=-1).numpy()
+        with torch.no_grad():
+            logits, _ = net(torch.from_numpy(samples)[:, None])
+            return np.asarray(torch.softmax(logits[:, 0], dim=-1))
 
     return scores
 
@@ -250,7 +253,7 @@ def cut_demo_recording(recordings: Sequence[Recording], data: WatchData, seconds
     stops = np.cumsum([len(piece) for piece in pieces])
     return {
         "samples": np.round(np.concatenate(pieces) * 1024) / np.float32(1024),  # (N, 6)
-        "rate_hz": np.float64(RATE_HZ),
+        "rate_hz": np.array(RATE_HZ),
         "channel_names": np.array(data.channels),
         "label_names": np.array(data.labels),
         "interval_start": np.concatenate([[0], stops[:-1]]),
@@ -297,7 +300,7 @@ def ship(data: WatchData, settings: Settings, demo: tuple[int, int], output: Pat
     person, side = demo
     worn = [recording for recording in data.of_people([person]) if recording.side == side]
     recording = cut_demo_recording(worn, data)
-    np.savez_compressed(output / "demo_recording.npz", **recording)
+    np.savez_compressed(output / "demo_recording.npz", allow_pickle=False, **recording)
     print_confusion(f"Demo recording (person {person})", recording_confusion(scores, recording), data.labels)
 
 
