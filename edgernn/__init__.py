@@ -1,0 +1,105 @@
+"""edgernn: streaming inference for small sequence models on live sensor data.
+
+>>> import edgernn
+>>> edgernn.Metadata(labels=("rest", "walk")).labels
+('rest', 'walk')
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgernn.errors import (
+        CompileCacheError,
+        ConfigError,
+        EdgeRNNError,
+        ExportError,
+        FormatError,
+        InputError,
+        MalformedModelError,
+        MissingPackageError,
+        ModelError,
+        NonFiniteInputError,
+        ProgramFileError,
+        QuantizationError,
+        RunnerStateError,
+        SourceBusyError,
+        SourceError,
+        SourceNotFoundError,
+        SourcePermissionError,
+        StatePairingError,
+        UnsupportedModelError,
+    )
+    from edgernn.importers import load
+    from edgernn.metadata import DecisionSettings, Metadata
+    from edgernn.program import Port, Program, StateSlot
+    from edgernn.program_file import save
+    from edgernn.quantizer import quantize
+    from edgernn.runner import Runner
+    from edgernn.stream import open_stream
+    from firmware_export import export
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CompileCacheError",
+    "ConfigError",
+    "DecisionSettings",
+    "EdgeRNNError",
+    "ExportError",
+    "FormatError",
+    "InputError",
+    "MalformedModelError",
+    "Metadata",
+    "MissingPackageError",
+    "ModelError",
+    "NonFiniteInputError",
+    "Port",
+    "Program",
+    "ProgramFileError",
+    "QuantizationError",
+    "Runner",
+    "RunnerStateError",
+    "SourceBusyError",
+    "SourceError",
+    "SourceNotFoundError",
+    "SourcePermissionError",
+    "StatePairingError",
+    "StateSlot",
+    "UnsupportedModelError",
+    "__version__",
+    "export",
+    "load",
+    "open_stream",
+    "quantize",
+    "save",
+]
+
+# where each public name lives, but for the errors; a module is imported when its first name is used
+_HOMES = {
+    "DecisionSettings": "edgernn.metadata",
+    "Metadata": "edgernn.metadata",
+    "Port": "edgernn.program",
+    "Program": "edgernn.program",
+    "Runner": "edgernn.runner",
+    "StateSlot": "edgernn.program",
+    "export": "firmware_export",
+    "load": "edgernn.importers",
+    "open_stream": "edgernn.stream",
+    "quantize": "edgernn.quantizer",
+    "save": "edgernn.program_file",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'edgernn' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "edgernn.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,103 @@
+"""Models from files: ONNX is imported, a converted program is read as it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgernn.errors import InputError, MissingPackageError
+from edgernn.program import Program
+
+if TYPE_CHECKING:
+    from edgernn.importers.onnx.importer import ImportedModel
+
+__all__ = ["import_onnx", "load"]
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    window: int | None = None,
+    hop: int = 1,
+    time_axis: int | None = None,
+    states: Mapping[str, str] | None = None,
+    assume_torch_gru: bool = False,
+) -> Program:
+    """Load a model as a program for one time step.
+
+    Parameters
+    ----------
+    path : path-like
+        An ONNX model, or a ``.safetensors`` program made by ``edgernn convert`` or `edgernn.save`.
+    window : int, optional
+        Run on sliding windows of this many steps, each from a fresh state.
+    hop : int, default 1
+        Steps from one window to the next.
+    time_axis : int, optional
+        The axis of the inputs that is time, where the file does not make it plain.
+    states : mapping of str to str, optional
+        The output that feeds each state input, where names or the graph do not make it plain; ``{}`` for none.
+    assume_torch_gru : bool, default False
+        Read a GRU from PyTorch with ``linear_before_reset = 0`` as PyTorch computed it.
+
+    Returns
+    -------
+    Program
+
+    Raises
+    ------
+    UnsupportedModelError
+        The model uses something that edgernn does not support; the message names node, operator and what to do.
+    MalformedModelError
+        The file is missing, damaged, contradicts itself or claims more than the bounds.
+    StatePairingError
+        Which output feeds which state input is not unique.
+    ProgramFileError
+        A ``.safetensors`` file is damaged or of a newer format.
+    InputError
+        An option does not fit the model.
+    MissingPackageError
+        The model is ONNX and the onnx package is not installed.
+
+    Examples
+    --------
+    >>> import edgernn
+    >>> edgernn.load("tests/models/torch/gru_l2_bf_legacy.onnx")
+    <edgernn.Program x[6] -> out[16], hn[2, 16], continuous, float32, 3 operations>
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        from edgernn.program_file import load_program
+
+        if time_axis is not None or states is not None or assume_torch_gru:
+            raise InputError(
+                f"{path} is a converted program: time_axis, states and assume_torch_gru are settled when it is converted"
+            )
+        program = load_program(path)
+    else:
+        program = import_onnx(path, time_axis=time_axis, states=states, assume_torch_gru=assume_torch_gru).program
+    return program if window is None else program.with_window(window, hop)
+
+
+def import_onnx(
+    path: str | os.PathLike[str],
+    *,
+    time_axis: int | None = None,
+    states: Mapping[str, str] | None = None,
+    assume_torch_gru: bool = False,
+) -> ImportedModel:
+    """Import an ONNX file; as `load`, but also says where the graph has time and batch, and which outputs are states."""
+    try:
+        from edgernn.importers.onnx.graph import read_model
+        from edgernn.importers.onnx.importer import import_model
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{error}; an ONNX model needs the onnx package: pip install onnx, or convert the model on another machine "
+            "with `edgernn convert`"
+        ) from error
+    path = Path(path)
+    return import_model(
+        read_model(path), path.parent, time_axis=time_axis, states=states, assume_torch_gru=assume_torch_gru
+    )

@@ -1,0 +1,203 @@
+"""The step program while it is being made: values, operations, weights and states, as the rules ask for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edgernn.errors import UnsupportedModelError
+from edgernn.importers.onnx.values import Stream, check_step_shape, width_of
+from edgernn.operations import AnyOperation, ReadState, Rearrange, Shape, StateRegion, Value
+from edgernn.program import StateSlot
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A run of elements of a state input that a recurrence begins from, and the value that holds its last state."""
+
+    state_input: str
+    offset: int
+    size: int
+    last: str
+
+
+class ProgramBuilder:
+    """Collects what the rules emit.
+
+    Attributes
+    ----------
+    operations, weights
+        As in a Program.
+    values : dict of str to Value
+        Type of each value written so far.
+    slots : dict of str to StateSlot
+        States that the graph hides, in order.
+    claims : list of Claim
+        Pieces of state inputs that recurrences run on.
+    inputs : set of str
+        Inputs of the graph that may be read as values.
+    state_inputs : frozenset of str
+        Inputs of the graph that are known to be states of a sequence model; only recurrences may read them.
+    warnings : list of str
+    source : str
+        Name of the node that is being applied.
+    """
+
+    def __init__(self, state_inputs: frozenset[str], tensor_names: Iterable[str]) -> None:
+        self.operations: list[AnyOperation] = []
+        self.weights: dict[str, NDArray[Any]] = {}
+        self.values: dict[str, Value] = {}
+        self.slots: dict[str, StateSlot] = {}
+        self.claims: list[Claim] = []
+        self.inputs: set[str] = set()
+        self.state_inputs = state_inputs
+        self.warnings: list[str] = []
+        self.source = ""
+        self._value_names = set(tensor_names)
+        self._operation_names: set[str] = set()
+        self._stored: dict[bytes, str] = {}
+        self._arranged: dict[tuple[tuple[str, ...], Shape, bytes], str] = {}
+        self._final_states: dict[str, tuple[StateRegion, int]] = {}
+
+    def add_input(self, name: str, shape: Shape) -> None:
+        """Make an input of the graph a value."""
+        self.values[name] = Value(shape)
+        self.inputs.add(name)
+
+    def unique(self, name: str) -> str:
+        """A name for a value that the graph does not have."""
+        return _numbered(name, self._value_names)
+
+    def unique_operation(self, name: str) -> str:
+        """A name for an operation."""
+        return _numbered(name, self._operation_names)
+
+    def emit(self, operation: AnyOperation) -> None:
+        """Add an operation, after its own checks of shapes and weights."""
+        inputs = tuple(self.values[name] for name in operation.inputs)
+        for name, value in zip(operation.outputs, operation.infer(inputs, self.weights), strict=True):
+            check_step_shape(value.shape, f"value {name}")
+            self.values[name] = value
+        self.operations.append(operation)
+
+    def weight(self, name: str, array: ArrayLike, dtype: str = "float32") -> str:
+        """Store a weight and return its name; equal weights are stored once."""
+        stored = np.ascontiguousarray(np.asarray(array), dtype)
+        key = hashlib.sha256(f"{stored.dtype}{stored.shape}".encode() + stored.tobytes()).digest()
+        if key not in self._stored:
+            self._stored[key] = _numbered(name, set(self.weights))
+            self.weights[self._stored[key]] = stored
+        return self._stored[key]
+
+    def size_of(self, base: str) -> int:
+        """Numbers in the value or state that a stream is based on."""
+        return self.values[base].size if base in self.values else self._final_states[base][1]
+
+    def value(self, stream: Stream, shape: Shape | None = None) -> str:
+        """The name of a value that holds the stream, shaped as `shape` or as is natural.
+
+        Emits a Rearrange where the stream is not a value as it is.
+        """
+        shape = natural_shape(stream) if shape is None else shape
+        for base in stream.bases:
+            self._make_readable(base)
+        whole = len(stream.bases) == 1 and _is_all_in_order(stream.elements, self.values[stream.bases[0]].size)
+        if whole and self.values[stream.bases[0]].shape == shape:
+            return stream.bases[0]
+        indices = stream.elements.astype(np.int32).ravel()
+        key = (stream.bases, shape, b"" if whole else indices.tobytes())
+        if key not in self._arranged:
+            name = self.unique(f"{stream.bases[0]}:arranged")
+            self.emit(
+                Rearrange(
+                    name=self.unique_operation(name),
+                    inputs=stream.bases,
+                    outputs=(name,),
+                    sources=(self.source,) if self.source else (),
+                    shape=shape,
+                    indices=None if whole else self.weight(f"{name}.indices", indices, "int32"),
+                )
+            )
+            self._arranged[key] = name
+        return self._arranged[key]
+
+    def value_of_any_shape(self, stream: Stream) -> str:
+        """As `value`, for operations to which only the order of the elements matters."""
+        base = stream.bases[0]
+        self._make_readable(base)
+        is_value = len(stream.bases) == 1 and _is_all_in_order(stream.elements, self.values[base].size)
+        return base if is_value else self.value(stream)
+
+    def _make_readable(self, base: str) -> None:
+        if base in self.state_inputs:
+            raise UnsupportedModelError(
+                f"the state input {base} is read by more than the recurrence that it begins: export the model for one "
+                "time step (time length 1), where states may be used freely"
+            )
+        if base not in self.values:
+            region, size = self._final_states[base]
+            name = self.unique_operation(f"read {base}")
+            self.emit(ReadState(name=name, inputs=(), outputs=(base,), region=region, shape=(size,)))
+
+    # states
+
+    def hidden_state(self, name: str, initial: NDArray[Any]) -> StateRegion:
+        """A new state that the graph hides; `initial` is its content after a reset, (hidden_size,)."""
+        slot = _numbered(name, self.inputs | set(self.slots))
+        start = self.weight(f"{slot}.initial", initial) if initial.any() else None
+        self.slots[slot] = StateSlot(slot, initial.shape, initial=start)
+        return StateRegion(slot)
+
+    def claim(self, stream: Stream, last: str) -> StateRegion | None:
+        """The region of a state input that `stream` is, now owned by a recurrence whose last state is `last`.
+
+        None if the stream is no run of elements of one input of the graph.
+        """
+        flat = stream.elements.ravel()
+        base = stream.bases[0]
+        is_run = len(stream.bases) == 1 and flat.size > 0 and bool((np.diff(flat) == 1).all())
+        if not is_run or base not in self.inputs:
+            return None
+        claim = Claim(base, int(flat[0]), flat.size, last)
+        for other in self.claims:
+            overlaps = other.offset < claim.offset + claim.size and claim.offset < other.offset + other.size
+            if other.state_input == base and overlaps:
+                raise UnsupportedModelError(
+                    f"the state input {base} begins two recurrences: give each layer a state of its own"
+                )
+        self.claims.append(claim)
+        return StateRegion(base, claim.offset)
+
+    def final_state(self, name: str, region: StateRegion, size: int) -> None:
+        """Say that the value `name` is what a recurrence has made of a state; it is read only if somebody needs it."""
+        self._final_states[name] = (region, size)
+
+
+def natural_shape(stream: Stream) -> Shape:
+    """The shape of a stream's value: without the axes of time and batch, and without leading ones."""
+    return without_leading_ones(tuple(width_of(axis) for axis in stream.axes if not axis or width_of(axis) > 1))
+
+
+def without_leading_ones(shape: Shape) -> Shape:
+    """The shape without leading extents of 1, but with at least one axis."""
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return shape or (1,)
+
+
+def _numbered(name: str, taken: set[str]) -> str:
+    """`name`, with a number if it is taken; taken from now on."""
+    candidate, number = name, 2
+    while candidate in taken:
+        candidate, number = f"{name}#{number}", number + 1
+    taken.add(candidate)
+    return candidate
+
+
+def _is_all_in_order(elements: NDArray[Any], size: int) -> bool:
+    return elements.size == size and bool((elements.ravel() == np.arange(size)).all())

@@ -1,0 +1,235 @@
+"""The graph of an ONNX model, checked: bounds, operator sets, names defined once, nodes in an order that can run."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto
+
+from edgernn.errors import MalformedModelError, UnsupportedModelError
+from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.tensors import read_tensor, type_name
+from edgernn.importers.onnx.values import MAX_RANK
+
+OLDEST_OPSET, NEWEST_OPSET = 9, 28  # of the standard operators
+MAX_FILE_BYTES = (1 << 31) - 1  # protobuf's own limit
+MAX_NODES = 100_000
+MAX_PORTS = 1_000
+
+FLOAT_TYPES = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16"}
+INTEGER_TYPES = {getattr(TensorProto, f"{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)}
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """An input of the graph. `dimensions` has a number for each fixed axis and a name, maybe empty, for a dynamic one."""
+
+    name: str
+    number_type: int
+    dimensions: tuple[int | str, ...]
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether it holds integers."""
+        return self.number_type in INTEGER_TYPES
+
+    def __str__(self) -> str:
+        return f"{self.name}[{', '.join(str(dimension) or '?' for dimension in self.dimensions)}]"
+
+
+class Graph:
+    """A checked ONNX graph, cut down to the nodes that its outputs need, in an order that can run.
+
+    Parameters
+    ----------
+    model : ModelProto
+    folder : Path or None
+        Where external data may lie.
+
+    Raises
+    ------
+    MalformedModelError, UnsupportedModelError
+    """
+
+    def __init__(self, model: ModelProto, folder: Path | None) -> None:
+        graph = model.graph
+        _check_sizes(model)
+        self._folder = folder
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self.producer = f"{model.producer_name} {model.producer_version}".strip()
+        self.properties = {entry.key: entry.value for entry in model.metadata_props}
+        self.opset = _opset(model)
+        self._initializers: dict[str, TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
+        self.inputs = tuple(_read_input(entry) for entry in graph.input if entry.name not in self._initializers)
+        self.outputs = tuple(entry.name for entry in graph.output)
+        nodes = [Node(proto, self.opset, folder) for proto in graph.node]
+        self.nodes = self._needed(_in_order(nodes, self._outside_names(graph)))
+        self._check_outputs()
+
+    def initializer(self, name: str) -> NDArray[Any] | None:
+        """The numbers of an initializer, None if there is none of that name."""
+        if name not in self._arrays:
+            if name not in self._initializers:
+                return None
+            self._arrays[name] = read_tensor(self._initializers[name], self._folder)
+        return self._arrays[name]
+
+    def consumers(self, name: str) -> list[Node]:
+        """Nodes that read a tensor."""
+        return [node for node in self.nodes if name in node.inputs]
+
+    def _outside_names(self, graph: Any) -> set[str]:
+        """Names that no node writes: initializers and inputs, each defined once."""
+        names = [tensor.name for tensor in graph.initializer] + [entry.name for entry in self.inputs]
+        _check_unique(names, "an initializer or input")
+        return set(names)
+
+    def _needed(self, nodes: list[Node]) -> tuple[Node, ...]:
+        needed = set(self.outputs)
+        kept = []
+        for node in reversed(nodes):
+            if needed.intersection(node.outputs):
+                needed.update(node.inputs)
+                kept.append(node)
+        return tuple(reversed(kept))
+
+    def _check_outputs(self) -> None:
+        if not self.outputs:
+            raise MalformedModelError("the model has no outputs")
+        _check_unique(list(self.outputs), "an output")
+        known = {name for node in self.nodes for name in node.outputs} | set(self._initializers)
+        known.update(entry.name for entry in self.inputs)
+        for name in self.outputs:
+            if name not in known:
+                raise MalformedModelError(f"output {name} of the model is written by no node")
+
+
+def read_model(path: Path) -> ModelProto:
+    """Parse a model file.
+
+    Raises
+    ------
+    MalformedModelError
+        There is no such file, it is too large, or it is no ONNX model.
+    """
+    try:
+        if not path.is_file():
+            raise MalformedModelError(f"{path}: there is no such file")
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise MalformedModelError(
+                f"{path} has {size} bytes, the most is {MAX_FILE_BYTES}: keep the weights in external data"
+            )
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        if isinstance(error, MalformedModelError):
+            raise
+        raise MalformedModelError(f"{path} cannot be read: {error}") from error
+    return parse_model(data, str(path))
+
+
+def parse_model(data: bytes, where: str) -> ModelProto:
+    """Parse the bytes of a model; `where` names them in the error."""
+    model = ModelProto()
+    try:
+        model.ParseFromString(data)
+    except (DecodeError, ValueError) as error:
+        raise MalformedModelError(f"{where} is no ONNX model, or is damaged: {error}") from error
+    return model
+
+
+def _check_sizes(model: ModelProto) -> None:
+    graph = model.graph
+    if not graph.node:
+        raise MalformedModelError("the model has no nodes: it is empty or damaged")
+    for what, entries, most in (
+        ("nodes", graph.node, MAX_NODES),
+        ("initializers", graph.initializer, MAX_NODES),
+        ("inputs", graph.input, MAX_NODES),
+        ("outputs", graph.output, MAX_PORTS),
+    ):
+        if len(entries) > most:
+            raise MalformedModelError(f"the model has {len(entries)} {what}, the most is {most}")
+    if model.functions:
+        raise UnsupportedModelError(
+            f"the model defines {len(model.functions)} functions of its own ({model.functions[0].name}, ...): "
+            "inline them with onnx.inliner.inline_local_functions"
+        )
+    if graph.sparse_initializer:
+        raise UnsupportedModelError("the model has sparse weights: export it with dense ones")
+
+
+def _opset(model: ModelProto) -> int:
+    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if len(versions) != 1:
+        raise MalformedModelError(f"the model names {len(versions)} versions of the standard operators, it must be one")
+    if not OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
+        raise UnsupportedModelError(
+            f"the model uses operator set {versions[0]}, edgernn knows {OLDEST_OPSET} to {NEWEST_OPSET}: export it with "
+            "another opset_version, or convert it with onnx.version_converter"
+        )
+    return int(versions[0])
+
+
+def _read_input(entry: onnx.ValueInfoProto) -> GraphInput:
+    tensor = entry.type.tensor_type
+    if not entry.name or entry.type.WhichOneof("value") != "tensor_type":
+        raise UnsupportedModelError(f"input {entry.name or '(unnamed)'} of the model is no tensor: export it as one")
+    if not tensor.HasField("shape") or len(tensor.shape.dim) > MAX_RANK:
+        raise UnsupportedModelError(f"input {entry.name} has no shape: export the model with an example input")
+    if tensor.elem_type not in FLOAT_TYPES and tensor.elem_type not in INTEGER_TYPES:
+        raise UnsupportedModelError(
+            f"input {entry.name} has number type {type_name(tensor.elem_type)}: export it with float32 inputs"
+        )
+    dimensions = tuple(
+        dimension.dim_value if dimension.dim_value > 0 else dimension.dim_param for dimension in tensor.shape.dim
+    )
+    return GraphInput(entry.name, tensor.elem_type, dimensions)
+
+
+def _check_unique(names: list[str], what: str) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise MalformedModelError(f"{what} is called {name!r}, as is another one: names must be unique")
+        seen.add(name)
+
+
+def _in_order(nodes: list[Node], known: set[str]) -> list[Node]:
+    """Nodes so that each comes after those it reads from; their own order is kept where it can run."""
+    writers: dict[str, int] = {}
+    for number, node in enumerate(nodes):
+        for name in filter(None, node.outputs):
+            if name in writers or name in known:
+                raise node.malformed(f"writes {name!r}, which is defined already")
+            writers[name] = number
+    waiting: list[int] = []
+    readers: dict[int, list[int]] = {}
+    for number, node in enumerate(nodes):
+        read = {name for name in node.inputs if name and name not in known}
+        undefined = sorted(name for name in read if name not in writers)
+        if undefined:
+            raise node.malformed(f"reads {undefined[0]!r}, which nothing defines: a weight or node is missing")
+        sources = {writers[name] for name in read}
+        waiting.append(len(sources))
+        for source in sources:
+            readers.setdefault(source, []).append(number)
+    ready = [number for number, count in enumerate(waiting) if count == 0]  # a heap: the first of the file comes first
+    order = []
+    while ready:
+        number = heapq.heappop(ready)
+        order.append(nodes[number])
+        for reader in readers.get(number, ()):
+            waiting[reader] -= 1
+            if waiting[reader] == 0:
+                heapq.heappush(ready, reader)
+    if len(order) < len(nodes):
+        stuck = next(node for node, count in zip(nodes, waiting, strict=True) if count)
+        raise stuck.malformed("reads what it writes itself, directly or through other nodes: the graph has a cycle")
+    return order

@@ -1,0 +1,118 @@
+"""One node of the graph: its names and attributes, read with their types checked."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import isfinite
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+from onnx import AttributeProto, NodeProto
+
+from edgernn.errors import MalformedModelError, UnsupportedModelError
+from edgernn.importers.onnx.tensors import read_tensor
+
+MAX_ENTRIES = 65_536  # of a list attribute
+
+T = TypeVar("T")
+
+
+class Node:
+    """A node of the graph.
+
+    Attributes are read through the methods below, which remember the names: what no rule has read is not supported,
+    and `unread_attributes` lists it.
+    """
+
+    def __init__(self, proto: NodeProto, opset: int, folder: Path | None) -> None:
+        self.operator = proto.op_type
+        self.domain = "" if proto.domain == "ai.onnx" else proto.domain
+        self.inputs = tuple(proto.input)  # "" where an optional input is left out
+        self.outputs = tuple(proto.output)
+        self.opset = opset
+        self.name = proto.name or f"{proto.op_type}_{next(filter(None, proto.output), '')}"
+        self._folder = folder
+        self._attributes = {attribute.name: attribute for attribute in proto.attribute}
+        self._read: set[str] = set()
+        if len(self._attributes) != len(proto.attribute):
+            raise self.malformed("has an attribute twice")
+
+    def __repr__(self) -> str:
+        operator = f"{self.domain}.{self.operator}" if self.domain else self.operator
+        return f"node {self.name} ({operator})"
+
+    def malformed(self, complaint: str) -> MalformedModelError:
+        """The error for something that no correct model has."""
+        return MalformedModelError(f"{self!r} {complaint}")
+
+    def unsupported(self, complaint: str) -> UnsupportedModelError:
+        """The error for something that edgernn cannot do; `complaint` ends in what to do."""
+        return UnsupportedModelError(f"{self!r} {complaint}")
+
+    @property
+    def unread_attributes(self) -> tuple[str, ...]:
+        """Names of the attributes that nobody has asked for."""
+        return tuple(sorted(set(self._attributes) - self._read))
+
+    def ignore(self, *names: str) -> None:
+        """Say of attributes that they do not matter here."""
+        self._read.update(names)
+
+    def has(self, name: str) -> bool:
+        """Whether the attribute is present."""
+        return name in self._attributes
+
+    def _value(self, name: str, kind: Any, field: str, default: T) -> Any | T:
+        self._read.add(name)
+        attribute = self._attributes.get(name)
+        if attribute is None:
+            return default
+        if attribute.type != kind:
+            raise self.malformed(f"has the attribute {name} with a value of the wrong type")
+        return getattr(attribute, field)
+
+    def _values(self, name: str, kind: Any, field: str) -> list[Any] | None:
+        values = self._value(name, kind, field, None)
+        if values is not None and len(values) > MAX_ENTRIES:
+            raise self.malformed(f"has {len(values)} entries in its attribute {name}, the most is {MAX_ENTRIES}")
+        return None if values is None else list(values)
+
+    def integer(self, name: str, default: int) -> int:
+        """An integer attribute."""
+        return int(self._value(name, AttributeProto.INT, "i", default))
+
+    def integers(self, name: str) -> list[int] | None:
+        """A list of integers, None where absent."""
+        return self._values(name, AttributeProto.INTS, "ints")
+
+    def number(self, name: str, default: float | None) -> float | None:
+        """A finite float attribute."""
+        value = self._value(name, AttributeProto.FLOAT, "f", default)
+        if value is not None and not isfinite(value):
+            raise self.malformed(f"has the attribute {name} = {value}, it must be finite")
+        return None if value is None else float(value)
+
+    def numbers(self, name: str) -> list[float] | None:
+        """A list of floats, None where absent."""
+        return self._values(name, AttributeProto.FLOATS, "floats")
+
+    def text(self, name: str, default: str) -> str:
+        """A text attribute."""
+        return self._decoded(name, self._value(name, AttributeProto.STRING, "s", default.encode()))
+
+    def texts(self, name: str) -> list[str] | None:
+        """A list of texts, None where absent."""
+        values = self._values(name, AttributeProto.STRINGS, "strings")
+        return None if values is None else list(map(partial(self._decoded, name), values))
+
+    def tensor(self, name: str) -> NDArray[Any] | None:
+        """A tensor attribute, None where absent."""
+        value = self._value(name, AttributeProto.TENSOR, "t", None)
+        return None if value is None else read_tensor(value, self._folder)
+
+    def _decoded(self, name: str, value: bytes) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError as error:
+            raise self.malformed(f"has the attribute {name}, which is not UTF-8: {error}") from error

@@ -1,0 +1,99 @@
+"""What a rule is given: the node, what is known of its inputs, and the program under construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from edgernn.importers.onnx.builder import ProgramBuilder
+from edgernn.importers.onnx.dimension import Dimension, Extent
+from edgernn.importers.onnx.graph import Graph
+from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.values import Constant, Stream, Tensor
+
+Results: TypeAlias = tuple[Tensor, ...]  # the outputs of a node, in order
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for that rules look at."""
+
+    assume_torch_gru: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """One application of a rule. `inputs` has None where an optional input is left out."""
+
+    node: Node
+    inputs: tuple[Tensor | None, ...]
+    builder: ProgramBuilder
+    graph: Graph
+    options: Options
+
+    @property
+    def output(self) -> str:
+        """Name of the first output."""
+        return self.node.outputs[0]
+
+    def has(self, index: int) -> bool:
+        """Whether an optional input is connected."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def tensor(self, index: int) -> Tensor:
+        """An input, whatever it is."""
+        tensor = self.inputs[index] if index < len(self.inputs) else None
+        if tensor is None:
+            raise self.node.malformed(f"lacks its input {index + 1}")
+        return tensor
+
+    def stream(self, index: int) -> Stream:
+        """An input that varies from step to step."""
+        tensor = self.tensor(index)
+        if not isinstance(tensor, Stream):
+            raise self.node.unsupported(
+                f"has a constant as input {index + 1}, where it must vary in time: fold constants before the export"
+            )
+        return tensor
+
+    def constant(self, index: int, what: str) -> Constant:
+        """An input that is the same in each step; `what` is the ONNX name of the input."""
+        tensor = self.tensor(index)
+        if not isinstance(tensor, Constant):
+            raise self.node.unsupported(
+                f"computes its {what} from the model's inputs, it must be constant: export it as an initializer"
+            )
+        return tensor
+
+    def array(self, index: int, what: str) -> NDArray[Any]:
+        """The numbers of a constant input."""
+        elements = self.constant(index, what).elements
+        if elements.dtype == object:
+            raise self.node.unsupported(
+                f"has {what} that depend on the length of the sequence: export the model with a frozen length"
+            )
+        return elements
+
+    def extents(self, index: int, what: str) -> list[Extent]:
+        """A constant vector, or single number, of positions or extents."""
+        elements = self.constant(index, what).elements
+        if elements.ndim > 1 or elements.dtype.kind not in "iuO":
+            raise self.node.malformed(f"has {what} that are no vector of integers")
+        return [entry if isinstance(entry, Dimension) else int(entry) for entry in elements.ravel()]
+
+    def integers(self, index: int, what: str) -> list[int]:
+        """A constant vector, or single number, of integers."""
+        plain = []
+        for entry in self.extents(index, what):
+            if not isinstance(entry, int):
+                raise self.node.unsupported(f"has {what} that depend on the length of the sequence")
+            plain.append(entry)
+        return plain
+
+    def axes(self, index: int) -> list[int] | None:
+        """The axes that newer operator sets give as an input and older ones as an attribute; None where absent."""
+        if self.has(index):
+            return self.integers(index, "axes")
+        return self.node.integers("axes")

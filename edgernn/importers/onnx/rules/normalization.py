@@ -1,0 +1,63 @@
+"""Softmax, LogSoftmax and BatchNormalization over the features of a frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgernn.importers.onnx.builder import without_leading_ones
+from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.rules.elementwise import emit_pair
+from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
+from edgernn.importers.onnx.time_axis import WrongAxisError
+from edgernn.importers.onnx.values import Constant, Role, Stream, features, has_role, is_features, width_of
+from edgernn.operations import Softmax
+
+
+def softmax(call: Call) -> Results:
+    """Softmax and LogSoftmax; before operator set 13 they run over all axes from `axis` on."""
+    x, node = call.stream(0), call.node
+    flattens = node.opset < 13
+    axis = x.reversed_axis(node.integer("axis", 1 if flattens else -1))
+    for over in x.axes[axis:] if flattens else x.axes[axis : axis + 1]:
+        if not is_features(over):
+            name = "time" if has_role(over, Role.TIME) else "the batch"
+            raise WrongAxisError(f"{node!r} runs over {name}, so it needs the whole sequence: run it over features")
+    if flattens:
+        widths = x.elements.shape[:axis]
+        rows = x.moved((*x.axes[:axis], features(x.elements[(0,) * axis].size)), x.elements.reshape(*widths, -1))
+        return (_emit(call, rows).moved(x.axes, np.arange(x.elements.size).reshape(x.elements.shape)),)
+    return (with_axis_from_end(_emit(call, with_last_axis(x, axis)), axis),)
+
+
+def _emit(call: Call, x: Stream) -> Stream:
+    """Softmax over the last axis."""
+    inside = tuple(width_of(axis) for axis in x.axes[:-1] if is_features(axis) or width_of(axis) > 1)
+    call.builder.emit(
+        Softmax(
+            name=call.builder.unique_operation(call.node.name),
+            inputs=(call.builder.value(x, without_leading_ones((*inside, width_of(x.axes[-1])))),),
+            outputs=(call.output,),
+            sources=(call.node.name,),
+            logarithm=call.node.operator == "LogSoftmax",
+        )
+    )
+    return Stream.of(call.output, x.axes, whole=x.whole)
+
+
+def batch_normalization(call: Call) -> Results:
+    """BatchNormalization at inference: a factor and a term for each channel, which axis 1 holds."""
+    x, node = call.stream(0), call.node
+    node.ignore("momentum")
+    if node.integer("training_mode", 0) or len([name for name in node.outputs if name]) > 1:
+        raise node.unsupported("is in training mode: export the model in evaluation mode (model.eval())")
+    if x.rank < 2:
+        raise node.malformed(f"needs channels on axis 1, but has {x.rank} axes")
+    if not is_features(x.axes[1]):
+        raise WrongAxisError(f"{node!r} normalises axis 1, which is not features: transpose before the layer")
+    names = ("scale", "B", "input_mean", "input_var")
+    scale, bias, mean, variance = (call.array(i, name).astype(np.float64) for i, name in enumerate(names, start=1))
+    factor = scale / np.sqrt(variance + (node.number("epsilon", 1e-5) or 0.0))
+    shape = (-1,) + (1,) * (x.rank - 2)
+    scaled = call.builder.unique(f"{call.output}:scaled")
+    product = emit_pair(call, "Mul", x, Constant.of(factor.reshape(shape)), scaled)
+    return (emit_pair(call, "Add", product, Constant.of((bias - mean * factor).reshape(shape)), call.output),)

@@ -1,0 +1,158 @@
+"""Which axis of an input is time, and which is the batch.
+
+The file does not say. Every plausible layout is tried in turn, the likeliest first: a rule that meets time where its
+operator does not run over time (a GRU over the batch, say) raises `WrongAxisError`, and the next layout is tried.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from edgernn.errors import InputError, UnsupportedModelError
+from edgernn.importers.onnx.dimension import BATCH, TIME
+from edgernn.importers.onnx.graph import Graph, GraphInput
+from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.values import Axis, Factor, Role, features
+
+TIME_NAMES = re.compile(r"time|seq|step|frame|len|^[tTlL]$")
+BATCH_NAMES = re.compile(r"batch|^(n|N|b|B|bs)$")
+CELL_STATES = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}  # positions of initial_h and initial_c
+MOVERS = {"Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Split", "Gather", "Identity", "Cast", "Concat"}
+
+
+class WrongAxisError(UnsupportedModelError):
+    """The model does not fit the assumed axes of time and batch; the text says where."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where an input has its batch and time axis; None where it has none."""
+
+    batch_axis: int | None
+    time_axis: int | None
+
+    def axes(self, dimensions: Sequence[int | str]) -> tuple[Axis, ...]:
+        """The axes of an input. Time or batch of extent 1 need no following: they may vanish and come back anywhere."""
+        axes = []
+        for i, dimension in enumerate(dimensions):
+            if i == self.time_axis and dimension != 1:
+                axes.append((Factor(Role.TIME, dimension if isinstance(dimension, int) else TIME),))
+            elif i == self.batch_axis and dimension != 1:
+                axes.append((Factor(Role.BATCH, dimension if isinstance(dimension, int) else BATCH),))
+            else:
+                assert isinstance(dimension, int)
+                axes.append(features(dimension))
+        return tuple(axes)
+
+    def step_shape(self, dimensions: Sequence[int | str]) -> tuple[int, ...]:
+        """Shape of one frame: time and batch removed."""
+        outside = (self.batch_axis, self.time_axis)
+        return tuple(d for i, d in enumerate(dimensions) if i not in outside and isinstance(d, int))
+
+
+def find_state_inputs(graph: Graph) -> frozenset[str]:
+    """Inputs that reach only the initial states of recurrent operators, if anything."""
+    readers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for name in dict.fromkeys(node.inputs):
+            readers.setdefault(name, []).append(node)
+    only_begins: dict[str, bool] = dict.fromkeys(graph.outputs, False)
+    for node in reversed(graph.nodes):
+        for name in node.outputs:
+            _settle(name, readers, only_begins)
+    for entry in graph.inputs:
+        _settle(entry.name, readers, only_begins)
+    return frozenset(entry.name for entry in graph.inputs if only_begins[entry.name])
+
+
+def _settle(name: str, readers: dict[str, list[Node]], only_begins: dict[str, bool]) -> None:
+    """Whether all that is computed from a tensor begins recurrences; its readers are settled already."""
+    if name in only_begins:
+        return
+    only_begins[name] = name in readers and all(
+        _begins(name, node) or (node.operator in MOVERS and all(only_begins[output] for output in node.outputs))
+        for node in readers[name]
+    )
+
+
+def _begins(name: str, node: Node) -> bool:
+    states = CELL_STATES.get(node.operator, ())
+    places = {i for i, read in enumerate(node.inputs) if read == name}
+    return bool(places) and places <= set(states)
+
+
+def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -> Iterator[dict[str, Layout]]:
+    """Layouts of all inputs by name, the likeliest first. Inputs of the same rank share a layout.
+
+    Raises
+    ------
+    InputError
+        `time_axis` does not exist.
+    """
+    data = [entry for entry in graph.inputs if entry.name not in state_inputs]
+    by_rank: dict[int, list[GraphInput]] = {}
+    for entry in data:
+        by_rank.setdefault(len(entry.dimensions), []).append(entry)
+    for choice in product(*(_rank_layouts(rank, entries, time_axis) for rank, entries in by_rank.items())):
+        chosen = dict(zip(by_rank, choice, strict=True))
+        placed = {entry.name: chosen[len(entry.dimensions)] for entry in data}
+        batch = {
+            extent
+            for entry in data
+            if (axis := placed[entry.name].batch_axis) is not None
+            for extent in entry.dimensions[axis : axis + 1]
+        }
+        placed.update({entry.name: _state_layout(entry, batch) for entry in graph.inputs if entry.name in state_inputs})
+        yield placed
+
+
+def _rank_layouts(rank: int, entries: list[GraphInput], time_axis: int | None) -> list[Layout]:
+    """Layouts in which every dynamic axis is time or batch."""
+    if time_axis is not None and not -rank <= time_axis < rank:
+        raise InputError(f"time_axis is {time_axis}, but input {entries[0]} has {rank} axes")
+    candidates = [
+        Layout(batch, time)
+        for batch, time in [(0, 1), (0, None), (None, 0), (1, 0), (0, 2), (None, None), (0, 3), (None, 1)]
+        if all(axis is None or axis < rank for axis in (batch, time)) and not (rank >= 3 and None in (batch, time))
+    ]
+    if time_axis is not None:
+        candidates = [layout for layout in candidates if layout.time_axis == time_axis % rank]
+    allowed = [layout for layout in candidates if all(_covers(layout, entry) for entry in entries)]
+    return sorted(allowed, key=lambda layout: _unlikely(layout, entries[0]))
+
+
+def _covers(layout: Layout, entry: GraphInput) -> bool:
+    outside = (layout.batch_axis, layout.time_axis)
+    return all(isinstance(d, int) or i in outside for i, d in enumerate(entry.dimensions))
+
+
+def _unlikely(layout: Layout, entry: GraphInput) -> int:
+    """How many names of axes speak against the layout; for two axes, time is only seen where it is needed."""
+    against = 0
+    for axis, right, wrong in (
+        (layout.time_axis, TIME_NAMES, BATCH_NAMES),
+        (layout.batch_axis, BATCH_NAMES, TIME_NAMES),
+    ):
+        name = entry.dimensions[axis] if axis is not None else ""
+        if isinstance(name, str) and name:
+            against += 2 * bool(wrong.search(name)) - bool(right.search(name))
+    two_axes = len(entry.dimensions) == 2 and layout == Layout(0, 1) and isinstance(entry.dimensions[1], int)
+    return against + two_axes
+
+
+def _state_layout(entry: GraphInput, batch: set[int | str]) -> Layout:
+    """Where a state input has its batch axis: at the dynamic axis, else where its extent fits, as recurrences have it."""
+    dynamic = [i for i, dimension in enumerate(entry.dimensions) if not isinstance(dimension, int)]
+    if len(dynamic) > 1:
+        raise UnsupportedModelError(
+            f"state input {entry} has {len(dynamic)} dynamic axes: only its batch axis may be so"
+        )
+    if dynamic:
+        return Layout(dynamic[0], None)
+    extents = batch | {1}
+    order = [1, 0] if len(entry.dimensions) >= 3 else [0]
+    fitting = [axis for axis in order if axis < len(entry.dimensions) and entry.dimensions[axis] in extents]
+    return Layout(fitting[0] if fitting and len(entry.dimensions) > 1 else None, None)
