@@ -226,6 +226,7 @@ def _cell_row(builder: TableBuilder, operation: RecurrentOperation, gates: slice
         input_size=input_size,
         hidden_size=hidden_size,
         panels=panels,
+        turn=builder.arena.take(8),
     )
 
 

@@ -13,11 +13,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.errors import MalformedModelError, UnsupportedModelError
 from edgernn.kernels.library import Kernel, address_of
 from edgernn.kernels.rows import ROW_SLOTS, STATE_PRELUDE_BYTES, CopyRow, FrameRow
 from edgernn.lowering import Place, TableBuilder, lower
 from edgernn.operations import AnyOperation, ReadState
 from edgernn.program import OutputDescription, Program
+
+MAX_BYTES = 1 << 32  # of one runner
+
 
 class Plan:
     """A Program prepared for the compiled kernels.
@@ -46,9 +50,13 @@ class Plan:
     ------
     UnsupportedModelError
         There is no compiled kernel for an operation.
+    MalformedModelError
+        A runner would need more than 4 GB.
     """
 
     def __init__(self, program: Program) -> None:
+        if program.delay_steps:
+            raise UnsupportedModelError("programs with look-ahead (delay_steps above 0) have no compiled runner")
         self.window = program.window
         self.warmup_steps = program.description.warmup_steps
         self.copies = self.window.copies if self.window else 1
@@ -80,9 +88,12 @@ class Plan:
         self.weights = builder.packed_weights()
         self.arena_bytes = builder.arena.size_bytes
         self.copy_bytes = builder.state.size_bytes
-        self._initial = {
-            slot.name: program.weights[slot.initial] for slot in program.state if slot.initial is not None
-        }
+        if self.arena_bytes + self.state_bytes > MAX_BYTES:
+            raise MalformedModelError(
+                f"a runner would need {self.arena_bytes + self.state_bytes:,} bytes, the most is {MAX_BYTES:,}: "
+                "use a shorter window or a longer hop"
+            )
+        self._initial = {slot.name: program.weights[slot.initial] for slot in program.state if slot.initial is not None}
 
     def _collect(self, output: OutputDescription, program: Program, builder: TableBuilder) -> Place | None:
         """Let every step of a window put its frame of a per-frame output beside the state."""

@@ -23,7 +23,7 @@ STEP_DOC = """One time step.
 Parameters
 ----------
 x : array-like, or a dict of them by input name where there are several inputs
-    Anything shaped like one frame, or like a vector of as many numbers: an ndarray of any numeric type, a list, a tuple.
+    Anything shaped like one frame, or like a vector of as many numbers: ndarray of any numeric type, list or tuple.
 
 Returns
 -------
@@ -40,8 +40,11 @@ NonFiniteInputError
 RunnerStateError
     After `flush`, before `reset`.
 """
-STATE_DOC = """Named states, as views in the model's own units: read with ``numpy.asarray(runner.state["h"])``, write with
-``runner.state["h"][...] = h``. In windowed mode their first axis counts the copies that run side by side."""
+STATE_DOC = """Named states, as views in the model's own units.
+
+Read with ``numpy.asarray(runner.state["h"])``, write with ``runner.state["h"][...] = h``. In windowed mode their first
+axis counts the copies that run side by side.
+"""
 
 
 def warm(program: Program) -> None:

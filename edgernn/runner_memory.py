@@ -115,7 +115,7 @@ class RunnerMemory:
     # ---- steps
 
     def bound_step(self) -> Any:
-        """The step function of the runner: compiled where Python's objects are laid out as known, else the slow step."""
+        """The runner's step function: compiled where the layout of Python's objects is known, else the slow step."""
         places = self.plan.inputs
         if self._enter is None or len(places) > 1 or places[0].dtype != np.float32:
             return self.slow_step

@@ -43,7 +43,9 @@ def _object_code(assembly: str, entry: str, symbol: str) -> bytes:
     passes.add_global_dead_code_eliminate_pass()
     passes.run(module, builder)
     unknown = {
-        function.name for function in module.functions if function.is_declaration and not function.name.startswith("llvm.")
+        function.name
+        for function in module.functions
+        if function.is_declaration and not function.name.startswith("llvm.")
     } - ALLOWED_CALLS
     if unknown:
         raise AssertionError(f"kernel {symbol} calls {', '.join(sorted(unknown))}, which kernels must not need")

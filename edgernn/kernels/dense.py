@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgernn.kernels.rows import DenseRow, slots
-from edgernn.kernels.simd import make_affine, slot, store, store_first
+from edgernn.kernels.simd import make_affine, slot, store_first
 
 X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, PANELS = slots(DenseRow)
 

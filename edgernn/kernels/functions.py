@@ -127,8 +127,8 @@ def softplus(x):
 
 
 @inline
-def elu(x, alpha):
-    """x above zero, ``alpha * (exp(x) - 1)`` below."""
+def elu(x, alpha, beta):
+    """x above zero, ``alpha * (exp(x) - 1)`` below; beta is not used."""
     return where_less(x, 0.0, alpha * (exp(x) - 1.0), x)
 
 
@@ -138,9 +138,9 @@ FUNCTIONS = {
     "Sigmoid": inline(lambda x, alpha, beta: sigmoid(x)),
     "LeakyRelu": inline(lambda x, alpha, beta: where_less(x, 0.0, alpha * x, x)),
     "ThresholdedRelu": inline(lambda x, alpha, beta: where_less(alpha, x, x, x * 0.0)),
-    "Elu": inline(lambda x, alpha, beta: elu(x, alpha)),
+    "Elu": elu,
     "Celu": inline(lambda x, alpha, beta: where_less(x, 0.0, alpha * (exp(x / alpha) - 1.0), x)),
-    "Selu": inline(lambda x, alpha, beta: beta * elu(x, alpha)),
+    "Selu": inline(lambda x, alpha, beta: beta * elu(x, alpha, beta)),
     "HardSigmoid": inline(lambda x, alpha, beta: clamp(multiply_add(x, alpha, beta), 0.0, 1.0)),
     "HardSwish": inline(lambda x, alpha, beta: x * clamp(multiply_add(x, 0.16666666666666666, 0.5), 0.0, 1.0)),
     "Softplus": inline(lambda x, alpha, beta: softplus(x)),
@@ -157,8 +157,8 @@ FUNCTIONS = {
     "Log": inline(lambda x, alpha, beta: log(x)),
     "Sqrt": inline(lambda x, alpha, beta: square_root(x)),
     "Reciprocal": inline(lambda x, alpha, beta: 1.0 / x),
-    "Clip": inline(lambda x, alpha, beta: clamp(x, alpha, beta)),
-    "Affine": inline(lambda x, alpha, beta: multiply_add(x, alpha, beta)),
+    "Clip": clamp,
+    "Affine": multiply_add,
     "ScaledTanh": inline(lambda x, alpha, beta: alpha * tanh(beta * x)),
 }
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.cells import keep, nth, turn_around
 from edgernn.kernels.functions import make_gate, settle
 from edgernn.kernels.rows import CellRow, slots
-from edgernn.kernels.simd import inline, load, make_affine, multiply_add, slot, store, store_first
+from edgernn.kernels.simd import load, make_affine, multiply_add, slot, store
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, _, _, SCRATCH, W_RESET, R_RESET = slots(CellRow)
-
-
-@inline
-def keep(h, y, hidden_size, lanes):
-    """Make the new h, computed at y, the state."""
-    for unit in range(0, hidden_size, lanes):
-        store_first(h + 4 * unit, load(y + 4 * unit, lanes), hidden_size - unit, lanes)
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, _, _, SCRATCH, W_RESET, R_RESET = slots(CellRow)
 
 
 def build(form, lanes, clip, f, g):
@@ -30,13 +24,13 @@ def _reset_after(lanes, f, g):
 
     def gru(row, weights, state, arena):
         x, h, y = arena + slot(row, X), state + slot(row, H), arena + slot(row, Y)
-        panel_W, panel_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
-        input_size, hidden_size = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE)
-        for panel in range(slot(row, PANELS)):
-            Wz, Wr, Wh = affine(panel_W, x, input_size)
-            Rz, Rr, Rh = affine(panel_R, h, hidden_size)
-            panel_W += (1 + input_size) * group_bytes
-            panel_R += (1 + hidden_size) * group_bytes
+        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
+        input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
+        backwards = turn_around(arena + slot(row, TURN))
+        for index in range(panels):
+            panel = nth(index, panels, backwards)
+            Wz, Wr, Wh = affine(panels_W + panel * (1 + input_size) * group_bytes, x, input_size)
+            Rz, Rr, Rh = affine(panels_R + panel * (1 + hidden_size) * group_bytes, h, hidden_size)
             unit = 4 * lanes * panel
             n = g(multiply_add(f(Wr + Rr, constants), Rh, Wh), constants)
             z = f(Wz + Rz, constants)
@@ -55,24 +49,24 @@ def _reset_before(lanes, f, g):
 
     def gru(row, weights, state, arena):
         x, h, y = arena + slot(row, X), state + slot(row, H), arena + slot(row, Y)
-        panel_W, panel_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
+        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
         input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
         z_values = arena + slot(row, SCRATCH)
         reset_h = z_values + panels * register_bytes
-        for panel in range(panels):
-            Wz, Wr = affine_zr(panel_W, x, input_size)
-            Rz, Rr = affine_zr(panel_R, h, hidden_size)
-            panel_W += (1 + input_size) * 2 * register_bytes
-            panel_R += (1 + hidden_size) * 2 * register_bytes
+        W_panel_bytes, R_panel_bytes = (1 + input_size) * register_bytes, (1 + hidden_size) * register_bytes
+        backwards = turn_around(arena + slot(row, TURN))
+        for index in range(panels):
+            panel = nth(index, panels, backwards)
+            Wz, Wr = affine_zr(panels_W + panel * 2 * W_panel_bytes, x, input_size)
+            Rz, Rr = affine_zr(panels_R + panel * 2 * R_panel_bytes, h, hidden_size)
             unit = register_bytes * panel
             store(z_values + unit, f(Wz + Rz, constants))
             store(reset_h + unit, f(Wr + Rr, constants) * load(h + unit, lanes))
-        panel_W, panel_R = weights + slot(row, W_RESET), weights + slot(row, R_RESET)
-        for panel in range(panels):
-            (Wh,) = affine_h(panel_W, x, input_size)
-            (Rh,) = affine_h(panel_R, reset_h, hidden_size)
-            panel_W += (1 + input_size) * register_bytes
-            panel_R += (1 + hidden_size) * register_bytes
+        panels_W, panels_R = weights + slot(row, W_RESET), weights + slot(row, R_RESET)
+        for index in range(panels):
+            panel = nth(index, panels, backwards)
+            (Wh,) = affine_h(panels_W + panel * W_panel_bytes, x, input_size)
+            (Rh,) = affine_h(panels_R + panel * R_panel_bytes, reset_h, hidden_size)
             unit = register_bytes * panel
             n = g(Wh + Rh, constants)
             store(y + unit, settle(multiply_add(load(z_values + unit, lanes), load(h + unit, lanes) - n, n)))

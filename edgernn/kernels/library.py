@@ -11,9 +11,7 @@ short by a power failure is noticed and made again.
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-import importlib
 import logging
 import os
 import stat
@@ -79,8 +77,8 @@ def _cached(kernel: Kernel) -> bytes:
         return code
     from edgernn.kernels.compiler import compile_kernel  # imports Numba
 
+    _say_once("compiling kernels for this processor, once: some seconds (`edgernn warm MODEL` does it ahead)")
     begin = time.perf_counter()
-    log.info("compiling %s (once on this machine)", kernel.symbol)
     code = compile_kernel(kernel.module, kernel.options, kernel.symbol)
     log.info("compiled %s in %.1f s", kernel.symbol, time.perf_counter() - begin)
     if path is not None:
@@ -95,7 +93,7 @@ def _prepared_folder(folder: Path) -> Path | None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OSError("it is not writable")
     except OSError as error:
-        _warn_once(f"kernels are compiled anew in every process, because {folder} cannot be used: {error}")
+        _say_once(f"kernels are compiled anew in every process, because {folder} cannot be used: {error}")
         return None
     if os.name == "posix":
         status = folder.stat()
@@ -108,7 +106,8 @@ def _prepared_folder(folder: Path) -> Path | None:
 
 
 @cache
-def _warn_once(message: str) -> None:
+def _say_once(message: str) -> None:
+    """Say it on stderr, or wherever the logger "edgernn" was told to."""
     log.warning(message)
 
 
@@ -138,7 +137,7 @@ def _write(path: Path, code: bytes) -> None:
             file.write(hashlib.sha256(code).digest() + code)
         Path(file.name).replace(path)
     except OSError as error:
-        _warn_once(f"compiled kernels could not be kept in {path.parent}: {error}")
+        _say_once(f"compiled kernels could not be kept in {path.parent}: {error}")
 
 
 @cache

@@ -1,13 +1,16 @@
-"""Long short-term memory, as the ONNX operator LSTM defines it. Imports Numba: loaded only while kernels are compiled."""
+"""Long short-term memory, as the ONNX operator LSTM defines it.
+
+Imports Numba: loaded only while kernels are compiled.
+"""
 
 from __future__ import annotations
 
+from edgernn.kernels.cells import keep, nth, turn_around
 from edgernn.kernels.functions import make_gate, settle
-from edgernn.kernels.gru import keep
 from edgernn.kernels.rows import CellRow, slots
 from edgernn.kernels.simd import load, make_affine, multiply_add, slot, store, store_first
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, C, P, *_ = slots(CellRow)
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, C, P, *_ = slots(CellRow)
 
 
 def build(lanes, peepholes, forget, clip, f, g, h_function):
@@ -20,14 +23,14 @@ def build(lanes, peepholes, forget, clip, f, g, h_function):
 
     def lstm(row, weights, state, arena):
         x, h, c, y = arena + slot(row, X), state + slot(row, H), state + slot(row, C), arena + slot(row, Y)
-        panel_W, panel_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
-        input_size, hidden_size = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE)
-        peephole = weights + slot(row, P)
-        for panel in range(slot(row, PANELS)):
-            Wi, Wo, Wf, Wc = affine(panel_W, x, input_size)
-            Ri, Ro, Rf, Rc = affine(panel_R, h, hidden_size)
-            panel_W += (1 + input_size) * 4 * register_bytes
-            panel_R += (1 + hidden_size) * 4 * register_bytes
+        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
+        input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
+        backwards = turn_around(arena + slot(row, TURN))
+        for index in range(panels):
+            panel = nth(index, panels, backwards)
+            Wi, Wo, Wf, Wc = affine(panels_W + panel * (1 + input_size) * 4 * register_bytes, x, input_size)
+            Ri, Ro, Rf, Rc = affine(panels_R + panel * (1 + hidden_size) * 4 * register_bytes, h, hidden_size)
+            peephole = weights + slot(row, P) + panel * 3 * register_bytes
             unit = register_bytes * panel
             c_old = load(c + unit, lanes)
             i, o, f = Wi + Ri, Wo + Ro, Wf + Rf
@@ -39,7 +42,6 @@ def build(lanes, peepholes, forget, clip, f, g, h_function):
             c_new = settle(multiply_add(f, c_old, i * cell(Wc + Rc, constants)))
             if has_peepholes:
                 o = multiply_add(load(peephole + register_bytes, lanes), c_new, o)
-                peephole += 3 * register_bytes
             store(y + unit, settle(gate(o, constants) * output(c_new, constants)))
             store_first(c + unit, c_new, hidden_size - lanes * panel, lanes)
         keep(h, y, hidden_size, lanes)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.cells import keep, nth, turn_around
 from edgernn.kernels.functions import make_gate, settle
-from edgernn.kernels.gru import keep
 from edgernn.kernels.rows import CellRow, slots
 from edgernn.kernels.simd import make_affine, slot, store
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, *_ = slots(CellRow)
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, *_ = slots(CellRow)
 
 
 def build(lanes, clip, f):
@@ -19,13 +19,13 @@ def build(lanes, clip, f):
 
     def rnn(row, weights, state, arena):
         x, h, y = arena + slot(row, X), state + slot(row, H), arena + slot(row, Y)
-        panel_W, panel_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
-        input_size, hidden_size = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE)
-        for panel in range(slot(row, PANELS)):
-            (Wx,) = affine(panel_W, x, input_size)
-            (Rh,) = affine(panel_R, h, hidden_size)
-            panel_W += (1 + input_size) * register_bytes
-            panel_R += (1 + hidden_size) * register_bytes
+        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
+        input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
+        backwards = turn_around(arena + slot(row, TURN))
+        for index in range(panels):
+            panel = nth(index, panels, backwards)
+            (Wx,) = affine(panels_W + panel * (1 + input_size) * register_bytes, x, input_size)
+            (Rh,) = affine(panels_R + panel * (1 + hidden_size) * register_bytes, h, hidden_size)
             store(y + register_bytes * panel, settle(gate(Wx + Rh, constants)))
         keep(h, y, hidden_size, lanes)
         return 0

@@ -31,6 +31,7 @@ class CellRow(NamedTuple):
     input_size: int
     hidden_size: int
     panels: int
+    turn: int  # arena: int64, 1 if the next step goes through the panels backwards
     c: int = 0  # LSTM. state: (hidden_size,)
     P: int = 0  # LSTM with peepholes. weights: i o f, (panels, 3, lanes)
     scratch: int = 0  # GRU with reset before. arena: z, then r * h, each with room for whole panels
@@ -106,8 +107,7 @@ def slots(row: type[NamedTuple]) -> range:
 class Header(NamedTuple):
     """What the compiled step and run loops know of a runner: addresses, sizes and counters, as int64.
 
-    The second half serves the entry from Python (entry.py): addresses of Python objects and of two functions of Python's
-    C interface.
+    The second half serves the entry from Python (entry.py): addresses of Python objects and of two of its functions.
     """
 
     rows: int  # address of the operation table

@@ -1,7 +1,7 @@
 """SIMD registers as values in Numba functions, and the memory operations of the kernels.
 
-A register holds `lanes` float32 numbers, a multiple of what the processor's own registers hold: one of 16 lanes is two of
-AVX2, or four of NEON. The functions below become single LLVM instructions, so the same kernel source turns into
+A register holds `lanes` float32 numbers, a multiple of what the processor's own registers hold: one of 16 lanes is two
+of AVX2, or four of NEON. The functions below become single LLVM instructions, so the same kernel source turns into
 AVX-512, AVX2, SSE or NEON code, and sums stay in processor registers where plain Numba loops would store and load them
 again. Registers know ``+ - * /``, with each other and with numbers; tuples of registers hold the sums of a panel (see
 packing.py). Addresses are int64 byte addresses.
@@ -17,7 +17,7 @@ import operator
 
 from llvmlite import ir
 from numba import njit, types
-from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from edgernn.kernels.target import processor
@@ -187,24 +187,25 @@ def _lift(builder, numba_type, value, lanes):
     return _splat(builder, builder.fptrunc(value, FLOAT), lanes)
 
 
-def _registers_like(given):
-    """The type of the registers among the types of arguments, and the signature for them; numbers become float64."""
+def _signature_of(given):
+    """The signature for these arguments, at least one of them a register; numbers become float64."""
     register = next(kind for kind in given if isinstance(kind, Register))
-    return register, register(*[kind if isinstance(kind, Register) else types.float64 for kind in given])
+    return register(*[kind if isinstance(kind, Register) else types.float64 for kind in given])
+
+
+def _lift_all(builder, signature, arguments):
+    lanes = signature.return_type.lanes
+    return [_lift(builder, kind, value, lanes) for kind, value in zip(signature.args, arguments, strict=True)]
 
 
 def _elementwise(arity, generate):
     """A function of `arity` registers or numbers, at least one a register, that works lane by lane."""
 
     def typed(*given):
-        register, typed_signature = _registers_like(given)
-
         def lower(context, builder, signature, arguments):
-            return generate(
-                builder, *(_lift(builder, *pair, register.lanes) for pair in zip(signature.args, arguments, strict=True))
-            )
+            return generate(builder, *_lift_all(builder, signature, arguments))
 
-        return typed_signature, lower
+        return _signature_of(given), lower
 
     # Numba counts an intrinsic's arguments by the parameters of the function
     forms = {
@@ -221,13 +222,11 @@ def _define_operator(symbol, instruction):
     class RegisterOperator(AbstractTemplate):
         def generic(self, given, named):
             if any(isinstance(kind, Register) for kind in given):
-                return signature(*(lambda like: (like[0], *like[1].args))(_registers_like(given)))
+                return _signature_of(given)
             return None
 
     def lower(context, builder, signature, arguments):
-        lanes = signature.return_type.lanes
-        a, b = (_lift(builder, *pair, lanes) for pair in zip(signature.args, arguments, strict=True))
-        return getattr(builder, instruction)(a, b)
+        return getattr(builder, instruction)(*_lift_all(builder, signature, arguments))
 
     for pair in ((Register, Register), (Register, types.Float), (types.Float, Register)):
         lower_builtin(symbol, *pair)(lower)
@@ -241,9 +240,7 @@ _define_operator(operator.truediv, "fdiv")
 # a * b + c, rounded once where the processor can
 multiply_add = _elementwise(3, lambda builder, a, b, c: _intrinsic_call(builder, "fmuladd", a, b, c))
 # yes if a < b else no; a NaN in a or b gives no
-where_less = _elementwise(
-    4, lambda builder, a, b, yes, no: builder.select(builder.fcmp_ordered("<", a, b), yes, no)
-)
+where_less = _elementwise(4, lambda builder, a, b, yes, no: builder.select(builder.fcmp_ordered("<", a, b), yes, no))
 # yes if a is NaN else no
 where_nan = _elementwise(3, lambda builder, a, yes, no: builder.select(builder.fcmp_unordered("uno", a, a), yes, no))
 absolute = _elementwise(1, lambda builder, a: _intrinsic_call(builder, "fabs", a))
@@ -283,7 +280,9 @@ def _across_lanes(combine):
             (lanes,) = arguments
             half = register.lanes // 2
             while half:
-                order = ir.Constant(_ints(register.lanes), [(lane + half) % register.lanes for lane in range(register.lanes)])
+                order = ir.Constant(
+                    _ints(register.lanes), [(lane + half) % register.lanes for lane in range(register.lanes)]
+                )
                 lanes = combine(builder, lanes, builder.shuffle_vector(lanes, lanes, order))
                 half //= 2
             return builder.extract_element(lanes, ir.Constant(INT, 0))
