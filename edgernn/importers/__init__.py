@@ -73,7 +73,7 @@ def load(
 
         if time_axis is not None or states is not None or assume_torch_gru:
             raise InputError(
-                f"{path} is a converted program: time_axis, states and assume_torch_gru are settled when it is converted"
+                f"{path} is a converted program: time_axis, states and assume_torch_gru were settled by the conversion"
             )
         program = load_program(path)
     else:
@@ -88,7 +88,7 @@ def import_onnx(
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
 ) -> ImportedModel:
-    """Import an ONNX file; as `load`, but also says where the graph has time and batch, and which outputs are states."""
+    """Import an ONNX file: `load` that also says where the graph has time and batch, and which outputs feed states."""
     try:
         from edgernn.importers.onnx.graph import read_model
         from edgernn.importers.onnx.importer import import_model

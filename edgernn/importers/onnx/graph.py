@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto
 
@@ -28,7 +28,7 @@ INTEGER_TYPES = {getattr(TensorProto, f"{sign}INT{bits}") for sign in ("", "U") 
 
 @dataclass(frozen=True)
 class GraphInput:
-    """An input of the graph. `dimensions` has a number for each fixed axis and a name, maybe empty, for a dynamic one."""
+    """An input of the graph; `dimensions` has a number for each fixed axis, a name, maybe empty, for a dynamic one."""
 
     name: str
     number_type: int
@@ -171,8 +171,8 @@ def _opset(model: ModelProto) -> int:
         raise MalformedModelError(f"the model names {len(versions)} versions of the standard operators, it must be one")
     if not OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
         raise UnsupportedModelError(
-            f"the model uses operator set {versions[0]}, edgernn knows {OLDEST_OPSET} to {NEWEST_OPSET}: export it with "
-            "another opset_version, or convert it with onnx.version_converter"
+            f"the model uses operator set {versions[0]}, edgernn knows {OLDEST_OPSET} to {NEWEST_OPSET}: export it "
+            "with another opset_version, or convert it with onnx.version_converter"
         )
     return int(versions[0])
 

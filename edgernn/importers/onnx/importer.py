@@ -13,7 +13,7 @@ from edgernn.errors import MalformedModelError, ModelError, UnsupportedModelErro
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.constants import FOLDS
 from edgernn.importers.onnx.fusion import fuse_biases
-from edgernn.importers.onnx.graph import FLOAT_TYPES, Graph
+from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.rules import RULES, Call, advice
 from edgernn.importers.onnx.rules.call import Options, Results
@@ -85,8 +85,8 @@ def import_model(
                 ):
                     first_error = error
     raise first_error or UnsupportedModelError(
-        f"no axis of the inputs ({', '.join(map(str, graph.inputs))}) can be time with all other dynamic axes being the "
-        "batch: export the model with at most these two axes dynamic"
+        f"no axis of the inputs ({', '.join(map(str, graph.inputs))}) can be time with all other dynamic axes being "
+        "the batch: export the model with at most these two axes dynamic"
     )
 
 
@@ -118,9 +118,8 @@ class _Attempt:
             check_step_shape(shape, f"input {entry.name}")
             self.builder.add_input(entry.name, shape)
             if entry.number_type != TensorProto.FLOAT:
-                self.builder.warnings.append(
-                    f"the model computes in {FLOAT_TYPES[entry.number_type]}, edgernn in float32: results differ slightly"
-                )
+                wider = type_name(entry.number_type)
+                self.builder.warnings.append(f"the model computes in {wider}, edgernn in float32: results may differ")
         self.tensors: dict[str, Tensor] = dict(self.inputs)
         for node in graph.nodes:
             self._apply(node)

@@ -1,7 +1,7 @@
 """Which output of the graph feeds which state input at the next step.
 
-A recurrent operator that begins from an input and whose last state is an output proves the pair. Where a step is written
-out in plain operators, names must say it (``h`` and ``h_out``, ``h0`` and ``hn``), or the user.
+A recurrent operator that begins from an input and whose last state is an output proves the pair. Where a step is
+written out in plain operators, names must say it (``h`` and ``h_out``, ``h0`` and ``hn``), or the user.
 """
 
 from __future__ import annotations
@@ -64,8 +64,11 @@ def pair_states(
     claimed = dict.fromkeys(claim.state_input for claim in builder.claims)
     steps = {name: stream for name, stream in outputs.items() if stream.find(Role.TIME) is None}
     for name in claimed:
-        free = [output for output in steps if output not in pairs.values()]
-        proven = [output for output in free if _continues(builder, outputs[output], name)]
+        proven = [
+            output
+            for output, stream in steps.items()
+            if output not in pairs.values() and _continues(builder, stream, name)
+        ]
         if name not in pairs and proven:
             pairs[name] = next((output for output in proven if _same_stem(name, output)), proven[-1])
     if stated is None and len(inputs) > 1:
@@ -78,8 +81,8 @@ def pair_states(
         pairs.update(_pair_by_name(unsettled, free))
     if not set(inputs) - set(pairs) - set(claimed):
         raise StatePairingError(
-            f"every input of the model is a state ({_listed(pairs)}), none is left for the samples: say which are, with "
-            "states={...}"
+            f"every input of the model is a state ({_listed(pairs)}), none is left for the samples: say which are, "
+            "with states={...}"
         )
     return pairs
 

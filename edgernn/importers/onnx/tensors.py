@@ -1,4 +1,4 @@
-"""TensorProto to NumPy, without trusting what it claims: sizes are bounded, external data stays in the model's folder."""
+"""TensorProto to NumPy, without trusting it: sizes are bounded, external data stays in the model's folder."""
 
 from __future__ import annotations
 

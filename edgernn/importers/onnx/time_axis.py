@@ -36,7 +36,7 @@ class Layout:
 
     def axes(self, dimensions: Sequence[int | str]) -> tuple[Axis, ...]:
         """The axes of an input. Time or batch of extent 1 need no following: they may vanish and come back anywhere."""
-        axes = []
+        axes: list[Axis] = []
         for i, dimension in enumerate(dimensions):
             if i == self.time_axis and dimension != 1:
                 axes.append((Factor(Role.TIME, dimension if isinstance(dimension, int) else TIME),))
@@ -144,12 +144,10 @@ def _unlikely(layout: Layout, entry: GraphInput) -> int:
 
 
 def _state_layout(entry: GraphInput, batch: set[int | str]) -> Layout:
-    """Where a state input has its batch axis: at the dynamic axis, else where its extent fits, as recurrences have it."""
+    """Where a state input has its batch axis: where it is dynamic, else where its extent fits."""
     dynamic = [i for i, dimension in enumerate(entry.dimensions) if not isinstance(dimension, int)]
     if len(dynamic) > 1:
-        raise UnsupportedModelError(
-            f"state input {entry} has {len(dynamic)} dynamic axes: only its batch axis may be so"
-        )
+        raise UnsupportedModelError(f"state input {entry} has {len(dynamic)} dynamic axes: only the batch may be so")
     if dynamic:
         return Layout(dynamic[0], None)
     extents = batch | {1}

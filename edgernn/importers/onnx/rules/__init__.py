@@ -1,4 +1,4 @@
-"""One rule for each ONNX operator that edgernn follows: from what is known of the inputs to what is known of the outputs.
+"""One rule for each ONNX operator: from what is known of its inputs to what is known of its outputs.
 
 A rule takes a `Call` and returns the outputs; arithmetic emits step operations through ``call.builder``. To add an
 operator that existing step operations can express, write its rule and enter it here.
@@ -71,9 +71,10 @@ RULES: dict[str, Rule] = {
 
 # what to do about operators that exporters often write and that have no rule
 ADVICE: dict[str, str] = {
-    "Loop": "a recurrence written as a loop. Keras writes its GRU, SimpleRNN and masked layers so: use a Keras LSTM with "
-    "default activations and without masking, or export from PyTorch with torch.onnx.export(..., dynamo=False)",
+    "Loop": "a recurrence written as a loop. Keras writes its GRU, SimpleRNN and masked layers so: use a Keras LSTM "
+    "with default activations and without masking, or export from PyTorch with torch.onnx.export(..., dynamo=False)",
     "Scan": "a recurrence written as a scan: export the model with LSTM, GRU or RNN layers as recurrent operators",
+    "SequenceEmpty": "it collects the frames of a loop: export the recurrence as an LSTM, GRU or RNN operator",
     "If": "a choice between two graphs: export the model so that the choice is made before",
     "ReverseSequence": "it reads the sequence from its end: train the model with forward layers only",
     "TreeEnsembleClassifier": "a forest of decision trees is no sequence model",

@@ -36,7 +36,7 @@ class Call:
     @property
     def output(self) -> str:
         """Name of the first output."""
-        return self.node.outputs[0]
+        return str(self.node.outputs[0])
 
     def has(self, index: int) -> bool:
         """Whether an optional input is connected."""

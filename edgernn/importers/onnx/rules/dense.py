@@ -23,10 +23,8 @@ def gemm(call: Call) -> Results:
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     if A.rank != 2 or B.rank != 2:
         raise node.malformed(f"multiplies tensors of {A.rank} and {B.rank} axes, both must have 2")
-    A, B = (
-        x.moved(x.axes[::-1], x.elements.T) if node.integer(name, 0) else x
-        for x, name in ((A, "transA"), (B, "transB"))
-    )
+    A = A.moved(A.axes[::-1], A.elements.T) if node.integer("transA", 0) else A
+    B = B.moved(B.axes[::-1], B.elements.T) if node.integer("transB", 0) else B
     C = call.tensor(2) if call.has(2) else None
     if isinstance(A, Constant):
         if not isinstance(B, Stream):

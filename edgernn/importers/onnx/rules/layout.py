@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -96,7 +97,7 @@ def _check_droppable(node: Node, axis: Axis) -> None:
     if has_role(axis, Role.TIME):
         raise WrongAxisError(f"{node!r} squeezes the time axis, which is longer than one")
     if any(not isinstance(factor.extent, Dimension) for factor in axis):
-        raise node.malformed(f"squeezes an axis of {math.prod(factor.extent for factor in axis)}")  # type: ignore[misc]
+        raise node.malformed(f"squeezes an axis of {math.prod(factor.extent for factor in axis)}")
 
 
 def unsqueeze(call: Call) -> Results:
@@ -118,10 +119,8 @@ def flatten(call: Call) -> Results:
     if not -x.rank <= axis <= x.rank:
         raise call.node.malformed(f"flattens at axis {axis} of a tensor that has {x.rank}")
     split = axis % x.rank if axis < 0 else axis
-    first, second = (
-        merged([factor for part in parts for factor in part]) for parts in (x.axes[:split], x.axes[split:])
-    )
-    return (_regrouped(x, [first, second]),)
+    axes = [merged(list(chain.from_iterable(part))) for part in (x.axes[:split], x.axes[split:])]
+    return (_regrouped(x, axes),)
 
 
 def reshape(call: Call) -> Results:
@@ -129,7 +128,7 @@ def reshape(call: Call) -> Results:
     x, targets = call.tensor(0), call.extents(1, "shape")
     if not call.node.integer("allowzero", 0):
         targets = [x.extents[i] if target == 0 and i < x.rank else target for i, target in enumerate(targets)]
-    factors = merged([factor for axis in x.axes for factor in axis])
+    factors = merged(list(chain.from_iterable(x.axes)))
     targets = _with_inferred(call.node, product(factor.extent for factor in factors), targets)
     axes = regroup(factors, targets)
     if axes is None:
@@ -138,8 +137,8 @@ def reshape(call: Call) -> Results:
         before, after = (", ".join(map(str, extents)) for extents in (x.extents, targets))
         if any(factor.role is not Role.FEATURE for factor in factors):
             raise WrongAxisError(
-                f"{call.node!r} reshapes ({before}) to ({after}), which mixes time or batch with other axes: such a model "
-                "computes with several frames at once; export it so that frames stay apart"
+                f"{call.node!r} reshapes ({before}) to ({after}), which mixes time or batch with other axes: such a "
+                "model computes with several frames at once; export it so that frames stay apart"
             )
         raise call.node.malformed(f"reshapes ({before}) to ({after})")
     return (_regrouped(x, axes),)
@@ -219,10 +218,10 @@ def _regroup_baked(factors: Axis, targets: Sequence[Extent]) -> list[Axis] | Non
     firsts = [left] if len(unknown) == 1 else sorted({1, *(t for t in targets if isinstance(t, int) and left % t == 0)})
     for first in firsts:
         examples = iter((first, left // first))
-        tried = tuple(
-            Factor(factor.role, next(examples)) if isinstance(factor.extent, Dimension) else factor
+        tried = [
+            Factor(factor.role, next(examples) if isinstance(factor.extent, Dimension) else factor.extent)
             for factor in factors
-        )
+        ]
         axes = regroup(tuple(factor for factor in tried if factor.extent != 1), targets)
         if axes is not None and len(unknown) == sum(f.role is not Role.FEATURE for axis in axes for f in axis):
             originals = {factor.role: factor for factor in unknown}
@@ -235,12 +234,10 @@ def expand(call: Call) -> Results:
     x, targets = call.tensor(0), call.extents(1, "shape")
     rank = max(x.rank, len(targets))
     own = ((),) * (rank - x.rank) + x.axes
-    targets = [1] * (rank - len(targets)) + targets
     axes = []
-    for axis, target in zip(own, targets, strict=True):
-        if isinstance(target, int) and (
-            target < 1 or (axis and is_features(axis) and target not in (1, width_of(axis)))
-        ):
+    for axis, target in zip(own, [*(1,) * (rank - len(targets)), *targets], strict=True):
+        fits = not axis or not is_features(axis) or target in (1, width_of(axis))
+        if not fits or (isinstance(target, int) and target < 1):
             raise call.node.malformed(f"expands to the shape {targets}")
         axes.append(axis if axis or target == 1 else axis_of(target))
     if isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.find(Role.TIME) is None:

@@ -18,9 +18,9 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
-from edgernn.operations import UNARY_FUNCTIONS, GateFunction, Gru, Lstm, RecurrentOperation, Rnn, StateRegion
+from edgernn.operations import UNARY_FUNCTIONS, GateFunction, Gru, Lstm, Rnn, StateRegion
 
-CELLS: dict[str, type[RecurrentOperation]] = {"RNN": Rnn, "GRU": Gru, "LSTM": Lstm}
+CELLS: dict[str, type[Rnn | Gru | Lstm]] = {"RNN": Rnn, "GRU": Gru, "LSTM": Lstm}
 
 # activations that ONNX allows in recurrent operators, in lower case; models write them in any
 ACTIVATIONS = {
@@ -94,7 +94,7 @@ def _refuse_directions(call: Call) -> None:
     direction = call.node.text("direction", "forward")
     if direction in {"reverse", "bidirectional"}:
         raise call.node.unsupported(
-            f"has direction = {direction}, so it reads the sequence from its end: train the model with forward layers only"
+            f"has direction = {direction}, so it reads the sequence from its end: train with forward layers only"
         )
     if direction != "forward":
         raise call.node.malformed(f"has direction = {direction!r}")
@@ -121,7 +121,7 @@ def _check_axes(call: Call, X: Stream) -> None:
             )
 
 
-def _weights(call: Call, cell: type[RecurrentOperation]) -> dict[str, Any]:
+def _weights(call: Call, cell: type[Rnn | Gru | Lstm]) -> dict[str, Any]:
     """Names of the stored weights by the field of the cell."""
     node, builder = call.node, call.builder
     W, R = (_one_direction(call, index, name, 3) for index, name in ((1, "W"), (2, "R")))
@@ -187,7 +187,7 @@ def _linear_before_reset(call: Call) -> bool:
     return False
 
 
-def _activations(call: Call, cell: type[RecurrentOperation]) -> tuple[GateFunction, ...]:
+def _activations(call: Call, cell: type[Rnn | Gru | Lstm]) -> tuple[GateFunction, ...]:
     """The gates' functions; constants are handed out in order to the functions that take any."""
     node = call.node
     names = node.texts("activations") or []

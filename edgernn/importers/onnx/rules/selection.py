@@ -111,12 +111,12 @@ def _refusal(call: Call, axis: Axis) -> Exception:
     parts = sum(len(reader.outputs) for reader in pickers)
     if parts > 1:
         return node.unsupported(
-            f"is one of {parts} parts that the graph cuts {node.inputs[0]} into along time: a recurrence written out step "
-            "by step for one length. Export it as a recurrent operator: torch.onnx.export(..., dynamo=False) writes "
-            "nn.RNN as RNN; in Keras set unroll=False"
+            f"is one of {parts} parts that the graph cuts {node.inputs[0]} into along time: a recurrence written out "
+            "step by step for one length. Export it as a recurrent operator: torch.onnx.export(..., dynamo=False) "
+            "writes nn.RNN as RNN; in Keras set unroll=False"
         )
     return node.unsupported(
-        "takes frames by their position in time; while a sequence streams only its last frame can be taken: take index -1"
+        "takes frames by their position in time; of a stream only the last frame can be taken: take index -1"
     )
 
 
@@ -126,7 +126,7 @@ def gather(call: Call) -> Results:
     axis = data.reversed_axis(node.integer("axis", 0))
     if not isinstance(call.tensor(1), Constant):
         raise node.unsupported(
-            "looks up entries by ids that vary in time; embeddings are not supported: feed the looked-up vectors instead"
+            "looks up entries by ids that vary in time; embeddings are not supported: feed the looked-up vectors"
         )
     indices = call.constant(1, "indices").elements
     if is_features(data.axes[axis]):
@@ -188,8 +188,8 @@ def concat(call: Call) -> Results:
         for own, other in zip(_with_axis(tensor, axis, ()), _with_axis(tensors[0], axis, ()), strict=True):
             if own != other:
                 raise call.node.unsupported(
-                    f"joins tensors whose other axes differ ({_shown(tensors[0])} and {_shown(tensor)}); a last frame or "
-                    "state cannot be joined with every frame"
+                    f"joins tensors whose other axes differ ({_shown(tensors[0])} and {_shown(tensor)}); a last frame "
+                    "or state cannot be joined with every frame"
                 )
     width = sum(width_of(tensor.axes[axis]) for tensor in tensors)
     axes = _with_axis(tensors[0], axis, features(width))
