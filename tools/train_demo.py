@@ -44,8 +44,8 @@ SECOND = int(RATE_HZ)
 CELLS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 HELD_OUT = (8, 9, 10)
 FOLDS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))
-# The best found on cross-validated nets: in 81 minutes of unseen people 138 of 140 exercises are found, 2.4 s after their
-# start (median), with 34 false events.
+# The best found on cross-validated nets: in 81 minutes of unseen people 138 of 140 exercises are found, 2.4 s (median)
+# after they start, with 34 false events.
 DECISION = DecisionSettings(smoothing_steps=50, threshold=0.6, release=0.3, minimum_steps=50)
 
 
