@@ -44,7 +44,16 @@ def random_gru(*, trained_steps: int | None = None, metadata: Metadata | None = 
         outputs=(OutputDescription("scores", "scores", per_frame=False),),
         state=(StateSlot("h", (H,)),),
         operations=(
-            Gru(name="gru", inputs=("x",), outputs=("y",), W="W", R="R", B="B", h=StateRegion("h"), linear_before_reset=True),
+            Gru(
+                name="gru",
+                inputs=("x",),
+                outputs=("y",),
+                W="W",
+                R="R",
+                B="B",
+                h=StateRegion("h"),
+                linear_before_reset=True,
+            ),
             Dense(name="dense", inputs=("y",), outputs=("logits",), W="V"),
             Softmax(name="softmax", inputs=("logits",), outputs=("scores",)),
         ),

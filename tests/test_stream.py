@@ -174,14 +174,16 @@ def test_a_configuration_file_names_model_and_source(tmp_path: Path, monkeypatch
     save(larger_channel(), tmp_path / "larger.safetensors")
     (tmp_path / "samples.csv").write_bytes(b"".join(csv_frames(turns(6))))
     config = tmp_path / "larger.toml"
-    config.write_text(f'model = "larger.safetensors"\nsource = "{tmp_path}/samples.csv"\n[decision]\nhold_off_steps = 25\n')
+    config.write_text(
+        f'model = "larger.safetensors"\nsource = "{tmp_path}/samples.csv"\n[decision]\nhold_off_steps = 25\n'
+    )
     with open_stream(config) as stream:
-        assert [event.step for event in stream] == [0, 30]
+        assert [event.step for event in stream] == [0, 26, 52]
     monkeypatch.setenv("EDGERNN_DECISION_HOLD_OFF_STEPS", "0")
     with open_stream(str(config)) as stream:
         assert len(list(stream)) == 6
     with open_stream(config, decision={"hold_off_steps": 45}) as stream:
-        assert [event.step for event in stream] == [0, 50]
+        assert [event.step for event in stream] == [0, 46]
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def test_lines_are_understood_as_python_does(data: bytes, width: int) -> None:
         if kind == "samples":
             samples.append([number if abs(number) < 3.4e38 else np.nan for number in numbers])
             expected["non_finite"] += bool(re.search(b"n|f", line, re.IGNORECASE))
-            expected["out_of_range"] += any(3.4e38 < abs(float(word)) for word in re.findall(rb"[\d.]+e\+?\d+", line.lower()))
+            expected["out_of_range"] += any(
+                3.4e38 < abs(float(word)) for word in re.findall(rb"[\d.]+e\+?\d+", line.lower())
+            )
     parser = Csv(width, whole_start=True)
     np.testing.assert_allclose(parse(parser, [data]), np.array(samples).reshape(-1, width), rtol=1e-15)
     assert counts(parser) == {kind: count for kind, count in expected.items() if count}

@@ -42,7 +42,9 @@ def test_csv_is_read_back_by_the_csv_module() -> None:
     assert row["step"] == "120"
 
 
-@pytest.mark.parametrize(("name", "first"), [("a.csv", CSV_HEADING), ("a.jsonl", '{"time_ns":'), ("a.txt", "2023-11-14")])
+@pytest.mark.parametrize(
+    ("name", "first"), [("a.csv", CSV_HEADING), ("a.jsonl", '{"time_ns":'), ("a.txt", "2023-11-14")]
+)
 def test_a_file_has_the_style_of_its_suffix_and_is_appended_to(tmp_path: Path, name: str, first: str) -> None:
     for _ in range(2):
         sink = make_sink(str(tmp_path / name))
@@ -73,7 +75,9 @@ def test_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
         ("/no/such/folder/a.csv", "cannot be written: No such file"),
     ],
 )
-def test_wrong_addresses_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, complaint: str) -> None:
+def test_wrong_addresses_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, complaint: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=complaint):
         make_sink(address)
