@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError
 from edgernn.metadata import Metadata
-from edgernn.operations import MAX_ELEMENTS, AnyOperation, ReadState, RecurrentOperation, Shape, Value, Weights
+from edgernn.operations import (
+    MAX_ELEMENTS,
+    AnyOperation,
+    Int8RecurrentOperation,
+    ReadState,
+    RecurrentOperation,
+    Shape,
+    Value,
+    Weights,
+)
 
 Mode: TypeAlias = Literal["continuous", "delayed", "windowed"]
 Arithmetic: TypeAlias = Literal["float32", "int8"]
@@ -412,7 +421,8 @@ def _check_write_order(description: ProgramDescription, weights: Weights) -> Non
             changes = changed.setdefault(region.slot, [])
             for start, stop, by in changes:
                 overlaps = region.offset < stop and start < region.offset + size
-                if overlaps and not (isinstance(operation, ReadState) and isinstance(by, RecurrentOperation)):
+                cell = isinstance(by, RecurrentOperation | Int8RecurrentOperation)
+                if overlaps and not (isinstance(operation, ReadState) and cell):
                     raise operation.malformed(f"uses state {region.slot} after another operation has changed it")
             if operation.changes_state:
                 changes.append((region.offset, region.offset + size, operation))

@@ -129,10 +129,15 @@ def trace(program: Program, recordings: Sequence[Recording]) -> Trace:
             step += 1
             before = {name: state.copy() for name, state in runner.state.items()} if keep else {}
             frame = {name: column[t] for name, column in columns.items()}
-            runner.step(frame)
+            with np.errstate(all="ignore"):  # looked for below
+                runner.step(frame)
             if keep:
                 raw = {name: column[t] for name, column in recording.items()}
                 for kind, arrays in zip(kept, (raw, frame | written, before, runner.state), strict=True):
                     for name, array in arrays.items():
                         kind.setdefault(name, []).append(np.array(array).ravel())
-    return Trace(*({name: np.array(rows) for name, rows in kind.items()} for kind in kept))
+    result = Trace(*({name: np.array(rows) for name, rows in kind.items()} for kind in kept))
+    for name, rows in (result.values | result.after).items():
+        if not np.isfinite(rows).all():
+            raise QuantizationError(f"the float program gives NaN or infinity for {name} on the calibration")
+    return result

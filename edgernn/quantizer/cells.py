@@ -72,7 +72,10 @@ def _integer_slot(converter: Converter, slot: StateSlot, cells: Sequence[tuple[R
     if bounded and largest <= 1.0 + 1e-6:
         scale = UNIT_SCALE
     else:
-        scale = fixed_point.power_of_two(largest * converter.settings.headroom) * UNIT_SCALE
+        limit = largest * converter.settings.headroom or 1.0
+        if any(field == "c" for _, field in cells):
+            limit = max(limit, 1.0)  # the candidate reaches 1, whatever was seen of their sum
+        scale = fixed_point.power_of_two(limit) * UNIT_SCALE
     wide = any(_is_wide(converter, operation, field) for operation, field in cells)
     if wide:
         return msgspec.structs.replace(slot, dtype="int32", scale=scale / 65536)

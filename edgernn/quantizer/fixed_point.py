@@ -106,5 +106,5 @@ def function_table(function: Callable[[Array], Array], input_scale: float, outpu
 
 
 def power_of_two(limit: float) -> float:
-    """The smallest power of two that is at least `limit`; 2^-15 of it is the scale that an int16 needs."""
-    return float(2.0 ** np.ceil(np.log2(max(limit, 2.0**-15))))
+    """The smallest power of two that is at least `limit`, and at least 1/256; 2^-15 of it is the scale of an int16."""
+    return float(2.0 ** np.ceil(np.log2(max(limit, 2.0**-8))))
