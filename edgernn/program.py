@@ -361,7 +361,8 @@ def _check_steps(description: ProgramDescription) -> None:
 
 
 def _check_number_types(description: ProgramDescription) -> None:
-    for typed in (*description.inputs, *description.state):
+    ports: tuple[InputDescription | StateSlot, ...] = (*description.inputs, *description.state)
+    for typed in ports:
         if typed.dtype not in NUMBER_TYPES:
             raise MalformedModelError(f"{typed.name} holds {typed.dtype!r}, known are {', '.join(NUMBER_TYPES)}")
 
