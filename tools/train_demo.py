@@ -1,6 +1,6 @@
 """Train the model of ``edgernn demo`` on the watch recordings, and cut the demo's recording. Run by hand.
 
-Needs torch (2.13 was used), onnx and onnxruntime::
+Needs edgernn, torch (2.13 was used) and onnxruntime; takes some minutes on one core::
 
     python tools/train_demo.py watch_exercises.npz                    # edgernn/data: people 8, 9, 10 held out
     python tools/train_demo.py watch_exercises.npz --cross-validate   # every person held out once; writes nothing
@@ -10,11 +10,7 @@ Needs torch (2.13 was used), onnx and onnxruntime::
 endless streams of exercises that follow one another, with a state that is carried on and never reset, as it will run:
 the gradient goes back one chunk (`window_steps`), the state goes on to the next.
 
-**One-second vote.** A person's recordings of one wrist are laid end to end and streamed without a reset. Each recording
-is cut into seconds (50 samples) from its first sample; the probabilities of a second are averaged, the largest is the
-vote. Every whole second counts, those just after a change of exercise too. *Macro accuracy* is the mean over the seven
-exercises of the share of seconds voted right. Beside it stands the same model on sliding windows: a fresh state for
-each window of `window_steps` within one recording, a vote from its last sample, every `window_steps` / 4.
+How a model is judged, and what a one-second vote is, stands in `votes.py`.
 """
 
 from __future__ import annotations
@@ -23,9 +19,8 @@ import argparse
 import copy
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +29,11 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from votes import Scores, macro_accuracy, print_confusion, recording_confusion, stream_confusion, window_confusion
 from watch_data import RATE_HZ, UNITS, ExerciseStreams, Recording, WatchData, read_watch_data
 
 from edgernn.metadata import DecisionSettings, Metadata
 
-Scores = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # samples (T, 6) -> probabilities (T, labels)
-
-SECOND = int(RATE_HZ)
 CELLS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 HELD_OUT = (8, 9, 10)
 FOLDS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))
@@ -149,38 +142,6 @@ def count_weights(net: ExerciseNet) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-# --- evaluation
-
-
-def stream_confusion(scores: Scores, recordings: Sequence[Recording], labels: int) -> NDArray[np.int64]:
-    """True label by one-second vote, streamed without a reset over all recordings of a person and wrist."""
-    confusion = np.zeros((labels, labels), np.int64)
-    for _, group in groupby(recordings, key=lambda recording: (recording.person, recording.side)):
-        session = list(group)
-        probabilities = scores(np.concatenate([recording.samples for recording in session]))  # (T, labels)
-        pieces = np.split(probabilities, np.cumsum([len(recording.samples) for recording in session])[:-1])
-        for recording, piece in zip(session, pieces, strict=True):
-            seconds = len(piece) // SECOND
-            votes = piece[: seconds * SECOND].reshape(seconds, SECOND, labels).mean(axis=1).argmax(axis=1)
-            np.add.at(confusion, (recording.label, votes), 1)
-    return confusion
-
-
-def window_confusion(scores: Scores, recordings: Sequence[Recording], labels: int, steps: int) -> NDArray[np.int64]:
-    """True label by vote of the last sample of sliding windows, each from a fresh state."""
-    confusion = np.zeros((labels, labels), np.int64)
-    for recording in recordings:
-        for begin in range(0, len(recording.samples) - steps + 1, steps // 4):
-            vote = scores(recording.samples[begin : begin + steps])[-1].argmax()
-            confusion[recording.label, vote] += 1
-    return confusion
-
-
-def macro_accuracy(confusion: NDArray[np.int64]) -> float:
-    """Mean over the true labels of the share that was recognised."""
-    return float(np.mean(np.diag(confusion) / confusion.sum(axis=1)))
-
-
 def net_scores(net: ExerciseNet) -> Scores:
     """The trained net as a function of samples."""
 
@@ -198,14 +159,6 @@ def file_scores(path: Path) -> Scores:
     return lambda samples: np.asarray(session.run(None, {"samples": samples[None]})[0])[0]
 
 
-def print_confusion(title: str, confusion: NDArray[np.int64], labels: Sequence[str]) -> None:
-    """The accuracy and the table of one evaluation."""
-    print(f"{title}: macro accuracy {macro_accuracy(confusion):.3f}")
-    print("true  " + " ".join(f"{label:>5}" for label in labels))
-    for label, row in zip(labels, confusion, strict=True):
-        print(f"{label:<5} " + " ".join(f"{count:5d}" for count in row))
-
-
 def cross_validate(data: WatchData, settings: Settings) -> None:
     """Hold every person out once, in the fixed folds, and print the votes of all of them."""
     total = np.zeros((len(data.labels),) * 2, np.int64)
@@ -215,9 +168,6 @@ def cross_validate(data: WatchData, settings: Settings) -> None:
         print(f"people {fold} held out: macro accuracy {macro_accuracy(confusion):.3f}", flush=True)
         total += confusion
     print_confusion("One-second votes, every person held out once", total, data.labels)
-
-
-# --- what is shipped
 
 
 def export(net: ExerciseNet, path: Path, metadata: Metadata) -> None:
@@ -249,7 +199,7 @@ def cut_demo_recording(recordings: Sequence[Recording], data: WatchData, seconds
     Samples are rounded to 1/1024 (0.001 g, 0.001 rad/s), well below the sensor's noise, so that the file is small.
     """
     order = np.random.default_rng(7).permutation(len(recordings))
-    pieces = [_middle(recordings[index].samples, seconds * SECOND) for index in order]
+    pieces = [_middle(recordings[index].samples, int(seconds * RATE_HZ)) for index in order]
     stops = np.cumsum([len(piece) for piece in pieces])
     return {
         "samples": np.round(np.concatenate(pieces) * 1024) / np.float32(1024),  # (N, 6)
@@ -267,15 +217,8 @@ def _middle(samples: NDArray[np.float32], steps: int) -> NDArray[np.float32]:
     return samples[begin : begin + steps]
 
 
-def recording_confusion(scores: Scores, recording: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """One-second votes over a demo recording, streamed without a reset."""
-    bounds = zip(recording["interval_start"], recording["interval_stop"], recording["interval_label"], strict=True)
-    session = [Recording(recording["samples"][start:stop], int(label), 0, 0) for start, stop, label in bounds]
-    return stream_confusion(scores, session, len(recording["label_names"]))
-
-
 def ship(data: WatchData, settings: Settings, demo: tuple[int, int], output: Path) -> None:
-    """Train without the held-out people, print the figures on them, write model and recording."""
+    """Train without the held-out people, write model and recording, and print the figures of what was written."""
     net = train(data, [person for person in data.people if person not in HELD_OUT], settings)
     metadata = Metadata(
         labels=data.labels,
@@ -288,20 +231,25 @@ def ship(data: WatchData, settings: Settings, demo: tuple[int, int], output: Pat
     output.mkdir(parents=True, exist_ok=True)
     model = output / "demo_model.onnx"
     export(net, model, metadata)
-    scores = file_scores(model)
-    held_out = data.of_people(HELD_OUT)
     print(f"{json.dumps(settings.__dict__)}\n{count_weights(net)} weights, people {HELD_OUT} held out")
-    print_confusion("One-second votes", stream_confusion(scores, held_out, len(data.labels)), data.labels)
-    for person in HELD_OUT:
-        confusion = stream_confusion(scores, data.of_people([person]), len(data.labels))
-        print(f"person {person}: macro accuracy {macro_accuracy(confusion):.3f}")
-    windows = window_confusion(scores, held_out, len(data.labels), settings.window_steps)
-    print(f"Windows of {settings.window_steps} steps: macro accuracy {macro_accuracy(windows):.3f}")
+    scores = file_scores(model)
+    print_held_out_figures(scores, data, settings.window_steps)
     person, side = demo
     worn = [recording for recording in data.of_people([person]) if recording.side == side]
     recording = cut_demo_recording(worn, data)
     np.savez_compressed(output / "demo_recording.npz", allow_pickle=False, **recording)
     print_confusion(f"Demo recording (person {person})", recording_confusion(scores, recording), data.labels)
+
+
+def print_held_out_figures(scores: Scores, data: WatchData, window_steps: int) -> None:
+    """One-second votes of all held-out people together and one by one, and votes of windows."""
+    recordings, labels = data.of_people(HELD_OUT), len(data.labels)
+    print_confusion("One-second votes", stream_confusion(scores, recordings, labels), data.labels)
+    for person in HELD_OUT:
+        confusion = stream_confusion(scores, data.of_people([person]), labels)
+        print(f"person {person}: macro accuracy {macro_accuracy(confusion):.3f}")
+    windows = window_confusion(scores, recordings, labels, window_steps)
+    print(f"Windows of {window_steps} steps: macro accuracy {macro_accuracy(windows):.3f}")
 
 
 def parse_arguments() -> argparse.Namespace:

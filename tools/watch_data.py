@@ -77,34 +77,41 @@ class ExerciseStreams:
     """
 
     def __init__(self, recordings: Sequence[Recording], streams: int, rng: np.random.Generator) -> None:
-        self._rng = rng
         labels = sorted({recording.label for recording in recordings})
-        self._by_label = [[recording for recording in recordings if recording.label == label] for label in labels]
-        self._samples = [np.empty((0, 6), np.float32) for _ in range(streams)]
-        self._labels = [np.empty(0, np.int64) for _ in range(streams)]
-        self._ages = [np.empty(0, np.int64) for _ in range(streams)]
+        by_label = [[recording for recording in recordings if recording.label == label] for label in labels]
+        self._streams = [_ExerciseStream(by_label, rng) for _ in range(streams)]
 
     def next(self, steps: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
         """The next steps of all streams: samples (steps, streams, 6), labels and steps since the last change of
         exercise (steps, streams)."""
-        for stream in range(len(self._samples)):
-            while len(self._samples[stream]) < steps:
-                self._extend(stream)
-        taken = [
-            np.stack([queue[:steps] for queue in queues], axis=1)
-            for queues in (self._samples, self._labels, self._ages)
-        ]
-        for queues in (self._samples, self._labels, self._ages):
-            queues[:] = [queue[steps:] for queue in queues]  # type: ignore[index]
-        return taken[0], taken[1], taken[2]
+        samples, labels, ages = zip(*(stream.next(steps) for stream in self._streams), strict=True)
+        return np.stack(samples, axis=1), np.stack(labels, axis=1), np.stack(ages, axis=1)
 
-    def _extend(self, stream: int) -> None:
+
+class _ExerciseStream:
+    """One endless stream; what is drawn and not yet taken waits in arrays of equal length."""
+
+    def __init__(self, by_label: list[list[Recording]], rng: np.random.Generator) -> None:
+        self._by_label = by_label
+        self._rng = rng
+        self._samples = np.empty((0, 6), np.float32)
+        self._labels = np.empty(0, np.int64)
+        self._ages = np.empty(0, np.int64)
+
+    def next(self, steps: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+        while len(self._samples) < steps:
+            self._extend()
+        taken = self._samples[:steps], self._labels[:steps], self._ages[:steps]
+        self._samples, self._labels, self._ages = self._samples[steps:], self._labels[steps:], self._ages[steps:]
+        return taken
+
+    def _extend(self) -> None:
         candidates = self._by_label[self._rng.integers(len(self._by_label))]
         recording = candidates[self._rng.integers(len(candidates))]
         samples = vary(recording.samples, int(RATE_HZ * self._rng.uniform(4.0, 20.0)), self._rng)
-        self._samples[stream] = np.concatenate([self._samples[stream], samples])
-        self._labels[stream] = np.concatenate([self._labels[stream], np.full(len(samples), recording.label)])
-        self._ages[stream] = np.concatenate([self._ages[stream], np.arange(len(samples))])
+        self._samples = np.concatenate([self._samples, samples])
+        self._labels = np.concatenate([self._labels, np.full(len(samples), recording.label)])
+        self._ages = np.concatenate([self._ages, np.arange(len(samples))])
 
 
 def vary(samples: NDArray[np.float32], steps: int, rng: np.random.Generator) -> NDArray[np.float32]:
