@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import InputError
-from edgernn.pipeline import Event
+from edgernn.events import Event
 from edgernn.sources.base import Source
 from edgernn.sources.memory import MemorySource
 from edgernn.sources.virtual_port import Board, VirtualPort, csv_frames
-from edgernn.stream import Stream, open_stream
+from edgernn.stream import Stream, StreamStatus, open_stream
 
 DATA = Path(__file__).parent / "data"
 MODEL = DATA / "demo_model.onnx"
@@ -37,6 +38,13 @@ class LabelledRecording(NamedTuple):
     samples: NDArray[np.float32]
     rate_hz: float
     intervals: tuple[Interval, ...]
+
+
+class Played(NamedTuple):
+    """What came of playing a recording."""
+
+    events: tuple[Event, ...]
+    status: StreamStatus
 
 
 class Recognition(NamedTuple):
@@ -73,31 +81,17 @@ def read_recording(seconds: float | None = None) -> LabelledRecording:
 
 
 @contextmanager
-def virtual_device(frames: Iterator[bytes], rate_hz: float) -> Iterator[tuple[str | Source, Callable[[], int | None]]]:
-    """A board that sends `frames`: what to open, and a function that gives the number of bytes once all are sent.
+def virtual_device() -> Iterator[tuple[str | Source, Callable[[bytes], object]]]:
+    """What to open, and how a board writes to it.
 
     A pseudo-terminal, opened as any serial port is; where the system has none, a source inside the process.
     """
-    sent_bytes = 0
-    port = VirtualPort() if hasattr(os, "openpty") else None
-    memory = MemorySource()
-
-    def write(data: bytes) -> None:
-        nonlocal sent_bytes
-        if port is None:
-            memory.write(data)
-            sent_bytes += len(data)
-        else:
-            sent_bytes += port.write(data)
-
-    board = Board(write, frames, rate_hz)
-    board.start()
-    try:
-        yield memory if port is None else port.device, lambda: sent_bytes if board.done.is_set() else None
-    finally:
-        board.stop()
-        if port is not None:
-            port.close()
+    if hasattr(os, "openpty"):
+        with VirtualPort() as port:
+            yield port.device, port.write
+    else:
+        memory = MemorySource()
+        yield memory, memory.write
 
 
 def play(
@@ -106,8 +100,8 @@ def play(
     speed: float = 1.0,
     on_event: Callable[[Event], None] = lambda event: None,
     on_read: Callable[[Stream], None] = lambda stream: None,
-) -> list[Event]:
-    """Play a recording into a virtual port and recognise what comes out of it.
+) -> Played:
+    """Play a recording into a virtual port and recognise what comes out of it. Ctrl-C ends it early.
 
     Parameters
     ----------
@@ -119,36 +113,39 @@ def play(
     on_read : callable
         Called with the stream after each read of the port.
 
-    Returns
-    -------
-    list of Event
-
     Examples
     --------
-    >>> events = play(read_recording(seconds=5), speed=50)
-    >>> events[0].label == read_recording().intervals[0].label
-    True
+    >>> recording = read_recording(seconds=2)
+    >>> play(recording, speed=50).status.counts["malformed"]
+    0
     """
     events = []
-    frames = csv_frames(recording.samples)
-    with virtual_device(frames, recording.rate_hz * speed) as (device, sent_bytes):
-        stream = open_stream(MODEL, device, format="csv", allow_rate=speed != 1.0, reconnect=False)
-        with stream:
+    with (
+        virtual_device() as (device, write),
+        open_stream(MODEL, device, format="csv", allow_rate=speed != 1.0, reconnect=False) as stream,
+    ):
+        lines = chain([b"\r\n"], csv_frames(recording.samples))  # a reader trusts only what follows an end of line
+        board = Board(write, lines, recording.rate_hz * speed)
+        board.start()
+        bytes_before = None
+        with suppress(KeyboardInterrupt):
             for found in stream.reads():
                 for event in found:
                     events.append(event)
                     on_event(event)
                 on_read(stream)
-                all_bytes = sent_bytes()
-                if all_bytes is not None and stream.status().bytes >= all_bytes:
-                    break
-    return events
+                if board.done.is_set():
+                    if stream.status().bytes == bytes_before:  # nothing came since the last look
+                        break
+                    bytes_before = stream.status().bytes
+        board.stop()
+        return Played(tuple(events), stream.status())
 
 
-def compare(recording: LabelledRecording, events: list[Event]) -> list[Recognition]:
-    """Events against the recording's true labels."""
+def compare(recording: LabelledRecording, events: Sequence[Event], steps: int) -> list[Recognition]:
+    """Events against the recording's true labels, as far as the first `steps` samples go."""
     recognitions = []
-    for interval in recording.intervals:
+    for interval in (interval for interval in recording.intervals if interval.start < steps):
         inside = [event for event in events if interval.start <= event.step < interval.stop]
         right = [event.step for event in inside if event.label == interval.label]
         after_s = (right[0] - interval.start) / recording.rate_hz if right else None

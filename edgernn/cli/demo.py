@@ -10,7 +10,7 @@ from edgernn.cli.text import escape, format_table, print_json
 
 if TYPE_CHECKING:
     from edgernn.demo import Recognition
-    from edgernn.pipeline import Event
+    from edgernn.events import Event
 
 
 @click.command()
@@ -31,6 +31,7 @@ def demo(speed: float, seconds: float | None, as_json: bool) -> None:
       edgernn demo
       edgernn demo --speed 10 --seconds 60
     """
+    from edgernn.cli.run import summary
     from edgernn.cli.status_line import StatusLine
     from edgernn.demo import compare, play, read_recording
 
@@ -44,13 +45,14 @@ def demo(speed: float, seconds: float | None, as_json: bool) -> None:
 
     length_s = len(recording.samples) / recording.rate_hz / speed
     click.echo(f"playing {length_s:.0f} s into a virtual serial port; Ctrl-C ends it", err=True)
-    events = play(recording, speed=speed, on_event=show_event, on_read=line.show)
+    events, stream_status = play(recording, speed=speed, on_event=show_event, on_read=line.show)
     line.clear()
-    recognitions = compare(recording, events)
+    recognitions = compare(recording, events, stream_status.steps)
     if as_json:
         print_json([_plain(recognition) for recognition in recognitions])
     else:
         click.echo(_format_summary(recognitions, recording.rate_hz))
+        click.echo(summary(stream_status), err=True)
 
 
 def _format_event(event: Event, rate_hz: float) -> str:

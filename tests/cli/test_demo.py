@@ -35,20 +35,21 @@ def test_json_holds_the_summary(edgernn_command: Command) -> None:
 def test_it_runs_where_there_are_no_pseudo_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "openpty")
     recording = read_recording(10)
-    (recognition,) = compare(recording, play(recording, speed=50))
+    events, status = play(recording, speed=50)
+    (recognition,) = compare(recording, events, status.steps)
     assert recognition.after_s is not None
 
 
 def test_every_sample_arrives() -> None:
     recording = read_recording(4)
-    steps = []
-    play(recording, speed=50, on_read=lambda stream: steps.append(stream.status().steps))
-    assert steps[-1] >= len(recording.samples) - 1  # a line before the first end of line counts as partial
+    _, status = play(recording, speed=50)
+    assert status.steps == len(recording.samples)
+    assert status.counts["malformed"] == 0
 
 
 def test_a_true_label_counts_once_and_others_are_listed() -> None:
     recording = read_recording()
-    nothing = compare(recording, [])
+    nothing = compare(recording, [], len(recording.samples))
     assert [recognition.interval for recognition in nothing] == list(recording.intervals)
     assert all(recognition.after_s is None and not recognition.others for recognition in nothing)
 

@@ -1,0 +1,95 @@
+"""``edgernn check``: streaming beside onnxruntime on the whole sequence."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from msgspec.structs import asdict as options_dict
+
+from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
+from edgernn.cli.text import format_table, print_json, warn
+
+if TYPE_CHECKING:
+    from edgernn.checking import CheckReport
+    from edgernn.original import Original
+
+RANDOM_STEPS = 300
+
+
+@click.command()
+@model_argument
+@click.argument("recording", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--steps", type=click.IntRange(min=1), help="Samples to stream.  [default: 300, or the whole recording]")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=1e-5,
+    show_default=True,
+    help="Largest difference that is none, for outputs of order one.",
+)
+@model_options
+@json_option
+@click.pass_context
+def check(
+    ctx: click.Context,
+    model: Path,
+    recording: Path | None,
+    steps: int | None,
+    tolerance: float,
+    load_options: LoadOptions,
+    as_json: bool,
+) -> None:
+    """Compare streaming with onnxruntime on the whole sequence.
+
+    Streams random samples, or a recording, through MODEL one by one, and runs the original at once. Outputs for every
+    frame are compared frame by frame, outputs for the whole sequence on prefixes, windows each by itself. The exit
+    status is 1 if something differs.
+
+    \b
+    Example:
+      edgernn check gesture.onnx
+      edgernn check gesture.onnx monday.csv --window 100 --hop 25
+    """
+    from edgernn.checking import check_streaming, random_sequences, recorded_sequences
+
+    original = _load_original(model, load_options)
+    program = original.program
+    if recording is None:
+        enough = max(RANDOM_STEPS, original.frozen_steps or 0, 2 * (program.window_steps or 0))
+        sequences = random_sequences(program, steps or enough)
+    else:
+        sequences = recorded_sequences(program, recording, steps)
+    report = check_streaming(original, sequences, tolerance)
+    for note in (*program.warnings, *report.notes):
+        warn(note)
+    if as_json:
+        print_json({"agrees": report.agrees, **asdict(report)})
+    else:
+        click.echo(_format(report))
+    ctx.exit(0 if report.agrees else 1)
+
+
+def _load_original(model: Path, options: LoadOptions) -> Original:
+    from edgernn.importers import import_onnx
+    from edgernn.original import Original
+
+    if model.suffix == ".safetensors":
+        raise click.UsageError(f"{model} holds no original to compare with: check the ONNX file that it was made from")
+    given = options_dict(options)
+    window, hop = given.pop("window"), given.pop("hop")
+    imported = import_onnx(model, **given)
+    if window is not None:
+        imported = replace(imported, program=imported.program.with_window(window, hop))
+    return Original(model, imported)
+
+
+def _format(report: CheckReport) -> str:
+    rows: list[tuple[object, ...]] = [("", "compared", "largest difference", "first differing step")]
+    for comparison in report.comparisons:
+        first = "none" if comparison.first_step is None else comparison.first_step
+        rows.append((comparison.name, comparison.compared, f"{comparison.largest_difference:.2e}", first))
+    verdict = "streaming equals the original" if report.agrees else "streaming DIFFERS from the original"
+    return f"{format_table(rows)}\n{verdict} over {report.steps} samples"

@@ -1,0 +1,109 @@
+"""Files of samples: NumPy arrays, text with a line for each sample, and recordings of raw bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.errors import InputError
+from edgernn.formats import make_format
+from edgernn.formats.base import Format
+from edgernn.formats.detect import Detector
+from edgernn.recording import RecordingReader, is_recording
+
+MAX_BYTES = 1 << 30
+READ_BYTES = 1 << 16
+
+
+def read_samples(path: str | os.PathLike[str]) -> NDArray[np.float32]:
+    """All samples of a file.
+
+    Parameters
+    ----------
+    path : path-like
+        A .npy array, an .npz archive with the array ``samples``, a recording of raw bytes, or the bytes that a board
+        sent (csv or cobs, found out from the first ones).
+
+    Returns
+    -------
+    ndarray (T, channels)
+
+    Raises
+    ------
+    InputError
+        There are no samples in it, or they are not finite or too many.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write("x,y\\n1,2\\n3,4.5\\n")
+    ...     file.flush()
+    ...     read_samples(file.name)
+    array([[1. , 2. ],
+           [3. , 4.5]], dtype=float32)
+    """
+    path = Path(path)
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} has {path.stat().st_size} bytes, a file of samples has at most {MAX_BYTES}")
+    samples = _read_array(path) if path.suffix in (".npy", ".npz") else _parse(path)
+    if samples.ndim < 2 or not samples.size:
+        raise InputError(f"{path} has samples of shape {samples.shape}, it must be (T, channels)")
+    rows = np.isfinite(samples.reshape(len(samples), -1)).all(axis=1)
+    if not rows.all():
+        raise InputError(f"{path}: sample {int(rows.argmin())} is not finite, cut it out")
+    return samples
+
+
+def _read_array(path: Path) -> NDArray[np.float32]:
+    try:
+        if path.suffix == ".npy":
+            # a map cannot be larger than the file, whatever its header claims
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False), np.float32)
+        with ZipFile(path) as archive:
+            size = archive.getinfo("samples.npy").file_size
+        if size > MAX_BYTES:
+            raise InputError(f"{path}: samples has {size} bytes, the most is {MAX_BYTES}")
+        with np.load(path, allow_pickle=False) as arrays:
+            return np.asarray(arrays["samples"], np.float32)
+    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as an array of samples: {error}") from error
+
+
+def _parse(path: Path) -> NDArray[np.float32]:
+    """Samples in the bytes that a board sent."""
+    detector = Detector(whole_start=True)
+    parser: Format | None = None
+    parts = []
+    for data in _pieces(path):
+        new = data
+        if parser is None:
+            found = detector.feed(data)
+            if found is None:
+                continue
+            parser = make_format(found.format, found.width, whole_start=detector.whole_start)
+            new = bytes(detector.seen)
+        parts += [samples.values.astype(np.float32) for samples in parser.feed(new)]
+    if not parts:
+        raise InputError(f"{path} holds no samples: two lines with equally many numbers are the least")
+    return np.concatenate(parts)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """The bytes in pieces; the last line of a file ends where the file ends."""
+    if is_recording(path):
+        reader = RecordingReader(path)
+        try:
+            yield from (chunk.data for chunk in reader)
+        finally:
+            reader.close()
+        return
+    with path.open("rb") as file:
+        while data := file.read(READ_BYTES):
+            yield data
+    yield b"\n"
