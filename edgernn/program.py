@@ -20,6 +20,7 @@ from edgernn.operations import (
     MAX_ELEMENTS,
     AnyOperation,
     Int8RecurrentOperation,
+    Quantize,
     ReadState,
     RecurrentOperation,
     Shape,
@@ -264,6 +265,14 @@ class Program:
     def warnings(self) -> tuple[str, ...]:
         """What the importer wants a person to know."""
         return self.description.warnings
+
+    @cached_property
+    def takes_counts(self) -> bool:
+        """Whether it can run from the sensor's integer counts to integer outputs, without any float between."""
+        return not any(slot.dtype == "float32" for slot in self.state) and all(
+            operation.input_dtype != "float32" or (isinstance(operation, Quantize) and operation.counts is not None)
+            for operation in self.operations
+        )
 
     @cached_property
     def hash(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from edgernn.errors import InputError
 from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
     AnyOperation,
@@ -86,7 +87,15 @@ class ReferenceRunner:
         return self._step(x, self.dtype)
 
     def step_raw(self, counts: ArrayLike | Mapping[str, ArrayLike]) -> Frame:
-        """One time step of an int8 program, from the sensor's integer counts to the outputs' integers."""
+        """One time step of an int8 program, from the sensor's integer counts to the outputs' integers.
+
+        Raises
+        ------
+        InputError
+            The program has an operation in float, or does not know what a count of the sensor is.
+        """
+        if not self.program.takes_counts:
+            raise InputError("the program cannot run on sensor counts: quantize it whole, with count_size")
         self._integer.raw = True
         return self._step(counts, np.int64)
 

@@ -17,7 +17,8 @@ from edgernn.operations.base import Operation, Value, Weights
 GATE_SCALE = 2.0**-12  # of the input of Sigmoid and Tanh, Q3.12
 UNIT_SCALE = 2.0**-15  # of their output, Q0.15
 SHIFTS = (2, 46)  # smallest and largest shift of a multiplier
-LARGEST_SIGNED_SHIFT = 30  # of a multiplier with a sign, which only 16-bit numbers meet
+SIGNED_SHIFTS = (2, 30)  # of a multiplier with a sign, which only 16-bit numbers meet
+COUNT_SHIFTS = (0, 30)  # on the way from sensor counts
 LARGEST_BIAS = 1 << 28
 TABLE_ENTRIES = 513
 
@@ -59,9 +60,9 @@ class IntegerOperation(Operation, frozen=True, kw_only=True):
         magnitude = np.abs(m.astype(np.int64)) if signed else m.astype(np.int64)
         if ((magnitude != 0) & ((magnitude < 1 << 14) | (magnitude >= 1 << 15))).any():
             raise self.malformed("a multiplier is neither 0 nor from 16384 to 32767")
-        largest = LARGEST_SIGNED_SHIFT if signed else SHIFTS[1]
-        if ((s < SHIFTS[0]) | (s > largest)).any():
-            raise self.malformed(f"a shift is outside {SHIFTS[0]} to {largest}")
+        low, high = SIGNED_SHIFTS if signed else SHIFTS
+        if ((s < low) | (s > high)).any():
+            raise self.malformed(f"a shift is outside {low} to {high}")
 
     def expect_rows(self, weights: Weights, names: tuple[str, str, str], columns: int | None, bits: int) -> int:
         """Check int8 rows (weights, multiplier, shift), prove that no accumulator overflows, and count them."""
@@ -128,7 +129,7 @@ class Quantize(Operation, frozen=True, kw_only=True):
         if self.counts is not None:
             settings = self.weight(weights, self.counts, 1 + len(shape), "int32")
             self.expect_shape(settings, self.counts, (5, *shape))
-            limits = ((-(1 << 30), 1 << 30), (0, 15), (-32767, 32767), (1 - (1 << 30), (1 << 30) - 1), (0, 30))
+            limits = ((-(1 << 30), 1 << 30), (0, 15), (-32767, 32767), (1 - (1 << 30), (1 << 30) - 1), COUNT_SHIFTS)
             for row, (low, high) in zip(settings, limits, strict=True):
                 if (row < low).any() or (row > high).any():
                     raise self.malformed(f"weight {self.counts} holds a number outside {low} to {high}")

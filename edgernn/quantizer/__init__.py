@@ -1,6 +1,6 @@
 """Float programs to int8 programs, and what that changes."""
 
-from edgernn.quantizer.quantize import quantize
+from edgernn.quantizer.quantization import quantize
 from edgernn.quantizer.report import LayerReport, QuantizationReport, compare
 
 __all__ = ["LayerReport", "QuantizationReport", "compare", "quantize"]

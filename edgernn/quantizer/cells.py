@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
     GateFunction,
     Gru,
@@ -21,7 +22,7 @@ from edgernn.operations import (
     Rnn,
     StateRegion,
 )
-from edgernn.operations.int8 import GATE_SCALE, UNIT_SCALE
+from edgernn.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.operations.int8_recurrent import NO_CLIP
 from edgernn.program import StateSlot
 from edgernn.quantizer import fixed_point
@@ -149,14 +150,20 @@ class CellParts:
         largest = float(np.abs(samples).max())
         return fixed_point.power_of_two(largest * self.converter.settings.headroom) * UNIT_SCALE
 
-    def quantize_matrices(self, row_scale: Array) -> dict[str, str]:
-        """Rows of W and R; the means that their rounding loses are added to the biases."""
-        converter, trace = self.converter, self.converter.trace
+    def quantize_matrices(self, row_scale: Array, reset: Array | None = None) -> dict[str, str]:
+        """Rows of W and R; the means that their rounding loses are added to the biases.
+
+        `reset` holds the reset gates over the calibration, (steps, H), where they come before the last rows of R.
+        """
+        converter, trace, H = self.converter, self.converter.trace, self.H
         fields, W = converter.rows(self.cell, "W", self.W, converter.scales[self.integer], row_scale, self.bits)
         more, R = converter.rows(self.cell, "R", self.R, self.h_scale, row_scale, self.bits)
         x = trace.values[self.cell.inputs[0]] / converter.channel_scales.get(self.integer, 1.0)
+        h = region(trace.before, self.cell.h, H)
         self.W_bias = self.W_bias + converter.lost_mean(self.W, W, x)
-        self.R_bias = self.R_bias + converter.lost_mean(self.R, R, region(trace.before, self.cell.h, self.H))
+        self.R_bias = self.R_bias + converter.lost_mean(self.R, R, h)
+        if reset is not None:
+            self.R_bias[2 * H :] += converter.lost_mean(self.R[2 * H :], R[2 * H :], (reset - 1) * h)
         return fields | more
 
     def bias(self, B: Array, scale: Array) -> str:
@@ -207,9 +214,12 @@ def convert_gru(converter: Converter, cell: Gru) -> None:
     """Gated recurrent unit."""
     parts = CellParts(converter, cell)
     H = parts.H
-    candidate = parts.input_scale(cell.activations[1], gate_inputs(converter, cell)[:, 2 * H :], parts.h_scale)
+    p = gate_inputs(converter, cell)  # (steps, 3 H)
+    candidate = parts.input_scale(cell.activations[1], p[:, 2 * H :], parts.h_scale)
     row_scale = np.repeat([GATE_SCALE, GATE_SCALE, candidate], H)  # (3 H,)
-    fields = parts.quantize_matrices(row_scale)
+    gate = cell.activations[0]
+    reset = float32.unary(p[:, H : 2 * H], gate.function, gate.alpha, gate.beta)
+    fields = parts.quantize_matrices(row_scale, None if cell.linear_before_reset else reset)
     if cell.linear_before_reset:
         gates = parts.W_bias[: 2 * H] + parts.R_bias[: 2 * H]
         B = np.concatenate([gates, parts.W_bias[2 * H :], parts.R_bias[2 * H :]])
@@ -254,7 +264,7 @@ def convert_lstm(converter: Converter, cell: Lstm) -> None:
     fields["B"] = parts.bias(parts.W_bias + parts.R_bias, row_scale)
     if cell.P is not None:
         P = converter.program.weights[cell.P].astype(np.float64) * (cell_scale / GATE_SCALE)
-        m, s = fixed_point.multiplier(P, f"operation {cell.name}, peepholes", signed=True)
+        m, s = fixed_point.multiplier(P, f"operation {cell.name}, peepholes", SIGNED_SHIFTS)
         fields["P_multiplier"] = converter.add_weight(cell, "P_multiplier", m)
         fields["P_shift"] = converter.add_weight(cell, "P_shift", s)
     shared_table = output_gate.function in ("Sigmoid", "Tanh") and parts.h_scale == UNIT_SCALE

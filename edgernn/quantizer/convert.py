@@ -33,7 +33,7 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.operations.int8 import GATE_SCALE, UNIT_SCALE
+from edgernn.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.program import OutputDescription, Program, ProgramDescription
 from edgernn.quantizer import cells, fixed_point, inputs
 from edgernn.quantizer.calibration import Trace
@@ -92,7 +92,8 @@ class Converter:
         )
 
     def _convert(self, operation: AnyOperation) -> None:
-        if operation.name in self.settings.keep_float:
+        follows_state = isinstance(operation, ReadState | WriteState)
+        if operation.name in self.settings.keep_float and not follows_state:
             self._keep(operation)
             return
         converters: dict[type, Callable[[Any], None]] = {
@@ -164,7 +165,7 @@ class Converter:
             return integer
         rescaled = f"{name}.at{scale:.6g}"
         if rescaled not in self.scales:
-            m, s = fixed_point.multiplier(np.array(self.scales[integer] / scale), f"rescaling {name}", signed=True)
+            m, s = fixed_point.multiplier(np.array(self.scales[integer] / scale), f"rescaling {name}", SIGNED_SHIFTS)
             parts = {"multiplier": m, "shift": s, "B": np.zeros((), np.int32)}
             self._add_affine(rescaled, (integer,), (rescaled,), (), scale, parts)
         return rescaled
@@ -196,12 +197,12 @@ class Converter:
 
     def limit(self, name: str) -> float:
         """The largest magnitude of a value to represent: from calibration, with room above where 16 bits are used."""
-        return self.limit_of(self.trace.values[name], self.reading_bits(name))
+        return self.limit_of(self.trace.values[name], self.reading_bits(name)) or 1.0
 
     def limit_of(self, samples: Array, bits: int) -> float:
-        """As `limit`, for samples that `bits` bits will represent."""
+        """As `limit`, for samples that `bits` bits will represent; 0 if all are 0."""
         limit = clipping_limit(samples, bits, self.settings.ranges)
-        return (limit if bits == 8 else limit * self.settings.headroom) or 1.0
+        return limit if bits == 8 else limit * self.settings.headroom
 
     def reading_bits(self, name: str) -> int:
         """8 if a matrix product reads the value in 8 bits, else 16."""
@@ -274,7 +275,7 @@ class Converter:
                 return GATE_SCALE
             if functions == {"Relu"}:
                 bits = min(self.reading_bits(reader.outputs[0]) for reader in readers)
-                return self.limit_of(self.trace.values[readers[0].outputs[0]], bits) / 32767
+                return (self.limit_of(self.trace.values[readers[0].outputs[0]], bits) or 1.0) / 32767
         return self.limit(output) / 32767
 
     def _unary(self, operation: Unary) -> None:
@@ -375,7 +376,7 @@ class Converter:
                 raise self.refused(operation, f"{operation.function} with this constant has no integer form")
         integer = self.as_integer(operation.inputs[0])
         scale = self.limit(operation.outputs[0]) / 32767
-        m, s = fixed_point.multiplier(gain * self.scales[integer] / scale, f"operation {operation.name}", signed=True)
+        m, s = fixed_point.multiplier(gain * self.scales[integer] / scale, f"operation {operation.name}", SIGNED_SHIFTS)
         B = fixed_point.quantize_bias(offset, scale, f"operation {operation.name}")
         parts = {"multiplier": m, "shift": s, "B": B}
         self._add_affine(operation.name, (integer,), operation.outputs, operation.sources, scale, parts)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn.errors import QuantizationError
-from edgernn.operations.int8 import LARGEST_BIAS, LARGEST_SIGNED_SHIFT, SHIFTS, TABLE_ENTRIES, accumulator_bound
+from edgernn.operations.int8 import LARGEST_BIAS, SHIFTS, TABLE_ENTRIES, accumulator_bound
 
 Array: TypeAlias = NDArray[Any]
 
@@ -17,15 +17,15 @@ SMALLEST_MULTIPLIER = 2.0 ** (14 - SHIFTS[1])
 LARGEST_MULTIPLIER = 2.0 ** (15 - SHIFTS[0])
 
 
-def multiplier(value: ArrayLike, where: str, signed: bool = False) -> tuple[Array, Array]:
+def multiplier(value: ArrayLike, where: str, shifts: tuple[int, int] = SHIFTS) -> tuple[Array, Array]:
     """``value = m / 2^s`` with m of 15 bits and a sign: int16 m and int8 s, of the shape of `value`.
 
-    A value too small for the largest shift becomes 0; `signed` multipliers have smaller shifts.
+    A value too small for the largest of `shifts` becomes 0.
 
     Raises
     ------
     QuantizationError
-        A value is 2^13 or larger.
+        A value is too large for the smallest of `shifts`.
 
     Examples
     --------
@@ -37,9 +37,9 @@ def multiplier(value: ArrayLike, where: str, signed: bool = False) -> tuple[Arra
     m = np.rint(fraction * (1 << 15))
     carried = np.abs(m) == 1 << 15
     m, s = np.where(carried, m / 2, m), 15 - exponent - carried
-    too_small = (s > (LARGEST_SIGNED_SHIFT if signed else SHIFTS[1])) | (m == 0)
+    too_small = (s > shifts[1]) | (m == 0)
     m, s = np.where(too_small, 0, m), np.where(too_small, 17, s)
-    if (s < SHIFTS[0]).any():
+    if (s < shifts[0]).any():
         raise QuantizationError(
             f"{where}: a factor of {np.abs(values).max():.3g} between scales is too large for the integer arithmetic; "
             "normalise the input in the model, or keep this operation in float with keep_float"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import QuantizationError
 from edgernn.operations import AnyOperation, Binary, Dense, Quantize, RecurrentOperation
+from edgernn.operations.int8 import COUNT_SHIFTS
 from edgernn.quantizer import fixed_point
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def add_quantize(
 def _limits(converter: Converter, name: str, samples: Array) -> tuple[float, Array]:
     """The range of a value and, where equalising its channels helps, each channel's part of it."""
     bits = converter.reading_bits(name)
-    limit = converter.limit_of(samples, bits)
+    limit = converter.limit_of(samples, bits) or 1.0
     readers = converter.consumers.get(name, [])
     matrices = [reader for reader in readers if isinstance(reader, Dense | RecurrentOperation)]
     if not converter.settings.equalise or not readers or len(matrices) < len(readers) or samples.ndim < 2:
@@ -115,7 +116,7 @@ def _limits(converter: Converter, name: str, samples: Array) -> tuple[float, Arr
     if any(reader.name in converter.settings.keep_float for reader in readers):
         return limit, np.ones(1)
     limits = np.array([converter.limit_of(channel, bits) for channel in samples.T])  # (channels,)
-    ratios = np.maximum(limits / limits.max(), 2.0**-12)
+    ratios = np.where(limits > 0, np.maximum(limits / max(limits.max(), 1e-30), 2.0**-12), 1.0)
     W = np.concatenate([converter.program.weights[reader.W] for reader in matrices]).astype(np.float64)
     if _product_error(W, samples, ratios, limits.max(), bits) < _product_error(W, samples, np.ones(1), limit, bits):
         return float(limits.max()), ratios
@@ -133,32 +134,27 @@ def _product_error(W: Array, samples: Array, ratios: Array, limit: float, bits: 
 
 
 def _counts(converter: Converter, source: str, mean: Array, inverse: Array) -> Array | None:
-    """Settings of the way from sensor counts (5, channels) int32; None for another input than the first.
+    """Settings of the way from sensor counts (5, channels) int32; None if the size of a count is not known.
 
     A count c is ``c * count_size`` raw units; normalised by the metadata, quantized as ``(x - mean) * inverse``.
     """
-    metadata, settings = converter.program.metadata, converter.settings
-    size = np.broadcast_to(
-        np.array(1.0 if settings.count_size is None else settings.count_size, np.float64), mean.shape
-    )
+    metadata, size, raw = converter.program.metadata, converter.settings.count_size, converter.trace.raw[source]
+    if size is None:
+        if (raw != np.rint(raw)).any():
+            return None
+        size = 1.0  # recordings of whole numbers are counts
     first = source == converter.program.inputs[0].name and bool(metadata.mean)
     raw_mean, raw_std = (np.array(metadata.mean), np.array(metadata.std)) if first else (0.0, 1.0)
-    gain = inverse * size / raw_std  # integers for one count
+    gain = inverse * np.array(size, np.float64) / raw_std  # integers for one count, (channels,)
     offset = (-raw_mean / raw_std - mean) * inverse  # integers at a count of 0
     origin = np.rint(-offset / gain)
-    seen = converter.trace.raw[source].reshape(-1, *mean.shape) / size  # (steps, channels) counts
+    seen = raw.reshape(-1, *mean.shape) / np.array(size)  # (steps, channels) counts
     spread = 2 * np.abs(seen - origin).max(axis=0)
     narrowing = np.maximum(0, np.ceil(np.log2(np.maximum(spread, 1) / 32767))).astype(np.int64)
-    try:
-        m, s = fixed_point.multiplier(gain * 2.0**narrowing, f"input {source}, way from counts", signed=True)
-    except QuantizationError:
-        if settings.count_size is not None:
-            raise
-        return None
+    where = f"input {source}, way from counts"
+    m, s = fixed_point.multiplier(gain * 2.0**narrowing, where, COUNT_SHIFTS)
     if (np.abs(origin) > 1 << 30).any() or (narrowing > 15).any() or (m == 0).any():
-        if settings.count_size is not None:
-            raise QuantizationError(f"input {source}: counts of {settings.count_size} units do not fit the calibration")
-        return None
+        raise QuantizationError(f"{where}: a count_size of {size} does not fit the recordings")
     shift = s.astype(np.int64)
     fixed = np.rint((offset + gain * origin) * 2.0**shift).astype(np.int64) + ((1 << shift) >> 1)
     return np.array([origin, narrowing, m, fixed, shift]).astype(np.int32)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import CELLS, cell_parts, cell_program, feedforward_program, make, recording, uniform
 
-from edgernn.errors import QuantizationError
+from edgernn.errors import InputError, QuantizationError
 from edgernn.metadata import Metadata
 from edgernn.operations import (
     Dense,
@@ -198,6 +198,26 @@ def test_step_raw_computes_from_counts_in_integers() -> None:
     normal = (counts * size - [100, -3, 5e4]) / [50, 0.5, 2e3]
     assert np.abs(scores / 32768 - runner.run(normal)).max() < 2e-3
     runner.step_raw(rng.integers(-(2**31), 2**31, 3))  # any count is taken
+
+
+def test_recordings_of_whole_numbers_are_counts() -> None:
+    counts = np.rint(1000 * recording(3))
+    program = cell_program("gru").with_metadata(Metadata(mean=(0.0,) * 3, std=(1000.0,) * 3))
+    assert quantize(program, counts).takes_counts
+    assert quantize(cell_program("gru"), np.float32([[0, 1, 0], [1, 0, 1]])).takes_counts
+
+
+@pytest.mark.parametrize("choice", [{}, {"count_size": 0.01, "keep_float": ["cell"]}])
+def test_step_raw_is_refused_without_a_way_in_integers(choice: dict) -> None:
+    int8 = quantize(cell_program("gru"), recording(3), **choice)
+    assert not int8.takes_counts
+    with pytest.raises(InputError, match="count_size"):
+        ReferenceRunner(int8).step_raw([1, 2, 3])
+
+
+def test_a_count_size_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(QuantizationError, match="way from counts"):
+        quantize(cell_program("gru"), recording(3), count_size=1e9)
 
 
 def test_normalisation_in_the_graph_is_folded_into_the_input() -> None:

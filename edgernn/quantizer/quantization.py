@@ -1,0 +1,98 @@
+"""`edgernn.quantize`: a float program and recordings to an int8 program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edgernn.errors import QuantizationError
+from edgernn.program import Program
+from edgernn.quantizer.calibration import Calibration, read_recordings, trace
+from edgernn.quantizer.convert import Converter
+from edgernn.quantizer.ranges import Method
+from edgernn.quantizer.settings import Operands, Settings, States, check_settings
+
+
+def quantize(
+    program: Program,
+    calibration: Calibration,
+    *,
+    operands: Operands = "w8a16",
+    keep_float: Sequence[str] = (),
+    layer_operands: Mapping[str, Operands] | None = None,
+    ranges: Method = "mse",
+    states: States = "auto",
+    count_size: float | Sequence[float] | None = None,
+    equalise: bool = True,
+    correct_bias: bool = True,
+) -> Program:
+    """Turn a float program into an int8 program, which computes in integers only (firmware_export/ARITHMETIC.md).
+
+    Parameters
+    ----------
+    program : Program
+        A float program.
+    calibration : ndarray, path, dict, or list of these
+        Recordings (T, channels) in raw sensor units, before the metadata's mean and standard deviation: some thousand
+        time steps of everything the model will meet. A dict holds one array for each input; a path is a ``.npy``,
+        ``.npz`` (with ``samples``) or ``.csv`` file.
+    operands : "w8a16" or "w8a8"
+        What matrix products read of activations: 16 bits, or 8 bits for the smallest and fastest code.
+    keep_float : sequence of str
+        Names of operations that stay in float. Such a program has no `step_raw` and no integer-only firmware.
+    layer_operands : mapping of str to str, optional
+        `operands` for single operations, by name.
+    ranges : "mse", "percentile", "entropy" or "max"
+        How the clipping limits of activations are chosen.
+    states : "auto", "s16" or "s32"
+        Width of the state that a gate holds, h of a GRU and c of an LSTM. "auto" takes 32 bits where a unit lets go of
+        less than 2^-9 in at least 1 % of the calibration's steps: 16 bits would stick there.
+    count_size : float or sequence of float, optional
+        What one integer count of the sensor is in the recordings' units, for every channel or for each. If absent,
+        recordings of whole numbers are counts; with others the program has no `step_raw` and no firmware.
+    equalise, correct_bias : bool
+        Whether to equalise the channels of inputs, where that lowers the error of the products that read them, and to
+        add what the rounding of weights takes from the mean of each row to its bias.
+
+    Returns
+    -------
+    Program
+        With the same inputs, outputs, windows and metadata; inputs and outputs of `step` are float as before.
+
+    Raises
+    ------
+    QuantizationError
+        The program is quantized already; an operation has no integer form or could overflow; the calibration is empty,
+        zero, not finite or has the wrong channels; a choice is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from edgernn.operations import Dense
+    >>> from edgernn.program import InputDescription, OutputDescription, ProgramDescription
+    >>> description = ProgramDescription(
+    ...     inputs=(InputDescription("x", (2,)),),
+    ...     outputs=(OutputDescription("y", "y", per_frame=True),),
+    ...     operations=(Dense(name="sum", inputs=("x",), outputs=("y",), W="W"),),
+    ... )
+    >>> program = Program(description, {"W": np.array([[0.5, -1.0]], np.float32)})
+    >>> int8 = quantize(program, np.array([[1.0, 2.0], [-2.0, 1.0]]))
+    >>> int8.arithmetic
+    'int8'
+    >>> int8.weights["sum/W"]
+    array([[  64, -127]], dtype=int8)
+    """
+    if program.arithmetic != "float32":
+        raise QuantizationError("the program is quantized already; quantize the float program that it was made of")
+    settings = Settings(
+        operands=operands,
+        layer_operands=dict(layer_operands or {}),
+        keep_float=tuple(keep_float),
+        ranges=ranges,
+        states=states,
+        count_size=tuple(count_size) if isinstance(count_size, Sequence) else count_size,
+        equalise=equalise,
+        correct_bias=correct_bias,
+    )
+    check_settings(program, settings)
+    recordings = read_recordings(program, calibration)
+    return Converter(program, trace(program, recordings), settings).convert()
