@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import InputError, NonFiniteInputError
 from edgernn.lowering import Place
+from edgernn.operations import Shape
 
 Array = NDArray[Any]
 
@@ -44,7 +45,7 @@ def frame(given: Any, place: Place) -> Array:
         It holds NaN or infinity.
     """
     numbers = _numbers(given, place)
-    if _squeezed(numbers.shape) not in (_squeezed(place.shape), _squeezed((prod(place.shape),))):
+    if not _fits(numbers.shape, place.shape):
         raise InputError(f"input {place.name} has shape {numbers.shape}, a frame of it is {place.shape}")
     converted = _converted(numbers.reshape(place.shape), place)
     if converted.dtype.kind == "f" and not np.isfinite(converted).all():
@@ -78,15 +79,17 @@ def non_finite(column: Array, place: Place) -> NonFiniteInputError:
 
 def _column(given: Any, place: Place) -> Array:
     numbers = _numbers(given, place)
-    if numbers.ndim == 0 or numbers.size != len(numbers) * prod(place.shape):
+    if numbers.ndim == 0 or not _fits(numbers.shape[1:], place.shape):
         raise InputError(
             f"input {place.name} has shape {numbers.shape}, it must be (time steps, ...) with frames of {place.shape}"
         )
     return _converted(numbers.reshape(len(numbers), *place.shape), place)
 
 
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(extent for extent in shape if extent != 1)
+def _fits(shape: Shape, frame_shape: Shape) -> bool:
+    """Whether a shape is a frame's, or that of a vector with as many numbers; axes of length 1 do not count."""
+    squeezed = [extent for extent in shape if extent != 1]
+    return any(squeezed == [extent for extent in form if extent != 1] for form in (frame_shape, (prod(frame_shape),)))
 
 
 def _numbers(given: Any, place: Place) -> Array:

@@ -104,9 +104,9 @@ def log(x):
 
 @inline
 def erf(x):
-    """Error function: an odd polynomial of degree 13 over an even one of degree 8."""
-    x = clamp(x, -3.85, 3.85)
-    s = x * x
+    """Error function: an odd polynomial of degree 13 over an even one of degree 8; 1 beyond 3.85."""
+    s = clamp(x, -3.85, 3.85)
+    s = s * s
     p = multiply_add(s, 2.065119453220632e-08, -2.0062950625288067e-06)
     p = multiply_add(p, s, 0.00014388850831892341)
     p = multiply_add(p, s, 0.003709654323756695)
@@ -117,7 +117,8 @@ def erf(x):
     q = multiply_add(q, s, 0.1148795485496521)
     q = multiply_add(q, s, 0.5102167725563049)
     q = multiply_add(q, s, 1.0)
-    return p * x / q
+    y = where_less(x, -3.85, -1.0, p * x / q)
+    return where_less(3.85, x, 1.0, y)
 
 
 @inline

@@ -64,6 +64,13 @@ def run_rows(header, state, first, last):
 
 
 @inline
+def advance_clock(header, state):
+    """Count a step of a copy's clock, from the end of its period back to zero."""
+    clock = load_long(state) + 1
+    store_long(state, 0 if clock == slot(header, WINDOW_PERIOD) else clock)
+
+
+@inline
 def step(header):
     """One time step, with the inputs in the arena; 1 if there are outputs."""
     state, row_count = slot(header, STATE), slot(header, ROW_COUNT)
@@ -72,20 +79,23 @@ def step(header):
     if window_steps == 0:
         run_rows(header, state, 0, row_count)
         return 1 if slot(header, STEP_COUNT) > slot(header, WARMUP_STEPS) else 0
-    due = 0
+    due = 0  # the copy whose window ends; it runs last, because all copies share the arena
     for _ in range(slot(header, COPIES)):
         clock = load_long(state)
-        if 0 <= clock < window_steps:
-            if clock == 0:
-                copy_bytes(state + STATE_PRELUDE_BYTES, slot(header, INITIAL), slot(header, INITIAL_BYTES))
-            run_rows(header, state, 0, slot(header, STATE_ROW_COUNT))
-            if clock == window_steps - 1:
-                run_rows(header, state, slot(header, STATE_ROW_COUNT), row_count)
-                due = 1
-        clock += 1
-        store_long(state, 0 if clock == slot(header, WINDOW_PERIOD) else clock)
+        if clock == 0:
+            copy_bytes(state + STATE_PRELUDE_BYTES, slot(header, INITIAL), slot(header, INITIAL_BYTES))
+        if clock == window_steps - 1:
+            due = state
+        else:
+            if 0 <= clock < window_steps:
+                run_rows(header, state, 0, slot(header, STATE_ROW_COUNT))
+            advance_clock(header, state)
         state += slot(header, COPY_BYTES)
-    return due
+    if due == 0:
+        return 0
+    run_rows(header, due, 0, row_count)
+    advance_clock(header, due)
+    return 1
 
 
 def step_once(header):
