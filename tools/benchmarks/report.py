@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
 from benchmarks.models import Model
 from benchmarks.timing import Spread
 
 # how many times faster a step must be than a peer's, by hidden size; p50 against p50 of one run
+LITERT_TARGETS = {16: 12.0, 32: 12.0, 64: 5.0, 128: 2.3, 256: 1.4}
 STEP_TARGETS = {
     "onnxruntime IOBinding": {16: 20.0, 32: 20.0, 64: 8.0, 128: 3.5, 256: 1.8},
-    "LiteRT": {16: 12.0, 32: 12.0, 64: 5.0, 128: 2.3, 256: 1.4},
+    "LiteRT": LITERT_TARGETS,
+    "LiteRT in place": LITERT_TARGETS,
 }
 TAIL_TARGET, TAIL_CELLS, TAIL_SIZES = 1.3, ("gru", "lstm"), (64, 128)  # p99 over p50 at most
 KERNEL_TARGET, KERNEL_LEAST_SIZE = 1.1, 32  # time over the C kernel's at most
@@ -21,7 +23,7 @@ STARTUP_TARGET_NS = 0.5e9
 
 PROJECT = "edgernn"
 LOOP, C_LOOP = "edgernn run", "C loop"
-WHOLE_PATH = "csv to decisions"
+WHOLE_PATH = "{} to decisions"  # format
 TIMER = "empty call"
 C_STEP = "C kernel, timed in C"
 
@@ -91,14 +93,16 @@ def _kernel_targets(results: Results) -> Iterator[Target]:
     for model in results.models:
         spreads = results.loop.get(model.name, {})
         if {LOOP, C_LOOP} <= spreads.keys() and model.hidden_size >= KERNEL_LEAST_SIZE:
-            ratio = spreads[LOOP].p50_ns / spreads[C_LOOP].p50_ns
+            # the least of many loops: a neighbour on the machine can only add to a loop's time
+            ratio = spreads[LOOP].least_ns / spreads[C_LOOP].least_ns
             yield Target("run over C loop", model.name, ratio, KERNEL_TARGET, at_least=False)
 
 
 def _time_targets(results: Results) -> Iterator[Target]:
-    if WHOLE_PATH in results.stream:
-        p50_ns = results.stream[WHOLE_PATH].p50_ns
-        yield Target("bytes to scores, a sample", WHOLE_PATH, p50_ns, STREAM_TARGET_NS, at_least=False, unit="ns")
+    whole = WHOLE_PATH.format("csv")
+    if whole in results.stream:
+        p50_ns = results.stream[whole].p50_ns
+        yield Target("bytes to scores, a sample", whole, p50_ns, STREAM_TARGET_NS, at_least=False, unit="ns")
     for name, spread in results.startup.items():
         if name.startswith(PROJECT):
             seconds = spread.p50_ns / 1e9
@@ -114,15 +118,15 @@ def _markdown(results: Results) -> Iterator[str]:
     yield from (f"- left out: {name} ({reason})" for name, reason in results.absent.items())
     if results.hot:
         yield "\n## Step, hot: p50/p99 in ns\n"
-        yield from _spread_table(results.models, results.hot)
+        yield from _spread_table(results.models, results.hot, _p50_p99)
         worst = max(error for errors in results.errors.values() for error in errors.values())
         yield f"\nEach was first checked against float64: largest difference of a score {worst:.1e}."
     if results.paced:
         yield "\n## Step, paced at 2 ms: p50/p99 in ns\n"
-        yield from _spread_table(results.models, results.paced)
+        yield from _spread_table(results.models, results.paced, _p50_p99)
     if results.loop:
-        yield "\n## Steps in a compiled loop: p50 in ns a step\n"
-        yield from _spread_table(results.models, results.loop, tail=False)
+        yield "\n## Steps in a compiled loop: least of many loops of 2000 steps, ns a step\n"
+        yield from _spread_table(results.models, results.loop, _least)
     if results.stream:
         yield "\n## Bytes to scores, GRU 32 with 6 channels, reads of 64 samples: ns a sample\n"
         yield from _rows(
@@ -138,17 +142,21 @@ def _markdown(results: Results) -> Iterator[str]:
     yield from _target_table(targets(results), required="avx512f" in results.machine["features"].split())
 
 
-def _spread_table(models: list[Model], spreads: dict[str, dict[str, Spread]], *, tail: bool = True) -> Iterator[str]:
+def _p50_p99(spread: Spread) -> str:
+    return f"{spread.p50_ns:.0f}/{spread.p99_ns:.0f}"
+
+
+def _least(spread: Spread) -> str:
+    return f"{spread.least_ns:.0f}"
+
+
+def _spread_table(
+    models: list[Model], spreads: dict[str, dict[str, Spread]], cell: Callable[[Spread], str]
+) -> Iterator[str]:
     measured = [model.name for model in models if model.name in spreads]
     contestants = dict.fromkeys(contestant for name in measured for contestant in spreads[name])
-
-    def cell(model: str, contestant: str) -> str:
-        spread = spreads[model].get(contestant)
-        if spread is None:
-            return "-"
-        return f"{spread.p50_ns:.0f}/{spread.p99_ns:.0f}" if tail else f"{spread.p50_ns:.0f}"
-
-    yield from _rows(("", *measured), ((name, *(cell(model, name) for model in measured)) for name in contestants))
+    rows = ((name, *(cell(spreads[model][name]) for model in measured)) for name in contestants)
+    yield from _rows(("", *measured), rows)
 
 
 def _target_table(held: list[Target], *, required: bool) -> Iterator[str]:
