@@ -10,10 +10,11 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgernn.errors import QuantizationError
+from edgernn.errors import InputError, QuantizationError
 from edgernn.operations import AnyOperation
 from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
+from edgernn.sample_file import read_samples
 
 Array: TypeAlias = NDArray[Any]
 Recording: TypeAlias = Mapping[str, Array]  # input name -> (steps, *shape of the input)
@@ -35,8 +36,8 @@ class Trace(NamedTuple):
 def read_recordings(program: Program, calibration: Calibration) -> list[dict[str, Array]]:
     """Recordings as dicts by input name, checked.
 
-    One recording is an array (T, channels), a dict of such by input name, or the path of a .npy, .npz (with `samples`)
-    or .csv file; a list or tuple holds several.
+    One recording is an array (T, channels), a dict of such by input name, or the path of a file of samples; a list or
+    tuple holds several.
 
     Raises
     ------
@@ -60,16 +61,11 @@ def read_recordings(program: Program, calibration: Calibration) -> list[dict[str
     return recordings
 
 
-def _read_file(path: Path) -> Any:
+def _read_file(path: Path) -> Array:
     try:
-        if path.suffix == ".csv":
-            return np.loadtxt(path, delimiter=",", ndmin=2)
-        content = np.load(path, allow_pickle=False)
-        return content["samples"] if path.suffix == ".npz" else content
-    except (OSError, ValueError, KeyError) as error:
-        raise QuantizationError(
-            f"{path} cannot be read as a recording (.npy, .npz with samples, .csv): {error}"
-        ) from error
+        return read_samples(path)
+    except (OSError, InputError) as error:
+        raise QuantizationError(f"calibration recording cannot be read: {error}") from error
 
 
 def _columns(program: Program, entry: Any, where: str) -> dict[str, Any]:

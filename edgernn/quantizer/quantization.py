@@ -33,8 +33,8 @@ def quantize(
         A float program.
     calibration : ndarray, path, dict, or list of these
         Recordings (T, channels) in raw sensor units, before the metadata's mean and standard deviation: some thousand
-        time steps of everything the model will meet. A dict holds one array for each input; a path is a ``.npy``,
-        ``.npz`` (with ``samples``) or ``.csv`` file.
+        time steps of everything the model will meet. A dict holds one array for each input; a path is any file
+        that `edgernn.sample_file.read_samples` reads.
     operands : "w8a16" or "w8a8"
         What matrix products read of activations: 16 bits, or 8 bits for the smallest and fastest code.
     keep_float : sequence of str
