@@ -76,7 +76,7 @@ def test_errors_of_a_file_name_the_entry(tmp_path: Path, text: str, complaint: s
 def test_errors_of_variables_and_flags_name_them(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="EDGERNN_HOP is 'two': Expected `int`"):
         resolve({}, environment={"EDGERNN_HOP": "two"})
-    with pytest.raises(ConfigError, match="the flags: .*unknown field `speed`"):
+    with pytest.raises(ConfigError, match=r"the flags: .*unknown field `speed`"):
         resolve({"speed": 2}, environment={})
     with pytest.raises(ConfigError, match="the settings together: logits and raw_scores"):
         resolve({"logits": True}, environment={"EDGERNN_RAW_SCORES": "1"})

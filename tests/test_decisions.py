@@ -1,5 +1,6 @@
 """Decisions against the specification in Python, output by output, with whole numbers of any size."""
 
+import itertools
 import math
 from collections import deque
 
@@ -30,9 +31,13 @@ score_blocks = st.lists(st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.8, 1.0]), min
 )
 
 
+def whole(score: float) -> int:
+    """A score in units of 2**-15."""
+    return 0 if math.isnan(score) else max(-(2**31 - 1), min(2**31 - 1, math.floor(score * 32768 + 0.5)))
+
+
 def decide(settings: DecisionSettings, scores: NDArray[np.float32]) -> list[Decision]:
     """The specification, one output at a time."""
-    whole = lambda score: 0 if math.isnan(score) else max(-(2**31 - 1), min(2**31 - 1, math.floor(score * 32768 + 0.5)))
     recent: deque[list[int]] = deque(maxlen=settings.smoothing_steps)
     recognised, candidate, held, hold_off = None, None, 0, 0
     decisions = []
@@ -62,7 +67,7 @@ def test_decisions_are_those_of_the_specification_in_any_split(
     decider = Decider(chosen, LABELS)
     places = sorted({0, len(scores), *(int(fraction * len(scores)) for fraction in fractions)})
     found = []
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         found += [one._replace(output=start + one.output) for one in decider.feed(scores[start:end])]
     assert found == decide(chosen, scores)
 
