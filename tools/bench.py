@@ -68,7 +68,7 @@ def bench(
         if Edgernn in chosen:
             click.echo("measuring bytes to scores and start-up", err=True)
             results.stream = measure_stream(Edgernn(SMALL_MODEL).runner)
-            results.startup = measure_startup(SMALL_MODEL, rounds=3 if quick else 11)
+            results.startup = measure_startup(SMALL_MODEL, rounds=2 if quick else 11)
     click.echo(results.markdown())
     if json_path is not None:
         json_path.write_text(results.json())
