@@ -22,7 +22,7 @@ from edgernn.importers.onnx.tensors import type_name
 from edgernn.importers.onnx.time_axis import Layout, WrongAxisError, find_state_inputs, layouts
 from edgernn.importers.onnx.values import Constant, Role, Stream, Tensor, check_step_shape, features, width_of
 from edgernn.metadata import Metadata
-from edgernn.operations import AnyOperation, ReadState, StateRegion, WriteState
+from edgernn.operations import AnyOperation, ReadState, RecurrentOperation, StateRegion, WriteState
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
 
 CONTINUOUS = "each output needs only the samples up to its own, so the states simply go on"
@@ -75,10 +75,11 @@ def import_model(
     state_inputs = find_state_inputs(graph)
     first_error: ModelError | None = None
     with np.errstate(all="ignore"):
-        for layout in layouts(graph, time_axis, state_inputs):
+        for place, layout in enumerate(layouts(graph, time_axis, state_inputs)):
             try:
                 attempt = _Attempt(graph, layout, state_inputs, Options(assume_torch_gru))
-                return attempt.finish(stated, metadata)
+                if place == 0 or time_axis is not None or attempt.runs_a_recurrence:
+                    return attempt.finish(stated, metadata)
             except ModelError as error:
                 if first_error is None or (
                     isinstance(first_error, WrongAxisError) and not isinstance(error, WrongAxisError)
@@ -158,6 +159,11 @@ class _Attempt:
         if node.operator not in RULES:
             raise node.unsupported(f"is not supported: {advice(node.operator)}")
         return RULES[node.operator](Call(node, inputs, self.builder, self.graph, self.options))
+
+    @property
+    def runs_a_recurrence(self) -> bool:
+        """Whether a recurrent operator has accepted the axes of time and batch."""
+        return any(isinstance(operation, RecurrentOperation) for operation in self.builder.operations)
 
     # ---- what becomes of the inputs and outputs
 

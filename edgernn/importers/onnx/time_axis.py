@@ -1,7 +1,8 @@
 """Which axis of an input is time, and which is the batch.
 
-The file does not say. Every plausible layout is tried in turn, the likeliest first: a rule that meets time where its
-operator does not run over time (a GRU over the batch, say) raises `WrongAxisError`, and the next layout is tried.
+The file does not say. The likeliest layout is tried first: names of dynamic axes speak for it, else batch comes before
+time. A rule that meets time where its operator does not run over time (a GRU over the batch, say) raises
+`WrongAxisError`. Then the other layouts are tried, but such a one counts only if a recurrence runs over its time.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def recurrent(call: Call) -> Results:
     time, batch, _ = X.axes
     _check_axes(call, X)
     first = next(filter(None, node.outputs), "")
-    h_name = node.outputs[0] or first
+    h_name = next(filter(None, node.outputs[:2]), "") or call.builder.unique(f"{first}:h")
     fields = _weights(call, cell)
     hidden_size = call.builder.weights[fields["R"]].shape[1]
     fields["h"] = _state(call, 5, "h", first, h_name, hidden_size, is_batch_first)
