@@ -111,13 +111,14 @@ class Original:
 
     def _run_graph(self, sequences: Mapping[str, Array], states: Mapping[str, Array]) -> dict[str, Array]:
         feeds = {name: self._placed(name, rows) for name, rows in sequences.items()}
-        feeds |= {name: self._with_batch(name, state) for name, state in states.items()}
+        feeds |= {name: self._placed(name, state[np.newaxis]) for name, state in states.items()}
         names = [entry.name for entry in self._session.get_outputs()]
         try:
             results = self._session.run(names, feeds)
         except Exception as error:  # those of onnxruntime have no other base
-            steps = len(next(iter(sequences.values())))
-            raise RigidLengthError(f"onnxruntime cannot run this model on {steps} samples: {error}") from error
+            steps, reason = len(next(iter(sequences.values()))), str(error).partition("\n")[0][:200]
+            frozen = f"; its length is frozen at {self.frozen_steps}" if self.frozen_steps else ""
+            raise RigidLengthError(f"onnxruntime cannot run this model on {steps} samples{frozen}: {reason}") from error
         return {name: self._taken(name, result) for name, result in zip(names, results, strict=True)}
 
     def _frozen_batch(self, model: onnx.ModelProto) -> int:
@@ -183,7 +184,7 @@ def _one_of_batch(name: str, result: Array, batch: int) -> Array:
     if batch == 1:
         return result
     for axis in range(result.ndim):
-        one = result.take(0, axis)
+        one: Array = result.take(0, axis)
         if result.shape[axis] == batch and np.allclose(result, np.expand_dims(one, axis), atol=1e-6):
             return one
     raise InputError(
