@@ -1,0 +1,93 @@
+"""How each step operation is written as C: one function for each, in a file for each family.
+
+To add an operation, write its kernel in runtime/, its emitter here, and an entry in `EMITTERS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from edgernn.errors import ExportError
+from edgernn.operations import (
+    AnyOperation,
+    Binary,
+    Dense,
+    Dequantize,
+    Gru,
+    Int8Affine,
+    Int8Binary,
+    Int8Dense,
+    Int8Gru,
+    Int8Lstm,
+    Int8Rnn,
+    Int8Softmax,
+    Int8Unary,
+    Lstm,
+    Quantize,
+    ReadState,
+    Rearrange,
+    Rnn,
+    Softmax,
+    Unary,
+    WriteState,
+)
+from edgernn.program import Program
+from firmware_export.emitters import cells_float, cells_int8, elements_float, elements_int8, layout
+from firmware_export.step import StepWriter
+
+
+class Emitter(NamedTuple):
+    """`write` returns the C lines of an operation, `temporaries` the arrays that it needs while it runs."""
+
+    write: Callable[[StepWriter, Any], list[str]]
+    temporaries: Callable[[Program, Any], list[tuple[str, int]]] = lambda program, operation: []
+
+
+EMITTERS: dict[type, Emitter] = {
+    Dense: Emitter(cells_float.dense),
+    Rnn: Emitter(cells_float.rnn),
+    Gru: Emitter(cells_float.gru, cells_float.gru_temporaries),
+    Lstm: Emitter(cells_float.lstm),
+    Unary: Emitter(elements_float.unary),
+    Binary: Emitter(elements_float.binary),
+    Softmax: Emitter(elements_float.softmax),
+    Rearrange: Emitter(layout.rearrange),
+    ReadState: Emitter(layout.read_state),
+    WriteState: Emitter(layout.write_state),
+    Quantize: Emitter(elements_int8.quantize),
+    Dequantize: Emitter(elements_int8.dequantize),
+    Int8Affine: Emitter(elements_int8.affine),
+    Int8Binary: Emitter(elements_int8.binary),
+    Int8Unary: Emitter(elements_int8.unary),
+    Int8Softmax: Emitter(elements_int8.softmax, elements_int8.softmax_temporaries),
+    Int8Dense: Emitter(cells_int8.dense, cells_int8.dense_temporaries),
+    Int8Rnn: Emitter(cells_int8.rnn, cells_int8.cell_temporaries),
+    Int8Gru: Emitter(cells_int8.gru, cells_int8.cell_temporaries),
+    Int8Lstm: Emitter(cells_int8.lstm, cells_int8.cell_temporaries),
+}
+
+
+def _emitter(operation: AnyOperation) -> Emitter:
+    try:
+        return EMITTERS[type(operation)]
+    except KeyError:
+        raise ExportError(
+            f"operation {operation.name}: {type(operation).__name__} cannot be written as C yet"
+        ) from None
+
+
+def writer(program: Program, prefix: str) -> StepWriter:
+    """A StepWriter whose scratch memory holds what the operations of `program` need.
+
+    Raises
+    ------
+    ExportError
+        An operation has no emitter.
+    """
+    return StepWriter(program, prefix, lambda operation: _emitter(operation).temporaries(program, operation))
+
+
+def write(step: StepWriter, operation: AnyOperation) -> list[str]:
+    """The C lines of one operation."""
+    return _emitter(operation).write(step, operation)

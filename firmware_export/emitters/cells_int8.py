@@ -1,0 +1,166 @@
+"""Integer matrix products and recurrent cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.operations import Int8Dense, Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
+from edgernn.program import Program
+from firmware_export.emitters.elements_int8 import function
+from firmware_export.emitters.loops import rows
+from firmware_export.packing import BLOCK, blocks, by_unit, fours, panels, scale_words, small_shifts
+from firmware_export.step import StepWriter
+
+Array: TypeAlias = NDArray[Any]
+Order = Callable[[Array], Array]  # of the rows
+
+
+def _rows(
+    step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, field: str, order: Order, sizes: list[int]
+) -> str:
+    """The line that declares the rows of a matrix, called as the field."""
+    step.need("product")
+    W, shift = step.program.weights[getattr(operation, field)], step.program.weights[getattr(operation, field + "_shift")]
+    shape = " x ".join(str(extent) for extent in W.shape)
+    what = f"{operation.name}: {field}, {shape}"
+    table = step.table(f"{operation.name}_{field}", panels(order(W), sizes), what, aligned=True)
+    return f"const edgernn_rows {field} = {{{table}, {operation.operand_bits}, {int(small_shifts(shift))}}};"
+
+
+def _scales(step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, field: str) -> Array:
+    """Scale words of the rows of a matrix (rows,)."""
+    weights = step.program.weights
+    return scale_words(*(weights[getattr(operation, field + suffix)] for suffix in ("_multiplier", "_shift")))
+
+
+def _constants(
+    step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, columns: list[Array], sizes: list[int]
+) -> str:
+    """C name of the table of a layer's constants: for each panel, the part of the first column, of the second, ..."""
+    ends = np.cumsum(sizes)
+    parts = [column[end - size : end] for end, size in zip(ends, sizes, strict=True) for column in columns]
+    table = np.concatenate(parts).astype(np.int32)
+    return step.table(f"{operation.name}_constants", table, f"{operation.name}: biases and scales")
+
+
+def _unchanged(array: Array) -> Array:
+    return array
+
+
+def dense(step: StepWriter, operation: Int8Dense) -> list[str]:
+    """A call for each row of the input."""
+    step.need("dense_int8")
+    N, K = step.program.weights[operation.W].shape
+    declaration = _rows(step, operation, "W", _unchanged, fours(N))
+    columns = [step.program.weights[operation.B], _scales(step, operation, "W")]
+    constants = _constants(step, operation, columns, fours(N))
+    x, y, operand = step.place(operation.inputs[0]), step.place(operation.outputs[0]), step.temporary(operation)
+    calls = rows(
+        step.value(operation.inputs[0]).shape,
+        lambda at: f"edgernn_dense_int8({x}{at(K)}, {K}, &W, {constants}, {N}, {y}{at(N)}, {operand});",
+    )
+    return ["{", "    " + declaration, *("    " + call for call in calls), "}"]
+
+
+def dense_temporaries(program: Program, operation: Int8Dense) -> list[tuple[str, int]]:
+    """The operand of one row."""
+    return [("int16", BLOCK * blocks(program.weights[operation.W].shape[1]))]
+
+
+def _cell(
+    step: StepWriter,
+    operation: Int8RecurrentOperation,
+    kernel: str,
+    orders: tuple[Order, Order],
+    sizes: list[int],
+    states: list[str],
+    constants: str,
+    before_gates: list[str],
+    after_gates: list[str],
+) -> list[str]:
+    """The call of a cell's kernel: input, states, matrices, constants, functions, output, memory."""
+    step.need(kernel)
+    declarations = [_rows(step, operation, field, order, sizes) for field, order in zip("WR", orders, strict=True)]
+    gates = [
+        function(step, f"{operation.name}_{letter}", gate)
+        for letter, gate in zip("fgh", operation.activations, strict=False)
+    ]
+    weights = step.program.weights
+    arguments = [
+        *(step.place(operation.inputs[0]), str(weights[operation.W].shape[1])),
+        *states,
+        *(str(weights[operation.R].shape[1]), "&W", "&R", constants),
+        *before_gates,
+        *gates,
+        *after_gates,
+        *(step.place(operation.outputs[0]), step.temporary(operation)),
+    ]
+    lines = [*declarations, f"edgernn_{kernel}({', '.join(arguments)});"]
+    return ["{", *("    " + line for line in lines), "}"]
+
+
+def cell_temporaries(program: Program, operation: Int8RecurrentOperation) -> list[tuple[str, int]]:
+    """Operands: the input, the state, and the reset state of a GRU whose reset gate comes first."""
+    columns, hidden_size = program.weights[operation.W].shape[1], program.weights[operation.R].shape[1]
+    states = 2 if isinstance(operation, Int8Gru) and not operation.linear_before_reset else 1
+    return [("int16", BLOCK * (blocks(columns) + states * blocks(hidden_size)))]
+
+
+def rnn(step: StepWriter, operation: Int8Rnn) -> list[str]:
+    """The Elman cell, four units a panel."""
+    sizes = fours(step.program.weights[operation.R].shape[0])
+    columns = [step.program.weights[operation.B], _scales(step, operation, "W"), _scales(step, operation, "R")]
+    constants = _constants(step, operation, columns, sizes)
+    states, orders = [step.state(operation.h)], (_unchanged, _unchanged)
+    return _cell(step, operation, "rnn_int8", orders, sizes, states, constants, [], [str(operation.clip)])
+
+
+def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
+    """The gated recurrent unit, the three gates of a unit in a panel, or single rows if the reset gate comes first."""
+    hidden_size = step.program.weights[operation.R].shape[1]
+    W, R, B = _scales(step, operation, "W"), _scales(step, operation, "R"), step.program.weights[operation.B]
+    h, clip = step.state(operation.h), [str(operation.clip)]
+    if not operation.linear_before_reset:
+        states, sizes = ["0", h] if operation.wide else [h, "0"], [1] * (3 * hidden_size)
+        constants = _constants(step, operation, [B, W, R], sizes)
+        orders = (_unchanged, _unchanged)
+        return _cell(step, operation, "gru_reset_first_int8", orders, sizes, states, constants, [], clip)
+    columns = [_gates(B, (2, 0, 1, 3)), _gates(W, (2, 0, 1)), _gates(R, (0, 1, 2))]  # (units, gates) each
+    constants = _constants(step, operation, [np.concatenate(columns, axis=1).ravel()], [10] * hidden_size)
+    orders = (lambda rows: by_unit(_gates_first(rows), 3), lambda rows: by_unit(rows, 3))
+    kernel = "gru_wide_int8" if operation.wide else "gru_int8"
+    return _cell(step, operation, kernel, orders, [3] * hidden_size, [h], constants, [], clip)
+
+
+def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
+    """The long short-term memory, the four gates of a unit in a panel."""
+    weights = step.program.weights
+    hidden_size = weights[operation.R].shape[1]
+    peepholes = "0"
+    if operation.P_multiplier is not None and operation.P_shift is not None:
+        words = by_unit(scale_words(weights[operation.P_multiplier], weights[operation.P_shift]), 3)
+        peepholes = step.table(f"{operation.name}_P", words, f"{operation.name}: scales of the peepholes i o f")
+    columns = [weights[operation.B], _scales(step, operation, "W"), _scales(step, operation, "R")]
+    sizes = [4] * hidden_size
+    constants = _constants(step, operation, [by_unit(column, 4) for column in columns], sizes)
+    numbers = (int(operation.input_forget), operation.clip, operation.candidate_shift, operation.cell_shift)
+    return _cell(
+        *(step, operation, "lstm_wide_int8" if operation.wide else "lstm_int8"),
+        *((lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4)), sizes),
+        *([step.state(operation.h), step.state(operation.c)], constants, [peepholes]),
+        [str(number) for number in numbers],
+    )
+
+
+def _gates(column: Array, order: tuple[int, ...]) -> Array:
+    """A number for each row of gates (gates * units,), as (units, gates) with the gates in another order."""
+    return np.stack(np.split(column, len(order)), axis=1)[:, order]
+
+
+def _gates_first(rows: Array) -> Array:
+    """Gates z r h (3 * units, ...) as h z r."""
+    return np.roll(rows, rows.shape[0] // 3, axis=0)

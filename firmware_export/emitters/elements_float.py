@@ -1,0 +1,105 @@
+"""Float operations on each element by itself, and softmax."""
+
+from __future__ import annotations
+
+from edgernn.operations import UNARY_FUNCTIONS, Binary, GateFunction, Softmax, Unary
+from firmware_export.emitters.loops import Operand, elementwise, rows
+from firmware_export.literals import float_literal
+from firmware_export.step import StepWriter
+
+# ONNX function -> (piece of the runtime or None, C expression of x, and of the constants a and b)
+FUNCTIONS: dict[str, tuple[str, str]] = {
+    "Relu": ("", "x > 0.0f ? x : 0.0f"),
+    "Tanh": ("math_float", "edgernn_tanh_float(x)"),
+    "Sigmoid": ("math_float", "edgernn_sigmoid_float(x)"),
+    "LeakyRelu": ("", "x < 0.0f ? {a} * x : x"),
+    "ThresholdedRelu": ("", "x > {a} ? x : 0.0f"),
+    "Elu": ("math_float", "x < 0.0f ? {a} * (edgernn_exp(x) - 1.0f) : x"),
+    "Celu": ("math_float", "x < 0.0f ? {a} * (edgernn_exp(x / {a}) - 1.0f) : x"),
+    "Selu": ("math_float", "{b} * (x <= 0.0f ? {a} * (edgernn_exp(x) - 1.0f) : x)"),
+    "HardSigmoid": ("clamp_float", "edgernn_clamp({a} * x + {b}, 0.0f, 1.0f)"),
+    "HardSwish": ("clamp_float", "x * edgernn_clamp(x * (1.0f / 6.0f) + 0.5f, 0.0f, 1.0f)"),
+    "Softplus": ("more_math_float", "edgernn_softplus(x)"),
+    "Softsign": ("", "x / (1.0f + (x < 0.0f ? -x : x))"),
+    "Mish": ("more_math_float", "x * edgernn_tanh_float(edgernn_softplus(x))"),
+    "Gelu": ("more_math_float", "0.5f * x * (1.0f + edgernn_erf(x * 0.70710677f))"),
+    "GeluTanh": ("math_float", "0.5f * x * (1.0f + edgernn_tanh_float(0.7978846f * (x + 0.044715f * x * x * x)))"),
+    "Erf": ("more_math_float", "edgernn_erf(x)"),
+    "Abs": ("", "x < 0.0f ? -x : x"),
+    "Neg": ("", "-x"),
+    "Exp": ("math_float", "edgernn_exp(x)"),
+    "Log": ("more_math_float", "edgernn_log(x)"),
+    "Sqrt": ("more_math_float", "edgernn_sqrt(x)"),
+    "Reciprocal": ("", "1.0f / x"),
+    "Clip": ("clamp_float", "edgernn_clamp(x, {a}, {b})"),
+    "Affine": ("", "{a} * x + {b}"),
+    "ScaledTanh": ("math_float", "{a} * edgernn_tanh_float({b} * x)"),
+}
+GATE_DEFAULTS = {"Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
+LARGEST = 3.4028234663852886e38
+
+BINARY = {
+    "Add": "a + b",
+    "Sub": "a - b",
+    "Mul": "a * b",
+    "Div": "a / b",
+    "Min": "a < b ? a : b",
+    "Max": "a > b ? a : b",
+    "Pow": "edgernn_power(a, b)",
+}
+
+
+def function(step: StepWriter, name: str, gate: GateFunction | Unary, clip: float | None = None) -> str:
+    """C name of a function of one float: a runtime function, or one made for these constants."""
+    piece, expression = FUNCTIONS[gate.function]
+    step.need(*filter(None, (piece, "clamp_float" if clip is not None else "")))
+    if clip is None and gate.function in {"Tanh", "Sigmoid"}:
+        return f"edgernn_{gate.function.lower()}_float"
+    defaults = GATE_DEFAULTS.get(gate.function) or UNARY_FUNCTIONS[gate.function]
+    if gate.function == "Clip":
+        defaults = (-LARGEST, LARGEST)
+    a, b = (
+        float_literal(default if own is None else own) if own is not None or default is not None else ""
+        for own, default in zip((gate.alpha, gate.beta), defaults, strict=True)
+    )
+    clipped = f"    x = edgernn_clamp(x, {float_literal(-clip)}, {float_literal(clip)});\n" if clip is not None else ""
+    body = f"{clipped}    return {expression.format(a=f'({a})', b=f'({b})')};\n"
+    escaped = body.replace("{", "{{").replace("}", "}}")
+    return step.function(name, f"static float {{name}}(float x) {{{{\n{escaped}}}}}")
+
+
+def unary(step: StepWriter, operation: Unary) -> list[str]:
+    """Each element through one function."""
+    name = function(step, f"{operation.name}_{operation.function}", operation)
+    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
+    return elementwise((step.value(operation.outputs[0]).size,), [], f"({y})[{{y}}] = {name}(({x})[{{y}}]);")
+
+
+def binary(step: StepWriter, operation: Binary) -> list[str]:
+    """Loops with broadcasting; one side may be a table."""
+    if operation.function == "Pow":
+        step.need("more_math_float")
+    sides = [(f"({step.place(name)})[{{{letter}}}]", step.value(name).shape) for name, letter in zip(operation.inputs, "ab")]
+    if operation.constant is not None:
+        array = step.program.weights[operation.constant]
+        table = step.table(operation.constant, array, f"{operation.name}: constant")
+        left = operation.constant_side == "left"
+        sides = [(sides[0][0].replace("{a}", "{b}" if left else "{a}"), sides[0][1])]
+        letter = "{a}" if left else "{b}"
+        sides.insert(0 if left else 1, (f"edgernn_read_float({table} + ({letter}))", array.shape))
+    result = step.value(operation.outputs[0]).shape
+    y = step.place(operation.outputs[0])
+    assignment = (
+        f"const float a = {sides[0][0]}, b = {sides[1][0]}; ({y})[{{y}}] = {BINARY[operation.function]};"
+    )
+    lines = elementwise(result, [Operand("a", sides[0][1]), Operand("b", sides[1][1])], assignment)
+    return ["{", *("    " + line for line in lines), "}"]
+
+
+def softmax(step: StepWriter, operation: Softmax) -> list[str]:
+    """Softmax over the last axis."""
+    step.need("softmax_float")
+    x, y, shape = step.place(operation.inputs[0]), step.place(operation.outputs[0]), step.value(operation.inputs[0]).shape
+    return rows(
+        shape, lambda at: f"edgernn_softmax_float({x}{at(shape[-1])}, {shape[-1]}, {int(operation.logarithm)}, {y}{at(shape[-1])});"
+    )

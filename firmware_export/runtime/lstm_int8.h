@@ -1,0 +1,37 @@
+/* needs: product gates_int8 */
+/* Long short-term memory. Panels hold the gates i o f c of one unit. Constants are, for each unit, biases, scales of
+ * W and scales of R. P, which may be NULL, holds the scales of the peepholes i, o, f of each unit. c has `candidate_shift` fraction bits less than its
+ * candidate and `cell_shift` more than the input of `output`. `operand` has room for input and state, each a multiple of
+ * four. */
+static void edgernn_lstm_int8(const int16_t *x, uint16_t input_size, int16_t *h, int16_t *c, uint16_t hidden_size,
+                              const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants, const int32_t *P, edgernn_function f,
+                              edgernn_function g, edgernn_function output, int input_forget, int32_t clip,
+                              int8_t candidate_shift, int8_t cell_shift, int16_t *y, int16_t *operand) {
+    const uint16_t x_blocks = edgernn_blocks(input_size), h_blocks = edgernn_blocks(hidden_size);
+    int16_t *const h_operand = operand + 4u * x_blocks;
+    const int8_t *w = W->weights, *u = R->weights;
+    edgernn_load(W, x, input_size, operand);
+    edgernn_load(R, h, hidden_size, h_operand);
+    for (uint16_t unit = 0; unit < hidden_size; unit++) {
+        int32_t p[4];
+        edgernn_take4(constants, p);
+        w = edgernn_add_rows4(W, w, operand, x_blocks, constants + 4, p);
+        u = edgernn_add_rows4(R, u, h_operand, h_blocks, constants + 8, p);
+        constants += 12;
+        if (P) {
+            p[0] += edgernn_rescale(c[unit], edgernn_read_int32(P));
+            p[2] += edgernn_rescale(c[unit], edgernn_read_int32(P + 2));
+        }
+        const int i = f(edgernn_limit(p[0], clip));
+        const int forget = input_forget ? edgernn_saturate16((int32_t)32768 - i) : f(edgernn_limit(p[2], clip));
+        const int candidate = g(edgernn_limit(p[3], clip));
+        const int32_t gain = ((int32_t)i * candidate + ((int32_t)16384 << candidate_shift)) >> (15 + candidate_shift);
+        c[unit] = (int16_t)edgernn_saturate16(edgernn_shift15((int32_t)forget * c[unit]) + gain);
+        if (P) {
+            p[1] += edgernn_rescale(c[unit], edgernn_read_int32(P + 1));
+            P += 3;
+        }
+        const int o = f(edgernn_limit(p[1], clip));
+        y[unit] = h[unit] = (int16_t)edgernn_shift15((int32_t)o * output(edgernn_cell_input(c[unit], cell_shift)));
+    }
+}
