@@ -34,13 +34,6 @@ Array: TypeAlias = NDArray[Any]
 
 GATES = {"Sigmoid", "HardSigmoid"}  # functions from 0 to 1
 BOUNDED = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign"}  # functions from -1 to 1
-FIXED_INPUT = {
-    "Tanh",
-    "Sigmoid",
-    "HardSigmoid",
-    "Softsign",
-    "ScaledTanh",
-}  # whose input is Q3.12: flat or nearly so beyond
 SLOW = 2.0**-9  # what a gate lets go in a step, below which an int16 state would stick
 SLOW_SHARE = 0.01  # of the steps of a unit
 
@@ -103,6 +96,14 @@ def _is_wide(converter: Converter, cell: RecurrentOperation, field: str) -> bool
     return bool(((p > -np.log(SLOW)).mean(axis=0) > SLOW_SHARE).any())
 
 
+def is_flat_beyond_8(gate: GateFunction) -> bool:
+    """Whether a function is so nearly constant beyond ±8 that Q3.12 is enough for its input."""
+    if gate.function == "HardSigmoid":
+        ends = float32.unary(np.array([-8.0, 8.0]), gate.function, gate.alpha, gate.beta)
+        return set(ends.tolist()) <= {0.0, 1.0}
+    return gate.function in ("Tanh", "Sigmoid")
+
+
 def region(states: dict[str, Array], place: StateRegion, size: int) -> Array:
     """The columns of a region in recorded states, (steps, size)."""
     return states[place.slot][:, place.offset : place.offset + size]
@@ -137,13 +138,15 @@ class CellParts:
         self.H = self.R.shape[1]
         B = np.zeros(2 * len(self.R)) if cell.B is None else weights[cell.B].astype(np.float64)
         self.W_bias, self.R_bias = B[: len(self.R)], B[len(self.R) :]
-        for gate in cell.activations[:1] if cell.gates > 1 else ():
-            if gate.function not in GATES:
-                raise converter.refused(cell, f"a gate of {gate.function} is not bounded to [0, 1]")
+        gate = cell.activations[0]
+        if cell.gates > 1 and gate.function not in GATES:
+            raise converter.refused(cell, f"a gate of {gate.function} is not bounded to [0, 1]")
+        if cell.gates > 1 and not is_flat_beyond_8(gate):
+            raise converter.refused(cell, f"a gate of {gate.function} with alpha={gate.alpha} changes beyond ±8")
 
     def input_scale(self, gate: GateFunction, samples: Array, output_scale: float) -> float:
-        """Scale of an activation's input: Q3.12 for the bounded ones, the output's for ReLU, else calibrated."""
-        if gate.function in FIXED_INPUT:
+        """Scale of an activation's input: Q3.12 where that is enough, the output's for ReLU, else calibrated."""
+        if is_flat_beyond_8(gate):
             return GATE_SCALE
         if gate.function in ("Relu", "Clip") or (gate.function, gate.alpha, gate.beta) == ("Affine", 1.0, 0.0):
             return output_scale

@@ -13,6 +13,7 @@ from edgernn.errors import InputError, QuantizationError
 from edgernn.metadata import Metadata
 from edgernn.operations import (
     Dense,
+    GateFunction,
     Gru,
     Int8Dense,
     Int8Gru,
@@ -329,6 +330,25 @@ def test_operations_without_an_integer_form_are_refused_by_name() -> None:
     program = make((dense, log_softmax), weights, "y", 3, [])
     expected, actual = both(program, quantize(program, X, keep_float=["ls"]), X)
     assert np.abs(expected - actual).max() < 0.02
+
+
+def test_gates_that_the_integers_cannot_follow_are_refused() -> None:
+    for gate in (GateFunction("Softsign"), GateFunction("HardSigmoid", 0.05, 0.5)):
+        operation, weights, slots = cell_parts("gru", "cell", "x", 3, 4, np.random.default_rng(13))
+        operation = msgspec.structs.replace(operation, activations=(gate, GateFunction("Tanh")))
+        with pytest.raises(QuantizationError, match=r"operation cell .*gate of"):
+            quantize(make((operation,), weights, "cell.y", 3, slots), recording(3))
+
+
+@pytest.mark.parametrize("function", ["Softsign", "LeakyRelu", "ScaledTanh", "Elu", "Affine"])
+def test_other_activations_follow_their_float_form(function: str) -> None:
+    operation, weights, slots = cell_parts("rnn", "cell", "x", 3, 4, np.random.default_rng(14))
+    weights["cell.W"] *= 20  # inputs far beyond ±8
+    weights["cell.R"] *= np.float32(0.3)
+    operation = msgspec.structs.replace(operation, activations=(GateFunction(function),))
+    program, X = make((operation,), weights, "cell.y", 3, slots), recording(3)
+    expected, actual = both(program, quantize(program, X), X)
+    assert np.sqrt(np.mean((expected - actual) ** 2)) < 0.01 * np.sqrt(np.mean(expected**2))
 
 
 def test_a_row_that_could_overflow_is_widened_or_refused() -> None:
