@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -34,23 +35,19 @@ def by_input(given: Any, places: tuple[Place, ...]) -> Mapping[str, Any]:
     return given
 
 
-def frame(given: Any, place: Place) -> Array:
-    """One frame of an input: of its shape but for axes of length 1, or as a vector.
+def write_frame(given: Any, place: Place, target: Array) -> None:
+    """Convert one frame of an input into the runner's memory. Whether it is finite is left to the caller.
 
     Raises
     ------
     InputError
-        It has another shape or holds no numbers.
-    NonFiniteInputError
-        It holds NaN or infinity.
+        It is not of the frame's shape (but for axes of length 1) nor a vector of as many numbers, or holds no numbers.
     """
     numbers = _numbers(given, place)
     if not _fits(numbers.shape, place.shape):
         raise InputError(f"input {place.name} has shape {numbers.shape}, a frame of it is {place.shape}")
-    converted = _converted(numbers.reshape(place.shape), place)
-    if converted.dtype.kind == "f" and not np.isfinite(converted).all():
-        raise NonFiniteInputError(f"input {place.name} is {converted}, which is not finite; no state was touched")
-    return converted
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        target[...] = numbers.reshape(place.shape)
 
 
 def columns(given: Any, places: tuple[Place, ...]) -> list[Array]:
@@ -69,12 +66,16 @@ def columns(given: Any, places: tuple[Place, ...]) -> list[Array]:
     return found
 
 
-def non_finite(column: Array, place: Place) -> NonFiniteInputError:
+def non_finite(place: Place, numbers: Array, row: int | None = None) -> NonFiniteInputError:
+    """The error for a frame that holds NaN or infinity."""
+    where = f"input {place.name}" if row is None else f"input {place.name}, row {row},"
+    return NonFiniteInputError(f"{where} is {numbers}, which is not finite; no state was touched")
+
+
+def first_non_finite(place: Place, column: Array) -> NonFiniteInputError:
     """The error for a column that holds NaN or infinity; it names the first row."""
     row = int(np.argmin(np.isfinite(column).reshape(len(column), -1).all(axis=1)))
-    return NonFiniteInputError(
-        f"input {place.name} is {column[row]} in row {row}, which is not finite; no state was touched"
-    )
+    return non_finite(place, column[row], row)
 
 
 def _column(given: Any, place: Place) -> Array:
@@ -83,9 +84,12 @@ def _column(given: Any, place: Place) -> Array:
         raise InputError(
             f"input {place.name} has shape {numbers.shape}, it must be (time steps, ...) with frames of {place.shape}"
         )
-    return _converted(numbers.reshape(len(numbers), *place.shape), place)
+    frames = numbers.reshape(len(numbers), *place.shape)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        return np.ascontiguousarray(frames, place.dtype).reshape(frames.shape)
 
 
+@lru_cache(maxsize=256)
 def _fits(shape: Shape, frame_shape: Shape) -> bool:
     """Whether a shape is a frame's, or that of a vector with as many numbers; axes of length 1 do not count."""
     squeezed = [extent for extent in shape if extent != 1]
@@ -100,9 +104,3 @@ def _numbers(given: Any, place: Place) -> Array:
     if numbers.dtype.kind not in "biuf":
         raise InputError(f"input {place.name} holds {numbers.dtype}, it must hold numbers")
     return numbers
-
-
-def _converted(numbers: Array, place: Place) -> Array:
-    """Contiguous and of the input's number type; what is too large for it becomes infinite."""
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(numbers, place.dtype).reshape(numbers.shape)

@@ -53,7 +53,8 @@ class RunnerMemory:
         self._inputs = [place.view(self._arena) for place in plan.inputs]
         outputs = {place.name: place.view(self._arena) for place in plan.outputs}
         self.result: Frame = outputs if len(outputs) > 1 else next(iter(outputs.values()))
-        self._ports = [self._port_table(places) for places in (plan.inputs, plan.outputs)]
+        self._input_table, self._output_table = self._port_table(plan.inputs), self._port_table(plan.outputs)
+        self._input_addresses = self._input_table[:, 0].tolist()
         self._header = np.zeros(len(Header._fields), np.int64)
         self._address = self._header.ctypes.data
         self._describe()
@@ -65,7 +66,7 @@ class RunnerMemory:
         return np.array([(base + place.offset, place.size_bytes) for place in places], np.int64)
 
     def _describe(self) -> None:
-        plan, (inputs, outputs) = self.plan, self._ports
+        plan = self.plan
         self._write(
             rows=self._table.ctypes.data,
             row_count=len(self._table),
@@ -80,10 +81,10 @@ class RunnerMemory:
             initial=plan.initial_state.ctypes.data + STATE_PRELUDE_BYTES,
             initial_bytes=plan.slots_end - STATE_PRELUDE_BYTES,
             warmup_steps=plan.warmup_steps,
-            inputs=inputs.ctypes.data,
-            input_count=len(inputs),
-            outputs=outputs.ctypes.data,
-            output_count=len(outputs),
+            inputs=self._input_table.ctypes.data,
+            input_count=len(plan.inputs),
+            outputs=self._output_table.ctypes.data,
+            output_count=len(plan.outputs),
         )
 
     def _write(self, **numbers: int) -> None:
@@ -122,7 +123,7 @@ class RunnerMemory:
         slow_step = self.slow_step
         increment_reference, call_with_one = calls.python_functions()
         self._write(
-            sample=self._ports[0][0, 0],
+            sample=self._input_table[0, 0],
             sample_size=self._inputs[0].size,
             array_type=id(np.ndarray),
             float32_dtype=id(np.dtype(np.float32)),
@@ -145,9 +146,10 @@ class RunnerMemory:
         self.expect_open()
         places = self.plan.inputs
         given = intake.by_input(x, places)
-        frames = [intake.frame(given[place.name], place) for place in places]
-        for view, frame in zip(self._inputs, frames, strict=True):
-            view[...] = frame
+        for place, view, address in zip(places, self._inputs, self._input_addresses, strict=True):
+            intake.write_frame(given[place.name], place, view)
+            if place.dtype == np.float32 and not self._is_finite(address, 1, 0, view.size):
+                raise intake.non_finite(place, view)
         return self.result if self._step(self._address) else None
 
     def run(self, columns: list[Array], outputs: list[Array], indices: Array | None = None) -> int:
@@ -163,7 +165,7 @@ class RunnerMemory:
         self.expect_open()
         for place, column in zip(self.plan.inputs, columns, strict=True):
             if column.dtype == np.float32 and not self._is_finite(column.ctypes.data, 1, 0, column.size):
-                raise intake.non_finite(column, place)
+                raise intake.first_non_finite(place, column)
         places = np.array([array.ctypes.data for array in (*columns, *outputs)], np.int64)
         index_address = 0 if indices is None else indices.ctypes.data
         return self._run(self._address, places.ctypes.data, len(columns[0]), index_address)
