@@ -97,9 +97,16 @@ class Decider:
         self._ring = np.zeros((settings.smoothing_steps, len(labels)), np.int32)
         self._sums = np.zeros(len(labels), np.int64)  # (K,)
         self._memory = np.zeros(5, np.int64)  # outputs seen, recognised label, candidate, held, hold-off left
-        self._found = np.zeros((64, 4), np.int64)  # (decisions, output label sum m), grown for a larger block
-        self._addresses = [array.ctypes.data for array in (self._rules, self._ring, self._sums, self._memory)]
+        self._make_room(64)
         self.reset()
+
+    def _make_room(self, outputs: int) -> None:
+        """Memory for blocks of so many outputs."""
+        self._block = np.zeros((outputs, len(self.labels)), np.float64)
+        self._found = np.zeros((outputs, 4), np.int64)  # output, label, sum, m of each decision
+        self._block_address = self._block.ctypes.data
+        arrays = (self._rules, self._ring, self._sums, self._memory, self._found)
+        self._addresses = [array.ctypes.data for array in arrays]
 
     def reset(self) -> None:
         """Forget all scores."""
@@ -125,12 +132,12 @@ class Decider:
         -------
         list of Decision
         """
-        block = np.ascontiguousarray(scores, np.float64)  # (n, K)
-        if block.shape[1:] != self._sums.shape:
-            raise InputError(f"scores have shape {block.shape}, there are {len(self.labels)} labels")
-        if len(block) > len(self._found):
-            self._found = np.zeros((len(block), 4), np.int64)
-        count = self._decide(block.ctypes.data, *block.shape, *self._addresses, self._found.ctypes.data)
+        if scores.shape[1:] != self._sums.shape:
+            raise InputError(f"scores have shape {scores.shape}, there are {len(self.labels)} labels")
+        if len(scores) > len(self._found):
+            self._make_room(len(scores))
+        self._block[: len(scores)] = scores
+        count = self._decide(self._block_address, *scores.shape, *self._addresses)
         return [Decision(output, label, total / (m * ONE)) for output, label, total, m in self._found[:count].tolist()]
 
 

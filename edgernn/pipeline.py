@@ -36,6 +36,9 @@ class StepRunner(Protocol):
     def run(self, X: NDArray[np.float32], *, index: bool) -> tuple[Any, NDArray[np.int64]]:
         """Outputs, and for each the index of its sample in X."""
 
+    def run_into(self, X: NDArray[np.float32], Y: NDArray[np.float32], indices: NDArray[np.int64]) -> int:
+        """`run` into arrays that exist; how many outputs there were."""
+
     def reset(self) -> None:
         """Begin anew."""
 
@@ -208,7 +211,7 @@ class Pipeline:
             X = X if followed.keep is None else X[followed.keep]
         self._last_arrival_ns = chunk.monotonic_ns
         events: list[Event] = []
-        for segment in self.gaps(X, missing):
+        for segment in self.gaps(X, missing, finite=self._normalise.finite):
             if segment.reset:
                 self.reset()
             events += self._run(segment.X, chunk)
@@ -225,7 +228,7 @@ class Pipeline:
         start = 0
         while start < len(X):
             end = min(start + self._steps_to_reset(), start + LONGEST_BLOCK, len(X))
-            Y, index = self._runner.run(X[start:end], index=True)
+            Y, index = self._step(X[start:end])
             for decision in self._decider.feed(self._scores(Y)):
                 step = self.steps + int(index[decision.output])
                 label = self._scores.labels[decision.label]
@@ -239,6 +242,15 @@ class Pipeline:
             elif self._since_reset == self.settings.reset_every:
                 self.reset()
         return events
+
+    def _step(self, X: NDArray[np.float32]) -> tuple[Any, NDArray[np.int64]]:
+        """Outputs of the model, and for each the index of its sample in X (n, C)."""
+        if len(self.program.outputs) > 1 or self.program.arithmetic != "float32":
+            return self._runner.run(X, index=True)
+        Y = np.empty((len(X), *self.program.outputs[0].shape), np.float32)
+        index = np.empty(len(X), np.int64)
+        count = self._runner.run_into(X.reshape(-1, *self.program.inputs[0].shape), Y, index)
+        return Y[:count], index[:count]
 
     def _steps_to_reset(self) -> int:
         """Samples that the model may still take before it begins anew."""

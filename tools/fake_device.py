@@ -51,13 +51,12 @@ def fake_device(
     frames = csv_frames(samples) if format_name == "csv" else cobs_frames(samples, rate)
     faulty = with_faults(itertools.cycle(frames), lose, damage, random)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and takes the link away
-    ports = Ports(link)
-    board = Board(ports.write, faulty, rate)
-    board.start()
-    with contextlib.suppress(KeyboardInterrupt):
-        ports.come_and_go(unplug_every)
-    board.stop()
-    ports.close()
+    with contextlib.closing(Ports(link)) as ports:
+        board = Board(ports.write, faulty, rate)
+        board.start()
+        with contextlib.suppress(KeyboardInterrupt):
+            ports.come_and_go(unplug_every)
+        board.stop()
     print(f"{board.sent} samples sent", file=sys.stderr)
 
 

@@ -87,7 +87,8 @@ class Format(ABC):
             samples = self._parse(length)
             consumed = int(self._state[1])
             self._pending = length - consumed
-            self._buffer[: self._pending] = self._buffer[consumed:length].copy()
+            if self._pending:
+                self._buffer[: self._pending] = self._buffer[consumed:length].copy()
             if self._pending > MAX_FRAME_BYTES:
                 self._pass_over_rest()
             if len(samples.values):

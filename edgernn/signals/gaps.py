@@ -59,14 +59,17 @@ class Gaps:
         self._bad = 0  # samples in a row that were not finite
         self._reset = False  # owed to the next segment
 
-    def __call__(self, X: NDArray[np.float32], missing: Sequence[int] | None = None) -> list[Segment]:
+    def __call__(
+        self, X: NDArray[np.float32], missing: Sequence[int] | None = None, *, finite: bool = False
+    ) -> list[Segment]:
         """Samples (n, C) to segments without gaps.
 
-        `missing` says how many samples are missing before each one, or `UNKNOWN`.
+        `missing` says how many samples are missing before each one, or `UNKNOWN`; `finite`, that all numbers of X are
+        known to be finite.
         """
         if not len(X):
             return []
-        if missing is None and not self._reset and not self._bad and np.isfinite(X).all():
+        if missing is None and not self._reset and not self._bad and (finite or np.isfinite(X).all()):
             self._last = X[-1]
             return [Segment(X, False)]
         return self._fill(X, missing or [0] * len(X))

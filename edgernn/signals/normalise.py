@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ConfigError
+from edgernn.kernels.native import native_function
 
 
 class Normalise:
@@ -22,6 +23,11 @@ class Normalise:
     mean, std : sequence of float
         One for each column, or empty where the model normalises by itself.
 
+    Attributes
+    ----------
+    finite : bool
+        Whether all numbers of the last block are finite.
+
     Examples
     --------
     >>> normalise = Normalise([2, 0], mean=[1.0, 0.0], std=[2.0, 1.0])
@@ -35,20 +41,18 @@ class Normalise:
         for what, numbers in (("mean", mean), ("std", std)):
             if len(numbers) not in {0, len(columns)}:
                 raise ConfigError(f"{what} has {len(numbers)} numbers, the model takes {len(columns)} channels")
-        self._columns = None if list(columns) == list(range(len(columns))) else np.array(columns, np.intp)  # (C,)
-        self._width = len(columns)
-        self._scale = scale
-        self._mean = np.array(mean, np.float64) if len(mean) else None  # (C,)
-        self._std = np.array(std, np.float64) if len(std) else None  # (C,)
+        self.finite = True
+        self._C = C = len(columns)
+        self._normalise = native_function("normalise", 7)
+        self._columns = np.array(columns, np.int64)  # (C,)
+        self._constants = np.array([[scale] * C, mean or [0.0] * C, std or [1.0] * C])  # (3, C)
+        self._addresses = (self._columns.ctypes.data, C, self._constants.ctypes.data)
 
     def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Values (n, width) to the model's input (n, C). Numbers too large for float32 become infinite."""
-        x = values[:, : self._width] if self._columns is None else values[:, self._columns]
-        if self._scale != 1.0:
-            x = x * self._scale
-        if self._mean is not None:
-            x = x - self._mean
-        if self._std is not None:
-            x = x / self._std
-        with np.errstate(over="ignore", invalid="ignore"):
-            return x.astype(np.float32)
+        """Values (n, width), row after row in memory, to the model's input (n, C).
+
+        Numbers too large for float32 become infinite.
+        """
+        X = np.empty((len(values), self._C), np.float32)
+        self.finite = bool(self._normalise(values.ctypes.data, *values.shape, *self._addresses, X.ctypes.data))
+        return X

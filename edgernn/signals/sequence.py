@@ -61,9 +61,9 @@ class SequenceTracker:
 
         `outage` says that before the first of them so much time passed that the numbers may have wrapped.
         """
-        if self._last is not None and not outage:
-            steps = np.diff(sequence, prepend=self._last) % SEQUENCES
-            if (steps == 1).all():
+        if self._last is not None and not outage and (int(sequence[0]) - self._last) % SEQUENCES == 1:
+            steps = sequence[1:] - sequence[:-1]
+            if (steps % SEQUENCES == 1).all():
                 self._last, self._last_time_us = int(sequence[-1]), int(device_time_us[-1])
                 return Followed(None, None)
         keep: list[int] = []
