@@ -21,7 +21,7 @@ PUBLIC_NAMES = {
     *("QuantizationError", "RunnerStateError", "SourceBusyError", "SourceError", "SourceNotFoundError"),
     *("SourcePermissionError", "StatePairingError", "UnsupportedModelError"),
     *("DecisionSettings", "Metadata", "Port", "Program", "Runner", "StateSlot"),
-    *("__version__", "load", "open_stream", "save"),
+    *("__version__", "export", "load", "open_stream", "quantize", "save"),
 }
 
 
