@@ -41,20 +41,24 @@ class ProgramBuilder:
         Pieces of state inputs that recurrences run on.
     inputs : set of str
         Inputs of the graph that may be read as values.
+    has_time : bool
+        The graph is a whole sequence. Then only recurrences may read states, and only they may begin from one; in the
+        graph of a single step, states are read and made freely.
     state_inputs : frozenset of str
-        Inputs of the graph that are known to be states of a sequence model; only recurrences may read them.
+        Inputs of the graph that are known to be states.
     warnings : list of str
     source : str
         Name of the node that is being applied.
     """
 
-    def __init__(self, state_inputs: frozenset[str], tensor_names: Iterable[str]) -> None:
+    def __init__(self, has_time: bool, state_inputs: frozenset[str], tensor_names: Iterable[str]) -> None:
         self.operations: list[AnyOperation] = []
         self.weights: dict[str, NDArray[Any]] = {}
         self.values: dict[str, Value] = {}
         self.slots: dict[str, StateSlot] = {}
         self.claims: list[Claim] = []
         self.inputs: set[str] = set()
+        self.has_time = has_time
         self.state_inputs = state_inputs
         self.warnings: list[str] = []
         self.source = ""
@@ -134,10 +138,10 @@ class ProgramBuilder:
         return base if is_value else self.value(stream)
 
     def _make_readable(self, base: str) -> None:
-        if base in self.state_inputs:
+        if self.has_time and base in self.state_inputs:
             raise UnsupportedModelError(
                 f"the state input {base} is read by more than the recurrence that it begins: export the model for one "
-                "time step (time length 1), where states may be used freely"
+                "time step (time length 1), where states may be used freely; if it is no state, say so with states={}"
             )
         if base not in self.values:
             region, size = self._final_states[base]
@@ -161,7 +165,7 @@ class ProgramBuilder:
         flat = stream.elements.ravel()
         base = stream.bases[0]
         is_run = len(stream.bases) == 1 and flat.size > 0 and bool((np.diff(flat) == 1).all())
-        if not is_run or base not in self.inputs:
+        if not is_run or base not in (self.state_inputs if self.has_time else self.inputs):
             return None
         claim = Claim(base, int(flat[0]), flat.size, last)
         for other in self.claims:

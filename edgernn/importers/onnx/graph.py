@@ -71,6 +71,9 @@ class Graph:
         nodes = [Node(proto, self.opset, folder) for proto in graph.node]
         self.nodes = self._needed(_in_order(nodes, self._outside_names(graph)))
         self._check_outputs()
+        read = {name for node in self.nodes for name in node.inputs} | set(self.outputs)
+        self.unused_inputs = tuple(entry.name for entry in self.inputs if entry.name not in read)
+        self.inputs = tuple(entry for entry in self.inputs if entry.name in read)
 
     def initializer(self, name: str) -> NDArray[Any] | None:
         """The numbers of an initializer, None if there is none of that name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.rules import RULES, Call, advice
 from edgernn.importers.onnx.rules.call import Options, Results
-from edgernn.importers.onnx.states import pair_states, stated_pairs
+from edgernn.importers.onnx.states import named_states, pair_states, stated_pairs
 from edgernn.importers.onnx.tensors import type_name
 from edgernn.importers.onnx.time_axis import Layout, WrongAxisError, find_state_inputs, layouts
 from edgernn.importers.onnx.values import Constant, Role, Stream, Tensor, check_step_shape, features, width_of
@@ -72,12 +72,12 @@ def import_model(
     _check_inputs(graph)
     metadata = Metadata.from_properties(graph.properties)
     stated = stated_pairs(graph.properties, states)
-    state_inputs = find_state_inputs(graph)
+    options = Options(assume_torch_gru)
     first_error: ModelError | None = None
     with np.errstate(all="ignore"):
-        for place, layout in enumerate(layouts(graph, time_axis, state_inputs)):
+        for place, (state_inputs, layout) in enumerate(_assumptions(graph, time_axis, stated)):
             try:
-                attempt = _Attempt(graph, layout, state_inputs, Options(assume_torch_gru))
+                attempt = _Attempt(graph, layout, state_inputs, options)
                 if place == 0 or time_axis is not None or attempt.runs_a_recurrence:
                     return attempt.finish(stated, metadata)
             except ModelError as error:
@@ -91,9 +91,22 @@ def import_model(
     )
 
 
+def _assumptions(
+    graph: Graph, time_axis: int | None, stated: Mapping[str, str] | None
+) -> Iterator[tuple[frozenset[str], dict[str, Layout]]]:
+    """Which inputs are states, and where time is; the likeliest first."""
+    sure = find_state_inputs(graph) | frozenset(stated or ())
+    likely = sure
+    if stated is None:
+        likely |= named_states([entry.name for entry in graph.inputs], graph.outputs)
+    for state_inputs in dict.fromkeys((likely, sure)):
+        for layout in layouts(graph, time_axis, state_inputs):
+            yield state_inputs, layout
+
+
 def _check_inputs(graph: Graph) -> None:
     if not graph.inputs:
-        raise MalformedModelError("the model has no inputs")
+        raise MalformedModelError("the outputs of the model depend on no input")
     for entry in graph.inputs:
         if entry.is_integer:
             raise UnsupportedModelError(
@@ -112,8 +125,9 @@ class _Attempt:
         for entry in graph.inputs:
             axes = layout[entry.name].axes(entry.dimensions)
             self.inputs[entry.name] = Stream.of(entry.name, axes)
-        self.has_time = any(stream.find(Role.TIME) is not None for stream in self.inputs.values())
-        self.builder = ProgramBuilder(state_inputs if self.has_time else frozenset(), names)
+        has_time = any(stream.find(Role.TIME) is not None for stream in self.inputs.values())
+        self.builder = ProgramBuilder(has_time, state_inputs, names)
+        self.builder.warnings += [f"input {name} is not used, so it is left out" for name in graph.unused_inputs]
         for entry in graph.inputs:
             shape = layout[entry.name].step_shape(entry.dimensions) or (1,)
             check_step_shape(shape, f"input {entry.name}")

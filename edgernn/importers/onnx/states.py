@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -35,6 +35,13 @@ def stated_pairs(properties: Mapping[str, str], states: Mapping[str, str] | None
     if not isinstance(pairs, dict) or not all(isinstance(output, str) for output in pairs.values()):
         raise MalformedModelError(f'metadata entry {STATES_KEY} must be an object such as {{"h_in": "h_out"}}')
     return pairs
+
+
+def named_states(inputs: Iterable[str], outputs: Iterable[str]) -> frozenset[str]:
+    """Inputs that have the name of a state, because an output differs only in what tells new from old."""
+    known = list(inputs)
+    named = frozenset(name for name in known if any(_same_stem(name, output) for output in outputs))
+    return named if len(named) < len(known) else frozenset()
 
 
 def pair_states(

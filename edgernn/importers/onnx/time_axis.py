@@ -21,6 +21,15 @@ from edgernn.importers.onnx.values import Axis, Factor, Role, features
 TIME_NAMES = re.compile(r"time|seq|step|frame|len|^[tTlL]$")
 BATCH_NAMES = re.compile(r"batch|^(n|N|b|B|bs)$")
 CELL_STATES = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}  # positions of initial_h and initial_c
+
+# axes of batch and time of an input with so many axes, the usual ones first
+CONVENTIONS: dict[int, list[tuple[int | None, int | None]]] = {
+    0: [(None, None)],
+    1: [(None, None), (None, 0), (0, None)],
+    2: [(0, None), (None, 0), (0, 1), (None, 1)],
+    3: [(0, 1), (1, 0), (0, 2)],
+    4: [(0, 1), (1, 0), (0, 2), (0, 3)],
+}
 MOVERS = {"Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Split", "Gather", "Identity", "Cast", "Concat"}
 
 
@@ -100,12 +109,12 @@ def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -
     for choice in product(*(_rank_layouts(rank, entries, time_axis) for rank, entries in by_rank.items())):
         chosen = dict(zip(by_rank, choice, strict=True))
         placed = {entry.name: chosen[len(entry.dimensions)] for entry in data}
-        batch = {
-            extent
-            for entry in data
-            if (axis := placed[entry.name].batch_axis) is not None
-            for extent in entry.dimensions[axis : axis + 1]
-        }
+        batch, time = (
+            {entry.dimensions[axis] for entry in data if (axis := getattr(placed[entry.name], kind)) is not None}
+            for kind in ("batch_axis", "time_axis")
+        )
+        if not _agree(batch) or not _agree(time):
+            continue
         placed.update({entry.name: _state_layout(entry, batch) for entry in graph.inputs if entry.name in state_inputs})
         yield placed
 
@@ -114,15 +123,16 @@ def _rank_layouts(rank: int, entries: list[GraphInput], time_axis: int | None) -
     """Layouts in which every dynamic axis is time or batch."""
     if time_axis is not None and not -rank <= time_axis < rank:
         raise InputError(f"time_axis is {time_axis}, but input {entries[0]} has {rank} axes")
-    candidates = [
-        Layout(batch, time)
-        for batch, time in [(0, 1), (0, None), (None, 0), (1, 0), (0, 2), (None, None), (0, 3), (None, 1)]
-        if all(axis is None or axis < rank for axis in (batch, time)) and not (rank >= 3 and None in (batch, time))
-    ]
+    candidates = [Layout(*axes) for axes in CONVENTIONS[min(rank, 4)]]
     if time_axis is not None:
         candidates = [layout for layout in candidates if layout.time_axis == time_axis % rank]
     allowed = [layout for layout in candidates if all(_covers(layout, entry) for entry in entries)]
     return sorted(allowed, key=lambda layout: _unlikely(layout, entries[0]))
+
+
+def _agree(extents: set[int | str]) -> bool:
+    """Whether extents of one role can be the same: one number, or dynamic whatever the names are."""
+    return len(extents) <= 1 or all(isinstance(extent, str) for extent in extents)
 
 
 def _covers(layout: Layout, entry: GraphInput) -> bool:
@@ -131,7 +141,7 @@ def _covers(layout: Layout, entry: GraphInput) -> bool:
 
 
 def _unlikely(layout: Layout, entry: GraphInput) -> int:
-    """How many names of axes speak against the layout; for two axes, time is only seen where it is needed."""
+    """How much the names of the axes speak against the layout."""
     against = 0
     for axis, right, wrong in (
         (layout.time_axis, TIME_NAMES, BATCH_NAMES),
@@ -140,8 +150,7 @@ def _unlikely(layout: Layout, entry: GraphInput) -> int:
         name = entry.dimensions[axis] if axis is not None else ""
         if isinstance(name, str) and name:
             against += 2 * bool(wrong.search(name)) - bool(right.search(name))
-    two_axes = len(entry.dimensions) == 2 and layout == Layout(0, 1) and isinstance(entry.dimensions[1], int)
-    return against + two_axes
+    return against
 
 
 def _state_layout(entry: GraphInput, batch: set[int | str]) -> Layout:

@@ -1,0 +1,250 @@
+"""Which outputs feed which state inputs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import ModelProto, helper
+from sequence_models import cell_weights, check_against_original, make_model, run_original
+
+import edgernn
+from edgernn.importers.onnx.importer import import_model
+from edgernn.operations import ReadState, WriteState
+
+node = helper.make_node
+RNG = np.random.default_rng(0)
+
+
+def leaky_step(
+    state: str = "h", new_state: str = "h_out", shape: tuple[int, ...] = (1, 4), **properties: str
+) -> ModelProto:
+    """One step of ``h = tanh(x W + h / 2)`` in plain operators, with y = 2 h."""
+    nodes = [
+        node("MatMul", ["x", "W"], ["drive"]),
+        node("Mul", [state, "half"], ["kept"]),
+        node("Add", ["drive", "kept"], ["sum"]),
+        node("Tanh", ["sum"], [new_state]),
+        node("Mul", [new_state, "two"], ["y"]),
+    ]
+    weights = {"W": RNG.standard_normal((3, 4)).astype(np.float32), "half": np.float32(0.5), "two": np.float32(2)}
+    return make_model(nodes, {"x": (1, 3), state: (1, 4)}, ["y", new_state], weights, properties=properties)
+
+
+@pytest.mark.parametrize(
+    ("state", "new_state"),
+    [
+        ("h", "h_out"),
+        ("h0", "hn"),
+        ("h_in", "h_out"),
+        ("hidden.old", "hidden.new"),
+        ("h_prev_2", "h_next_2"),
+        ("s", "s_t"),
+    ],
+)
+def test_names_that_make_a_pair(state: str, new_state: str) -> None:
+    imported = import_model(leaky_step(state, new_state))
+    assert imported.pairs == {state: new_state}
+    assert [slot.name for slot in imported.program.state] == [state]
+    assert [port.name for port in imported.program.outputs] == ["y"]
+
+
+def test_step_graph_reads_and_writes_its_state() -> None:
+    model = leaky_step()
+    program = import_model(model).program
+    assert isinstance(program.operations[0], ReadState)
+    assert isinstance(program.operations[-1], WriteState)
+    runner, h = edgernn.Runner(program), np.zeros((1, 4), np.float32)
+    for x in RNG.standard_normal((20, 1, 3)).astype(np.float32):
+        expected = run_original(model, {"x": x, "h": h})
+        np.testing.assert_allclose(runner.step(x[0]), expected["y"][0], atol=1e-6)
+        h = expected["h_out"]
+    np.testing.assert_allclose(runner.state["h"], h[0], atol=1e-6)
+
+
+def test_names_that_say_nothing_are_refused_with_the_candidates() -> None:
+    with pytest.raises(edgernn.StatePairingError, match=r"memory from y or result.*states="):
+        import_model(leaky_step("memory", "result"))
+
+
+def test_the_user_settles_it() -> None:
+    assert import_model(leaky_step("memory", "result"), states={"memory": "result"}).pairs == {"memory": "result"}
+
+
+def test_the_user_says_that_there_are_no_states() -> None:
+    program = import_model(leaky_step(), states={}).program
+    assert [port.name for port in program.inputs] == ["x", "h"]
+    assert program.state == ()
+
+
+def test_metadata_settles_it_and_the_user_overrules_it() -> None:
+    model = leaky_step("memory", "result", **{"edgernn.states": json.dumps({"memory": "result"})})
+    assert import_model(model).pairs == {"memory": "result"}
+    assert import_model(model, states={}).pairs == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"memory": 3}'])
+def test_damaged_metadata(text: str) -> None:
+    with pytest.raises(edgernn.MalformedModelError, match=r"edgernn\.states"):
+        import_model(leaky_step("memory", "result", **{"edgernn.states": text}))
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        ({"nothing": "h_out"}, "no input 'nothing'"),
+        ({"h": "nothing"}, "no output 'nothing'"),
+        ({"x": "h_out"}, "has 4 numbers"),
+        ({"h": "y", "x": "y"}, "has 4 numbers|one output"),
+    ],
+)
+def test_stated_pairs_must_be_possible(states: dict[str, str], words: str) -> None:
+    with pytest.raises(edgernn.StatePairingError, match=words):
+        import_model(leaky_step(), states=states)
+
+
+def test_one_input_must_be_left_for_the_samples() -> None:
+    model = make_model([node("Tanh", ["h"], ["h_out"]), node("Abs", ["h"], ["y"])], {"h": (1, 4)}, ["y", "h_out"])
+    assert import_model(model).pairs == {}
+    with pytest.raises(edgernn.StatePairingError, match="every input"):
+        import_model(model, states={"h": "h_out"})
+
+
+def two_layers(packed: bool, **options: Any) -> ModelProto:
+    """Two GRU layers whose states are inputs: one packed tensor, or one for each layer in another order."""
+    rng = np.random.default_rng(2)
+    weights = cell_weights("GRU", 3, 4, rng, "a.") | cell_weights("GRU", 4, 4, rng, "b.")
+    weights |= {name: np.array(value) for name, value in {"0": [0], "1": [1], "2": [2]}.items()}
+    begins = ["first", "second"]
+    nodes = []
+    inputs: dict[str, Any] = {"x": ("time", 1, 3)}
+    if packed:
+        inputs["h0"] = (2, 1, 4)
+        nodes += [node("Slice", ["h0", edge, after, "0"], [f"begin{edge}"]) for edge, after in (("0", "1"), ("1", "2"))]
+        begins = ["begin0", "begin1"]
+    else:
+        inputs |= {"second": (1, 1, 4), "first": (1, 1, 4)}
+    nodes += [
+        node("GRU", ["x", "a.W", "a.R", "a.B", "", begins[0]], ["Y_a", "last_a"], hidden_size=4),
+        node("Squeeze", ["Y_a", "1"], ["between"]),
+        node("GRU", ["between", "b.W", "b.R", "b.B", "", begins[1]], ["Y_b", "last_b"], hidden_size=4),
+        node("Squeeze", ["Y_b", "1"], ["y"]),
+    ]
+    outputs = ["last_a", "y", "last_b"]
+    if packed:
+        order = options.get("order", ["last_a", "last_b"])
+        nodes.append(node("Concat", order, ["all"], axis=0))
+        outputs = ["all", "y"]
+    return make_model(nodes, inputs, outputs, weights)
+
+
+def feeds_of(model: ModelProto, steps: int) -> dict[str, Any]:
+    return {
+        entry.name: RNG.uniform(-1, 1, [d.dim_value or steps for d in entry.type.tensor_type.shape.dim]).astype(
+            np.float32
+        )
+        for entry in model.graph.input
+    }
+
+
+def test_recurrences_prove_their_pairs_whatever_the_names() -> None:
+    model = two_layers(packed=False)
+    imported = check_against_original(model, feeds_of(model, 9))
+    assert imported.pairs == {"first": "last_a", "second": "last_b"}
+    assert [port.name for port in imported.program.outputs] == ["y"]
+
+
+def test_packed_state_is_one_slot() -> None:
+    model = two_layers(packed=True)
+    imported = check_against_original(model, feeds_of(model, 9))
+    assert imported.pairs == {"h0": "all"}
+    assert [(slot.name, slot.shape) for slot in imported.program.state] == [("h0", (2, 4))]
+    assert not any(isinstance(operation, ReadState | WriteState) for operation in imported.program.operations)
+
+
+def test_packed_state_in_the_wrong_order_is_no_pair() -> None:
+    model = two_layers(packed=True, order=["last_b", "last_a"])
+    imported = check_against_original(model, feeds_of(model, 9))
+    assert imported.pairs == {}
+    assert [port.name for port in imported.program.outputs] == ["all", "y"]
+    with pytest.raises(edgernn.StatePairingError, match="is not the last state"):
+        import_model(model, states={"h0": "all"})
+
+
+def test_one_state_for_two_recurrences_is_refused() -> None:
+    model = two_layers(packed=False)
+    for entry in model.graph.node:
+        for i, name in enumerate(entry.input):
+            if name == "second":
+                entry.input[i] = "first"
+    with pytest.raises(edgernn.UnsupportedModelError, match="first begins two recurrences"):
+        import_model(model)
+
+
+def test_states_that_are_swapped_each_step() -> None:
+    """Each new state is the other's old one: all reads come before all writes."""
+    nodes = [node("Identity", ["a"], ["b_out"]), node("Add", ["x", "b"], ["a_out"]), node("Add", ["a", "x"], ["y"])]
+    model = make_model(nodes, {"x": (1, 2), "a": (1, 2), "b": (1, 2)}, ["y", "a_out", "b_out"])
+    program = import_model(model).program
+    runner, states = edgernn.Runner(program), {"a": np.zeros((1, 2), np.float32), "b": np.zeros((1, 2), np.float32)}
+    for x in RNG.standard_normal((9, 1, 2)).astype(np.float32):
+        expected = run_original(model, {"x": x} | states)
+        np.testing.assert_allclose(runner.step(x[0]), expected["y"][0], atol=1e-6)
+        states = {name: expected[f"{name}_out"] for name in states}
+
+
+def test_state_half_kept_by_a_cell_and_half_by_plain_operators() -> None:
+    """A packed state: the first half belongs to a GRU, the second is a running sum."""
+    weights = cell_weights("GRU", 3, 3, np.random.default_rng(3)) | {
+        "0": np.array([0]),
+        "1": np.array([1]),
+        "2": np.array([2]),
+    }
+    nodes = [
+        node("Split", ["s", ""], ["s_gru", "s_sum"], axis=0),
+        node("GRU", ["x", "W", "R", "B", "", "s_gru"], ["", "h"], hidden_size=3),
+        node("Add", ["s_sum", "x"], ["total"]),
+        node("Concat", ["h", "total"], ["s_out"], axis=0),
+        node("Add", ["h", "total"], ["y"]),
+    ]
+    weights = cell_weights("GRU", 3, 3, np.random.default_rng(3))
+    model = make_model(nodes, {"x": (1, 1, 3), "s": (2, 1, 3)}, ["y", "s_out"], weights)
+    program = import_model(model).program
+    runner, s = edgernn.Runner(program), np.zeros((2, 1, 3), np.float32)
+    for x in RNG.standard_normal((9, 1, 1, 3)).astype(np.float32):
+        expected = run_original(model, {"x": x, "s": s})
+        np.testing.assert_allclose(np.ravel(runner.step(x.ravel())), expected["y"].ravel(), atol=1e-5)
+        s = expected["s_out"]
+
+
+def test_state_input_that_is_read_beside_its_recurrence_is_refused() -> None:
+    weights = cell_weights("GRU", 3, 4, RNG) | {"1": np.array([1])}
+    nodes = [
+        node("GRU", ["x", "W", "R", "B", "", "h0"], ["", "hn"], hidden_size=4),
+        node("Add", ["hn", "h0"], ["y"]),
+    ]
+    model = make_model(nodes, {"x": ("time", 1, 3), "h0": (1, 1, 4)}, ["y", "hn"], weights)
+    with pytest.raises(edgernn.UnsupportedModelError, match="h0 is read by more than the recurrence"):
+        import_model(model)
+
+
+def test_last_frame_of_the_samples_is_no_state() -> None:
+    """A recurrence that begins from the end of its own input does not stream."""
+    nodes = [
+        node("Gather", ["x", "last"], ["end"], axis=0),
+        node("Unsqueeze", ["end", "0"], ["h0"]),
+        node("GRU", ["x", "W", "R", "B", "", "h0"], ["", "y"], hidden_size=3),
+    ]
+    weights = cell_weights("GRU", 3, 3, RNG) | {"last": np.array(-1), "0": np.array([0])}
+    with pytest.raises(edgernn.UnsupportedModelError, match="computes its initial_h from other signals"):
+        import_model(make_model(nodes, {"x": ("time", 1, 3)}, ["y"], weights))
+
+
+def test_the_only_output_stays_one_although_it_is_a_state() -> None:
+    cell = node("GRU", ["x", "W", "R", "B", "", "h0"], ["", "hn"], hidden_size=4)
+    model = make_model([cell], {"x": ("time", 1, 3), "h0": (1, 1, 4)}, ["hn"], cell_weights("GRU", 3, 4, RNG))
+    imported = check_against_original(model, feeds_of(model, 5))
+    assert [port.name for port in imported.program.outputs] == ["hn"]
+    assert [slot.name for slot in imported.program.state] == ["h0"]
