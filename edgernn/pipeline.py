@@ -16,7 +16,7 @@ from edgernn.events import Event
 from edgernn.formats import FORMATS, link_formats, make_format
 from edgernn.formats.base import KINDS, Format, Samples
 from edgernn.formats.detect import Detector
-from edgernn.metadata import Metadata
+from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.operations import Rearrange, Softmax, Unary
 from edgernn.program import Program
 from edgernn.signals.gaps import Gaps
@@ -109,11 +109,14 @@ class Pipeline:
         if name is not None and name not in FORMATS:
             raise ConfigError(f"format is {name!r}: use {', '.join(FORMATS)} or auto")
         link_formats(name)
+        self._only_format = name
         self._detector: Detector | None = Detector(name, whole_start=whole_start)
+        self._earlier_counts = np.zeros(len(KINDS), np.int64)  # of formats that turned out to be wrong
         self.format: Format | None = None
         self.gaps = Gaps(settings.gap, settings.gap_steps)
         self.sequence = SequenceTracker()
         self.rate = RateMeter()
+        self._last_bytes = b""
         self.steps = 0
         self.diverged = 0
         self._since_reset = 0  # steps
@@ -132,10 +135,10 @@ class Pipeline:
 
     def counts(self) -> dict[str, int]:
         """What was seen, by kind; samples, and everything that was not one."""
-        seen = [0] * len(KINDS) if self.format is None else self.format.counts.tolist()
+        seen = self._earlier_counts if self.format is None else self._earlier_counts + self.format.counts
         sequence = self.sequence
         return {
-            **dict(zip(KINDS, seen, strict=True)),
+            **dict(zip(KINDS, seen.tolist(), strict=True)),
             "lost": sequence.lost,
             "duplicated": sequence.duplicated,
             "late": sequence.late,
@@ -148,6 +151,7 @@ class Pipeline:
     def feed(self, chunk: Chunk) -> list[Event]:
         """Take bytes; give the events of the samples that are complete. `latency_ns` is filled in by the stream."""
         data: bytes | memoryview = chunk.data
+        self._last_bytes = chunk.data[-64:]
         if self._detector is not None:
             found = self._detector.feed(data)
             if found is None:
@@ -162,15 +166,24 @@ class Pipeline:
 
     def interrupted(self) -> None:
         """Bytes are missing: the unfinished frame is dropped, and the model begins anew unless its state is kept."""
-        if self.format is not None:
+        if self.format is None:
+            self._detector = Detector(self._only_format)
+        else:
             self.format.resynchronise()
         if not self.settings.keep_state:
             self.gaps.outage()
         self.rate.restart()
 
-    def undetected(self) -> bytes:
-        """Some of the bytes in which no format was found; empty once it is known."""
-        return b"" if self._detector is None else bytes(self._detector.seen[-64:])
+    def detect_again(self) -> None:
+        """Look for another format, because this one gives no samples."""
+        if self.format is not None:
+            self._earlier_counts += self.format.counts
+            self.format = None
+            self._detector = Detector(self._only_format)
+
+    def unread(self) -> bytes:
+        """Some of the last bytes of which no samples could be made."""
+        return bytes(self._detector.seen[-64:]) if self._detector is not None else self._last_bytes
 
     def _choose_format(self, name: str, width: int) -> memoryview:
         assert self._detector is not None
@@ -266,6 +279,13 @@ class Pipeline:
             f"{measured:.4g} samples a second come, the model was trained at {wanted:.4g}: set the board to that rate, "
             f"or go on with --allow-rate"
         )
+
+
+def link_stream_kernels() -> None:
+    """Compile and cache what every stream needs beside its model."""
+    link_formats()
+    Normalise([0])
+    Decider(DecisionSettings(), ("",))
 
 
 class Scores:

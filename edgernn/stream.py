@@ -25,6 +25,7 @@ from edgernn.sources.reader import Notice, Reader
 
 WAIT_S = 0.1  # for bytes, before looking whether to stop
 SILENCE_NS = 3_000_000_000  # bytes without a sample for so long are worth a word
+DROPPED_PAUSE_NS = 1_000_000_000  # between two words about dropped bytes
 LATENCIES = 4096  # of the last reads, kept for percentiles
 
 _log = logging.getLogger("edgernn")
@@ -106,6 +107,7 @@ class Stream:
         self._timed_reads = 0
         self._last_sample_ns: int | None = None
         self._complained_spans = 0
+        self._said_dropped_ns = -DROPPED_PAUSE_NS
         self._seen_diverged = self._seen_restarts = 0
 
     def open(self) -> Stream:
@@ -221,7 +223,10 @@ class Stream:
         return events
 
     def _interrupted(self, notice: Notice) -> None:
-        self._notice(notice.text)
+        now_ns = self._clock.monotonic_ns()
+        if notice.kind != "dropped" or now_ns - self._said_dropped_ns >= DROPPED_PAUSE_NS:
+            self._notice(notice.text)
+            self._said_dropped_ns = now_ns if notice.kind == "dropped" else self._said_dropped_ns
         self.pipeline.interrupted()
 
     def _look_for_silence(self, chunk: Chunk, had_samples: bool) -> None:
@@ -234,9 +239,10 @@ class Stream:
                 f"bytes come from {self.source.name}, but no samples{self._sight()}. If that looks like noise, the "
                 f"baud rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
             )
+            self.pipeline.detect_again()
 
     def _sight(self) -> str:
-        seen = self.pipeline.undetected()
+        seen = self.pipeline.unread()
         return f"; the last bytes are {seen!r}" if seen else ""
 
     def _look_for_trouble(self) -> None:

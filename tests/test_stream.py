@@ -153,6 +153,44 @@ def test_bytes_without_samples_are_shown_with_a_remedy() -> None:
     assert "\\xfe\\x80" in notices[0]
 
 
+def test_another_format_is_found_when_the_first_gives_no_samples() -> None:
+    clock = ManualClock()
+    source, notices = MemorySource(clock), []
+    source.write(b"1,1,2\n1,1,2\n")  # what a boot loader counts
+    for frame in cobs_frames(turns(40), 50):
+        source.write(frame)
+        clock.sleep(0.02)
+    source.end()
+    with open_stream(larger_channel(), source, on_notice=notices.append, allow_rate=True) as stream:
+        events = list(stream)
+        status = stream.status()
+    assert status.format == "cobs"
+    assert len(events) > 20
+    assert len(notices) == 1
+    assert "but no samples; the last bytes are" in notices[0]
+
+
+@PATIENT
+def test_a_consumer_that_is_too_slow_is_told_and_only_whole_lines_are_used() -> None:
+    notices: list[str] = []
+    source = MemorySource(ManualClock())
+    lines = list(csv_frames(turns(40)))
+    with Stream(larger_channel(), source, StreamSettings(), on_notice=notices.append) as stream:
+        stream._reader._queue_bytes = 500
+        for line in lines:
+            source.write(line[:3])
+            source.write(line[3:])
+        source.end()
+        while stream.status().dropped_bytes < len(lines[0]) * len(lines) - 600:
+            threading.Event().wait(0.001)
+        assert list(stream)
+        status = stream.status()
+    used = len(lines) - status.dropped_bytes / len(lines[0])
+    assert used - 3 <= status.counts["samples"] <= used
+    assert status.counts["malformed"] == status.counts["wrong_width"] == 0
+    assert notices == [f"too slow: {status.dropped_bytes} bytes of memory dropped so far"]
+
+
 def test_a_restarted_board_is_reported_and_the_model_begins_anew() -> None:
     notices: list[str] = []
     frames = list(cobs_frames(turns(4), 50))
