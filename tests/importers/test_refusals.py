@@ -67,7 +67,7 @@ REFUSED: dict[str, tuple[list[NodeProto], dict[str, Array], str]] = {
         {"ratio": np.float32(0.5), "yes": np.array(True)},
         r"model.eval\(\)",
     ),
-    "constant output": ([node("Relu", ["w"], ["y"]), node("Relu", ["x"], ["z"])], {"w": matrix(1, 6)}, "constant"),
+    "constant": ([node("Relu", ["w"], ["y"])], {"w": matrix(1, 6)}, "nothing to stream"),
 }
 
 
@@ -77,6 +77,12 @@ def test_what_cannot_stream_is_refused_by_name(name: str) -> None:
     model = make_model(nodes, {"x": [BATCH, STEPS, WIDTH]}, ["y"], weights)
     with pytest.raises(edgernn.UnsupportedModelError, match=words):
         import_model(model)
+
+
+def test_an_output_that_is_constant() -> None:
+    nodes = [node("Exp", ["w"], ["y"]), node("Relu", ["x"], ["z"])]
+    with pytest.raises(edgernn.UnsupportedModelError, match="output y does not depend on the inputs"):
+        import_model(make_model(nodes, {"x": [1, STEPS, WIDTH]}, ["z", "y"], {"w": matrix(1, 6)}))
 
 
 def test_sequence_lengths_are_refused_unless_they_are_all() -> None:

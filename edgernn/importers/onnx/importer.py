@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from edgernn.errors import MalformedModelError, ModelError, UnsupportedModelError
+from edgernn.errors import ModelError, UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.constants import FOLDS
 from edgernn.importers.onnx.fusion import fuse_biases
@@ -106,7 +106,7 @@ def _assumptions(
 
 def _check_inputs(graph: Graph) -> None:
     if not graph.inputs:
-        raise MalformedModelError("the outputs of the model depend on no input")
+        raise UnsupportedModelError("the outputs of the model depend on none of its inputs: there is nothing to stream")
     for entry in graph.inputs:
         if entry.is_integer:
             raise UnsupportedModelError(
