@@ -189,11 +189,6 @@ class Stream:
             counts=pipeline.counts(),
         )
 
-    @property
-    def latencies_ns(self) -> NDArray[np.int64]:
-        """Latencies of the last reads that held a sample, in no particular order."""
-        return self._latencies_ns[: min(self._timed_reads, LATENCIES)].copy()
-
     def _take(self, chunk: Chunk) -> list[Event]:
         self._reads += 1
         self._bytes += len(chunk.data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 
 from edgernn.clock import Clock, SystemClock
-from edgernn.errors import SourceError
 from edgernn.sources.base import Chunk, Source
 
 MAX_CHUNKS = 4096
@@ -33,7 +32,7 @@ class MemorySource(Source):
         super().__init__("memory", clock or SystemClock())
         self.live = live
         self.whole_start = True
-        self._chunks: queue.Queue[Chunk | SourceError | None] = queue.Queue(MAX_CHUNKS)
+        self._chunks: queue.Queue[Chunk | None] = queue.Queue(MAX_CHUNKS)
 
     def open(self) -> None:
         """Nothing is needed."""
@@ -46,18 +45,11 @@ class MemorySource(Source):
         """No more bytes come."""
         self._chunks.put(None)
 
-    def fail(self, message: str) -> None:
-        """Make the reader's next read fail, as an unplugged cable does."""
-        self._chunks.put(SourceError(message))
-
     def read(self, timeout_s: float) -> Chunk | None:
         try:
-            item = self._chunks.get(timeout=timeout_s)
+            return self._chunks.get(timeout=timeout_s)
         except queue.Empty:
             return self.chunk(b"")
-        if isinstance(item, SourceError):
-            raise item
-        return item
 
     def close(self) -> None:
         """Nothing is held."""
