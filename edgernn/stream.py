@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edgernn.clock import Clock, SystemClock
 from edgernn.config import StreamSettings, resolve
