@@ -140,9 +140,8 @@ def _stopped_by_signals(stream: Stream) -> Iterator[None]:
 def summary(status: StreamStatus) -> str:
     """What a stream did, in some lines."""
     rate = "" if status.rate_hz is None else f" at {status.rate_hz:.1f} Hz"
-    lines = [
-        f"{status.events} events in {status.steps} samples{rate}, {status.bytes} bytes as {status.format or 'no known format'}"
-    ]
+    form = status.format or "no known format"
+    lines = [f"{status.events} events in {status.steps} samples{rate}, {status.bytes} bytes as {form}"]
     if status.latency_p50_ns is not None and status.latency_p99_ns is not None:
         lines.append(
             f"latency from bytes to decision: p50 {status.latency_p50_ns / 1000:.0f} µs, "
