@@ -6,12 +6,14 @@ from functools import cached_property
 from pathlib import Path
 from string import Template
 
+import numpy as np
+
 from edgernn.errors import ExportError
 from edgernn.operations import Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
 from edgernn.program import OutputDescription, Program, StateSlot
 from firmware_export import emitters, names, pieces
 from firmware_export.emitters.layout import copy
-from firmware_export.literals import C_TYPES, float_literal, integer_literal, table
+from firmware_export.literals import C_TYPES, reader
 from firmware_export.memory import TYPE_BYTES
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -110,6 +112,32 @@ class CModel:
         """C type of an output."""
         return C_TYPES[self.step.dtype(self.step.output_value(name))]
 
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the constants in flash, those of the runtime included."""
+        self.text  # the last tables are made while it is written
+        return sum(self.step.table_bytes.values()) + pieces.table_bytes(self.step.pieces)
+
+    @property
+    def largest_table(self) -> int:
+        """Bytes of the largest table."""
+        self.text
+        return max(self.step.table_bytes.values(), default=0)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the state structure, padding aside."""
+        slots = sum(TYPE_BYTES[slot.dtype] * slot.size for slot in self.program.state)
+        total = self.copies * slots + self.step.scratch_bytes
+        for output in self._frame_outputs():
+            total += self.copies * self.output_size(output.name) * TYPE_BYTES[self.step.dtype(output.value)]
+        if self.windowed:
+            total += 4 * self.copies + 6
+        if self.decides:
+            labels = len(self.program.metadata.labels)
+            total += 20 + labels * (4 + 2 * self.program.metadata.decision.smoothing_steps)
+        return total
+
     def signature(self, function: str) -> str:
         """Declaration of one of the public functions, without the semicolon."""
         state = f"{self.prefix}_state *state"
@@ -163,7 +191,7 @@ class CModel:
         return Template((TEMPLATES / "model.h").read_text()).substitute(values)
 
     def _declarations(self) -> str:
-        prefix, program = self.prefix, self.program
+        program = self.program
         parts = ["enum {\n" + "\n".join(f"    {line}" for line in self._constants()) + "\n};\n"]
         parts.append(self._structure("slots", [self._field(slot) for slot in program.state], "states of the model"))
         scratch = [
@@ -185,7 +213,6 @@ class CModel:
                 f"{self.signature('decide')};\n"
             )
             parts.append(f'/* Name of a label, UTF-8; "" if there is none. */\n{self.signature("label")};\n')
-        del prefix
         return "\n".join(parts)
 
     def _constants(self) -> list[str]:
@@ -306,7 +333,7 @@ class CModel:
                 initial = self.program.weights[slot.initial]
                 name = self.step.table(slot.initial, initial, f"initial content of state {slot.name}")
                 lines.append(
-                    f"    for (uint32_t k = 0; k < {slot.size}; k++) {field}[k] = edgernn_read_{initial.dtype.name.replace('32', '32') if initial.dtype.kind != 'f' else 'float'}({name} + k);"
+                    f"    for (uint32_t k = 0; k < {slot.size}; k++) {field}[k] = {reader(str(initial.dtype))}({name} + k);"
                 )
         return f"static void {self.prefix}_reset_slots({self.prefix}_slots *slots) {{\n" + "\n".join(lines) + "\n}\n"
 
@@ -358,8 +385,6 @@ class CModel:
 """
 
     def _normalise_function(self) -> str:
-        import numpy as np
-
         metadata = self.program.metadata
         mean, std = (
             self.step.table(f"{what}_of_input", np.array(numbers, np.float32), f"{what} of the input")

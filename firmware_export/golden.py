@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
 from firmware_export.generate import TEMPLATES, CModel
-from firmware_export.literals import C_TYPES, float_literal, table
+from firmware_export.literals import C_TYPES, float_literal, reader, table
 
 Array: TypeAlias = NDArray[Any]
 
@@ -55,7 +55,7 @@ def selftest(model: CModel, golden: Golden) -> str:
         array = _checked(golden.inputs, port.name, (golden.steps, port.size), dtype)
         buffers.append(f"static {C_TYPES[dtype]} selftest_{local}[{port.size}];")
         tables.append(table(f"golden_{local}", array, f"{golden.steps} steps of {local}"))
-        source = f"{_reader(dtype)}(golden_{local} + {port.size}u * step + k)"
+        source = f"{reader(dtype)}(golden_{local} + {port.size}u * step + k)"
         load.append(f"    for (k = 0; k < {port.size}; k++) selftest_{local}[k] = {source};")
         arguments.append(f"selftest_{local}")
     before = 0  # numbers of the outputs before this one
@@ -96,19 +96,15 @@ def _checked(arrays: Mapping[str, Array], name: str, shape: tuple[int, int], dty
     return converted if converted.size else np.zeros((1, shape[1]), dtype)
 
 
-def _reader(dtype: str) -> str:
-    return f"edgernn_read_{'float' if dtype == 'float32' else dtype}"
-
-
 def _compare(local: str, dtype: str, size: int, before: int) -> list[str]:
-    expected = f"{_reader(dtype)}(golden_{local} + {size}u * output + k)"
+    expected = f"{reader(dtype)}(golden_{local} + {size}u * output + k)"
     condition = f"selftest_{local}[k] != expected"
     if dtype == "float32":
         tolerance = float_literal(FLOAT_TOLERANCE)
         condition = (
             f"!(selftest_{local}[k] <= expected + allowed && selftest_{local}[k] >= expected - allowed)"
         )
-        allowed = [f"            const float size = expected < 0.0f ? -expected : expected;"]
+        allowed = ["            const float size = expected < 0.0f ? -expected : expected;"]
         allowed += [f"            const float allowed = {tolerance} * (size > 1.0f ? size : 1.0f);"]
     return [
         f"        for (k = 0; k < {size}; k++) {{",

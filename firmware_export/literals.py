@@ -46,6 +46,11 @@ def integer_literal(value: int) -> str:
     return "(-2147483647 - 1)" if value == -(1 << 31) else str(value)
 
 
+def reader(dtype: str) -> str:
+    """C function that reads an element of a table of this number type."""
+    return f"edgernn_read_{'float' if dtype == 'float32' else dtype}"
+
+
 def literals(array: NDArray[Any]) -> list[str]:
     """The elements of an array in row-major order."""
     flat = array.ravel()

@@ -72,3 +72,9 @@ def text(pieces: Iterable[str]) -> str:
         guard = f"EDGERNN_PIECE_{piece.upper()}"
         parts.append(f"#ifndef {guard}\n#define {guard}\n{_read(piece)[1].rstrip()}\n#endif\n")
     return "\n".join(parts)
+
+
+def table_bytes(pieces: Iterable[str]) -> int:
+    """Bytes of the tables among the pieces."""
+    tables = (_TABLES[piece] for piece in in_order(pieces) if piece in _TABLES)
+    return sum(np.dtype(dtype).itemsize * len(numbers) for _, numbers, dtype, _ in tables)

@@ -2,23 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_export.emulators import EMULATORS, Emulator, build, run
+from edgernn.errors import ExportError
+from edgernn.operations import Quantize
+from edgernn.program import Program
+from edgernn.program_file import load_program
+from edgernn.reference import ReferenceRunner
+from firmware_export import DESCRIPTION, FORMAT
+from firmware_export.emulators import Emulator, build, run
 from firmware_export.emulators.emulator import HERE, sizes
 from firmware_export.generate import CModel
+from firmware_export.golden import FLOAT_TOLERANCE, Golden
 from firmware_export.literals import float_literal
 
 Array: TypeAlias = NDArray[Any]
 
+GOLDEN_STEPS = 24
+CHECKPOINTS = 50  # checksums of a long run
+MASK = 0xFFFFFFFF
+
+
+class Exported(NamedTuple):
+    """An export on disk."""
+
+    directory: Path
+    model: CModel
+    include: Path
+    selftest: Path
+
+
+def open_export(directory: Path) -> Exported:
+    """Read what `edgernn export` wrote.
+
+    Raises
+    ------
+    ExportError
+        The folder holds no export, or one that was changed.
+    """
+    path = directory / DESCRIPTION
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        described = facts["format"], facts["name"], facts["hash"], facts["folder"], facts["selftest"], facts["program"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(f"{directory} is no export: its {DESCRIPTION} cannot be read; `edgernn export` makes one") from error
+    version, name, digest, folder, selftest, program_name = described
+    if version != FORMAT:
+        raise ExportError(f"{path} has format {version}, this edgernn reads {FORMAT}: export again")
+    places = [(directory / part).resolve() for part in (folder, selftest, program_name)]
+    if any(not place.is_relative_to(directory.resolve()) for place in places):
+        raise ExportError(f"{path} names a file outside of the export")
+    program = load_program(places[2])
+    if program.hash != digest:
+        raise ExportError(f"{places[2]} is not the program that {path} describes: export again")
+    return Exported(directory, CModel(program, name), places[0], places[1])
+
+
+# inputs
+
 
 class Noise(NamedTuple):
-    """How an input of the harness is made of 16-bit noise: times `unit` if it is float, else times factor / 2^shift."""
+    """How an input is made of 16-bit noise: times `unit` if it is float, else times factor / 2^shift."""
 
     unit: float
     factor: int
@@ -27,14 +79,143 @@ class Noise(NamedTuple):
 
 def noise_of(model: CModel, name: str) -> Noise:
     """Noise that fills the range of an input."""
-    if not model.program.takes_counts:
+    quantize = next((operation for operation in model.program.operations if name in operation.inputs), None)
+    if not isinstance(quantize, Quantize):
         return Noise(2.0**-13, 1, 0)
-    quantize = next(operation for operation in model.program.operations if name in operation.inputs)
-    _, narrowing, multiplier, _, shift = model.program.weights[quantize.counts].astype(float)
-    counts = float(np.min(2.0 ** (narrowing + shift) / np.abs(multiplier)))  # for one step of the int16
+    if not model.program.takes_counts:
+        largest = np.min(32767 / model.program.weights[quantize.inverse])
+        return Noise(float(2.0 ** (np.floor(np.log2(largest)) - 14)), 1, 0)
+    assert quantize.counts is not None
+    _, narrowing, multiplier, _, shift = model.program.weights[quantize.counts].astype(np.float64)
+    counts = float(np.min(2.0 ** (narrowing + shift) / np.maximum(np.abs(multiplier), 1)))  # for one int16 step
     if counts >= 1:
         return Noise(0.0, min(int(counts), 32767), 0)
     return Noise(0.0, 1, min(15, int(np.ceil(-np.log2(counts)))))
+
+
+def random_inputs(model: CModel, steps: int) -> dict[str, Array]:
+    """The made-up inputs of emulators/harness.c: noise whose strength changes every 64 steps.
+
+    Source: G. Marsaglia, Xorshift RNGs, Journal of Statistical Software 8(14), 2003.
+    """
+    ports = model.program.inputs
+    noise = np.empty((steps, sum(port.size for port in ports)), np.int64)
+    bits = 1
+    for step in range(steps):
+        for k in range(noise.shape[1]):
+            bits ^= bits << 13 & MASK
+            bits ^= bits >> 17
+            bits ^= bits << 5 & MASK
+            noise[step, k] = (bits >> 16 ^ 0x8000) - 0x8000 >> (step >> 6 & 7)
+    inputs, begin = {}, 0
+    for port in ports:
+        own, kind = noise[:, begin : begin + port.size], noise_of(model, port.name)
+        begin += port.size
+        inputs[port.name] = (
+            (own * kind.unit).astype(np.float32) if kind.unit else own * kind.factor >> kind.shift
+        )
+    return inputs
+
+
+def desk_outputs(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What the reference gives for inputs (steps, ...) by name: outputs (frames, size) by name."""
+    reference = ReferenceRunner(program, np.float64)
+    step = reference.step_raw if program.takes_counts else reference.step
+    frames = []
+    for index in range(len(next(iter(inputs.values())))):
+        frame = step({name: array[index] for name, array in inputs.items()})
+        if frame is not None:
+            frames.append(frame if isinstance(frame, dict) else {program.outputs[0].name: frame})
+    return {
+        port.name: np.array([frame[port.name] for frame in frames]).reshape(len(frames), port.size)
+        for port in program.outputs
+    }
+
+
+def make_golden(program: Program, name: str = "model", steps: int = GOLDEN_STEPS) -> Golden:
+    """Golden steps from made-up inputs; of a windowed program enough for two outputs, if there is room."""
+    window = program.window
+    if window is not None:
+        steps = max(steps, min(window.steps + window.hop, 200))
+    inputs = random_inputs(CModel(program, name), steps)
+    return Golden(inputs, desk_outputs(program, inputs))
+
+
+# running
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What one machine gave.
+
+    Attributes
+    ----------
+    machine, title : str
+    equal : bool
+    difference : str
+        The first differing step and value, empty if there is none.
+    flash_bytes, ram_bytes : int
+        Of the model alone where the chip is emulated: the program less one without the model.
+    stack_bytes : int or None
+        The deepest stack of a step.
+    count : int or None
+        Instructions or cycles of the longest step.
+    counts : str or None
+        Which of them.
+    step_ms : float or None
+        The same in milliseconds at `clock_hz`.
+    """
+
+    machine: str
+    title: str
+    equal: bool
+    difference: str
+    flash_bytes: int
+    ram_bytes: int
+    stack_bytes: int | None
+    count: int | None
+    counts: str | None
+    step_ms: float | None
+    clock_hz: int
+
+
+def verify(exported: Exported, emulator: Emulator, *, steps: int = 0, work: Path | None = None) -> Report:
+    """Compile an export for a machine, run its self-test and `steps` made-up steps there, compare with the desk.
+
+    Raises
+    ------
+    ExportError
+        A tool is missing, the compiler warned, or the program did not end.
+    """
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        return _verify(exported, emulator, steps, Path(folder))
+
+
+def _verify(exported: Exported, emulator: Emulator, steps: int, work: Path) -> Report:
+    model = exported.model
+    program = work / "program"
+    (work / "ports.h").write_text(harness_ports(model))
+    lines = list(_run_harness(exported, emulator, program, steps, work))
+    facts = {words[0]: words[1:] for words in lines if words[0] != "checksum"}
+    difference = _difference(facts)
+    if not difference and steps:
+        difference = _compare_checksums(exported, emulator, steps, lines, work)
+    count = None
+    if "ticks" in facts and emulator.counts:
+        count = round(int(facts["ticks"][1]) / emulator.ticks_per_count)
+    size = sizes(emulator, program)
+    return Report(
+        machine=emulator.name,
+        title=emulator.title,
+        equal=not difference,
+        difference=difference,
+        flash_bytes=size.flash,
+        ram_bytes=size.ram,
+        stack_bytes=int(facts["stack"][0]) if "stack" in facts else None,
+        count=count,
+        counts=emulator.counts,
+        step_ms=count / emulator.clock_hz * 1e3 if count and emulator.clock_hz else None,
+        clock_hz=emulator.clock_hz,
+    )
 
 
 def harness_ports(model: CModel) -> str:
@@ -47,7 +228,102 @@ def harness_ports(model: CModel) -> str:
     for port in model.program.outputs:
         local = f"selftest_{model.step.outputs[port.name]}"
         outputs.append(f"    {{{local}, sizeof {local}, 0.0f, 0, 0}},")
-    return "\n".join(
+    return "".join(
         f"static const harness_port harness_{what}[] = {{\n{chr(10).join(lines)}\n}};\n"
         for what, lines in (("inputs", inputs), ("outputs", outputs))
     )
+
+
+def _run_harness(
+    exported: Exported, emulator: Emulator, program: Path, steps: int, work: Path, trace: tuple[int, int] = (0, 0)
+) -> Iterator[list[str]]:
+    """Lines that the harness prints, as words."""
+    settings = {
+        "RANDOM_STEPS": steps,
+        "CHECKPOINT_STEPS": _checkpoint_steps(steps),
+        "TRACE_FROM": trace[0],
+        "TRACE_TO": trace[1],
+    }
+    flags = [f"-D{name}={value}ul" if name != "RANDOM_STEPS" else f"-D{name}={value}" for name, value in settings.items()]
+    include = [work, exported.include, exported.selftest.parent]
+    build(emulator, [HERE / "harness.c"], program, include=include, flags=flags)
+    done = run(emulator, program, timeout_s=60.0 + steps * 0.02)
+    lines = [line.split() for line in done.text.splitlines() if line.strip()]
+    if not lines or done.status not in {0, 1} or lines[0][0] not in {"equal", "differs"}:
+        raise ExportError(f"on {emulator.title} the program ended with status {done.status}: {done.text[-500:]}")
+    yield from lines
+
+
+def _checkpoint_steps(steps: int) -> int:
+    return max(1, steps // CHECKPOINTS)
+
+
+def _difference(facts: Mapping[str, list[str]]) -> str:
+    if "differs" not in facts:
+        return ""
+    step, number = facts["differs"]
+    return f"self-test, step {step}, number {number}"
+
+
+def _checksums(outputs: Mapping[str, Array], frames: list[int], steps: int) -> list[int]:
+    """Fowler, Noll and Vo's checksum of all output bytes, after every `_checkpoint_steps`; frames are steps of outputs."""
+    checksum, sums, frame = 2166136261, [], 0
+    columns = [np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1) for array in outputs.values()]
+    every = _checkpoint_steps(steps)
+    for step in range(steps):
+        if frame < len(frames) and frames[frame] == step:
+            for column in columns:
+                for byte in column[frame].tolist():
+                    checksum = (checksum ^ byte) * 16777619 & MASK
+            frame += 1
+        if (step + 1) % every == 0:
+            sums.append(checksum)
+    return sums
+
+
+def _compare_checksums(exported: Exported, emulator: Emulator, steps: int, lines: list[list[str]], work: Path) -> str:
+    """The first step of a long run that differs from the desk, empty if none does."""
+    model, program = exported.model, exported.model.program
+    window = program.window
+    first, every = (window.steps - 1, window.hop) if window else (0, 1)
+    frames = list(range(first, steps, every))
+    expected = desk_outputs(program, random_inputs(model, steps))
+    typed = {
+        port.name: expected[port.name].astype(model.step.dtype(model.step.output_value(port.name)))
+        for port in program.outputs
+    }
+    found = [(int(words[1]), int(words[2]) & MASK) for words in lines if words[0] == "checksum"]
+    if program.arithmetic == "float32":  # compared with tolerance, on the last stretch
+        begin = max(0, steps - 2 * _checkpoint_steps(steps))
+        return _compare_trace(exported, emulator, steps, (begin, steps), typed, frames, work)
+    for (step, checksum), own in zip(found, _checksums(typed, frames, steps), strict=True):
+        if checksum != own:
+            begin = step + 1 - _checkpoint_steps(steps)
+            return _compare_trace(exported, emulator, steps, (begin, step + 1), typed, frames, work)
+    return ""
+
+
+def _compare_trace(
+    exported: Exported,
+    emulator: Emulator,
+    steps: int,
+    trace: tuple[int, int],
+    expected: Mapping[str, Array],
+    frames: list[int],
+    work: Path,
+) -> str:
+    """The first difference among the steps of `trace`, which are run again and printed."""
+    index = {step: frame for frame, step in enumerate(frames)}
+    for words in _run_harness(exported, emulator, work / "trace", steps, work, trace):
+        if words[0] != "output":
+            continue
+        step, data, begin = int(words[1]), bytes(map(int, words[2:])), 0
+        for name, array in expected.items():
+            own = array[index[step]]
+            got = np.frombuffer(data[begin : begin + own.nbytes], own.dtype)
+            begin += own.nbytes
+            same = np.abs(got - own) <= FLOAT_TOLERANCE * np.maximum(1, np.abs(own)) if own.dtype.kind == "f" else got == own
+            if not same.all():
+                at = int(np.flatnonzero(~same)[0])
+                return f"step {step}, {name}[{at}] is {got[at]}, on the desk {own[at]}"
+    return "" if exported.model.program.arithmetic == "float32" else f"checksum of steps {trace[0]} to {trace[1] - 1}"

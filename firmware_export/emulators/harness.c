@@ -43,16 +43,16 @@ enum { STACK_PATTERN = 0xA5, STACK_SLACK = 48 };
 
 __attribute__((noinline)) static void paint_stack(void) {
     volatile unsigned char here = 0;
-    unsigned char *at = port_stack_limit();
-    unsigned char *const end = (unsigned char *)((uintptr_t)&here - STACK_SLACK);
-    while (at < end) *at++ = STACK_PATTERN;
+    const uintptr_t end = (uintptr_t)&here - STACK_SLACK;
+    for (uintptr_t at = (uintptr_t)port_stack_limit(); at < end; at++) *(volatile unsigned char *)at = STACK_PATTERN;
 }
 
 __attribute__((noinline)) static uint32_t used_stack(void) {
     volatile unsigned char here = 0;
-    const unsigned char *at = port_stack_limit();
-    while (at < (const unsigned char *)(uintptr_t)&here && *at == STACK_PATTERN) at++;
-    return (uint32_t)((uintptr_t)&here - (uintptr_t)at);
+    const uintptr_t end = (uintptr_t)&here;
+    uintptr_t at = (uintptr_t)port_stack_limit();
+    while (at < end && *(volatile unsigned char *)at == STACK_PATTERN) at++;
+    return (uint32_t)(end - at);
 }
 
 static int run_selftest(void) {
@@ -124,12 +124,13 @@ static void trace_outputs(uint32_t step) {
 }
 
 static void run_random(void) {
+    const uint32_t trace_from = TRACE_FROM, trace_to = TRACE_TO;
     selftest_reset();
     for (uint32_t step = 0; step < RANDOM_STEPS; step++) {
         fill_inputs(step);
         if (selftest_call()) {
             add_outputs();
-            if (step >= TRACE_FROM && step < TRACE_TO) trace_outputs(step);
+            if (step >= trace_from && step < trace_to) trace_outputs(step);
         }
         if ((step + 1) % CHECKPOINT_STEPS == 0) report("checksum", step, checksum);
     }

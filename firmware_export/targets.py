@@ -1,0 +1,220 @@
+"""The files of an export, for each ecosystem."""
+
+from __future__ import annotations
+
+from string import Template
+
+from firmware_export.generate import TEMPLATES, CModel
+from firmware_export.golden import Golden, selftest
+from firmware_export.literals import C_TYPES
+from firmware_export.memory import TYPE_BYTES
+
+# target -> (folder of the headers, [(file, template)]); $prefix in a file's name is the model's
+_LIBRARY = [
+    ("src/$prefix.c", "implementation.c"),
+    ("src/edgernn_link.h", "edgernn_link.h"),
+    ("src/${prefix}_answer.h", "answer.h"),
+]
+_SKETCHES = [("examples/events/events.ino", "events.ino"), ("examples/answer/answer.ino", "answer.ino")]
+TARGETS: dict[str, tuple[str, list[tuple[str, str]]]] = {
+    "c": (
+        "",
+        [
+            ("implementation.c", "implementation.c"),
+            ("example.c", "example.c"),
+            ("Makefile", "Makefile"),
+            ("edgernn_link.h", "edgernn_link.h"),
+            ("${prefix}_answer.h", "answer.h"),
+        ],
+    ),
+    "arduino": ("src/", [*_LIBRARY, *_SKETCHES, ("library.properties", "library.properties")]),
+    "platformio": ("src/", [*_LIBRARY, *_SKETCHES, ("library.json", "library.json")]),
+    "esp-idf": (
+        "src/",
+        [*_LIBRARY, ("CMakeLists.txt", "esp_idf.cmake"), ("idf_component.yml", "idf_component.yml")],
+    ),
+    "zephyr": (
+        "src/",
+        [
+            *_LIBRARY,
+            ("zephyr/module.yml", "zephyr_module.yml"),
+            ("zephyr/CMakeLists.txt", "zephyr.cmake"),
+            ("zephyr/Kconfig", "Kconfig"),
+        ],
+    ),
+    "cmake": ("src/", [*_LIBRARY, ("CMakeLists.txt", "cmake.txt")]),
+}
+# where the self-test lies; Arduino compiles everything beside it but extras
+SELFTEST = {"arduino": "extras/selftest.c", "platformio": "extras/selftest.c"}
+NOT_COMPILED_HERE = {"esp-idf": "ESP32 (Xtensa and ESP-IDF)", "zephyr": "Zephyr", "platformio": "PlatformIO"}
+
+KINDS = {"int32": ("int16", "EDGERNN_LINK_INT16"), "int16": ("int16", "EDGERNN_LINK_INT16")}
+FLOAT_KIND = ("float32", "EDGERNN_LINK_FLOAT")
+MOST_VALUE_BYTES = 240  # in one packet of edgernn_link.h
+
+
+def files(model: CModel, target: str, golden: Golden) -> dict[str, str]:
+    """Path inside the export -> text, of everything but the description for `edgernn verify`."""
+    folder, templates = TARGETS[target]
+    header = folder + model.file
+    values = _values(model) | {"header": header}
+    values["notes"] = _notes(target)
+    texts = {header: model.text}
+    single = len(model.program.inputs) == 1 and len(model.program.outputs) == 1
+    for path, template in templates:
+        if template in {"example.c", "events.ino"} and not single:
+            continue  # a line of numbers is one input
+        if template.startswith("answer") and max(_packet_bytes(model)) > MOST_VALUE_BYTES:
+            continue
+        texts[Template(path).substitute(values)] = _text(model, template, values)
+    texts[selftest_path(target)] = selftest(model, golden)
+    texts["README.md"] = _text(model, "README.md", values)
+    return texts
+
+
+def selftest_path(target: str) -> str:
+    """Where the self-test of an export lies."""
+    return SELFTEST.get(target, "selftest.c")
+
+
+def header_folder(target: str) -> str:
+    """Folder of the headers of an export."""
+    return TARGETS[target][0]
+
+
+def _notes(target: str) -> str:
+    if target in NOT_COMPILED_HERE:
+        return (
+            f"Unverified: the files for {NOT_COMPILED_HERE[target]} were generated, but not compiled with its own "
+            "tools. The C code itself is the one that `edgernn verify` proves."
+        )
+    return "`edgernn verify` proves that it computes what the desk computes."
+
+
+def packet_kind(dtype: str) -> tuple[str, str]:
+    """Number type in packets of a number type in C, and the C name of its kind."""
+    return KINDS.get(dtype, FLOAT_KIND)
+
+
+def _packet_bytes(model: CModel) -> tuple[int, int]:
+    """Bytes of all inputs, and of all outputs, in packets."""
+    inputs = sum(port.size * _wire_bytes(model.step.input_dtype(port.name)) for port in model.program.inputs)
+    outputs = sum(port.size * _wire_bytes(_output_dtype(model, port.name)) for port in model.program.outputs)
+    return inputs, outputs
+
+
+def _wire_bytes(dtype: str) -> int:
+    return TYPE_BYTES[packet_kind(dtype)[0]]
+
+
+def _output_dtype(model: CModel, name: str) -> str:
+    return model.step.dtype(model.step.output_value(name))
+
+
+def _text(model: CModel, template: str, values: dict[str, str]) -> str:
+    """A template with its values; the link header is the same for every model and has none."""
+    text = (TEMPLATES / template).read_text()
+    if template == "edgernn_link.h":
+        return text
+    own = {"answer.h": _answer_values, "events.ino": _sketch_values, "example.c": _example_values}
+    return Template(text).substitute(values | (own[template](model) if template in own else {}))
+
+
+def _answer_values(model: CModel) -> dict[str, str]:
+    """Buffers of all ports, and the lines that take them out of a packet and put them into one."""
+    step, buffers, read, write, arguments = model.step, [], [], [], []
+    for port in model.program.inputs:
+        dtype, local = step.input_dtype(port.name), step.inputs[port.name]
+        buffers.append(f"    {C_TYPES[dtype]} input_{local}[{port.size}];")
+        arguments.append(f"answerer->input_{local}")
+        read.append(f"    for (uint16_t k = 0; k < {port.size}; k++, from += {_wire_bytes(dtype)}) {{")
+        if packet_kind(dtype)[0] == "int16":
+            value = f"({C_TYPES[dtype]})(int16_t)(from[0] | (uint16_t)from[1] << 8)"
+            read.append(f"        answerer->input_{local}[k] = {value};")
+        else:
+            read.append(f"        uint8_t *const number = (uint8_t *)&answerer->input_{local}[k];")
+            read.append("        for (uint8_t b = 0; b < 4; b++) number[b] = from[b];")
+        read.append("    }")
+    for port in model.program.outputs:
+        dtype, local = _output_dtype(model, port.name), step.outputs[port.name]
+        buffers.append(f"    {C_TYPES[dtype]} output_{local}[{port.size}];")
+        arguments.append(f"answerer->output_{local}")
+        write.append(f"        const uint8_t *const {local}_bytes = (const uint8_t *)answerer->output_{local};")
+        size = port.size * _wire_bytes(dtype)
+        write.append(f"        for (uint16_t k = 0; k < {size}; k++) *to++ = {local}_bytes[k];")
+    texts = {"buffers": buffers, "read": read, "write": write}
+    return {key: "\n".join(lines) for key, lines in texts.items()} | {"arguments": ", ".join(arguments)}
+
+
+def _normalise(model: CModel, indent: str) -> dict[str, str]:
+    """The line that brings a sample to the model's scale, and what the step then takes."""
+    if not model.normalises:
+        return {"normalise": "", "step_input": "input"}
+    return {"normalise": f"{indent}{model.prefix}_normalise(input, input);\n", "step_input": "input"}
+
+
+def _sketch_values(model: CModel) -> dict[str, str]:
+    if model.decides:
+        lines = [
+            f"    {model.prefix}_event event;",
+            f"    if (!{model.prefix}_decide(&state, output, &event)) return;",
+            f"    Serial.print({model.prefix}_label(event.label));",
+            "    Serial.print(' ');",
+            "    Serial.println(event.score / 32768.0);",
+        ]
+    else:
+        lines = [
+            "    for (uint16_t k = 0; k < sizeof output / sizeof output[0]; k++) {",
+            "        if (k) Serial.print(',');",
+            "        Serial.print(output[k]);",
+            "    }",
+            "    Serial.println();",
+        ]
+    return _normalise(model, "    ") | {"react": "".join(f"{line}\n" for line in lines)}
+
+
+def _example_values(model: CModel) -> dict[str, str]:
+    if model.decides:
+        lines = [
+            f"        {model.prefix}_event event;",
+            f"        if (!{model.prefix}_decide(&state, output, &event)) continue;",
+            f'        printf("%s %.3f\\n", {model.prefix}_label(event.label), event.score / 32768.0);',
+        ]
+    else:
+        size = model.program.outputs[0].size
+        lines = [
+            f"        for (int k = 0; k < {size}; k++) printf(\"%s%.9g\", k ? \",\" : \"\", (double)output[k]);",
+            '        printf("\\n");',
+        ]
+    return _normalise(model, "        ") | {"react": "".join(f"{line}\n" for line in lines)}
+
+
+def _values(model: CModel) -> dict[str, str]:
+    """What the templates ask for."""
+    program, step = model.program, model.step
+    first_input, first_output = program.inputs[0], program.outputs[0]
+    input_dtype = step.input_dtype(first_input.name)
+    input_type = "float" if input_dtype == "float32" else "int32_t"
+    input_bytes, output_bytes = _packet_bytes(model)
+    memory = [
+        ("weights and tables, flash", model.table_bytes),
+        ("state of one stream, RAM", model.state_bytes),
+    ]
+    return {
+        "prefix": model.prefix,
+        "PREFIX": model.prefix.upper(),
+        "file": model.file,
+        "memory": "\n".join(f"| {what} | {size} |" for what, size in memory),
+        "channels": str(first_input.size),
+        "outputs": str(first_output.size),
+        "line_bytes": str(max(32, 14 * first_input.size)),
+        "input_type": input_type,
+        "output_type": model.output_type(first_output.name),
+        "parse": "strtod(at, &end)" if input_type == "float" else "strtol(at, &end, 10)",
+        "what": "the events that the model recognises" if model.decides else "the outputs of the model",
+        "arguments": ", ".join([*step.inputs.values(), *step.outputs.values()]),
+        "input_kind": packet_kind(input_dtype)[1],
+        "input_bytes": str(input_bytes),
+        "output_kind": packet_kind(_output_dtype(model, first_output.name))[1],
+        "output_bytes": str(output_bytes),
+    }

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: 0BSD */
+#define ${PREFIX}_IMPLEMENTATION
+#include "$file"
