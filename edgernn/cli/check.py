@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec.structs import asdict as options_dict
@@ -66,7 +67,7 @@ def check(
     for note in (*program.warnings, *report.notes):
         warn(note)
     if as_json:
-        print_json({"agrees": report.agrees, **asdict(report)})
+        print_json({"agrees": report.agrees, **_plain(report)})
     else:
         click.echo(_format(report))
     ctx.exit(0 if report.agrees else 1)
@@ -84,6 +85,15 @@ def _load_original(model: Path, options: LoadOptions) -> Original:
     if window is not None:
         imported = replace(imported, program=imported.program.with_window(window, hop))
     return Original(model, imported)
+
+
+def _plain(report: CheckReport) -> dict[str, Any]:
+    """The report for JSON, which has no infinity: null where streaming gave nothing."""
+    plain = asdict(report)
+    for comparison in plain["comparisons"]:
+        if comparison["largest_difference"] == inf:
+            comparison["largest_difference"] = None
+    return plain
 
 
 def _format(report: CheckReport) -> str:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +71,16 @@ def test_the_status_line_shows_scores_latency_and_losses() -> None:
         counts={"lost": 3, "malformed": 1},
     )
     assert format_status(status) == "50.0 Hz  rest   wave\\x1b █  latency 120/400 µs  lost 3 malformed 1"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_summary(number: signal.Signals, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgernn", "demo", "--speed", "10"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first_event = process.stdout.readline()
+        process.send_signal(number)
+        rest, _ = process.communicate()
+    assert process.returncode == 0
+    assert first_event.split()[1] == read_recording().intervals[0].label
+    assert "1 of 1 exercises recognised" in rest
