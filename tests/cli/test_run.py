@@ -2,8 +2,8 @@
 
 import contextlib
 import csv
+import itertools
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from stream_models import larger_channel, turns
 
 from edgernn.program_file import save
 from edgernn.sources import ports as serial_ports
-from edgernn.sources.virtual_port import VirtualPort, csv_frames
+from edgernn.sources.virtual_port import Board, VirtualPort, csv_frames
 
 LINES = list(csv_frames(turns(6)))
 PATIENCE_S = 60
@@ -136,38 +136,41 @@ def test_a_port_that_is_unplugged_while_it_is_read(start_run: Callable[..., Runn
     stable, first, second = tmp_path / "board", VirtualPort(), VirtualPort()
     stable.symlink_to(first.device)
     running = start_run(str(stable), "--json")
-    wait_until_open(running.process, first)
-    first.write(b"".join(LINES[:20]))
-    assert [json.loads(running.stdout.readline())["label"] for _ in range(2)] == ["first", "second"]
-    stable.unlink()
-    first.unplug()
-    assert "is gone" in running.stderr.readline()
+    with playing(first):
+        assert {json.loads(running.stdout.readline())["label"] for _ in range(2)} == {"first", "second"}
+        stable.unlink()
+        first.unplug()
+        wait_for_line(running.stderr, "is gone")
     stable.symlink_to(second.device)
-    assert "is back" in running.stderr.readline()
-    second.write(b"".join(LINES[:20]))
-    assert [json.loads(running.stdout.readline())["label"] for _ in range(2)] == ["first", "second"]
-    running.process.send_signal(signal.SIGTERM)
-    err = running.finish()
+    wait_for_line(running.stderr, "is back")
+    with playing(second):
+        first_step = json.loads(running.stdout.readline())["step"]
+        while json.loads(running.stdout.readline())["step"] < first_step + 100:
+            pass
+        running.process.send_signal(signal.SIGTERM)
+        err = running.finish()
     second.close()
     assert running.process.returncode == 0, err
     assert "reconnects 1" in err
 
 
-def wait_until_open(process: subprocess.Popen[str], port: VirtualPort) -> None:
-    """Opening a port drops what waits in it: wait until the process has its lock."""
-    import fcntl
-
-    descriptor = os.open(port.device, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+@contextlib.contextmanager
+def playing(port: VirtualPort) -> Iterator[None]:
+    """A board that sends all the time, since opening a port drops what waits in it."""
+    board = Board(port.write, itertools.cycle(LINES[:20]), rate_hz=500)
+    board.start()
     try:
-        while process.poll() is None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        yield
     finally:
-        os.close(descriptor)
-    pytest.fail("the command ended before it opened the port")
+        board.stop()
+
+
+def wait_for_line(stream: IO[str], text: str) -> None:
+    """Read lines up to one that holds `text`."""
+    for line in stream:
+        if text in line:
+            return
+    pytest.fail(f"the command ended without a word like {text!r}")
 
 
 def test_whoever_reads_the_events_may_end_first(start_run: Callable[..., Running]) -> None:
