@@ -81,7 +81,7 @@ def test_what_cannot_stream_is_refused_by_name(name: str) -> None:
 
 def test_an_output_that_is_constant() -> None:
     nodes = [node("Exp", ["w"], ["y"]), node("Relu", ["x"], ["z"])]
-    with pytest.raises(edgernn.UnsupportedModelError, match="output y does not depend on the inputs"):
+    with pytest.raises(edgernn.UnsupportedModelError, match="output y does not depend on the model's inputs"):
         import_model(make_model(nodes, {"x": [1, STEPS, WIDTH]}, ["z", "y"], {"w": matrix(1, 6)}))
 
 

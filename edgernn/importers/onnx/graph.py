@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto
 
 from edgernn.errors import MalformedModelError, UnsupportedModelError
 from edgernn.importers.onnx.node import Node
-from edgernn.importers.onnx.tensors import read_tensor, type_name
+from edgernn.importers.onnx.tensors import read_tensor, text, type_name
 from edgernn.importers.onnx.values import MAX_RANK
 
 OLDEST_OPSET, NEWEST_OPSET = 9, 28  # of the standard operators
@@ -62,12 +62,12 @@ class Graph:
         _check_sizes(model)
         self._folder = folder
         self._arrays: dict[str, NDArray[Any]] = {}
-        self.producer = f"{model.producer_name} {model.producer_version}".strip()
-        self.properties = {entry.key: entry.value for entry in model.metadata_props}
+        self.producer = f"{text(model.producer_name)} {text(model.producer_version)}".strip()
+        self.properties = {text(entry.key): text(entry.value) for entry in model.metadata_props}
         self.opset = _opset(model)
-        self._initializers: dict[str, TensorProto] = {tensor.name: tensor for tensor in graph.initializer}
+        self._initializers: dict[str, TensorProto] = {text(tensor.name): tensor for tensor in graph.initializer}
         self.inputs = tuple(_read_input(entry) for entry in graph.input if entry.name not in self._initializers)
-        self.outputs = tuple(entry.name for entry in graph.output)
+        self.outputs = tuple(text(entry.name) for entry in graph.output)
         nodes = [Node(proto, self.opset, folder) for proto in graph.node]
         self.nodes = self._needed(_in_order(nodes, self._outside_names(graph)))
         self._check_outputs()
@@ -182,7 +182,7 @@ def _opset(model: ModelProto) -> int:
 
 def _read_input(entry: onnx.ValueInfoProto) -> GraphInput:
     tensor = entry.type.tensor_type
-    if not entry.name or entry.type.WhichOneof("value") != "tensor_type":
+    if not text(entry.name) or entry.type.WhichOneof("value") != "tensor_type":
         raise UnsupportedModelError(f"input {entry.name or '(unnamed)'} of the model is no tensor: export it as one")
     if not tensor.HasField("shape") or len(tensor.shape.dim) > MAX_RANK:
         raise UnsupportedModelError(f"input {entry.name} has no shape: export the model with an example input")
@@ -191,7 +191,7 @@ def _read_input(entry: onnx.ValueInfoProto) -> GraphInput:
             f"input {entry.name} has number type {type_name(tensor.elem_type)}: export it with float32 inputs"
         )
     dimensions = tuple(
-        dimension.dim_value if dimension.dim_value > 0 else dimension.dim_param for dimension in tensor.shape.dim
+        dimension.dim_value if dimension.dim_value > 0 else text(dimension.dim_param) for dimension in tensor.shape.dim
     )
     return GraphInput(entry.name, tensor.elem_type, dimensions)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, NodeProto
 
 from edgernn.errors import MalformedModelError, UnsupportedModelError
-from edgernn.importers.onnx.tensors import read_tensor
+from edgernn.importers.onnx.tensors import read_tensor, text
 
 MAX_ENTRIES = 65_536  # of a list attribute
 
@@ -26,14 +26,14 @@ class Node:
     """
 
     def __init__(self, proto: NodeProto, opset: int, folder: Path | None) -> None:
-        self.operator = proto.op_type
-        self.domain = "" if proto.domain == "ai.onnx" else proto.domain
-        self.inputs = tuple(proto.input)  # "" where an optional input is left out
-        self.outputs = tuple(proto.output)
+        self.operator = text(proto.op_type)
+        self.domain = "" if proto.domain == "ai.onnx" else text(proto.domain)
+        self.inputs = tuple(map(text, proto.input))  # "" where an optional input is left out
+        self.outputs = tuple(map(text, proto.output))
         self.opset = opset
-        self.name = proto.name or f"{proto.op_type}_{next(filter(None, proto.output), '')}"
+        self.name = text(proto.name) or f"{self.operator}_{next(filter(None, self.outputs), '')}"
         self._folder = folder
-        self._attributes = {attribute.name: attribute for attribute in proto.attribute}
+        self._attributes = {text(attribute.name): attribute for attribute in proto.attribute}
         self._read: set[str] = set()
         if len(self._attributes) != len(proto.attribute):
             raise self.malformed("has an attribute twice")
@@ -97,11 +97,11 @@ class Node:
         """A list of floats, None where absent."""
         return self._values(name, AttributeProto.FLOATS, "floats")
 
-    def text(self, name: str, default: str) -> str:
+    def word(self, name: str, default: str) -> str:
         """A text attribute."""
         return self._decoded(name, self._value(name, AttributeProto.STRING, "s", default.encode()))
 
-    def texts(self, name: str) -> list[str] | None:
+    def words(self, name: str) -> list[str] | None:
         """A list of texts, None where absent."""
         values = self._values(name, AttributeProto.STRINGS, "strings")
         return None if values is None else list(map(partial(self._decoded, name), values))

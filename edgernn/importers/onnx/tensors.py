@@ -31,6 +31,19 @@ NUMBER_TYPES: dict[int, str] = {
 }
 
 
+def text(value: str | bytes) -> str:
+    """A text of the file; protobuf gives bytes where a file holds something else.
+
+    Raises
+    ------
+    MalformedModelError
+        The text is not UTF-8.
+    """
+    if isinstance(value, bytes):
+        raise MalformedModelError(f"the model has a name that is not UTF-8: {value[:80]!r}; it is damaged")
+    return value
+
+
 def type_name(number_type: int) -> str:
     """ONNX's name of a number type, for messages."""
     names: list[str] = [name for name, value in TensorProto.DataType.items() if value == number_type]
@@ -53,7 +66,7 @@ def read_tensor(tensor: TensorProto, folder: Path | None) -> NDArray[Any]:
     UnsupportedModelError
         Its number type is not supported.
     """
-    where = f"tensor {tensor.name or '(unnamed)'}"
+    where = f"tensor {text(tensor.name) or '(unnamed)'}"
     if tensor.data_type not in NUMBER_TYPES:
         raise UnsupportedModelError(f"{where} has number type {type_name(tensor.data_type)}: export it as float32")
     shape = tuple(tensor.dims)
@@ -80,7 +93,7 @@ def read_tensor(tensor: TensorProto, folder: Path | None) -> NDArray[Any]:
 def _read_external(
     tensor: TensorProto, shape: tuple[int, ...], dtype: np.dtype[Any], folder: Path | None, where: str
 ) -> NDArray[Any]:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
+    entries = {text(entry.key): text(entry.value) for entry in tensor.external_data}
     path = _external_path(entries.get("location", ""), folder, where)
     size = prod(shape) * dtype.itemsize
     offset = _count(entries.get("offset", "0"), "offset", where)

@@ -34,7 +34,7 @@ def unary(call: Call) -> Results:
 
 def gelu(call: Call) -> Results:
     """Gelu, exact or by tanh."""
-    approximate = call.node.text("approximate", "none")
+    approximate = call.node.word("approximate", "none")
     if approximate not in {"none", "tanh"}:
         raise call.node.malformed(f"has approximate = {approximate!r}")
     return (_emit_unary(call, "GeluTanh" if approximate == "tanh" else "Gelu"),)

@@ -91,7 +91,7 @@ def recurrent(call: Call) -> Results:
 
 
 def _refuse_directions(call: Call) -> None:
-    direction = call.node.text("direction", "forward")
+    direction = call.node.word("direction", "forward")
     if direction in {"reverse", "bidirectional"}:
         raise call.node.unsupported(
             f"has direction = {direction}, so it reads the sequence from its end: train with forward layers only"
@@ -190,7 +190,7 @@ def _linear_before_reset(call: Call) -> bool:
 def _activations(call: Call, cell: type[Rnn | Gru | Lstm]) -> tuple[GateFunction, ...]:
     """The gates' functions; constants are handed out in order to the functions that take any."""
     node = call.node
-    names = node.texts("activations") or []
+    names = node.words("activations") or []
     alphas, betas = (iter(node.numbers(f"activation_{name}") or ()) for name in ("alpha", "beta"))
     if len(names) != cell.functions:
         raise node.malformed(f"has {len(names)} activations, needs {cell.functions}")
