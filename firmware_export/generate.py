@@ -201,12 +201,18 @@ class CModel:
         parts.append(self._structure("scratch", scratch, "intermediate values; mean nothing between steps"))
         if self.decides:
             parts.append((TEMPLATES / "decision.h").read_text())
-            parts.append(self._structure("event", ["uint16_t label;", "uint16_t score; /* smoothed, in 1/32768 */"], "what was recognised"))
+            parts.append(
+                self._structure(
+                    "event", ["uint16_t label;", "uint16_t score; /* smoothed, in 1/32768 */"], "what was recognised"
+                )
+            )
         parts.append(self._structure("state", self._state_fields(), "all memory of one stream"))
         parts.append(f"/* Forgets everything; must come before the first step. */\n{self.signature('reset')};\n")
         parts.append(f"/* {self._step_comment()} */\n{self.signature('step')};\n")
         if self.normalises:
-            parts.append(f"/* Brings raw numbers to the scale of the model: (raw - mean) / std. */\n{self.signature('normalise')};\n")
+            parts.append(
+                f"/* Brings raw numbers to the scale of the model: (raw - mean) / std. */\n{self.signature('normalise')};\n"
+            )
         if self.decides:
             parts.append(
                 "/* Whether the scores of the newest output make an event; call it once for each output. */\n"
@@ -423,4 +429,6 @@ class CModel:
             f"        case {index}: return {names.string(label)};"
             for index, label in enumerate(self.program.metadata.labels)
         )
-        return f'{self.signature("label")} {{\n    switch (label) {{\n{cases}\n        default: return "";\n    }}\n}}\n'
+        return (
+            f'{self.signature("label")} {{\n    switch (label) {{\n{cases}\n        default: return "";\n    }}\n}}\n'
+        )

@@ -101,9 +101,7 @@ def _compare(local: str, dtype: str, size: int, before: int) -> list[str]:
     condition = f"selftest_{local}[k] != expected"
     if dtype == "float32":
         tolerance = float_literal(FLOAT_TOLERANCE)
-        condition = (
-            f"!(selftest_{local}[k] <= expected + allowed && selftest_{local}[k] >= expected - allowed)"
-        )
+        condition = f"!(selftest_{local}[k] <= expected + allowed && selftest_{local}[k] >= expected - allowed)"
         allowed = ["            const float size = expected < 0.0f ? -expected : expected;"]
         allowed += [f"            const float allowed = {tolerance} * (size > 1.0f ? size : 1.0f);"]
     return [

@@ -18,7 +18,9 @@ C_WORDS = frozenset(
     "override main errno assert offsetof NULL std stdin stdout stderr setjmp".split()
 )
 # macros of compilers, C libraries and Arduino that would tear an identifier apart
-MACROS = frozenset("linux unix i386 arm mips sparc sun vax avr min max abs round sq bit DEFAULT INPUT OUTPUT F I".split())
+MACROS = frozenset(
+    "linux unix i386 arm mips sparc sun vax avr min max abs round sq bit DEFAULT INPUT OUTPUT F I".split()
+)
 
 
 def identifier(text: str, fallback: str = "model") -> str:

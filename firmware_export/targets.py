@@ -183,7 +183,7 @@ def _example_values(model: CModel) -> dict[str, str]:
     else:
         size = model.program.outputs[0].size
         lines = [
-            f"        for (int k = 0; k < {size}; k++) printf(\"%s%.9g\", k ? \",\" : \"\", (double)output[k]);",
+            f'        for (int k = 0; k < {size}; k++) printf("%s%.9g", k ? "," : "", (double)output[k]);',
             '        printf("\\n");',
         ]
     return _normalise(model, "        ") | {"react": "".join(f"{line}\n" for line in lines)}

@@ -13,22 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
-from edgernn.operations import Quantize
-from edgernn.program import Program
 from edgernn.program_file import load_program
-from edgernn.reference import ReferenceRunner
 from firmware_export import DESCRIPTION, FORMAT
+from firmware_export.desk import MASK, desk_outputs, noise_of, random_inputs
 from firmware_export.emulators import Emulator, build, run
 from firmware_export.emulators.emulator import HERE, sizes
 from firmware_export.generate import CModel
-from firmware_export.golden import FLOAT_TOLERANCE, Golden
+from firmware_export.golden import FLOAT_TOLERANCE
 from firmware_export.literals import float_literal
 
 Array: TypeAlias = NDArray[Any]
 
-GOLDEN_STEPS = 24
 CHECKPOINTS = 50  # checksums of a long run
-MASK = 0xFFFFFFFF
 
 
 class Exported(NamedTuple):
@@ -53,7 +49,9 @@ def open_export(directory: Path) -> Exported:
         facts = json.loads(path.read_text(encoding="utf-8"))
         described = facts["format"], facts["name"], facts["hash"], facts["folder"], facts["selftest"], facts["program"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ExportError(f"{directory} is no export: its {DESCRIPTION} cannot be read; `edgernn export` makes one") from error
+        raise ExportError(
+            f"{directory} is no export: its {DESCRIPTION} cannot be read; `edgernn export` makes one"
+        ) from error
     version, name, digest, folder, selftest, program_name = described
     if version != FORMAT:
         raise ExportError(f"{path} has format {version}, this edgernn reads {FORMAT}: export again")
@@ -64,84 +62,6 @@ def open_export(directory: Path) -> Exported:
     if program.hash != digest:
         raise ExportError(f"{places[2]} is not the program that {path} describes: export again")
     return Exported(directory, CModel(program, name), places[0], places[1])
-
-
-# inputs
-
-
-class Noise(NamedTuple):
-    """How an input is made of 16-bit noise: times `unit` if it is float, else times factor / 2^shift."""
-
-    unit: float
-    factor: int
-    shift: int
-
-
-def noise_of(model: CModel, name: str) -> Noise:
-    """Noise that fills the range of an input."""
-    quantize = next((operation for operation in model.program.operations if name in operation.inputs), None)
-    if not isinstance(quantize, Quantize):
-        return Noise(2.0**-13, 1, 0)
-    if not model.program.takes_counts:
-        largest = np.min(32767 / model.program.weights[quantize.inverse])
-        return Noise(float(2.0 ** (np.floor(np.log2(largest)) - 14)), 1, 0)
-    assert quantize.counts is not None
-    _, narrowing, multiplier, _, shift = model.program.weights[quantize.counts].astype(np.float64)
-    counts = float(np.min(2.0 ** (narrowing + shift) / np.maximum(np.abs(multiplier), 1)))  # for one int16 step
-    if counts >= 1:
-        return Noise(0.0, min(int(counts), 32767), 0)
-    return Noise(0.0, 1, min(15, int(np.ceil(-np.log2(counts)))))
-
-
-def random_inputs(model: CModel, steps: int) -> dict[str, Array]:
-    """The made-up inputs of emulators/harness.c: noise whose strength changes every 64 steps.
-
-    Source: G. Marsaglia, Xorshift RNGs, Journal of Statistical Software 8(14), 2003.
-    """
-    ports = model.program.inputs
-    noise = np.empty((steps, sum(port.size for port in ports)), np.int64)
-    bits = 1
-    for step in range(steps):
-        for k in range(noise.shape[1]):
-            bits ^= bits << 13 & MASK
-            bits ^= bits >> 17
-            bits ^= bits << 5 & MASK
-            noise[step, k] = (bits >> 16 ^ 0x8000) - 0x8000 >> (step >> 6 & 7)
-    inputs, begin = {}, 0
-    for port in ports:
-        own, kind = noise[:, begin : begin + port.size], noise_of(model, port.name)
-        begin += port.size
-        inputs[port.name] = (
-            (own * kind.unit).astype(np.float32) if kind.unit else own * kind.factor >> kind.shift
-        )
-    return inputs
-
-
-def desk_outputs(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """What the reference gives for inputs (steps, ...) by name: outputs (frames, size) by name."""
-    reference = ReferenceRunner(program, np.float64)
-    step = reference.step_raw if program.takes_counts else reference.step
-    frames = []
-    for index in range(len(next(iter(inputs.values())))):
-        frame = step({name: array[index] for name, array in inputs.items()})
-        if frame is not None:
-            frames.append(frame if isinstance(frame, dict) else {program.outputs[0].name: frame})
-    return {
-        port.name: np.array([frame[port.name] for frame in frames]).reshape(len(frames), port.size)
-        for port in program.outputs
-    }
-
-
-def make_golden(program: Program, name: str = "model", steps: int = GOLDEN_STEPS) -> Golden:
-    """Golden steps from made-up inputs; of a windowed program enough for two outputs, if there is room."""
-    window = program.window
-    if window is not None:
-        steps = max(steps, min(window.steps + window.hop, 200))
-    inputs = random_inputs(CModel(program, name), steps)
-    return Golden(inputs, desk_outputs(program, inputs))
-
-
-# running
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -244,7 +164,9 @@ def _run_harness(
         "TRACE_FROM": trace[0],
         "TRACE_TO": trace[1],
     }
-    flags = [f"-D{name}={value}ul" if name != "RANDOM_STEPS" else f"-D{name}={value}" for name, value in settings.items()]
+    flags = [
+        f"-D{name}={value}ul" if name != "RANDOM_STEPS" else f"-D{name}={value}" for name, value in settings.items()
+    ]
     include = [work, exported.include, exported.selftest.parent]
     build(emulator, [HERE / "harness.c"], program, include=include, flags=flags)
     done = run(emulator, program, timeout_s=60.0 + steps * 0.02)
@@ -322,7 +244,11 @@ def _compare_trace(
             own = array[index[step]]
             got = np.frombuffer(data[begin : begin + own.nbytes], own.dtype)
             begin += own.nbytes
-            same = np.abs(got - own) <= FLOAT_TOLERANCE * np.maximum(1, np.abs(own)) if own.dtype.kind == "f" else got == own
+            same = (
+                np.abs(got - own) <= FLOAT_TOLERANCE * np.maximum(1, np.abs(own))
+                if own.dtype.kind == "f"
+                else got == own
+            )
             if not same.all():
                 at = int(np.flatnonzero(~same)[0])
                 return f"step {step}, {name}[{at}] is {got[at]}, on the desk {own[at]}"

@@ -29,7 +29,9 @@ def dense(step: StepWriter, operation: Dense) -> list[str]:
     return rows(shape, lambda at: f"edgernn_dense_float({x}{at(K)}, {K}, {W}, {B}, {N}, {y}{at(N)});")
 
 
-def _call(step: StepWriter, operation: RecurrentOperation, kernel: str, before: list[str], after: list[str]) -> list[str]:
+def _call(
+    step: StepWriter, operation: RecurrentOperation, kernel: str, before: list[str], after: list[str]
+) -> list[str]:
     """The call of a cell's kernel: input, states, weights, functions, output."""
     step.need(kernel)
     gates = [

@@ -24,7 +24,10 @@ def _rows(
 ) -> str:
     """The line that declares the rows of a matrix, called as the field."""
     step.need("product")
-    W, shift = step.program.weights[getattr(operation, field)], step.program.weights[getattr(operation, field + "_shift")]
+    W, shift = (
+        step.program.weights[getattr(operation, field)],
+        step.program.weights[getattr(operation, field + "_shift")],
+    )
     shape = " x ".join(str(extent) for extent in W.shape)
     what = f"{operation.name}: {field}, {shape}"
     table = step.table(f"{operation.name}_{field}", panels(order(W), sizes), what, aligned=True)

@@ -79,7 +79,9 @@ def binary(step: StepWriter, operation: Binary) -> list[str]:
     """Loops with broadcasting; one side may be a table."""
     if operation.function == "Pow":
         step.need("more_math_float")
-    sides = [(f"({step.place(name)})[{{{letter}}}]", step.value(name).shape) for name, letter in zip(operation.inputs, "ab")]
+    sides = [
+        (f"({step.place(name)})[{{{letter}}}]", step.value(name).shape) for name, letter in zip(operation.inputs, "ab")
+    ]
     if operation.constant is not None:
         array = step.program.weights[operation.constant]
         table = step.table(operation.constant, array, f"{operation.name}: constant")
@@ -89,9 +91,7 @@ def binary(step: StepWriter, operation: Binary) -> list[str]:
         sides.insert(0 if left else 1, (f"edgernn_read_float({table} + ({letter}))", array.shape))
     result = step.value(operation.outputs[0]).shape
     y = step.place(operation.outputs[0])
-    assignment = (
-        f"const float a = {sides[0][0]}, b = {sides[1][0]}; ({y})[{{y}}] = {BINARY[operation.function]};"
-    )
+    assignment = f"const float a = {sides[0][0]}, b = {sides[1][0]}; ({y})[{{y}}] = {BINARY[operation.function]};"
     lines = elementwise(result, [Operand("a", sides[0][1]), Operand("b", sides[1][1])], assignment)
     return ["{", *("    " + line for line in lines), "}"]
 
@@ -99,7 +99,14 @@ def binary(step: StepWriter, operation: Binary) -> list[str]:
 def softmax(step: StepWriter, operation: Softmax) -> list[str]:
     """Softmax over the last axis."""
     step.need("softmax_float")
-    x, y, shape = step.place(operation.inputs[0]), step.place(operation.outputs[0]), step.value(operation.inputs[0]).shape
+    x, y, shape = (
+        step.place(operation.inputs[0]),
+        step.place(operation.outputs[0]),
+        step.value(operation.inputs[0]).shape,
+    )
     return rows(
-        shape, lambda at: f"edgernn_softmax_float({x}{at(shape[-1])}, {shape[-1]}, {int(operation.logarithm)}, {y}{at(shape[-1])});"
+        shape,
+        lambda at: (
+            f"edgernn_softmax_float({x}{at(shape[-1])}, {shape[-1]}, {int(operation.logarithm)}, {y}{at(shape[-1])});"
+        ),
     )

@@ -13,6 +13,7 @@ from firmware_export.step import StepWriter
 
 Indices: TypeAlias = NDArray[Any]
 
+
 def copy(count: int, to: str, source: str) -> list[str]:
     """Lines that copy `count` elements."""
     return elementwise((count,), [], f"({to})[{{y}}] = ({source})[{{y}}];")
@@ -39,9 +40,7 @@ def rearrange(step: StepWriter, operation: Rearrange) -> list[str]:
     return lines
 
 
-def _gather(
-    step: StepWriter, operation: Rearrange, y: str, x: str, targets: Indices, sources: Indices
-) -> list[str]:
+def _gather(step: StepWriter, operation: Rearrange, y: str, x: str, targets: Indices, sources: Indices) -> list[str]:
     """``y[targets] = x[sources]``, as a run where both are runs."""
     strides = [np.unique(np.diff(run)) for run in (targets, sources)]
     if targets.size == 1 or all(stride.size == 1 for stride in strides):

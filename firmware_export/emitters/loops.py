@@ -29,7 +29,7 @@ def _merged(result: Shape, strides: list[list[int]]) -> tuple[list[int], list[li
     for axis, extent in enumerate(result):
         if extent == 1:
             continue
-        fits = extents and all(
+        fits = bool(extents) and all(
             own[-1] == steps[axis] * extent for own, steps in zip(merged, strides, strict=True)
         )
         if fits:

@@ -3,6 +3,6 @@
 `EMULATORS` is the one list. To add a machine, add an entry there and, where no file here serves it, its start-up code.
 """
 
-from firmware_export.emulators.emulator import EMULATORS, Emulator, Run, build, run, simavr_runner
+from firmware_export.emulators.emulator import EMULATORS, Emulator, Run, build, missing_tools, run, simavr_runner
 
-__all__ = ["EMULATORS", "Emulator", "Run", "build", "run", "simavr_runner"]
+__all__ = ["EMULATORS", "Emulator", "Run", "build", "missing_tools", "run", "simavr_runner"]

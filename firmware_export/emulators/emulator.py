@@ -218,7 +218,13 @@ EMULATORS: dict[str, Emulator] = {
 def _call(command: Sequence[str], timeout_s: float, what: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False, timeout=timeout_s, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
         )
     except FileNotFoundError as error:
         raise ExportError(
@@ -311,4 +317,3 @@ def sizes(emulator: Emulator, program: Path) -> Sizes:
 def missing_tools(emulator: Emulator) -> tuple[str, ...]:
     """Programs that this emulator needs and that are not installed."""
     return tuple(tool for tool in emulator.tools if shutil.which(tool) is None)
-

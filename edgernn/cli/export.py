@@ -1,0 +1,97 @@
+"""``edgernn export``: a model as C for a microcontroller."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
+from edgernn.cli.text import escape, format_table, print_json
+from edgernn.program import Program
+
+TARGETS = ("c", "arduino", "platformio", "esp-idf", "zephyr", "cmake")
+
+
+@click.command()
+@model_argument
+@click.option("--target", type=click.Choice(TARGETS), default="c", show_default=True, help="What the files are for.")
+@click.option(
+    *("-o", "--output"),
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write; files of the same names are replaced.",
+)
+@click.option("--name", help="What the model is called in C; MODEL's name if not given.")
+@click.option("--board", help="Refuse a model that does not fit this board: uno, nano33, pico, bluepill, esp32c3, ...")
+@model_options
+@json_option
+def export(
+    model: Path,
+    target: str,
+    output: Path,
+    name: str | None,
+    board: str | None,
+    load_options: LoadOptions,
+    as_json: bool,
+) -> None:
+    """Write MODEL as C: one header, a self-test with real steps, an example, and what TARGET wants around them.
+
+    An int8 model that was quantized from whole numbers takes the sensor's own counts and computes without float.
+
+    \b
+    Example:
+      edgernn export gesture-int8.safetensors --target arduino --board uno -o gesture_library
+      edgernn verify gesture_library
+    """
+    from firmware_export import export as write
+    from firmware_export.desk import make_golden
+
+    program = load_options.load(model)
+    name = name or model.stem
+    facts = _describe(program, name, board)
+    files = write(
+        program, output, target, make_golden(program, name), name=name, command=_command(model, target, name, load_options)
+    )
+    facts["files"] = [str(file) for file in files]
+    if as_json:
+        print_json(facts)
+        return
+    click.echo(format_table([(path,) for path in facts["files"]], indent=0))
+    rows = [(what.replace("_", " "), value) for what, value in facts.items() if what != "files" and value is not None]
+    click.echo(format_table(rows))
+    click.echo(escape(f"Next: edgernn verify {output}"))
+
+
+def _describe(program: Program, name: str, board: str | None) -> dict[str, Any]:
+    """Memory and, for a board, the estimated time of a step; refuses what does not fit."""
+    from firmware_export.boards import BOARDS, fit
+    from firmware_export.generate import CModel
+
+    model = CModel(program, name)
+    facts: dict[str, Any] = {"flash_tables_bytes": model.table_bytes, "ram_bytes": model.state_bytes}
+    if board is not None:
+        need = fit(model, board)
+        facts |= {
+            "board": BOARDS[board].title,
+            "flash_bytes": need.flash_bytes,
+            "cycles_estimated": need.cycles,
+            "step_ms_estimated": round(need.step_s * 1e3, 4),
+        }
+    return facts
+
+
+def _command(model: Path, target: str, name: str, options: LoadOptions) -> str:
+    """The command that makes this export again, for the head of its files."""
+    words = ["edgernn", "export", model.name, "--target", target, "-o", "DIR", "--name", name]
+    if options.window is not None:
+        words += ["--window", str(options.window), "--hop", str(options.hop)]
+    if options.time_axis is not None:
+        words += ["--time-axis", str(options.time_axis)]
+    for state, output in (options.states or {}).items():
+        words += ["--states", f"{state}={output}"]
+    if options.assume_torch_gru:
+        words.append("--assume-torch-gru")
+    return shlex.join(words)
