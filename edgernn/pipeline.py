@@ -17,8 +17,8 @@ from edgernn.formats import FORMATS, link_formats, make_format
 from edgernn.formats.base import KINDS, Format, Samples
 from edgernn.formats.detect import Detector
 from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Rearrange, Softmax, Unary
 from edgernn.program import Program
+from edgernn.scores import Scores
 from edgernn.signals.gaps import Gaps
 from edgernn.signals.normalise import Normalise
 from edgernn.signals.rate import RateMeter
@@ -46,6 +46,16 @@ class StepRunner(Protocol):
         """Whether no state has diverged."""
 
 
+class Observer(Protocol):
+    """Looks on while a pipeline works, as an evaluation does."""
+
+    def outputs(self, steps: NDArray[np.int64], scores: NDArray[Any]) -> None:
+        """Scores (m, K) before smoothing, and the step (m,) at which each came."""
+
+    def reset(self) -> None:
+        """Model and decisions begin anew."""
+
+
 class Pipeline:
     """Format, signals, model and decisions in a row.
 
@@ -60,6 +70,7 @@ class Pipeline:
         The format, if the source's address names it.
     whole_start : bool
         The first byte begins a frame.
+    observer : Observer, optional
 
     Attributes
     ----------
@@ -93,6 +104,7 @@ class Pipeline:
         runner: StepRunner | None = None,
         format_name: str | None = None,
         whole_start: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         self.notes: list[str] = []
         self.program = _as_trained(program, settings, self.notes)
@@ -104,6 +116,7 @@ class Pipeline:
         self._channels = self.program.inputs[0].size
         self._scores = Scores(self.program, self.metadata, settings)
         self._decider = Decider(settings.decision.apply(self.metadata.decision), self._scores.labels)
+        self._observer = observer
         self._runner = runner if runner is not None else _make_runner(self.program)
         name = format_name or (None if settings.format == "auto" else settings.format)
         if name is not None and name not in FORMATS:
@@ -116,6 +129,7 @@ class Pipeline:
         self.gaps = Gaps(settings.gap, settings.gap_steps)
         self.sequence = SequenceTracker()
         self.rate = RateMeter()
+        self._normalise: Normalise | None = None  # known with the width of a sample
         self._last_bytes = b""
         self.steps = 0
         self.diverged = 0
@@ -158,6 +172,12 @@ class Pipeline:
                 return []
             data = self._choose_format(found.format, found.width)
         return self._parse(data, chunk)
+
+    def feed_samples(self, values: NDArray[np.float64], chunk: Chunk) -> list[Event]:
+        """Take samples (n, width) that are numbers already, as those of an array; `chunk` says when they came."""
+        if self._normalise is None:
+            self._normalise = self._connect("an array", values.shape[1])
+        return self._samples(Samples(np.ascontiguousarray(values, np.float64)), chunk)
 
     def finish(self, chunk: Chunk) -> list[Event]:
         """No more bytes come: decide on the format with what there is."""
@@ -215,6 +235,7 @@ class Pipeline:
 
     def _samples(self, samples: Samples, chunk: Chunk) -> list[Event]:
         self.rate.add(len(samples.values), chunk.monotonic_ns)
+        assert self._normalise is not None
         X = self._normalise(samples.values)  # (n, C)
         missing = None
         if samples.sequence is not None and samples.device_time_us is not None:
@@ -235,6 +256,8 @@ class Pipeline:
         self._runner.reset()
         self._decider.reset()
         self._since_reset = 0
+        if self._observer is not None:
+            self._observer.reset()
 
     def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
         events: list[Event] = []
@@ -242,7 +265,10 @@ class Pipeline:
         while start < len(X):
             end = min(start + self._steps_to_reset(), start + LONGEST_BLOCK, len(X))
             Y, index = self._step(X[start:end])
-            for decision in self._decider.feed(self._scores(Y)):
+            scores = self._scores(Y)
+            if self._observer is not None:
+                self._observer.outputs(self.steps + index, scores)
+            for decision in self._decider.feed(scores):
                 step = self.steps + int(index[decision.output])
                 label = self._scores.labels[decision.label]
                 events.append(Event(chunk.wall_ns, chunk.monotonic_ns, step, label, decision.score, 0))
@@ -286,62 +312,6 @@ def link_stream_kernels() -> None:
     link_formats()
     Normalise([0])
     Decider(DecisionSettings(), ("",))
-
-
-class Scores:
-    """Takes the scores (m, K) of decisions from the outputs of a model.
-
-    Raises
-    ------
-    ConfigError
-        The model does not end in probabilities and the settings do not say what its numbers are, or the labels do not
-        fit.
-    """
-
-    def __init__(self, program: Program, metadata: Metadata, settings: StreamSettings) -> None:
-        port = program.outputs[0]
-        self._several = len(program.outputs) > 1
-        self._name = port.name
-        self._logits = settings.logits
-        self._frame_axis = None
-        if program.window is not None and program.description.outputs[0].per_frame:
-            self._frame_axis = 1 + program.description.outputs[0].time_axis
-        frame_size = port.size if self._frame_axis is None else port.size // port.shape[self._frame_axis - 1]
-        if not (settings.logits or settings.raw_scores or _ends_in_probabilities(program)):
-            raise ConfigError(
-                f"output {port.name} does not come from a Softmax or Sigmoid: say --logits if Softmax makes "
-                f"probabilities of it, or --raw-scores to decide on its numbers as they are"
-            )
-        self._complement = frame_size == 1 and len(metadata.labels) == 2
-        size = 2 if self._complement else frame_size
-        self.labels = metadata.labels or tuple(str(k) for k in range(size))
-        if len(self.labels) != size:
-            raise ConfigError(f"there are {len(self.labels)} labels, output {port.name} has {size} scores")
-
-    def __call__(self, outputs: Any) -> NDArray[Any]:
-        Y: NDArray[Any] = outputs[self._name] if self._several else outputs
-        if self._frame_axis is not None:
-            Y = np.take(Y, -1, axis=self._frame_axis)  # the newest frame of each window
-        Y = Y.reshape(len(Y), -1)  # (m, K)
-        if self._complement:
-            p = 1 / (1 + np.exp(-Y)) if self._logits else Y  # (m, 1)
-            return np.concatenate([1 - p, p], axis=1)
-        if self._logits:
-            exponentials = np.exp(Y - Y.max(axis=1, keepdims=True))
-            scores: NDArray[Any] = exponentials / exponentials.sum(axis=1, keepdims=True)
-            return scores
-        return Y
-
-
-def _ends_in_probabilities(program: Program) -> bool:
-    """Whether the first output is written by a Softmax or Sigmoid, apart from changes of its shape."""
-    writers = {name: operation for operation in program.operations for name in operation.outputs}
-    operation = writers.get(program.description.outputs[0].value)
-    while isinstance(operation, Rearrange) and len(operation.inputs) == 1:
-        operation = writers.get(operation.inputs[0])
-    if isinstance(operation, Softmax):
-        return not operation.logarithm
-    return isinstance(operation, Unary) and operation.function in {"Sigmoid", "HardSigmoid"}
 
 
 def _as_trained(program: Program, settings: StreamSettings, notes: list[str]) -> Program:

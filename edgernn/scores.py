@@ -1,0 +1,70 @@
+"""Scores: the numbers of a model's output that decisions are made on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.config import StreamSettings
+from edgernn.errors import ConfigError
+from edgernn.metadata import Metadata
+from edgernn.operations import Rearrange, Softmax, Unary
+from edgernn.program import Program
+
+
+class Scores:
+    """Takes the scores (m, K) of decisions from the outputs of a model.
+
+    Raises
+    ------
+    ConfigError
+        The model does not end in probabilities and the settings do not say what its numbers are, or the labels do not
+        fit.
+    """
+
+    def __init__(self, program: Program, metadata: Metadata, settings: StreamSettings) -> None:
+        port = program.outputs[0]
+        self._several = len(program.outputs) > 1
+        self._name = port.name
+        self._logits = settings.logits
+        self._frame_axis = None
+        if program.window is not None and program.description.outputs[0].per_frame:
+            self._frame_axis = 1 + program.description.outputs[0].time_axis
+        frame_size = port.size if self._frame_axis is None else port.size // port.shape[self._frame_axis - 1]
+        if not (settings.logits or settings.raw_scores or _ends_in_probabilities(program)):
+            raise ConfigError(
+                f"output {port.name} does not come from a Softmax or Sigmoid: say --logits if Softmax makes "
+                f"probabilities of it, or --raw-scores to decide on its numbers as they are"
+            )
+        self._complement = frame_size == 1 and len(metadata.labels) == 2
+        size = 2 if self._complement else frame_size
+        self.labels = metadata.labels or tuple(str(k) for k in range(size))
+        if len(self.labels) != size:
+            raise ConfigError(f"there are {len(self.labels)} labels, output {port.name} has {size} scores")
+
+    def __call__(self, outputs: Any) -> NDArray[Any]:
+        Y: NDArray[Any] = outputs[self._name] if self._several else outputs
+        if self._frame_axis is not None:
+            Y = np.take(Y, -1, axis=self._frame_axis)  # the newest frame of each window
+        Y = Y.reshape(len(Y), -1)  # (m, K)
+        if self._complement:
+            p = 1 / (1 + np.exp(-Y)) if self._logits else Y  # (m, 1)
+            return np.concatenate([1 - p, p], axis=1)
+        if self._logits:
+            exponentials = np.exp(Y - Y.max(axis=1, keepdims=True))
+            scores: NDArray[Any] = exponentials / exponentials.sum(axis=1, keepdims=True)
+            return scores
+        return Y
+
+
+def _ends_in_probabilities(program: Program) -> bool:
+    """Whether the first output is written by a Softmax or Sigmoid, apart from changes of its shape."""
+    writers = {name: operation for operation in program.operations for name in operation.outputs}
+    operation = writers.get(program.description.outputs[0].value)
+    while isinstance(operation, Rearrange) and len(operation.inputs) == 1:
+        operation = writers.get(operation.inputs[0])
+    if isinstance(operation, Softmax):
+        return not operation.logarithm
+    return isinstance(operation, Unary) and operation.function in {"Sigmoid", "HardSigmoid"}
