@@ -80,6 +80,11 @@ class Stream:
         if it is not given.
     runner : optional
         Runs the program instead of a `Runner`.
+
+    Attributes
+    ----------
+    received_ns : int
+        When this process had the bytes of the last read, on the source's monotonic clock; 0 before the first.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Stream:
         self._reader = Reader(source, reconnect=settings.reconnect)
         self._stopping = threading.Event()
         self._events = self._reads = self._bytes = 0
+        self.received_ns = 0
         self._latencies_ns = np.zeros(LATENCIES, np.int64)  # ring
         self._timed_reads = 0
         self._last_sample_ns: int | None = None
@@ -191,6 +197,7 @@ class Stream:
     def _take(self, chunk: Chunk) -> list[Event]:
         self._reads += 1
         self._bytes += len(chunk.data)
+        self.received_ns = chunk.received_ns
         steps = self.pipeline.steps
         events = self._timed(self.pipeline.feed(chunk), chunk)
         if self.pipeline.steps != steps:
