@@ -24,6 +24,7 @@ TORCH = Path(__file__).parents[1] / "models" / "torch"
 FRAMES = TORCH / "lstm_head_seqsoft_dyn_legacy.onnx"  # a result for every frame, free batch and time
 LAST = TORCH / "gru_head_last_opset18_legacy.onnx"  # a result for the whole sequence
 RIGID = TORCH / "gru_head_last_opset21_dynamo.onnx"  # 25 samples in a batch of 2, frozen in its Reshape nodes
+ALIAS = TORCH / "rnn_relu_l1_bf_legacy.onnx"  # its last state is the last frame itself
 LAYERS = TORCH / "gru_l2_bf_legacy.onnx"  # frames and last states of two layers, in a batch of 2
 CHUNK = TORCH / "gru_stateful_chunk_l1_bf_dyn_dynamo.onnx"  # a state as input and output
 STEP = TORCH / "rnn_tanh_stateful_step_l1_tm_dynamo.onnx"  # one time step
@@ -60,7 +61,7 @@ def test_models_of_each_kind_are_compared_and_agree(path: Path, compared: dict[s
     assert check(path) == compared
 
 
-@pytest.mark.parametrize("path", [FRAMES, LAST, LAYERS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [FRAMES, LAST, ALIAS, LAYERS], ids=lambda path: path.stem)
 def test_windows_are_compared_each_by_itself(path: Path) -> None:
     assert set(check(path, window=(10, 3)).values()) == {"17 of 17 windows"}
 
