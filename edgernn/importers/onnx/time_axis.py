@@ -67,11 +67,11 @@ def find_state_inputs(graph: Graph) -> frozenset[str]:
     """Inputs that reach only the initial states of recurrent operators, if anything."""
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
-        for name in dict.fromkeys(node.inputs):
+        for name in dict.fromkeys(filter(None, node.inputs)):
             readers.setdefault(name, []).append(node)
     only_begins: dict[str, bool] = dict.fromkeys(graph.outputs, False)
     for node in reversed(graph.nodes):
-        for name in node.outputs:
+        for name in filter(None, node.outputs):
             _settle(name, readers, only_begins)
     for entry in graph.inputs:
         _settle(entry.name, readers, only_begins)
@@ -83,7 +83,8 @@ def _settle(name: str, readers: dict[str, list[Node]], only_begins: dict[str, bo
     if name in only_begins:
         return
     only_begins[name] = name in readers and all(
-        _begins(name, node) or (node.operator in MOVERS and all(only_begins[output] for output in node.outputs))
+        _begins(name, node)
+        or (node.operator in MOVERS and all(only_begins[output] for output in filter(None, node.outputs)))
         for node in readers[name]
     )
 
