@@ -45,7 +45,8 @@ from edgernn.operations import (
 )
 from edgernn.program import Program
 
-ALIGNMENT = 256  # bytes: the widest panel's registers, so that kernels may write whole panels
+ALIGNMENT = 64  # bytes: a cache line
+ROOM = 256  # bytes behind every piece of memory: kernels read and write whole registers, of 64 float32 at most
 GATE_DEFAULTS = {**UNARY_FUNCTIONS, "Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
 Floats: TypeAlias = NDArray[np.float32]
 LARGEST = float(np.finfo(np.float32).max)
@@ -77,15 +78,15 @@ class Memory:
         self._end = reserved
 
     def take(self, size_bytes: int) -> int:
-        """Offset of a new piece, aligned, with room for whole registers behind it."""
-        offset = -(-self._end // ALIGNMENT) * ALIGNMENT
-        self._end = offset + size_bytes
+        """Offset of a new piece, aligned, with `ROOM` behind it."""
+        offset = self.size_bytes
+        self._end = offset + size_bytes + ROOM
         return offset
 
     @property
     def size_bytes(self) -> int:
         """Bytes of the whole block."""
-        return -(-self._end // ALIGNMENT) * ALIGNMENT + ALIGNMENT
+        return -(-self._end // ALIGNMENT) * ALIGNMENT
 
 
 class TableBuilder:
@@ -116,12 +117,11 @@ class TableBuilder:
         self._pieces: list[tuple[int, NDArray[Any]]] = []
         self._values: dict[str, int] = {}
 
-    def value(self, name: str, room_bytes: int = 0) -> int:
-        """Offset of a value in the arena, with at least `room_bytes` where it is new."""
+    def value(self, name: str) -> int:
+        """Offset of a value in the arena."""
         if name not in self._values:
             value = self.program.values[name]
-            size_bytes = value.size * np.dtype(value.dtype).itemsize
-            self._values[name] = self.arena.take(max(size_bytes, room_bytes))
+            self._values[name] = self.arena.take(value.size * np.dtype(value.dtype).itemsize)
         return self._values[name]
 
     def alias(self, name: str, same_as: str) -> None:
@@ -219,7 +219,7 @@ def _cell_row(builder: TableBuilder, operation: RecurrentOperation, gates: slice
     return CellRow(
         x=builder.value(operation.inputs[0]),
         h=builder.region(operation.h),
-        y=builder.value(operation.outputs[0], room_bytes=4 * panels * lanes),
+        y=builder.value(operation.outputs[0]),
         W=builder.pack(pack_panels(W[gates], Wb[gates], lanes)),
         R=builder.pack(pack_panels(R[gates], Rb[gates], lanes)),
         constants=builder.pack(_gate_constants(operation)),
@@ -259,7 +259,8 @@ def _lower_gru(builder: TableBuilder, operation: Gru) -> None:
 
 def _lower_lstm(builder: TableBuilder, operation: Lstm) -> None:
     lanes = _cell_lanes(builder, operation)
-    row = _cell_row(builder, operation, slice(None), lanes)._replace(c=builder.region(operation.c))
+    row = _cell_row(builder, operation, slice(None), lanes)
+    row = row._replace(c=builder.region(operation.c), scratch=builder.arena.take(4 * row.panels * lanes))
     if operation.P is not None:
         P = builder.program.weights[operation.P].reshape(3, -1)
         row = row._replace(P=builder.pack(pack_units(P, lanes)))
@@ -336,7 +337,9 @@ def _lower_softmax(builder: TableBuilder, operation: Softmax) -> None:
         size=value.shape[-1],
     )
     form = "logarithm" if operation.logarithm else "plain"
-    builder.emit(Kernel("softmax", (form,)), row, operation.name)
+    lanes = min(processor().lanes, max(4, 1 << (row.size - 1).bit_length()))
+    length = "short" if row.size <= lanes else "long"
+    builder.emit(Kernel("softmax", (form, length, str(lanes))), row, operation.name)
 
 
 def _lower_rearrange(builder: TableBuilder, operation: Rearrange) -> None:

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.simd import inline, load, load_long, store_first, store_long
-
-
-@inline
-def keep(h, y, hidden_size, lanes):
-    """Make the new h, computed at y, the state."""
-    for unit in range(0, hidden_size, lanes):
-        store_first(h + 4 * unit, load(y + 4 * unit, lanes), hidden_size - unit, lanes)
+from edgernn.kernels.simd import inline, load_long, store_long
 
 
 @inline

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgernn.kernels.rows import DenseRow, slots
-from edgernn.kernels.simd import make_affine, slot, store_first
+from edgernn.kernels.simd import make_affine, slot, store
 
 X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, PANELS = slots(DenseRow)
 
@@ -22,7 +22,7 @@ def build(lanes):
             for panel in range(panels):
                 (result,) = affine(panel_W, x, input_size)
                 panel_W += (1 + input_size) * register_bytes
-                store_first(y + register_bytes * panel, result, output_size - lanes * panel, lanes)
+                store(y + register_bytes * panel, result)  # what it writes behind the row's end, the next row replaces
             x += 4 * input_size
             y += 4 * output_size
         return 0

@@ -63,8 +63,23 @@ def sigmoid(x):
 
 @inline
 def exp(x):
-    """Exponential: 2**n times a polynomial; 0 below -87.3 and infinity above 88.7, where normal float32 end."""
-    r = clamp(x, -87.33654475, 88.72283905)
+    """Exponential; 0 below -87.3 and infinity above 88.7, where normal float32 end."""
+    y = exp_within(clamp(x, -87.33654475, 88.72283905))
+    y = where_less(x, -87.33654475, 0.0, y)
+    y = where_less(88.72283905, x, INFINITY, y)
+    return where_nan(x, x, y)
+
+
+@inline
+def exp_of_negative(x):
+    """`exp` of numbers up to zero."""
+    y = exp_within(where_less(x, -87.33654475, -87.33654475, x))
+    return where_nan(x, x, where_less(x, -87.33654475, 0.0, y))
+
+
+@inline
+def exp_within(r):
+    """2**n times a polynomial, for numbers from -87.3 to 88.7; what it makes of a NaN may be anything."""
     n = multiply_add(r, 1.4426950408889634, 12582912.0)  # 1.5 * 2**23: the lowest bits of the sum are n
     whole = n - 12582912.0
     r = multiply_add(whole, -0.693145751953125, r)  # ln 2 in two pieces, the first with few bits
@@ -74,10 +89,7 @@ def exp(x):
     p = multiply_add(p, r, 0.04166629537940025)
     p = multiply_add(p, r, 0.1666666567325592)
     p = multiply_add(p, r, 0.5)
-    y = times_power_of_two(multiply_add(p, r * r, r + 1.0), n)
-    y = where_less(x, -87.33654475, 0.0, y)
-    y = where_less(88.72283905, x, INFINITY, y)
-    return where_nan(x, x, y)
+    return times_power_of_two(multiply_add(p, r * r, r + 1.0), n)
 
 
 @inline

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.cells import keep, nth, turn_around
+from edgernn.kernels.cells import nth, turn_around
 from edgernn.kernels.functions import make_gate, settle
+from edgernn.kernels.layout import copy_bytes
 from edgernn.kernels.rows import CellRow, slots
 from edgernn.kernels.simd import load, make_affine, multiply_add, slot, store
 
@@ -35,7 +36,7 @@ def _reset_after(lanes, f, g):
             n = g(multiply_add(f(Wr + Rr, constants), Rh, Wh), constants)
             z = f(Wz + Rz, constants)
             store(y + unit, settle(multiply_add(z, load(h + unit, lanes) - n, n)))
-        keep(h, y, hidden_size, lanes)
+        copy_bytes(h, y, 4 * hidden_size)
         return 0
 
     return gru
@@ -70,7 +71,7 @@ def _reset_before(lanes, f, g):
             unit = register_bytes * panel
             n = g(Wh + Rh, constants)
             store(y + unit, settle(multiply_add(load(z_values + unit, lanes), load(h + unit, lanes) - n, n)))
-        keep(h, y, hidden_size, lanes)
+        copy_bytes(h, y, 4 * hidden_size)
         return 0
 
     return gru

@@ -11,8 +11,8 @@ from edgernn.kernels.simd import (
     load_int,
     load_long,
     slot,
+    store,
     store_byte,
-    store_first,
     store_int,
 )
 from edgernn.kernels.target import processor
@@ -23,11 +23,19 @@ LANES = processor().lanes
 @inline
 def copy_bytes(target, source, count):
     """Copy bytes; the two places do not overlap."""
-    whole = count & ~3
-    for k in range(0, whole, 4):
-        store_int(target + k, load_int(source + k))
-    for k in range(whole, count):
-        store_byte(target + k, load_byte(source + k))
+    end = source + count
+    while source + 4 * LANES <= end:
+        store(target, load(source, LANES))
+        source += 4 * LANES
+        target += 4 * LANES
+    while source + 4 <= end:
+        store_int(target, load_int(source))
+        source += 4
+        target += 4
+    while source < end:
+        store_byte(target, load_byte(source))
+        source += 1
+        target += 1
 
 
 def build(what):
@@ -58,9 +66,16 @@ def read_state(row, weights, state, arena):
 
 def write_state(row, weights, state, arena):
     """From the arena to the state, float32."""
-    target, source, size = state + slot(row, TARGET), arena + slot(row, SOURCE), slot(row, SIZE_BYTES) // 4
-    for k in range(0, size, LANES):
-        store_first(target + 4 * k, settle(load(source + 4 * k, LANES)), size - k, LANES)
+    target, source = state + slot(row, TARGET), arena + slot(row, SOURCE)
+    end = source + slot(row, SIZE_BYTES)
+    while source + 4 * LANES <= end:
+        store(target, settle(load(source, LANES)))
+        source += 4 * LANES
+        target += 4 * LANES
+    while source < end:
+        store(target, settle(load(source, 1)))
+        source += 4
+        target += 4
     return 0
 
 

@@ -5,12 +5,13 @@ Imports Numba: loaded only while kernels are compiled.
 
 from __future__ import annotations
 
-from edgernn.kernels.cells import keep, nth, turn_around
+from edgernn.kernels.cells import nth, turn_around
 from edgernn.kernels.functions import make_gate, settle
+from edgernn.kernels.layout import copy_bytes
 from edgernn.kernels.rows import CellRow, slots
-from edgernn.kernels.simd import load, make_affine, multiply_add, slot, store, store_first
+from edgernn.kernels.simd import load, make_affine, multiply_add, slot, store
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, C, P, *_ = slots(CellRow)
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, C, P, SCRATCH, *_ = slots(CellRow)
 
 
 def build(lanes, peepholes, forget, clip, f, g, h_function):
@@ -25,6 +26,7 @@ def build(lanes, peepholes, forget, clip, f, g, h_function):
         x, h, c, y = arena + slot(row, X), state + slot(row, H), state + slot(row, C), arena + slot(row, Y)
         panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
         input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
+        new_c = arena + slot(row, SCRATCH)
         backwards = turn_around(arena + slot(row, TURN))
         for index in range(panels):
             panel = nth(index, panels, backwards)
@@ -43,8 +45,9 @@ def build(lanes, peepholes, forget, clip, f, g, h_function):
             if has_peepholes:
                 o = multiply_add(load(peephole + register_bytes, lanes), c_new, o)
             store(y + unit, settle(gate(o, constants) * output(c_new, constants)))
-            store_first(c + unit, c_new, hidden_size - lanes * panel, lanes)
-        keep(h, y, hidden_size, lanes)
+            store(new_c + unit, c_new)
+        copy_bytes(h, y, 4 * hidden_size)
+        copy_bytes(c, new_c, 4 * hidden_size)
         return 0
 
     return lstm

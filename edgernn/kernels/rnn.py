@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.cells import keep, nth, turn_around
+from edgernn.kernels.cells import nth, turn_around
 from edgernn.kernels.functions import make_gate, settle
+from edgernn.kernels.layout import copy_bytes
 from edgernn.kernels.rows import CellRow, slots
 from edgernn.kernels.simd import make_affine, slot, store
 
@@ -27,7 +28,7 @@ def build(lanes, clip, f):
             (Wx,) = affine(panels_W + panel * (1 + input_size) * register_bytes, x, input_size)
             (Rh,) = affine(panels_R + panel * (1 + hidden_size) * register_bytes, h, hidden_size)
             store(y + register_bytes * panel, settle(gate(Wx + Rh, constants)))
-        keep(h, y, hidden_size, lanes)
+        copy_bytes(h, y, 4 * hidden_size)
         return 0
 
     return rnn

@@ -24,7 +24,7 @@ class CellRow(NamedTuple):
 
     x: int  # arena: (input_size,)
     h: int  # state: (hidden_size,)
-    y: int  # arena: new h, (hidden_size,), room for whole panels
+    y: int  # arena: new h, (hidden_size,)
     W: int  # weights: panels of the input weights and their bias
     R: int  # weights: panels of the recurrence weights and their bias
     constants: int  # weights: clip, then alpha and beta of each gate function
@@ -34,7 +34,7 @@ class CellRow(NamedTuple):
     turn: int  # arena: int64, 1 if the next step goes through the panels backwards
     c: int = 0  # LSTM. state: (hidden_size,)
     P: int = 0  # LSTM with peepholes. weights: i o f, (panels, 3, lanes)
-    scratch: int = 0  # GRU with reset before. arena: z, then r * h, each with room for whole panels
+    scratch: int = 0  # arena, with room for whole panels. LSTM: new c. GRU with reset before: z, then r * h
     W_reset: int = 0  # GRU with reset before. weights: panels of the gate h alone; W and R hold z and r
     R_reset: int = 0
 

@@ -157,15 +157,6 @@ def first_lanes(typing, count, a, b):
     return a(types.int64, a, b), lower
 
 
-@inline
-def store_first(address, register, count, lanes):
-    """Store the first `count` lanes of a register and leave what lies behind them as it is."""
-    if count >= lanes:
-        store(address, register)
-    elif count > 0:
-        store(address, first_lanes(count, register, load(address, lanes)))
-
-
 # ---- arithmetic
 
 
@@ -363,8 +354,8 @@ def make_affine(lanes, gates):
     packing.py has the layout of a panel.
     """
     sums_for_each = gates * lanes // processor().lanes
-    parts = 4 if 4 * sums_for_each <= SUMS else 2 if 2 * sums_for_each <= SUMS else 1
-    two = min(parts, 2)
+    parts = next(parts for parts in (8, 4, 2, 1) if parts * sums_for_each <= SUMS or parts == 1)
+    four, two = min(parts, 4), min(parts, 2)
     row_bytes = gates * lanes * 4
 
     @inline
@@ -377,6 +368,10 @@ def make_affine(lanes, gates):
             sums = accumulate_panel(panel, x, sums, gates, parts)
             panel += parts * row_bytes
             x += 4 * parts
+        if rest & 4:
+            sums = accumulate_panel(panel, x, sums, gates, four)
+            panel += 4 * row_bytes
+            x += 16
         if rest & 2:
             sums = accumulate_panel(panel, x, sums, gates, two)
             panel += 2 * row_bytes
