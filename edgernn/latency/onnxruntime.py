@@ -1,0 +1,145 @@
+"""onnxruntime on the same model, in the fastest way that its Python interface allows, as a contestant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.errors import InputError, MissingPackageError
+from edgernn.latency.contestants import StepContestant, random_frames, step_samples
+
+if TYPE_CHECKING:
+    from edgernn.importers.onnx.importer import ImportedModel
+
+Array = NDArray[Any]
+
+
+def onnxruntime_step(path: Path, imported: ImportedModel) -> StepContestant:
+    """An ONNX model in onnxruntime: one thread, all optimisations, IOBinding on buffers made beforehand.
+
+    A model whose states are inputs and outputs is stepped as edgernn does it. One that hides its states cannot go on
+    where it was: it computes the last `window_steps` or `trained_steps` samples, again for each.
+
+    Raises
+    ------
+    MissingPackageError
+        onnxruntime is not installed.
+    InputError
+        The model cannot be computed sample by sample: it hides its states and names no length.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingPackageError(f"{error}; to compare: pip install 'edgernn[check]'") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    for threads in ("intra", "inter"):
+        options.add_session_config_entry(f"session.{threads}_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    program = imported.program
+    length = _length(session, imported)
+    name = "onnxruntime" if length == 1 else f"onnxruntime, {length} samples each time"
+    bound = BoundSession(session, imported, length)
+    frames = {name: rows.reshape(len(rows), -1) for name, rows in random_frames(program).items()}
+    return StepContestant(name, bound.step_only if len(frames) == 1 else bound.step, step_samples(frames))
+
+
+def _length(session: Any, imported: ImportedModel) -> int:
+    """Samples that the graph must see at once."""
+    program = imported.program
+    axes = {name: layout.time_axis for name, layout in imported.layouts.items()}
+    extents = [port.shape[axis] for port in session.get_inputs() if (axis := axes.get(port.name)) is not None]
+    frozen = next((extent for extent in extents if isinstance(extent, int)), None)
+    carried = len(imported.pairs) == len(program.state)
+    if not extents or (carried and frozen in {None, 1} and program.window is None):
+        return 1
+    length = frozen or program.window_steps or program.trained_steps
+    if length is None:
+        raise InputError(
+            "the model hides its states, so onnxruntime needs a whole sequence for each sample: say with --window how "
+            "many samples that are"
+        )
+    return length
+
+
+class BoundSession:
+    """A session whose inputs and outputs lie in buffers; states go back and forth between two."""
+
+    def __init__(self, session: Any, imported: ImportedModel, length: int) -> None:
+        import onnxruntime
+
+        self._buffers = {port.name: _buffer(port, imported, length) for port in session.get_inputs()}
+        results = session.run(None, self._buffers)
+        outputs = [port.name for port in session.get_outputs()]
+        self._outputs = {name: np.ascontiguousarray(result) for name, result in zip(outputs, results, strict=True)}
+        self._rows = {
+            port.name: _rows(self._buffers[port.name], imported.layouts[port.name].time_axis)
+            for port in imported.program.inputs
+        }
+        states = {name: output for name, output in imported.pairs.items() if name in self._buffers}
+        there, back = self._bind(session, {}), self._bind(session, states)
+        self._keep = (session, there, back)
+        self._run, self._options = session._sess.run_with_iobinding, onnxruntime.RunOptions()
+        self._now, self._after = there._iobinding, back._iobinding
+
+    def _bind(self, session: Any, swapped: Mapping[str, str]) -> Any:
+        """All buffers bound; those of `swapped` state inputs and their outputs the other way round."""
+        binding = session.io_binding()
+        inputs, outputs = dict(self._buffers), dict(self._outputs)
+        for name, output in swapped.items():
+            inputs[name], outputs[output] = outputs[output], inputs[name]
+        for name, array in inputs.items():
+            binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        for name, array in outputs.items():
+            binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
+        return binding
+
+    def step(self, x: Mapping[str, Array]) -> dict[str, Array]:
+        """One time step with a vector for each input; the outputs are overwritten by the next."""
+        for name, rows in self._rows.items():
+            rows[:-1] = rows[1:]
+            rows[-1] = x[name]
+        self._run(self._now, self._options)
+        self._now, self._after = self._after, self._now
+        return self._outputs
+
+    def step_only(self, x: Array) -> dict[str, Array]:
+        """One time step of a model with one input."""
+        for rows in self._rows.values():
+            if len(rows) > 1:
+                rows[:-1] = rows[1:]
+            rows[-1] = x
+        self._run(self._now, self._options)
+        self._now, self._after = self._after, self._now
+        return self._outputs
+
+
+def _buffer(port: Any, imported: ImportedModel, length: int) -> Array:
+    """Zeros for an input of the graph: a batch of one, `length` samples."""
+    import onnx
+
+    time_axis = imported.layouts[port.name].time_axis
+    kind = onnx.helper.tensor_dtype_to_np_dtype(getattr(onnx.TensorProto, port.type[7:-1].upper(), 1))
+    shape = [extent if isinstance(extent, int) else 1 for extent in port.shape]
+    if time_axis is not None:
+        shape[time_axis] = length
+    for slot in imported.program.state:
+        if slot.name == port.name and slot.initial is not None:
+            return np.ascontiguousarray(imported.program.weights[slot.initial].reshape(shape), kind)
+    return np.zeros(shape, kind)
+
+
+def _rows(buffer: Array, time_axis: int | None) -> Array:
+    """The samples of an input's buffer, (T, features), as a view."""
+    if time_axis is None or buffer.shape[time_axis] == 1:
+        return buffer.reshape(1, -1)
+    others = [axis for axis in range(buffer.ndim) if axis != time_axis]
+    moved = buffer.transpose(time_axis, *others)
+    if any(buffer.shape[axis] != 1 for axis in range(time_axis)):
+        raise InputError("features stand before time in this model: it is not compared")
+    return moved.reshape(buffer.shape[time_axis], -1)
