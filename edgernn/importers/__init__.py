@@ -64,10 +64,14 @@ def load(
     Examples
     --------
     >>> import edgernn
-    >>> edgernn.load("tests/models/torch/gru_l2_bf_legacy.onnx")
-    <edgernn.Program x[6] -> out[16], hn[2, 16], continuous, float32, 3 operations>
+    >>> from edgernn.demo import MODEL
+    >>> program = edgernn.load(MODEL)
+    >>> program.mode, program.inputs[0].shape, program.metadata.rate_hz
+    ('continuous', (6,), 50.0)
     """
     path = Path(path)
+    if window is None and hop != 1:
+        raise InputError(f"hop is {hop}, but without window there are no windows to hop: say window= as well")
     if path.suffix == ".safetensors":
         from edgernn.program_file import load_program
 

@@ -90,10 +90,3 @@ def test_hidden_states_are_named_after_the_first_output() -> None:
     assert [slot.name.rpartition(".")[2] for slot in program.state] == ["h", "c"]
     assert program.trained_steps == 25
     assert not program.description.outputs[0].per_frame
-
-
-def test_window_of_a_loaded_model() -> None:
-    program = edgernn.load(MODELS / "torch" / "lstm_head_seqsoft_dyn_legacy.onnx", window=10, hop=5)
-    assert program.mode == "windowed"
-    assert (program.window_steps, program.warmup_steps) == (10, 9)
-    assert program.outputs[0].shape == (10, 5)

@@ -248,3 +248,16 @@ def test_the_only_output_stays_one_although_it_is_a_state() -> None:
     imported = check_against_original(model, feeds_of(model, 5))
     assert [port.name for port in imported.program.outputs] == ["hn"]
     assert [slot.name for slot in imported.program.state] == ["h0"]
+
+
+def test_states_that_only_move() -> None:
+    """A delay line of two samples: nothing but moves between inputs, states and outputs."""
+    nodes = [
+        node("Identity", ["x"], ["a_out"]),
+        node("Identity", ["a"], ["b_out"]),
+        node("Identity", ["b"], ["y"]),
+    ]
+    model = make_model(nodes, {"x": (1, 2), "a": (1, 2), "b": (1, 2)}, ["y", "a_out", "b_out"])
+    runner = edgernn.Runner(import_model(model).program)
+    x = RNG.standard_normal((9, 2)).astype(np.float32)
+    np.testing.assert_array_equal(runner.run(x)[2:], x[:-2])

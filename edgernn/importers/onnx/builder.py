@@ -64,6 +64,8 @@ class ProgramBuilder:
         self.source = ""
         self._value_names = set(tensor_names)
         self._operation_names: set[str] = set()
+        self._weight_names: set[str] = set()
+        self._slot_names: set[str] = set()
         self._stored: dict[bytes, str] = {}
         self._arranged: dict[tuple[tuple[str, ...], Shape, bytes], str] = {}
         self._final_states: dict[str, tuple[StateRegion, int]] = {}
@@ -72,6 +74,7 @@ class ProgramBuilder:
         """Make an input of the graph a value."""
         self.values[name] = Value(shape)
         self.inputs.add(name)
+        self._slot_names.add(name)
 
     def unique(self, name: str) -> str:
         """A name for a value that the graph does not have."""
@@ -94,7 +97,7 @@ class ProgramBuilder:
         stored = np.ascontiguousarray(np.asarray(array), dtype)
         key = hashlib.sha256(f"{stored.dtype}{stored.shape}".encode() + stored.tobytes()).digest()
         if key not in self._stored:
-            self._stored[key] = _numbered(name, set(self.weights))
+            self._stored[key] = _numbered(name, self._weight_names)
             self.weights[self._stored[key]] = stored
         return self._stored[key]
 
@@ -152,7 +155,7 @@ class ProgramBuilder:
 
     def hidden_state(self, name: str, initial: NDArray[Any]) -> StateRegion:
         """A new state that the graph hides; `initial` is its content after a reset, (hidden_size,)."""
-        slot = _numbered(name, self.inputs | set(self.slots))
+        slot = _numbered(name, self._slot_names)
         start = self.weight(f"{slot}.initial", initial) if initial.any() else None
         self.slots[slot] = StateSlot(slot, initial.shape, initial=start)
         return StateRegion(slot)

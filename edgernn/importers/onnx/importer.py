@@ -98,7 +98,10 @@ def _assumptions(
     sure = find_state_inputs(graph) | frozenset(stated or ())
     likely = sure
     if stated is None:
-        likely |= named_states([entry.name for entry in graph.inputs], graph.outputs)
+        one_step = [entry.name for entry in graph.inputs if sum(isinstance(d, str) for d in entry.dimensions) <= 1]
+        likely |= named_states(one_step, graph.outputs)
+    if len(likely) == len(graph.inputs):
+        likely = sure
     for state_inputs in dict.fromkeys((likely, sure)):
         for layout in layouts(graph, time_axis, state_inputs):
             yield state_inputs, layout
@@ -190,12 +193,9 @@ class _Attempt:
         outputs = tuple(self._output(name, streams[name]) for name in ports)
         states = {name for name in self.inputs if name in pairs or any(c.state_input == name for c in builder.claims)}
         writes = [write for name in pairs for write in self._writes(name, streams[pairs[name]])]
-        reads = self._reads(states)
-        steps = fuse_biases(
-            builder.operations,
-            builder.weights,
-            [output.value for output in outputs] + [write.inputs[0] for write in writes],
-        )
+        kept_values = [output.value for output in outputs] + [write.inputs[0] for write in writes]
+        reads = self._reads(states, kept_values)
+        steps = fuse_biases(builder.operations, builder.weights, kept_values)
         operations = (*reads, *steps, *writes)
         slots = [StateSlot(name, builder.values[name].shape) for name in self.inputs if name in states]
         slots += builder.slots.values()
@@ -243,9 +243,9 @@ class _Attempt:
             for layout in (self.layout[entry.name],)
         )
 
-    def _reads(self, states: set[str]) -> list[AnyOperation]:
-        """States that operations read as they are."""
-        read = {name for operation in self.builder.operations for name in operation.inputs}
+    def _reads(self, states: set[str], kept_values: list[str]) -> list[AnyOperation]:
+        """States that are read as they are."""
+        read = {name for operation in self.builder.operations for name in operation.inputs} | set(kept_values)
         return [
             ReadState(
                 name=self.builder.unique_operation(f"read {name}"),

@@ -39,9 +39,7 @@ def stated_pairs(properties: Mapping[str, str], states: Mapping[str, str] | None
 
 def named_states(inputs: Iterable[str], outputs: Iterable[str]) -> frozenset[str]:
     """Inputs that have the name of a state, because an output differs only in what tells new from old."""
-    known = list(inputs)
-    named = frozenset(name for name in known if any(_same_stem(name, output) for output in outputs))
-    return named if len(named) < len(known) else frozenset()
+    return frozenset(name for name in inputs if any(_same_stem(name, output) for output in outputs))
 
 
 def pair_states(
