@@ -1,9 +1,10 @@
-"""Recordings: files of raw bytes with their arrival times, and files of labelled samples.
+"""Recordings: files of raw bytes with their arrival times, and marks that say what was done when.
 
-A file of raw bytes begins with the 8 bytes ``EDGERNNR``, a format number (uint16), the length of a description (uint32)
-and that description as JSON. Then come chunks: length of the data (uint32), arrival on the monotonic clock and since
-1970 (int64 nanoseconds each), the data, and a CRC-32 of all that (uint32). Everything is little-endian. A file that was
-cut at any byte, as by a power failure, can be read up to there.
+A file begins with the 8 bytes ``EDGERNNR``, a format number (uint16), the length of a description (uint32) and that
+description as JSON. Then come entries: kind (uint8), length of the data (uint32), time on the monotonic clock and since
+1970 (int64 nanoseconds each), the data, and a CRC-32 of all that (uint32). Everything is little-endian. The data of
+kind 0 are bytes that arrived together; of kind 1, a label in UTF-8 that holds from here on, or nothing where none does.
+A file that was cut at any byte, as by a power failure, can be read up to there.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ FORMAT_NUMBER = 1
 MAX_DESCRIPTION_BYTES = 1 << 16
 MAX_CHUNK_BYTES = 1 << 20
 _HEADING = struct.Struct("<8sHI")
-_CHUNK = struct.Struct("<Iqq")
+_ENTRY = struct.Struct("<BIqq")
 _CRC = struct.Struct("<I")
+_BYTES, _LABEL = range(2)  # kinds of entries
 
 
 class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +56,14 @@ class RecordedChunk(NamedTuple):
     data: bytes
 
 
+class LabelMark(NamedTuple):
+    """From here on `label` is done; None where nothing is."""
+
+    monotonic_ns: int
+    wall_ns: int
+    label: str | None
+
+
 def encode_heading(info: RecordingInfo) -> bytes:
     """What a recording begins with."""
     description = msgspec.json.encode(info)
@@ -70,7 +80,16 @@ def encode_chunk(chunk: RecordedChunk) -> bytes:
     """
     if len(chunk.data) > MAX_CHUNK_BYTES:
         raise FormatError(f"a chunk of {len(chunk.data)} bytes: the most is {MAX_CHUNK_BYTES}")
-    body = _CHUNK.pack(len(chunk.data), chunk.monotonic_ns, chunk.wall_ns) + chunk.data
+    return _encode_entry(_BYTES, chunk.monotonic_ns, chunk.wall_ns, chunk.data)
+
+
+def encode_mark(mark: LabelMark) -> bytes:
+    """One mark of a recording."""
+    return _encode_entry(_LABEL, mark.monotonic_ns, mark.wall_ns, (mark.label or "").encode())
+
+
+def _encode_entry(kind: int, monotonic_ns: int, wall_ns: int, data: bytes) -> bytes:
+    body = _ENTRY.pack(kind, len(data), monotonic_ns, wall_ns) + data
     return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -114,23 +133,30 @@ class RecordingReader:
 
     def __iter__(self) -> Iterator[RecordedChunk]:
         """The chunks, up to the end or the place where the file was cut."""
+        return (entry for entry in self.entries() if isinstance(entry, RecordedChunk))
+
+    def entries(self) -> Iterator[RecordedChunk | LabelMark]:
+        """Chunks and marks, up to the end or the place where the file was cut."""
         while True:
             place = self._file.tell()
-            head = self._file.read(_CHUNK.size)
-            if len(head) < _CHUNK.size:
+            head = self._file.read(_ENTRY.size)
+            if len(head) < _ENTRY.size:
                 return
-            length, monotonic_ns, wall_ns = _CHUNK.unpack(head)
-            if length > MAX_CHUNK_BYTES:
-                raise self._damaged(place, f"a chunk claims {length} bytes")
+            kind, length, monotonic_ns, wall_ns = _ENTRY.unpack(head)
+            if length > MAX_CHUNK_BYTES or kind not in {_BYTES, _LABEL}:
+                raise self._damaged(place, f"an entry claims to be of kind {kind} and {length} bytes long")
             rest = self._file.read(length + _CRC.size)
             data = rest[:length]
             if len(rest) < length + _CRC.size:  # cut here
-                if data:
+                if data and kind == _BYTES:
                     yield RecordedChunk(monotonic_ns, wall_ns, data)
                 return
             if zlib.crc32(head + data) != _CRC.unpack(rest[length:])[0]:
                 raise self._damaged(place, "the checksum is wrong")
-            yield RecordedChunk(monotonic_ns, wall_ns, data)
+            if kind == _BYTES:
+                yield RecordedChunk(monotonic_ns, wall_ns, data)
+            else:
+                yield LabelMark(monotonic_ns, wall_ns, data.decode(errors="backslashreplace") or None)
 
     def _read_heading(self) -> RecordingInfo:
         head = self._file.read(_HEADING.size)

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from edgernn.errors import FormatError
 from edgernn.recording import (
     MAX_CHUNK_BYTES,
+    LabelMark,
     RecordedChunk,
     RecordingInfo,
     RecordingReader,
     encode_chunk,
     encode_heading,
+    encode_mark,
     is_recording,
 )
 
@@ -74,7 +76,7 @@ def test_a_damaged_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, pla
         (b"EDGERNNR\x02\x00\x00\x00\x00\x00", "has format 2"),
         (b"EDGERNNR\x01\x00\xff\xff\xff\xff", "claims 4294967295 bytes"),
         (b"EDGERNNR\x01\x00\x02\x00\x00\x00[]", "the description is wrong"),
-        (encode_heading(INFO) + b"\xff" * 40, "a chunk claims"),
+        (encode_heading(INFO) + b"\xff" * 40, "an entry claims"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, data: bytes, complaint: str) -> None:
@@ -82,6 +84,17 @@ def test_what_is_wrong_is_said(tmp_path: Path, data: bytes, complaint: str) -> N
     path.write_bytes(data)
     with pytest.raises(FormatError, match=complaint):
         read(path)
+
+
+def test_marks_stand_between_the_chunks_and_are_no_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "marked.edgerec"
+    entries = [CHUNKS[1], LabelMark(1500, 5001, "wave"), CHUNKS[2], LabelMark(2500, 5002, None), CHUNKS[3]]
+    encoded = [encode_mark(entry) if isinstance(entry, LabelMark) else encode_chunk(entry) for entry in entries]
+    path.write_bytes(encode_heading(INFO) + b"".join(encoded))
+    reader = RecordingReader(path)
+    assert list(reader.entries()) == entries
+    reader.close()
+    assert read(path)[1] == CHUNKS[1:4]
 
 
 def test_chunks_are_bounded() -> None:

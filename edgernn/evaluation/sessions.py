@@ -1,0 +1,233 @@
+"""Sessions: labelled recordings from every kind of file that holds them.
+
+======================  ==============================================================================================
+file                    where the labels are
+======================  ==============================================================================================
+recording of edgernn    marks between the bytes, or one label for all of it
+``.npz``                ``samples`` (N, channels), ``label_names`` and either ``lengths`` (R,) and ``label`` (R,) for
+                        recordings laid end to end, or ``interval_start``, ``interval_stop``, ``interval_label``, or
+                        ``label`` (N,); ``rate_hz`` if it is there
+``.csv``                a heading and a column ``label``; or, beside ``monday.csv``, a file ``monday.labels.csv`` with
+                        the columns ``start``, ``stop`` (samples from 0, stop not included) and ``label``. A column
+                        ``time_s``, or ``timestamp`` in milliseconds, is no channel and gives the rate
+======================  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.errors import FormatError, InputError
+from edgernn.recording import LabelMark, RecordingReader, is_recording
+from edgernn.sources.base import Chunk
+
+MAX_BYTES = 1 << 30
+BLOCK_SAMPLES = 64  # of an array that are streamed together
+TIME_COLUMNS = {"time_s": 1.0, "timestamp": 1e-3}  # name -> seconds
+
+Label = str | None
+
+
+class Piece(NamedTuple):
+    """Bytes, or samples (n, channels), that arrived together, and what was done meanwhile; None if that is unknown."""
+
+    data: Chunk | NDArray[np.float64]
+    label: Label
+
+
+class Session(NamedTuple):
+    """What is streamed without beginning anew.
+
+    Attributes
+    ----------
+    name : str
+    rate_hz : float or None
+        Samples a second, if the file says it.
+    pieces : callable
+        Gives an iterator over the pieces; may be called again.
+    """
+
+    name: str
+    rate_hz: float | None
+    pieces: Callable[[], Iterator[Piece]]
+
+
+def read_sessions(path: Path) -> list[Session]:
+    """The labelled recordings in a file.
+
+    Raises
+    ------
+    InputError
+        It holds no samples or no labels, or is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write("x,label\\n1,rest\\n2,wave\\n3,wave\\n")
+    ...     file.flush()
+    ...     session, = read_sessions(Path(file.name))
+    >>> [(piece.data.tolist(), piece.label) for piece in session.pieces()]
+    [([[1.0]], 'rest'), ([[2.0], [3.0]], 'wave')]
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path} has {path.stat().st_size} bytes, a labelled recording has at most {MAX_BYTES}")
+    if path.suffix == ".npz":
+        return _read_archive(path)
+    return [_recorded(path) if is_recording(path) else _read_table(path)]
+
+
+def _recorded(path: Path) -> Session:
+    def pieces() -> Iterator[Piece]:
+        reader = RecordingReader(path)
+        label = reader.info.label
+        try:
+            for entry in reader.entries():
+                if isinstance(entry, LabelMark):
+                    label = entry.label
+                else:
+                    yield Piece(Chunk(entry.data, entry.monotonic_ns, entry.wall_ns, 0), label)
+        except FormatError as error:
+            raise InputError(str(error)) from error
+        finally:
+            reader.close()
+
+    return Session(path.name, None, pieces)
+
+
+def _array_session(name: str, rate_hz: float | None, samples: NDArray[Any], labels: Sequence[Label]) -> Session:
+    """A session of samples (N, channels) with a label for each."""
+
+    def pieces() -> Iterator[Piece]:
+        start = 0
+        for stop in range(1, len(samples) + 1):
+            if stop == len(samples) or labels[stop] != labels[start] or stop - start == BLOCK_SAMPLES:
+                yield Piece(samples[start:stop].astype(np.float64), labels[start])
+                start = stop
+
+    return Session(name, rate_hz, pieces)
+
+
+def _read_archive(path: Path) -> list[Session]:
+    arrays = _load_arrays(path)
+    try:
+        samples = arrays["samples"]
+        if samples.ndim < 2 or not samples.size:
+            raise InputError(f"{path} has samples of shape {samples.shape}, it must be (N, channels)")
+        samples = samples.reshape(len(samples), -1)
+        rate_hz = float(arrays["rate_hz"]) if "rate_hz" in arrays else None
+        names = [str(name) for name in arrays["label_names"]]
+        if "lengths" in arrays:
+            return _laid_end_to_end(path, rate_hz, samples, arrays, names)
+        labels: list[Label] = [None] * len(samples)
+        if "interval_start" in arrays:
+            columns = (arrays[f"interval_{what}"].tolist() for what in ("start", "stop", "label"))
+            for start, stop, number in zip(*columns, strict=True):
+                labels[_span(path, start, stop, len(samples))] = [names[number]] * (stop - start)
+        else:
+            labels = [names[number] for number in arrays["label"].tolist()]
+            if len(labels) != len(samples):
+                raise InputError(f"{path} has {len(samples)} samples and {len(labels)} labels")
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} holds no labelled samples as edgernn knows them: {error}") from error
+    return [_array_session(path.name, rate_hz, samples, labels)]
+
+
+def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > MAX_BYTES:
+            raise InputError(f"{path} holds {size} bytes, the most is {MAX_BYTES}")
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as an archive of arrays: {error}") from error
+
+
+def _laid_end_to_end(
+    path: Path, rate_hz: float | None, samples: NDArray[Any], arrays: dict[str, NDArray[Any]], names: list[str]
+) -> list[Session]:
+    lengths, numbers = arrays["lengths"].tolist(), arrays["label"].tolist()
+    if min(lengths, default=0) < 0 or sum(lengths) != len(samples) or len(lengths) != len(numbers):
+        raise InputError(f"{path}: lengths do not add up to the {len(samples)} samples, or label has another count")
+    ends = np.cumsum(lengths).tolist()
+    return [
+        _array_session(f"{path.name}[{place}]", rate_hz, samples[end - length : end], [names[number]] * length)
+        for place, (end, length, number) in enumerate(zip(ends, lengths, numbers, strict=True))
+        if length
+    ]
+
+
+def _span(path: Path, start: int, stop: int, length: int) -> slice:
+    if not 0 <= start <= stop <= length:
+        raise InputError(f"{path}: the interval from {start} to {stop} is not within the {length} samples")
+    return slice(start, stop)
+
+
+def _read_table(path: Path) -> Session:
+    heading, rows = _read_rows(path)
+    labels: list[Label] = [None] * len(rows)
+    beside = path.with_suffix(".labels.csv")
+    if "label" in heading:
+        place = heading.index("label")
+        labels = [row[place].strip() or None for row in rows]
+    elif beside.exists():
+        _apply_intervals(beside, labels)
+    else:
+        raise InputError(f"{path} has no column called label, and there is no {beside.name} beside it")
+    try:
+        columns = {
+            name: np.array([row[k] for row in rows], np.float64) for k, name in enumerate(heading) if name != "label"
+        }
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    rate_hz = None
+    for name in TIME_COLUMNS.keys() & columns.keys():
+        steps = np.diff(columns.pop(name)) * TIME_COLUMNS[name]
+        rate_hz = len(steps) / float(steps.sum()) if len(steps) and steps.sum() > 0 else None
+    if not rows or not columns:
+        raise InputError(f"{path} holds no samples")
+    return _array_session(path.name, rate_hz, np.stack(list(columns.values()), axis=1), labels)
+
+
+def _apply_intervals(path: Path, labels: list[Label]) -> None:
+    heading, rows = _read_rows(path)
+    try:
+        start_place, stop_place, label_place = (heading.index(name) for name in ("start", "stop", "label"))
+        for row in rows:
+            start, stop = int(row[start_place]), int(row[stop_place])
+            labels[_span(path, start, stop, len(labels))] = [row[label_place].strip()] * (stop - start)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: the columns start, stop and label are needed, with whole numbers: {error}"
+        ) from error
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Heading and rows of a table, all rows as long as the heading."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = [row for row in csv.reader(file) if row]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no table of text: {error}") from error
+    if not lines:
+        raise InputError(f"{path} is empty")
+    heading = [name.strip() for name in lines[0]]
+    if len(set(heading)) != len(heading):
+        raise InputError(f"{path}: a column stands twice in the heading {', '.join(heading)}")
+    for number, row in enumerate(lines[1:], 2):
+        if len(row) != len(heading):
+            raise InputError(f"{path}, row {number} has {len(row)} fields, the heading has {len(heading)}")
+    return heading, lines[1:]

@@ -1,0 +1,150 @@
+"""Traces: what a model said at every step of a session, beside what was true."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.config import StreamSettings
+from edgernn.errors import FormatError, InputError
+from edgernn.evaluation.sessions import Session
+from edgernn.metadata import DecisionSettings
+from edgernn.pipeline import RATE_TOLERANCE, Pipeline
+from edgernn.program import Program
+from edgernn.sources.base import Chunk
+
+UNLABELLED = -1
+
+
+class LabelledEvent(NamedTuple):
+    """An event: the step at which it came, and the index of its label."""
+
+    step: int
+    label: int
+
+
+class Trace(NamedTuple):
+    """A session as a model saw it.
+
+    Attributes
+    ----------
+    name : str
+    rate_hz : float or None
+        Steps a second.
+    labels : tuple of str
+    decision : DecisionSettings
+    truth : ndarray int64 (T,)
+        Index of what was done at each step, or -1 where nobody knows.
+    steps : ndarray int64 (m,)
+        The step at which each output came.
+    scores : ndarray (m, K)
+        Scores before smoothing.
+    begins : tuple of int
+        Outputs before which the model began anew.
+    events : tuple of LabelledEvent
+    counts : dict of str to int
+        As in `edgernn.stream.StreamStatus`.
+    notes : tuple of str
+        How the model was run.
+    """
+
+    name: str
+    rate_hz: float | None
+    labels: tuple[str, ...]
+    decision: DecisionSettings
+    truth: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    begins: tuple[int, ...]
+    events: tuple[LabelledEvent, ...]
+    counts: dict[str, int]
+    notes: tuple[str, ...]
+
+
+class _Outputs:
+    """Keeps what a pipeline's observer is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[NDArray[np.int64]] = []
+        self.scores: list[NDArray[np.float64]] = []
+        self.begins: list[int] = []
+        self.count = 0
+
+    def outputs(self, steps: NDArray[np.int64], scores: NDArray[Any]) -> None:
+        self.steps.append(steps.copy())
+        self.scores.append(scores.astype(np.float64))
+        self.count += len(steps)
+
+    def reset(self) -> None:
+        self.begins.append(self.count)
+
+
+def trace_session(program: Program, settings: StreamSettings, session: Session) -> Trace:
+    """Stream a session through a model exactly as `edgernn run` does.
+
+    Raises
+    ------
+    InputError
+        A label is unknown to the model, the rate is another one, or nothing came out.
+    """
+    seen = _Outputs()
+    try:
+        pipeline = Pipeline(program, settings, whole_start=True, observer=seen)
+        truth, events = _feed(pipeline, session)
+    except FormatError as error:
+        raise InputError(f"{session.name}: {error}") from error
+    if not seen.count:
+        needed = f" of {pipeline.program.window_steps} samples" if pipeline.program.window_steps else ""
+        raise InputError(f"{session.name}: {len(truth)} samples gave no output of the model{needed}: it is too short")
+    rate_hz = session.rate_hz or pipeline.rate.rate_hz
+    _check_rate(session.name, rate_hz, pipeline.metadata.rate_hz, settings)
+    return Trace(
+        session.name,
+        rate_hz or pipeline.metadata.rate_hz,
+        pipeline.labels,
+        settings.decision.apply(pipeline.metadata.decision),
+        truth,
+        np.concatenate(seen.steps),
+        np.concatenate(seen.scores),
+        tuple(seen.begins),
+        tuple(events),
+        pipeline.counts(),
+        tuple(pipeline.notes),
+    )
+
+
+def _feed(pipeline: Pipeline, session: Session) -> tuple[NDArray[np.int64], list[LabelledEvent]]:
+    """What was true at each step, and the events."""
+    numbers = {label: place for place, label in enumerate(pipeline.labels)}
+    nothing = pipeline.metadata.decision.nothing
+    period_ns = 0.0 if session.rate_hz is None else 1e9 / session.rate_hz
+    truth: list[NDArray[np.int64]] = []
+    events: list[LabelledEvent] = []
+    samples = 0
+    for data, label in session.pieces():
+        name = nothing if label is None else label
+        if name is not None and name not in numbers:
+            raise InputError(f"{session.name} holds the label {name!r}, the model knows {', '.join(pipeline.labels)}")
+        before = pipeline.steps
+        if isinstance(data, Chunk):
+            found = pipeline.feed(data)
+        else:
+            samples += len(data)
+            arrival_ns = round(samples * period_ns)
+            found = pipeline.feed_samples(data, Chunk(b"", arrival_ns, arrival_ns, 0))
+        events += [LabelledEvent(event.step, numbers[event.label]) for event in found]
+        number = UNLABELLED if name is None else numbers[name]
+        truth.append(np.full(pipeline.steps - before, number, np.int64))
+    return np.concatenate([np.zeros(0, np.int64), *truth]), events
+
+
+def _check_rate(name: str, rate_hz: float | None, wanted_hz: float | None, settings: StreamSettings) -> None:
+    if rate_hz is None or wanted_hz is None or settings.allow_rate:
+        return
+    if abs(rate_hz / wanted_hz - 1) > RATE_TOLERANCE:
+        raise InputError(
+            f"{name} has {rate_hz:.4g} samples a second, the model was trained at {wanted_hz:.4g}: resample it, or go "
+            f"on with --allow-rate"
+        )
