@@ -190,6 +190,9 @@ class Program:
             f"<edgernn.Program {ports} -> {results}, {self.mode}, {self.arithmetic}, {len(self.operations)} operations>"
         )
 
+    def __reduce__(self) -> tuple[type[Program], tuple[ProgramDescription, dict[str, NDArray[Any]]]]:
+        return Program, (self.description, dict(self.weights))  # so that other processes can be handed a program
+
     @cached_property
     def inputs(self) -> tuple[Port, ...]:
         """Inputs of one step."""

@@ -59,10 +59,12 @@ class StateView:
     def __setitem__(self, index: Any, numbers: ArrayLike) -> None:
         """Write a part. Numbers are converted; those out of range become the nearest that the state can hold.
 
+        A whole state (``[...]``) also takes the model's shape with a batch of one.
+
         Raises
         ------
         InputError
-            Something other than numbers is written, or NaN.
+            Something other than numbers is written, or NaN, or as many numbers as do not fit.
         """
         given = np.asarray(numbers)
         if given.dtype.kind not in "biuf":
@@ -73,7 +75,13 @@ class StateView:
             given = np.floor(given / self._scale + 0.5)
         dtype = self._content.dtype
         limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
-        self._content[index] = np.clip(given, limits.min, limits.max)
+        part = self._content[index]
+        if given.size == part.size:
+            given = given.reshape(part.shape)
+        try:
+            self._content[index] = np.clip(given, limits.min, limits.max)
+        except ValueError as error:
+            raise InputError(f"state {self.name}[{index}] has shape {part.shape}, not {given.shape}") from error
 
     def __repr__(self) -> str:
         return f"<state {self.name}: {self[...]!r}>"

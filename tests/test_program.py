@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from fractions import Fraction
 from typing import Any
 
@@ -69,6 +70,11 @@ def test_windows_begin_fresh_and_end_on_the_hop() -> None:
 def test_description_survives_json() -> None:
     description = gru_description(metadata=Metadata(labels=("a", "b", "c"), rate_hz=50.0))
     assert msgspec.json.decode(msgspec.json.encode(description), type=ProgramDescription) == description
+
+
+def test_program_can_be_handed_to_another_process() -> None:
+    program = Program(gru_description(), gru_weights())
+    assert pickle.loads(pickle.dumps(program)).hash == program.hash
 
 
 def test_hash_covers_weights_but_not_labels() -> None:

@@ -1,0 +1,44 @@
+"""States written by the user: conversion, saturation, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgernn.errors import InputError, NonFiniteInputError
+from edgernn.state_view import StateView
+
+
+def test_a_batch_of_one_is_taken() -> None:
+    view = StateView("h", np.zeros((2, 3), np.float32))
+    view[...] = np.arange(6).reshape(2, 1, 3)
+    np.testing.assert_array_equal(view, [[0, 1, 2], [3, 4, 5]])
+    view[0] = [[7, 8, 9]]
+    np.testing.assert_array_equal(view[0], [7, 8, 9])
+
+
+def test_one_number_fills_a_state() -> None:
+    view = StateView("h", np.zeros((2, 3), np.float32))
+    view[...] = 2
+    np.testing.assert_array_equal(view, np.full((2, 3), 2))
+
+
+def test_integers_round_and_saturate_in_the_models_units() -> None:
+    view = StateView("h", np.zeros(4, np.int16), scale=2.0**-15)
+    view[...] = [0.5, -1.0, 3.0, -3.0]
+    np.testing.assert_array_equal(view, np.array([16384, -32768, 32767, -32768]) * 2.0**-15)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "error", "words"),
+    [
+        (np.ones(5), InputError, r"shape \(2, 3\), not \(5,\)"),
+        (["a", "b", "c"], InputError, "takes numbers"),
+        (np.nan, NonFiniteInputError, "NaN"),
+    ],
+)
+def test_what_does_not_fit_is_refused(numbers: object, error: type[Exception], words: str) -> None:
+    view = StateView("h", np.zeros((2, 3), np.float32))
+    with pytest.raises(error, match=words):
+        view[...] = numbers
+    np.testing.assert_array_equal(view, np.zeros((2, 3)))
