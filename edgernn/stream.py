@@ -110,7 +110,7 @@ class Stream:
         self.received_ns = 0
         self._latencies_ns = np.zeros(LATENCIES, np.int64)  # ring
         self._timed_reads = 0
-        self._last_sample_ns: int | None = None
+        self._vain_since_ns: int | None = None  # bytes come, but no sample
         self._complained_spans = 0
         self._said_dropped_ns = -DROPPED_PAUSE_NS
         self._seen_diverged = self._seen_restarts = 0
@@ -232,10 +232,12 @@ class Stream:
 
     def _look_for_silence(self, chunk: Chunk, had_samples: bool) -> None:
         """Say what comes if bytes come for three seconds and no sample is among them."""
-        if had_samples or self._last_sample_ns is None:
-            self._last_sample_ns = chunk.received_ns
-        elif chunk.received_ns - self._last_sample_ns > SILENCE_NS:
-            self._last_sample_ns = chunk.received_ns
+        if had_samples:
+            self._vain_since_ns = None
+        elif self._vain_since_ns is None:
+            self._vain_since_ns = chunk.received_ns
+        elif chunk.received_ns - self._vain_since_ns > SILENCE_NS:
+            self._vain_since_ns = chunk.received_ns
             self._notice(
                 f"bytes come from {self.source.name}, but no samples{self._sight()}. If that looks like noise, the "
                 f"baud rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"

@@ -153,6 +153,20 @@ def test_bytes_without_samples_are_shown_with_a_remedy() -> None:
     assert "\\xfe\\x80" in notices[0]
 
 
+def test_a_board_that_pauses_is_not_suspected() -> None:
+    clock = ManualClock()
+    source, notices = MemorySource(clock), []
+    for frame in csv_frames(turns(2)):
+        source.write(frame[:4])  # the line comes in two reads
+        source.write(frame[4:])
+        clock.sleep(5.0)
+    source.end()
+    with open_stream(larger_channel(), source, on_notice=notices.append) as stream:
+        list(stream)
+        assert stream.status().steps == 20
+    assert notices == []
+
+
 def test_another_format_is_found_when_the_first_gives_no_samples() -> None:
     clock = ManualClock()
     source, notices = MemorySource(clock), []
