@@ -7,7 +7,8 @@ static int32_t edgernn_fine_sigmoid(int32_t x) {
     if (magnitude > 65535) magnitude = 65535;
     const int32_t *const entry = edgernn_fine_sigmoid_table + (magnitude >> 8);
     const int32_t from = edgernn_read_int32(entry), to = edgernn_read_int32(entry + 1);
-    const int32_t y = from + ((((to - from) >> 1) * (magnitude & 255) + 64) >> 7);
+    const int32_t fraction = ((magnitude & 255) + 1) >> 1; /* with 8 bits the product would not fit */
+    const int32_t y = from + (((to - from) * fraction + 64) >> 7);
     return x < 0 ? y : ((int32_t)1 << 30) - y;
 }
 

@@ -1,0 +1,79 @@
+"""Programs for the firmware tests: every integer operation, with weights from a quantizer and with wild ones."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from small_programs import CELLS, cell_program, feedforward_program, recording
+
+from edgernn.operations import Int8Dense, Int8Lstm, Int8RecurrentOperation
+from edgernn.operations.int8 import accumulator_bound
+from edgernn.program import Program
+from edgernn.quantizer import quantize
+
+OPERANDS = ("w8a16", "w8a8")
+WIDE = ("gru", "gru_reset_first", "lstm", "lstm_peephole", "lstm_coupled")  # cells that may have 32-bit states
+
+
+def int8_cell(kind: str, operands: str, *, states: str = "s16", K: int = 3, H: int = 8, seed: int = 0) -> Program:
+    """A quantized cell with a dense layer and a softmax, fed with counts of 1/100."""
+    program = cell_program(kind, K, H, seed=seed)
+    return quantize(program, recording(K), operands=operands, states=states, count_size=0.01)
+
+
+def int8_feedforward(operands: str) -> Program:
+    """All integer operations without a state."""
+    calibration = recording(3) * np.array([3.0, 2.0, 0.1], np.float32) + np.array([10.0, -5.0, 0.5], np.float32)
+    return quantize(feedforward_program(), calibration, operands=operands, count_size=0.001)
+
+
+def wild(program: Program, seed: int) -> Program:
+    """The same operations with integers from the whole range that their proofs allow."""
+    rng = np.random.default_rng(seed)
+    weights = {name: array.copy() for name, array in program.weights.items()}
+    for operation in program.operations:
+        if not isinstance(operation, Int8Dense | Int8RecurrentOperation):
+            continue
+        for field in "WR" if isinstance(operation, Int8RecurrentOperation) else "W":
+            name = getattr(operation, field)
+            weights[name] = rng.integers(-128, 128, weights[name].shape).astype(np.int8)
+            weights[name][0] = rng.choice([-128, 127])
+            rows = len(weights[name])
+            multiplier, shift = getattr(operation, f"{field}_multiplier"), getattr(operation, f"{field}_shift")
+            weights[multiplier] = rng.integers(1 << 14, 1 << 15, rows).astype(np.int16)
+            shifts = rng.integers(12, 27, rows).astype(np.int8)
+            while (too_small := accumulator_bound(weights[name], shifts, operation.operand_bits) >= 1 << 31).any():
+                shifts[too_small] += 1
+            weights[shift] = shifts
+        biases = weights[operation.B].shape
+        weights[operation.B] = rng.integers(-(1 << 15), 1 << 15, biases).astype(np.int32)
+        weights[operation.B].flat[0] = 1 << 28
+        if isinstance(operation, Int8Lstm) and operation.P_multiplier and operation.P_shift:
+            count = len(weights[operation.P_shift])
+            sign = rng.choice([-1, 1], count)
+            weights[operation.P_multiplier] = (sign * rng.integers(1 << 14, 1 << 15, count)).astype(np.int16)
+            weights[operation.P_shift] = rng.integers(2, 31, count).astype(np.int8)
+    return Program(program.description, weights)
+
+
+def bare_cell(program: Program) -> Program:
+    """Only the cell of an int8 program: its input is quantized already, its output is the new state."""
+    cell = next(operation for operation in program.operations if isinstance(operation, Int8RecurrentOperation))
+    index = program.operations.index(cell)
+    dequantize = next(o for o in program.operations if type(o).__name__ == "Dequantize")
+    last = msgspec.structs.replace(dequantize, inputs=cell.outputs)
+    description = msgspec.structs.replace(program.description, operations=(*program.operations[: index + 1], last))
+    names = {name for operation in description.operations for name in operation.weight_names()}
+    return Program(description, {name: program.weights[name] for name in names})
+
+
+def every_int8_program() -> dict[str, Program]:
+    """One program for every integer operation and form, by name."""
+    programs = {f"{kind}-{operands}": int8_cell(kind, operands) for kind in CELLS for operands in OPERANDS}
+    programs |= {f"{kind}-wide": int8_cell(kind, "w8a16", states="s32") for kind in WIDE}
+    programs |= {f"wild-{kind}-{operands}": wild(int8_cell(kind, operands, H=7), 3) for kind in CELLS for operands in OPERANDS}
+    programs |= {f"wild-{kind}-wide": wild(int8_cell(kind, "w8a8", states="s32", H=7), 4) for kind in WIDE}
+    programs |= {f"feedforward-{operands}": int8_feedforward(operands) for operands in OPERANDS}
+    programs["window"] = int8_cell("gru", "w8a16").with_window(10, 3)
+    programs["wild-window"] = wild(int8_cell("lstm", "w8a8"), 5).with_window(9, 20)
+    return programs
