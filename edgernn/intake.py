@@ -50,6 +50,23 @@ def write_frame(given: Any, place: Place, target: Array) -> None:
         target[...] = numbers.reshape(place.shape)
 
 
+def counts(given: Any, place: Place) -> Array:
+    """One frame of sensor counts, int32; those out of range become the nearest.
+
+    Raises
+    ------
+    InputError
+        It has another shape or holds no whole numbers.
+    """
+    numbers = _numbers(given, place)
+    if numbers.dtype.kind == "f":
+        raise InputError(f"input {place.name} holds {numbers.dtype}, sensor counts are whole numbers")
+    if not _fits(numbers.shape, place.shape):
+        raise InputError(f"input {place.name} has shape {numbers.shape}, a frame of it is {place.shape}")
+    limits = np.iinfo(np.int32)
+    return np.clip(numbers, limits.min, limits.max).astype(np.int32).reshape(place.shape)
+
+
 def columns(given: Any, places: tuple[Place, ...]) -> list[Array]:
     """All frames of each input, (T, *shape), contiguous. Whether they are finite is left to the caller.
 

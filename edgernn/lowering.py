@@ -96,6 +96,8 @@ class TableBuilder:
     ----------
     rows, kernels, operation_names : list
         The table, and for each row its kernel and the operation it belongs to.
+    raw : dict of int to (Kernel, row)
+        What stands in place of rows of the table where sensor counts come in and integers go out.
     arena, state : Memory
         Values of a step; one copy of the state.
     slots : dict of Place
@@ -107,6 +109,7 @@ class TableBuilder:
         self.rows: list[list[int]] = []
         self.kernels: list[Kernel] = []
         self.operation_names: list[str] = []
+        self.raw: dict[int, tuple[Kernel, list[int]]] = {}
         self.arena = Memory()
         self.state = Memory(STATE_PRELUDE_BYTES)
         self.slots: dict[str, Place] = {}
@@ -150,8 +153,16 @@ class TableBuilder:
     def emit(self, kernel: Kernel, row: tuple[int, ...], operation_name: str) -> None:
         """Append a row."""
         self.kernels.append(kernel)
-        self.rows.append([0, *row, *[0] * (ROW_SLOTS - 1 - len(row))])
+        self.rows.append(_whole_row(row))
         self.operation_names.append(operation_name)
+
+    def emit_raw(self, kernel: Kernel, row: tuple[int, ...]) -> None:
+        """What stands in place of the last row for sensor counts."""
+        self.raw[len(self.rows) - 1] = (kernel, _whole_row(row))
+
+
+def _whole_row(row: tuple[int, ...]) -> list[int]:
+    return [0, *row, *[0] * (ROW_SLOTS - 1 - len(row))]
 
 
 def aligned_bytes(shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -160,23 +171,6 @@ def aligned_bytes(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     block = np.zeros(size + ALIGNMENT, np.uint8)
     begin = -block.ctypes.data % ALIGNMENT
     return block[begin : begin + size].reshape(shape)
-
-
-def lower(builder: TableBuilder, operation: AnyOperation) -> None:
-    """Append the rows of an operation.
-
-    Raises
-    ------
-    UnsupportedModelError
-        There is no compiled kernel for the operation.
-    """
-    function = LOWERINGS.get(type(operation))
-    if function is None:
-        raise UnsupportedModelError(
-            f"operation {operation.name} ({type(operation).__name__}) has no compiled kernel; "
-            "edgernn.reference.ReferenceRunner runs it in NumPy"
-        )
-    function(builder, operation)
 
 
 # ---- recurrent cells

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from edgernn.errors import MalformedModelError, UnsupportedModelError
 from edgernn.kernels.library import Kernel, address_of
 from edgernn.kernels.rows import ROW_SLOTS, STATE_PRELUDE_BYTES, CopyRow, FrameRow
-from edgernn.lowering import Place, TableBuilder, lower
+from edgernn.lowering import LOWERINGS, Place, TableBuilder
+from edgernn.lowering_int8 import INT8_LOWERINGS
 from edgernn.operations import AnyOperation, ReadState
 from edgernn.program import OutputDescription, Program
 
@@ -66,11 +67,11 @@ class Plan:
         )
         for_state, for_outputs = _split(program)
         for operation in for_state:
-            lower(builder, operation)
+            _lower(builder, operation)
         frames = [self._collect(output, program, builder) for output in program.description.outputs]
         self.state_row_count = len(builder.rows)
         for operation in for_outputs:
-            lower(builder, operation)
+            _lower(builder, operation)
         self.outputs = tuple(
             self._output(output, place, program, builder)
             for output, place in zip(program.description.outputs, frames, strict=True)
@@ -85,6 +86,7 @@ class Plan:
         self.kernels = tuple(builder.kernels)
         self.operation_names = tuple(builder.operation_names)
         self._table = np.array(builder.rows, np.int64).reshape(-1, ROW_SLOTS)
+        self._raw = builder.raw
         self.weights = builder.packed_weights()
         self.arena_bytes = builder.arena.size_bytes
         self.copy_bytes = builder.state.size_bytes
@@ -137,6 +139,15 @@ class Plan:
         return table
 
     @cached_property
+    def raw_table(self) -> NDArray[np.int64]:
+        """The table of an int8 program that takes sensor counts and gives integers, in int32 in place of float32."""
+        table = self.table.copy()
+        for index, (kernel, row) in self._raw.items():
+            table[index] = (address_of(kernel), *row[1:])
+        table.setflags(write=False)
+        return table
+
+    @cached_property
     def initial_state(self) -> NDArray[np.uint8]:
         """The bytes of all copies of the state after a reset, (copies, copy_bytes)."""
         block = np.zeros((self.copies, self.copy_bytes), np.uint8)
@@ -178,6 +189,13 @@ class Plan:
     def state_bytes(self) -> int:
         """Bytes of all copies of the state."""
         return self.copies * self.copy_bytes
+
+
+def _lower(builder: TableBuilder, operation: AnyOperation) -> None:
+    """Append the rows of an operation; those that touch int16 values work in integers."""
+    values = builder.program.values
+    is_integer = any(values[name].dtype == "int16" for name in (*operation.inputs, *operation.outputs))
+    (INT8_LOWERINGS if is_integer else LOWERINGS)[type(operation)](builder, operation)
 
 
 def _split(program: Program) -> tuple[list[AnyOperation], list[AnyOperation]]:

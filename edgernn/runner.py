@@ -116,6 +116,29 @@ class Runner:
         """The program that is run."""
         return self._memory.program
 
+    def step_raw(self, counts: Any) -> Frame:
+        """One time step of an int8 program, from the sensor's integer counts to integers, without any float between.
+
+        Parameters
+        ----------
+        counts : array-like of whole numbers, or a dict of them by input name
+            One frame of counts, of the size that the program was quantized for (`count_size`).
+
+        Returns
+        -------
+        ndarray of int32, a dict of them by output name, or None
+            What `step` returns, before the last multiplication with a scale.
+
+        Raises
+        ------
+        InputError
+            The program is not all integers or does not know the size of a count; or the counts have another shape or
+            are no whole numbers.
+        RunnerStateError
+            After `flush`, before `reset`.
+        """
+        return self._memory.step_raw(counts)
+
     def run(self, X: Any, index: bool = False) -> Any:
         """Many time steps, from the current state on, in compiled code that lets other threads run.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgernn import intake
-from edgernn.errors import CompileCacheError, ProgramFileError, RunnerStateError
+from edgernn.errors import CompileCacheError, InputError, ProgramFileError, RunnerStateError
 from edgernn.kernels import calls
 from edgernn.kernels.rows import STATE_PRELUDE_BYTES, Header
 from edgernn.lowering import Place, aligned_bytes
@@ -151,6 +152,36 @@ class RunnerMemory:
             if place.dtype == np.float32 and not self._is_finite(address, 1, 0, view.size):
                 raise intake.non_finite(place, view)
         return self.result if self._step(self._address) else None
+
+    def step_raw(self, counts: Any) -> Frame:
+        """One time step of an int8 program, from sensor counts to integers.
+
+        Raises
+        ------
+        InputError
+            The program does not take counts, or they do not fit.
+        RunnerStateError
+            After `finish`, before `reset`.
+        """
+        if not self.program.takes_counts:
+            raise InputError("the program cannot run on sensor counts: quantize it whole, with count_size")
+        self.expect_open()
+        given = intake.by_input(counts, self.plan.inputs)
+        frames = [intake.counts(given[place.name], place) for place in self.plan.inputs]
+        for view, frame in zip(self._inputs, frames, strict=True):
+            view.view(np.int32)[...] = frame
+        self._write(rows=self.plan.raw_table.ctypes.data)
+        has_outputs = self._step(self._address)
+        self._write(rows=self._table.ctypes.data)
+        return self._raw_result if has_outputs else None
+
+    @cached_property
+    def _raw_result(self) -> Frame:
+        """The outputs' memory as the integers that `step_raw` leaves there."""
+        if isinstance(self.result, dict):
+            return {name: array.view(np.int32) for name, array in self.result.items()}
+        assert self.result is not None
+        return self.result.view(np.int32)
 
     def run(self, columns: list[Array], outputs: list[Array], indices: Array | None = None) -> int:
         """Step over contiguous inputs, filling contiguous outputs; the number of steps that had outputs.

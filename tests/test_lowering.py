@@ -7,13 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.errors import UnsupportedModelError
 from edgernn.operations import (
     BINARY_FUNCTIONS,
     AnyOperation,
     Binary,
     Dense,
-    Quantize,
     ReadState,
     Rearrange,
     Softmax,
@@ -146,10 +144,3 @@ def test_an_output_may_be_an_input() -> None:
     runner = Runner(program_of([(2, 2)], [], "x0"))
     assert runner.step([1.0, 2.0, 3.0, 4.0]).tolist() == [[1, 2], [3, 4]]
     assert runner.step(np.ones((2, 2))).tolist() == [[1, 1], [1, 1]]
-
-
-def test_an_operation_without_a_kernel_is_named() -> None:
-    operation = Quantize(name="to integers", inputs=("x0",), outputs=("q",), mean="m", inverse="i", scale=1.0)
-    numbers = np.ones(3, np.float32)
-    with pytest.raises(UnsupportedModelError, match=r"to integers \(Quantize\) has no compiled kernel"):
-        Runner(program_of([(3,)], [operation], "q", m=numbers, i=numbers))

@@ -1,0 +1,79 @@
+"""The functions of one value, ARITHMETIC.md section 5, on registers. int8_packing.py lays out their tables.
+
+Imports Numba: loaded only while kernels are compiled.
+"""
+
+from __future__ import annotations
+
+from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS
+from edgernn.kernels.int8_simd import clamp, larger, look_up, smaller, where_negative
+from edgernn.kernels.simd import inline, slot
+
+
+@inline
+def _between(table, x):
+    """The shared table `table` at x, from 0 to 32767."""
+    entry = look_up(table, x >> 7)
+    return (entry & 65535) + (((entry >> 16) * (x & 127) + 64) >> 7)
+
+
+@inline
+def _magnitude(x, largest):
+    return smaller(larger(x, 0 - x), largest)
+
+
+@inline
+def _sigmoid(x, low, high, table):
+    y = _between(table, _magnitude(x, 32767))
+    return where_negative(x, 32768 - y, y)
+
+
+@inline
+def _tanh(x, low, high, table):
+    y = _between(table, _magnitude(x, 32767))
+    return where_negative(x, 0 - y, y)
+
+
+@inline
+def _clip(x, low, high, table):
+    return clamp(x, low, high)
+
+
+@inline
+def _table(x, low, high, table):
+    u = x + 32768
+    entry, following = look_up(table, u >> 7), look_up(table + 4, u >> 7)
+    return entry + (((following - entry) * (u & 127) + 64) >> 7)
+
+
+FUNCTIONS = {"Sigmoid": _sigmoid, "Tanh": _tanh, "Clip": _clip, "Table": _table}
+
+
+@inline
+def fine_sigmoid(x, table):
+    """17-bit Q4.12 to Q0.30."""
+    a = _magnitude(x, 65535)
+    entry, following = look_up(table, a >> 8), look_up(table + 4, a >> 8)
+    y = entry + (((following - entry) * (((a & 255) + 1) >> 1) + 64) >> 7)
+    return where_negative(x, y, (1 << 30) - y)
+
+
+@inline
+def multiply_fine(x, fine):
+    """``floor(x * fine / 2^15)`` in 32 bits."""
+    return x * (fine >> 15) + ((x * (fine & 32767)) >> 15)
+
+
+def make_function(name, first):
+    """The function `name`: of a register, the address of the constants and the base of the weights.
+
+    `first` is the place of its constants: low, high and where its table lies among the weights.
+    """
+    function = FUNCTIONS[name]
+    low, high, table = range(first, first + FUNCTION_CONSTANTS)
+
+    @inline
+    def of(x, constants, weights):
+        return function(x, slot(constants, low), slot(constants, high), weights + slot(constants, table))
+
+    return of

@@ -1,0 +1,116 @@
+"""Integer long short-term memory, ARITHMETIC.md section 7.3. Imports Numba: loaded only while kernels are compiled."""
+
+from __future__ import annotations
+
+from edgernn.kernels.cells import nth, turn_around
+from edgernn.kernels.int8_cells import (
+    CELL_LEFT,
+    CELL_RIGHT,
+    CELL_ROUNDING,
+    FINE_TABLE,
+    FIRST_FUNCTION,
+    GAIN_LEFT,
+    GAIN_RIGHT,
+    GAIN_ROUNDING,
+    HIGH,
+    HIGH_FINE,
+    LOW,
+    LOW_FINE,
+    make_state,
+)
+from edgernn.kernels.int8_functions import fine_sigmoid, make_function, multiply_fine
+from edgernn.kernels.int8_panels import make_operands, make_product
+from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS, Int8CellRow
+from edgernn.kernels.int8_simd import (
+    add_saturated,
+    clamp,
+    load32,
+    rescale_signed,
+    saturate16,
+    smaller,
+    store16,
+    store16_first,
+)
+from edgernn.kernels.rows import slots
+from edgernn.kernels.simd import inline, slot
+
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS, C, P, *_ = slots(Int8CellRow)
+PEEPHOLES = 6  # registers of a panel: multipliers of i o f, then shifts
+
+
+def build(width, peepholes, forget, form, operand_bits, lanes, f, g, h_function):
+    """The kernel with a "wide" or "narrow" c, with "peepholes" or not, f computed on its own or "coupled" to i."""
+    lanes, wide, has_peepholes = int(lanes), width == "wide", peepholes == "peepholes"
+    product, prepare = make_product(form, lanes, 4), make_operands(form, int(operand_bits))
+    load_state, store_state = make_state(wide, lanes)
+    gate = make_function(f, FIRST_FUNCTION)
+    candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS)
+    output = make_function(h_function, FIRST_FUNCTION + 2 * FUNCTION_CONSTANTS)
+    next_cell = _make_wide_cell(forget == "coupled") if wide else _make_narrow_cell(forget == "coupled", gate)
+
+    @inline
+    def peephole(place, panel, which, c):
+        at = place + panel * PEEPHOLES * 4 * lanes + which * 4 * lanes
+        return rescale_signed(c, load32(at, lanes), load32(at + 3 * 4 * lanes, lanes))
+
+    def lstm(row, weights, state, arena):
+        h, c, y = state + slot(row, H), state + slot(row, C), arena + slot(row, Y)
+        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
+        input_size, hidden_size, peepholes_P = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), weights + slot(row, P)
+        x_operands, h_operands = arena + slot(row, X_OPERANDS), arena + slot(row, H_OPERANDS)
+        prepare(x_operands, arena + slot(row, X), input_size)
+        prepare(h_operands, h, hidden_size)
+        low, high = slot(constants, LOW), slot(constants, HIGH)
+        panels = (hidden_size + lanes - 1) // lanes
+        backwards = turn_around(arena + slot(row, TURN))
+        for index in range(panels):
+            panel = nth(index, panels, backwards)
+            Wi, Wo, Wf, Wc = product(panels_W, panel, x_operands, input_size)
+            Ri, Ro, Rf, Rc = product(panels_R, panel, h_operands, hidden_size)
+            unit = lanes * panel
+            p_i, p_o, p_f = Wi + Ri, Wo + Ro, Wf + Rf
+            c_old = load_state(c, unit)
+            if has_peepholes:
+                c_read = c_old >> 16 if wide else c_old
+                p_i = p_i + peephole(peepholes_P, panel, 0, c_read)
+                p_f = p_f + peephole(peepholes_P, panel, 2, c_read)
+            g_new = candidate(clamp(Wc + Rc, low, high), constants, weights)
+            c_new = next_cell(c_old, p_i, p_f, g_new, constants, weights)
+            store_state(c, unit, c_new, hidden_size)
+            c_read = c_new >> 16 if wide else c_new
+            if has_peepholes:
+                p_o = p_o + peephole(peepholes_P, panel, 1, c_read)
+            o = gate(clamp(p_o, low, high), constants, weights)
+            w = (c_read << slot(constants, CELL_LEFT)) + slot(constants, CELL_ROUNDING)
+            w = saturate16(w >> slot(constants, CELL_RIGHT))
+            h_new = (o * output(w, constants, weights) + (1 << 14)) >> 15
+            store16(y + 2 * unit, h_new)
+            store16_first(h + 2 * unit, h_new, hidden_size - unit, lanes)
+        return 0
+
+    return lstm
+
+
+def _make_narrow_cell(coupled, gate):
+    @inline
+    def next_cell(c, p_i, p_f, g, constants, weights):
+        low, high = slot(constants, LOW), slot(constants, HIGH)
+        i = gate(clamp(p_i, low, high), constants, weights)
+        f = smaller(32768 - i, 32767) if coupled else gate(clamp(p_f, low, high), constants, weights)
+        gain = (i * g + slot(constants, GAIN_ROUNDING)) >> slot(constants, GAIN_RIGHT)
+        return saturate16(((f * c + (1 << 14)) >> 15) + gain)
+
+    return next_cell
+
+
+def _make_wide_cell(coupled):
+    @inline
+    def next_cell(c, p_i, p_f, g, constants, weights):
+        low, high, table = slot(constants, LOW_FINE), slot(constants, HIGH_FINE), weights + slot(constants, FINE_TABLE)
+        i = fine_sigmoid(clamp(p_i, low, high), table)
+        decay = i if coupled else fine_sigmoid(0 - clamp(p_f, low, high), table)
+        t = multiply_fine(c >> 16, decay)
+        gain = (multiply_fine(g, i) << slot(constants, GAIN_LEFT)) + slot(constants, GAIN_ROUNDING)
+        return add_saturated(c - t - t, gain >> slot(constants, GAIN_RIGHT))
+
+    return next_cell

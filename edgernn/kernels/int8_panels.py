@@ -1,0 +1,209 @@
+"""Integer matrix times vector, panel by panel, in the forms of int8_forms.py; int8_packing.py has the layout.
+
+Imports Numba: loaded only while kernels are compiled.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from edgernn.kernels.int8_forms import FORMS, UNROLLED
+from edgernn.kernels.int8_packing import HEAD_REGISTERS
+from edgernn.kernels.int8_simd import (
+    SHORT,
+    Integers,
+    constant,
+    load16,
+    load32,
+    pointer,
+    rescaled,
+    smaller,
+    splat,
+    store8,
+    store16,
+    vector,
+)
+from edgernn.kernels.simd import BYTE, INT, inline
+from edgernn.kernels.target import processor
+
+NATIVE_LANES = processor().lanes
+
+
+def _call(builder, name, result, *arguments):
+    """Call an LLVM intrinsic by its full name."""
+    function_type = ir.FunctionType(result, [argument.type for argument in arguments])
+    function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
+    return builder.call(function, arguments)
+
+
+# One group of columns for `lanes` rows: sum + weights * operands, where both addresses point at the group
+
+
+def _plain(builder, weights, operands, total):
+    lanes = total.type.count
+    number = builder.load(pointer(builder, operands, SHORT), align=1)
+    row = builder.load(pointer(builder, weights, vector(BYTE, lanes)), align=1)
+    row = builder.sext(builder.sext(row, vector(SHORT, lanes)), total.type)
+    return builder.add(total, builder.mul(row, builder.sext(splat(builder, number, lanes), total.type)))
+
+
+def _pairs(builder, weights, operands, total):
+    lanes = total.type.count
+    short, wide = vector(SHORT, 2 * lanes), vector(INT, 2 * lanes)
+    pair = builder.bitcast(splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes), short)
+    rows = builder.load(pointer(builder, weights, vector(BYTE, 2 * lanes)), align=1)
+    products = builder.mul(builder.sext(builder.sext(rows, short), wide), builder.sext(pair, wide))
+    undefined = ir.Constant(wide, ir.Undefined)
+    order = vector(INT, lanes)
+    even, odd = (ir.Constant(order, list(range(first, 2 * lanes, 2))) for first in (0, 1))
+    both = builder.add(
+        builder.shuffle_vector(products, undefined, even), builder.shuffle_vector(products, undefined, odd)
+    )
+    return builder.add(total, both)
+
+
+def _vnni(builder, weights, operands, total):
+    lanes = total.type.count
+    four = splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes)
+    rows = builder.load(pointer(builder, weights, total.type), align=1)
+    return _call(builder, f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", total.type, total, four, rows)
+
+
+def _dot(builder, weights, operands, total):
+    lanes = total.type.count
+    bytes_of = vector(BYTE, 4 * lanes)
+    four = builder.bitcast(splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes), bytes_of)
+    rows = builder.load(pointer(builder, weights, bytes_of), align=1)
+    return _call(builder, f"llvm.aarch64.neon.sdot.v{lanes}i32.v{4 * lanes}i8", total.type, total, rows, four)
+
+
+MULTIPLY = {"plain": _plain, "pairs": _pairs, "vnni": _vnni, "dot": _dot}
+
+
+def _joined(builder, registers):
+    """Processor registers end to end."""
+    while len(registers) > 1:
+        count = registers[0].type.count
+        order = ir.Constant(vector(INT, 2 * count), list(range(2 * count)))
+        registers = [builder.shuffle_vector(a, b, order) for a, b in zip(registers[::2], registers[1::2], strict=True)]
+    return registers[0]
+
+
+def make_product(form, lanes, gates):
+    """A function ``product(panels, index, operands, size)``: ARITHMETIC.md's product plus bias, `gates` registers.
+
+    It takes the panel with this index and `size` operands, padded as the panels are.
+    """
+    group, operand_bytes, step = FORMS[form].columns, FORMS[form].operand_bytes, FORMS[form].step
+    multiply = MULTIPLY[form]
+    native = vector(INT, NATIVE_LANES)
+    parts = lanes // NATIVE_LANES  # processor registers of a gate
+    register_bytes, head_bytes = 4 * lanes, HEAD_REGISTERS * gates * 4 * lanes
+    sums_type = types.UniTuple(Integers(NATIVE_LANES), UNROLLED * gates * parts)
+    result_type = types.UniTuple(Integers(lanes), gates)
+    group_bytes = gates * lanes * group
+
+    @intrinsic
+    def start(typing, panel):
+        def lower(context, builder, signature, arguments):
+            starts = [
+                builder.load(
+                    pointer(
+                        builder,
+                        arguments[0],
+                        native,
+                        gate * HEAD_REGISTERS * register_bytes + part * 4 * NATIVE_LANES,
+                    ),
+                    align=4,
+                )
+                for gate in range(gates)
+                for part in range(parts)
+            ]
+            return context.make_tuple(
+                builder, sums_type, starts + [constant(native, 0)] * ((UNROLLED - 1) * len(starts))
+            )
+
+        return sums_type(types.int64), lower
+
+    @intrinsic
+    def accumulate(typing, weights, operands, sums):
+        def lower(context, builder, signature, arguments):
+            weights, operands, before = arguments
+            registers = []
+            for index in range(sums_type.count):  # as they lie in memory: group, gate, part
+                at = builder.add(weights, ir.Constant(weights.type, index * NATIVE_LANES * group))
+                which = index // (gates * parts)
+                x = builder.add(operands, ir.Constant(weights.type, which * group * operand_bytes))
+                registers.append(multiply(builder, at, x, builder.extract_value(before, index)))
+            return context.make_tuple(builder, sums_type, registers)
+
+        return sums_type(types.int64, types.int64, sums_type), lower
+
+    @intrinsic
+    def finish(typing, panel, sums):
+        def lower(context, builder, signature, arguments):
+            panel, sums = arguments
+            results = []
+            for gate in range(gates):
+                registers = []
+                for part in range(parts):
+                    indices = [(which * gates + gate) * parts + part for which in range(UNROLLED)]
+                    total = builder.extract_value(sums, indices[0])
+                    for index in indices[1:]:
+                        total = builder.add(total, builder.extract_value(sums, index))
+                    registers.append(total)
+                head = [
+                    builder.load(
+                        pointer(builder, panel, vector(INT, lanes), (gate * HEAD_REGISTERS + place) * register_bytes),
+                        align=4,
+                    )
+                    for place in range(1, HEAD_REGISTERS)
+                ]
+                results.append(rescaled(builder, _joined(builder, registers), *head))
+            return context.make_tuple(builder, result_type, results)
+
+        return result_type(types.int64, sums_type), lower
+
+    @inline
+    def product(panels, index, operands, size):
+        columns = (size + step - 1) & -step
+        panel = panels + index * (head_bytes + gates * lanes * columns)
+        sums = start(panel)
+        weights = panel + head_bytes
+        end = operands + columns * operand_bytes
+        while operands < end:
+            sums = accumulate(weights, operands, sums)
+            weights += UNROLLED * group_bytes
+            operands += UNROLLED * group * operand_bytes
+        return finish(panel, sums)
+
+    return product
+
+
+def make_operands(form, operand_bits, wide=False):
+    """A function ``operands(target, source, size)``: what a matrix product reads of `size` numbers.
+
+    The source holds int16, or with `wide` int32 whose high halves count. Whole registers are written.
+    """
+    source_bytes = 4 if wide else 2
+    operand_bytes, offset = FORMS[form].operand_bytes, FORMS[form].offset
+    rounds, is_short = operand_bits == 8, operand_bytes == 2
+
+    @inline
+    def operands(target, source, size):
+        for k in range(0, size, NATIVE_LANES):
+            x = (
+                load32(source + source_bytes * k, NATIVE_LANES) >> 16
+                if wide
+                else load16(source + source_bytes * k, NATIVE_LANES)
+            )
+            if rounds:
+                x = smaller((x + 128) >> 8, 127) + offset
+            if is_short:
+                store16(target + operand_bytes * k, x)
+            else:
+                store8(target + operand_bytes * k, x)
+
+    return operands

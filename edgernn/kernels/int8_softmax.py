@@ -1,0 +1,45 @@
+"""Integer softmax, ARITHMETIC.md section 6. Imports Numba: loaded only while kernels are compiled."""
+
+from __future__ import annotations
+
+from edgernn.kernels.int8_rows import Int8SoftmaxRow
+from edgernn.kernels.pointers import inline, int16_at, int64_at
+from edgernn.kernels.rows import slots
+from edgernn.kernels.simd import slot
+
+X, Y, SCRATCH, TABLE, MULTIPLIER, SHIFT, ROWS, SIZE = slots(Int8SoftmaxRow)
+
+
+@inline
+def power(octaves, table):
+    """2^-octaves, Q4.12 to Q0.15."""
+    i, fraction, whole = (octaves >> 6) & 63, octaves & 63, octaves >> 12
+    mantissa = table[i] - (((table[i] - table[i + 1]) * fraction + 32) >> 6)
+    return (2 * mantissa + (1 << whole)) >> (whole + 1)
+
+
+def softmax(row, weights, state, arena):
+    """Of each row of x, with int64 numbers on the way."""
+    x, y = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y))
+    e, table = int64_at(arena + slot(row, SCRATCH)), int64_at(weights + slot(row, TABLE))
+    multiplier, shift, size = slot(row, MULTIPLIER), slot(row, SHIFT), slot(row, SIZE)
+    half = 1 << (shift - 1)
+    start = 0
+    for _ in range(slot(row, ROWS)):
+        largest = -32768
+        for k in range(start, start + size):
+            largest = max(largest, x[k])
+        total = 0
+        for k in range(size):
+            octaves = min(((largest - x[start + k]) * multiplier + half) >> shift, 69631)
+            e[k] = power(octaves, table)
+            total += e[k]
+        for k in range(size):
+            y[start + k] = min((e[k] * 32768 + (total >> 1)) // total, 32767)
+        start += size
+    return 0
+
+
+def build():
+    """The one kernel of this module."""
+    return softmax

@@ -1,0 +1,387 @@
+"""From the integer operations of a Program to rows of the table that the compiled kernels read.
+
+What lowering.py does for float; firmware_export/ARITHMETIC.md defines the operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.kernels import int8_tables
+from edgernn.kernels.int8_forms import FORMS, forms_of
+from edgernn.kernels.int8_packing import (
+    GateRows,
+    pack_int8_panels,
+    pack_int8_units,
+    pack_pairs,
+    padded_columns,
+    split_shift,
+)
+from edgernn.kernels.int8_rows import (
+    CellConstants,
+    Int8CellRow,
+    Int8DenseRow,
+    Int8ElementwiseRow,
+    Int8SoftmaxRow,
+)
+from edgernn.kernels.library import Kernel
+from edgernn.kernels.packing import panel_lanes
+from edgernn.kernels.rows import CopyRow, GatherRow
+from edgernn.kernels.target import processor
+from edgernn.lowering import TableBuilder
+from edgernn.operations import (
+    Dequantize,
+    Int8Affine,
+    Int8Binary,
+    Int8Dense,
+    Int8Gru,
+    Int8Lstm,
+    Int8RecurrentOperation,
+    Int8Rnn,
+    Int8Softmax,
+    Int8Unary,
+    IntegerFunction,
+    Quantize,
+    ReadState,
+    Rearrange,
+    Shape,
+    WriteState,
+)
+
+Array: TypeAlias = NDArray[Any]
+SHARED_TABLES = {"Sigmoid": int8_tables.SIGMOID, "Tanh": int8_tables.TANH}
+
+
+def product_form(operand_bits: int) -> str:
+    """The form of matrix products on this processor."""
+    return forms_of(processor(), operand_bits)[0]
+
+
+# ---- matrices
+
+
+def _operands(builder: TableBuilder, columns: int, form: str) -> int:
+    """Room in the arena for what a matrix product reads of `columns` numbers."""
+    return builder.arena.take(padded_columns(columns, form) * FORMS[form].operand_bytes)
+
+
+def _gate_rows(builder: TableBuilder, operation: Any, field: str, gates: int, B: Array) -> GateRows:
+    """The rows of the matrix `field`, by gate."""
+    names = (getattr(operation, field + suffix) for suffix in ("", "_multiplier", "_shift"))
+    W, multiplier, shift = (builder.program.weights[name] for name in names)
+    units = len(W) // gates
+    return GateRows(W.reshape(gates, units, -1), multiplier.reshape(gates, units), shift.reshape(gates, units), B)
+
+
+def _pack_rows(builder: TableBuilder, rows: GateRows, lanes: int, form: str) -> int:
+    return builder.pack(pack_int8_panels(rows, lanes, form))
+
+
+def _lower_dense(builder: TableBuilder, operation: Int8Dense) -> None:
+    form = product_form(operation.operand_bits)
+    B = builder.program.weights[operation.B][np.newaxis]
+    rows = _gate_rows(builder, operation, "W", 1, B)
+    _, output_size, input_size = rows.W.shape
+    lanes = panel_lanes(output_size, 1, processor().lanes)
+    row = Int8DenseRow(
+        x=builder.value(operation.inputs[0]),
+        y=builder.value(operation.outputs[0]),
+        W=_pack_rows(builder, rows, lanes, form),
+        rows=builder.program.values[operation.inputs[0]].size // input_size,
+        input_size=input_size,
+        output_size=output_size,
+        operands=_operands(builder, input_size, form),
+    )
+    builder.emit(Kernel("int8_dense", (form, str(operation.operand_bits), str(lanes))), row, operation.name)
+
+
+# ---- functions of one value
+
+
+def _function_constants(builder: TableBuilder, function: IntegerFunction) -> tuple[int, int, int]:
+    """Low, high and where the table lies; int8_functions.py reads them."""
+    if function.table is not None:
+        return 0, 0, builder.pack(builder.program.weights[function.table].astype(np.int32))
+    if function.function in SHARED_TABLES:
+        return 0, 0, builder.pack(pack_pairs(SHARED_TABLES[function.function]))
+    return function.low, function.high, 0
+
+
+def _lower_unary(builder: TableBuilder, operation: Int8Unary) -> None:
+    constants = np.array(_function_constants(builder, operation.function), np.int64)
+    _emit_elementwise(builder, operation, ("unary", operation.function.function), constants)
+
+
+def _emit_elementwise(
+    builder: TableBuilder,
+    operation: Int8Unary | Int8Affine | Int8Binary,
+    options: tuple[str, str],
+    constants: Array,
+) -> None:
+    output = builder.program.values[operation.outputs[0]]
+    sides = [_broadcast(builder, name, output.shape, operation.name) for name in operation.inputs]
+    row = Int8ElementwiseRow(
+        a=sides[0],
+        b=sides[-1],
+        y=builder.value(operation.outputs[0]),
+        constants=builder.pack(constants),
+        size=output.size,
+    )
+    builder.emit(Kernel("int8_elementwise", options), row, operation.name)
+
+
+def _lower_affine(builder: TableBuilder, operation: Int8Affine) -> None:
+    names = (operation.multiplier, operation.shift, operation.B)
+    shape = builder.program.values[operation.outputs[0]].shape
+    constants = [np.broadcast_to(builder.program.weights[name], shape) for name in names]
+    _emit_elementwise(builder, operation, ("affine", "affine"), _in_registers(constants, np.int32))
+
+
+def _lower_binary(builder: TableBuilder, operation: Int8Binary) -> None:
+    multiplier, shift = np.array(operation.multipliers, np.int64), np.array(operation.shifts, np.int64)
+    constants = np.stack([multiplier, *split_shift(shift)], axis=1).astype(np.int64)  # (sides, 4)
+    _emit_elementwise(builder, operation, ("binary", operation.function), constants)
+
+
+def _in_registers(constants: list[Array], dtype: type[np.generic]) -> Array:
+    """Constants of each element, one register of each in turn: (registers, constants, lanes)."""
+    lanes = processor().lanes
+    size = constants[0].size
+    padded = np.ones((len(constants), -(-size // lanes) * lanes), dtype)
+    for row, constant in zip(padded, constants, strict=True):
+        row[:size] = constant.ravel()
+    return np.ascontiguousarray(padded.reshape(len(constants), -1, lanes).transpose(1, 0, 2))
+
+
+def _lower_softmax(builder: TableBuilder, operation: Int8Softmax) -> None:
+    value = builder.program.values[operation.inputs[0]]
+    row = Int8SoftmaxRow(
+        x=builder.value(operation.inputs[0]),
+        y=builder.value(operation.outputs[0]),
+        scratch=builder.arena.take(8 * value.shape[-1]),
+        table=builder.pack(np.array(int8_tables.EXP2, np.int64)),
+        multiplier=operation.multiplier,
+        shift=operation.shift,
+        rows=value.size // value.shape[-1],
+        size=value.shape[-1],
+    )
+    builder.emit(Kernel("int8_softmax"), row, operation.name)
+
+
+# ---- ways in and out
+
+
+def _port_row(builder: TableBuilder, operation: Quantize | Dequantize, constants: Array) -> Int8ElementwiseRow:
+    return Int8ElementwiseRow(
+        a=builder.value(operation.inputs[0]),
+        b=0,
+        y=builder.value(operation.outputs[0]),
+        constants=builder.pack(constants),
+        size=builder.program.values[operation.outputs[0]].size,
+    )
+
+
+def _lower_quantize(builder: TableBuilder, operation: Quantize) -> None:
+    weights, shape = builder.program.weights, builder.program.values[operation.outputs[0]].shape
+    constants = [np.broadcast_to(weights[name], shape) for name in (operation.mean, operation.inverse)]
+    row = _port_row(builder, operation, _in_registers(constants, np.float32))
+    builder.emit(Kernel("int8_ports", ("quantize",)), row, operation.name)
+    if operation.counts is not None:
+        constants = [np.broadcast_to(settings, shape) for settings in weights[operation.counts]]
+        row = row._replace(constants=builder.pack(_in_registers(constants, np.int32)))
+        builder.emit_raw(Kernel("int8_ports", ("quantize_counts",)), row)
+
+
+def _lower_dequantize(builder: TableBuilder, operation: Dequantize) -> None:
+    scale = builder.program.values[operation.inputs[0]].scale
+    row = _port_row(builder, operation, np.array([scale], np.float32))
+    builder.emit(Kernel("int8_ports", ("dequantize",)), row, operation.name)
+    builder.emit_raw(Kernel("int8_ports", ("widen",)), row)
+
+
+# ---- recurrent cells
+
+
+def _cell_row(builder: TableBuilder, operation: Int8RecurrentOperation, W: GateRows, R: GateRows) -> Int8CellRow:
+    """The row with what all cells have, but for the constants."""
+    form, lanes = product_form(operation.operand_bits), _cell_lanes(builder, operation)
+    hidden_size, input_size = R.W.shape[2], W.W.shape[2]
+    return Int8CellRow(
+        x=builder.value(operation.inputs[0]),
+        h=builder.region(operation.h),
+        y=builder.value(operation.outputs[0]),
+        W=_pack_rows(builder, W, lanes, form),
+        R=_pack_rows(builder, R, lanes, form),
+        constants=0,
+        input_size=input_size,
+        hidden_size=hidden_size,
+        turn=builder.arena.take(8),
+        x_operands=_operands(builder, input_size, form),
+        h_operands=_operands(builder, hidden_size, form),
+    )
+
+
+def _cell_lanes(builder: TableBuilder, operation: Int8RecurrentOperation) -> int:
+    hidden_size = builder.program.weights[operation.R].shape[1]
+    return panel_lanes(hidden_size, operation.gates, processor().lanes)
+
+
+def _cell_rows(builder: TableBuilder, operation: Int8RecurrentOperation, R_bias: Array | None = None) -> Any:
+    """W with the first biases, R with `R_bias` for its last gate, else without."""
+    gates, hidden_size = operation.gates, builder.program.weights[operation.R].shape[1]
+    B = builder.program.weights[operation.B][: gates * hidden_size].reshape(gates, hidden_size)
+    in_R = np.zeros_like(B)
+    if R_bias is not None:
+        in_R[-1] = R_bias
+    return _gate_rows(builder, operation, "W", gates, B), _gate_rows(builder, operation, "R", gates, in_R)
+
+
+def _cell_constants(builder: TableBuilder, operation: Int8RecurrentOperation, **shifts: int) -> int:
+    """CellConstants and the constants of the functions."""
+    clip = operation.clip
+    constants = CellConstants(
+        low=max(-clip, -32768),
+        high=min(clip, 32767),
+        low_fine=max(-clip, -65536),
+        high_fine=min(clip, 65535),
+        fine_table=builder.pack(np.array(int8_tables.FINE_SIGMOID, np.int32)),
+        **shifts,
+    )
+    functions = [_function_constants(builder, function) for function in operation.activations]
+    return builder.pack(np.array([*constants, *np.ravel(functions)], np.int64))
+
+
+def _cell_options(builder: TableBuilder, operation: Int8RecurrentOperation) -> tuple[str, ...]:
+    """Form, bits, lanes and functions, the last options of every cell's kernel."""
+    bits = operation.operand_bits
+    functions = (function.function for function in operation.activations)
+    return product_form(bits), str(bits), str(_cell_lanes(builder, operation)), *functions
+
+
+def _lower_rnn(builder: TableBuilder, operation: Int8Rnn) -> None:
+    row = _cell_row(builder, operation, *_cell_rows(builder, operation))
+    row = row._replace(constants=_cell_constants(builder, operation))
+    builder.emit(Kernel("int8_rnn", _cell_options(builder, operation)), row, operation.name)
+
+
+def _lower_gru(builder: TableBuilder, operation: Int8Gru) -> None:
+    width, options = "wide" if operation.wide else "narrow", _cell_options(builder, operation)
+    if operation.linear_before_reset:
+        hidden_size = builder.program.weights[operation.R].shape[1]
+        W, R = _cell_rows(builder, operation, builder.program.weights[operation.B][3 * hidden_size :])
+        row = _cell_row(builder, operation, W, R)._replace(constants=_cell_constants(builder, operation))
+        builder.emit(Kernel("int8_gru", ("after", width, *options)), row, operation.name)
+        return
+    W, R = _cell_rows(builder, operation)
+    row = _cell_row(builder, operation, W.gates(slice(2)), R.gates(slice(2)))
+    form, lanes = product_form(operation.operand_bits), _cell_lanes(builder, operation)
+    row = row._replace(
+        constants=_cell_constants(builder, operation),
+        c=builder.arena.take(6 * (row.hidden_size + lanes)),
+        W_reset=_pack_rows(builder, W.gates(slice(2, None)), lanes, form),
+        R_reset=_pack_rows(builder, R.gates(slice(2, None)), lanes, form),
+    )
+    builder.emit(Kernel("int8_gru", ("before", width, *options)), row, operation.name)
+
+
+def _lower_lstm(builder: TableBuilder, operation: Int8Lstm) -> None:
+    row = _cell_row(builder, operation, *_cell_rows(builder, operation))
+    constants = _cell_constants(builder, operation, **_gain_shifts(operation), **_output_shifts(operation))
+    row = row._replace(c=builder.region(operation.c), constants=constants)
+    if operation.P_multiplier is not None and operation.P_shift is not None:
+        P = [builder.program.weights[name].reshape(3, -1) for name in (operation.P_multiplier, operation.P_shift)]
+        row = row._replace(P=builder.pack(pack_int8_units(np.concatenate(P), _cell_lanes(builder, operation))))
+    options = (
+        "wide" if operation.wide else "narrow",
+        "open" if operation.P_multiplier is None else "peepholes",
+        "coupled" if operation.input_forget else "forget",
+    )
+    builder.emit(Kernel("int8_lstm", (*options, *_cell_options(builder, operation))), row, operation.name)
+
+
+def _gain_shifts(operation: Int8Lstm) -> dict[str, int]:
+    """From the candidate times its gate to the format of c; with a wide c half of G in ARITHMETIC.md is at hand."""
+    k = operation.candidate_shift
+    if not operation.wide:
+        return {"gain_rounding": 1 << (14 + k), "gain_right": 15 + k}
+    return {"gain_left": int(k == 0), "gain_rounding": 1 << (k - 2) if k > 1 else 0, "gain_right": max(k - 1, 0)}
+
+
+def _output_shifts(operation: Int8Lstm) -> dict[str, int]:
+    """From c to the input of the output function."""
+    j = operation.cell_shift
+    return {"cell_left": max(-j, 0), "cell_rounding": 1 << (j - 1) if j > 0 else 0, "cell_right": max(j, 0)}
+
+
+# ---- moves
+
+
+def _broadcast(builder: TableBuilder, name: str, shape: Shape, operation_name: str) -> int:
+    """Offset of a value repeated to `shape`; the value's own where nothing is repeated."""
+    value = builder.program.values[name]
+    if value.size == prod(shape):
+        return builder.value(name)
+    indices = np.broadcast_to(np.arange(value.size).reshape(value.shape), shape).ravel()
+    target = builder.arena.take(2 * indices.size)
+    _gather(builder, builder.value(name) + 2 * indices, target, operation_name)
+    return target
+
+
+def _gather(builder: TableBuilder, offsets: Array, target: int, operation_name: str) -> None:
+    row = GatherRow(target=target, offsets=builder.pack(offsets.astype(np.int64)), size=offsets.size)
+    builder.emit(Kernel("int8_layout", ("gather",)), row, operation_name)
+
+
+def _lower_rearrange(builder: TableBuilder, operation: Rearrange) -> None:
+    if operation.indices is None and len(operation.inputs) == 1:
+        builder.alias(operation.outputs[0], operation.inputs[0])
+        return
+    sizes = [builder.program.values[name].size for name in operation.inputs]
+    offsets = np.concatenate(
+        [builder.value(name) + 2 * np.arange(size) for name, size in zip(operation.inputs, sizes, strict=True)]
+    )
+    if operation.indices is not None:
+        offsets = offsets[builder.program.weights[operation.indices]]
+    _gather(builder, offsets, builder.value(operation.outputs[0]), operation.name)
+
+
+def _lower_read_state(builder: TableBuilder, operation: ReadState) -> None:
+    row = CopyRow(
+        source=builder.region(operation.region),
+        target=builder.value(operation.outputs[0]),
+        size_bytes=2 * prod(operation.shape),
+    )
+    kernel = Kernel("int8_layout", ("read_high",)) if operation.dtype == "int32" else Kernel("layout", ("read_state",))
+    builder.emit(kernel, row, operation.name)
+
+
+def _lower_write_state(builder: TableBuilder, operation: WriteState) -> None:
+    row = CopyRow(
+        source=builder.value(operation.inputs[0]),
+        target=builder.region(operation.region),
+        size_bytes=2 * operation.size,
+    )
+    builder.emit(Kernel("int8_layout", ("write_state",)), row, operation.name)
+
+
+# operations that read or write an int16 value
+INT8_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
+    Quantize: _lower_quantize,
+    Dequantize: _lower_dequantize,
+    Int8Dense: _lower_dense,
+    Int8Unary: _lower_unary,
+    Int8Affine: _lower_affine,
+    Int8Binary: _lower_binary,
+    Int8Softmax: _lower_softmax,
+    Int8Rnn: _lower_rnn,
+    Int8Gru: _lower_gru,
+    Int8Lstm: _lower_lstm,
+    Rearrange: _lower_rearrange,
+    ReadState: _lower_read_state,
+    WriteState: _lower_write_state,
+}
