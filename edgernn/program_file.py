@@ -84,6 +84,8 @@ def save(program: Program, path: str | os.PathLike[str]) -> None:
     from safetensors.numpy import save as to_bytes
 
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {path.parent}")
     if path.suffix != ".safetensors":
         raise ProgramFileError(f"{path}: a program file must end in .safetensors")
     odd = [name for name, array in program.weights.items() if array.dtype.name not in NUMBER_TYPES.values()]

@@ -328,3 +328,8 @@ def test_the_header_is_plain_json(saved: Path) -> None:
     assert description["program"]["metadata"]["labels"] == ["rest", "wave ✋"]
     assert header["W"]["dtype"] == "F32"
     assert msgspec.convert(description["program"], ProgramDescription) == load_program(saved).description
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no folder .*missing"):
+        save(make_program(), tmp_path / "missing" / "gru.safetensors")
