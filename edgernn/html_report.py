@@ -1,7 +1,7 @@
 """Pages that need nothing but a browser: tables and plots in one file, without scripts and without the network.
 
-Everything that comes from a model or a file is escaped. Plots are inline SVG; their colours follow the reader's light or
-dark setting.
+Everything that comes from a model or a file is escaped. Plots are inline SVG; their colours follow the light or dark
+setting of the reader.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def paragraph(text: str) -> str:
 
 
 def table(rows: Sequence[Sequence[object]], shades: Sequence[Sequence[float]] | None = None) -> str:
-    """A table whose first row is its heading; `shades`, from 0 to 1, colour the cells below it but the first of each."""
+    """A table whose first row is its heading; `shades` (0 to 1) colour the other cells but the first of each row."""
     lines = ["<tr>" + "".join(f"<th>{escape(str(cell))}</th>" for cell in rows[0]) + "</tr>"]
     for place, row in enumerate(rows[1:]):
         cells = []

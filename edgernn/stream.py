@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -306,15 +306,10 @@ def open_stream(
     ...     for event in stream:
     ...         print(event.label, event.score)
     """
-    path = Path(model) if not isinstance(model, Program) else None
     flags = dict(settings)
-    config_path = path if path is not None and path.suffix == ".toml" else None
-    if path is not None and config_path is None:
-        flags["model"] = str(path)
     if source is not None and not isinstance(source, Source):
         flags["source"] = str(source)
-    resolved = resolve(flags, path=config_path)
-    program = model if isinstance(model, Program) else load_program(resolved, config_path)
+    resolved, program = resolve_model(model, flags)
     format_name = None
     if not isinstance(source, Source):
         source, format_name = make_source(
@@ -323,12 +318,29 @@ def open_stream(
     return Stream(program, source, resolved, format_name=format_name, on_notice=on_notice)
 
 
-def load_program(settings: StreamSettings, config_path: Path | None = None) -> Program:
+def resolve_model(model: str | Path | Program, flags: Mapping[str, Any]) -> tuple[StreamSettings, Program]:
+    """The settings with these flags, and the model: a Program, its file, or a TOML file that names it.
+
+    Raises
+    ------
+    ConfigError
+        A setting is wrong.
+    ModelError
+        The model cannot be used.
+    """
+    if isinstance(model, Program):
+        return resolve(flags), model
+    path = Path(model)
+    settings = resolve(flags, path=path) if path.suffix == ".toml" else resolve({**flags, "model": str(path)})
+    return settings, _load_program(settings, path)
+
+
+def _load_program(settings: StreamSettings, path: Path) -> Program:
     """The model that the settings name, loaded as they say."""
     from edgernn.importers import load
 
     if settings.model is None:
-        raise ConfigError(f"{config_path or 'the settings'}: model is missing")
+        raise ConfigError(f"{path}: model is missing")
     return load(
         settings.model,
         window=settings.window,

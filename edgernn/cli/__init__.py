@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("edgernn.cli.check", "Compare streaming with onnxruntime on the whole sequence."),
     "convert": ("edgernn.cli.convert", "Write a model as a program file that runs without onnx."),
     "run": ("edgernn.cli.run", "Turn a source of samples into events, live."),
+    "evaluate": ("edgernn.cli.evaluate", "Measure models on labelled recordings."),
     "export": ("edgernn.cli.export", "Write a model as C for a microcontroller."),
     "verify": ("edgernn.cli.verify", "Prove that an export computes what the desk computes."),
     "warm": ("edgernn.cli.warm", "Compile and cache what a model needs, ahead of its first run."),

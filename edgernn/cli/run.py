@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from edgernn.cli.options import LoadOptions, json_option, model_options
+from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape
 
 if TYPE_CHECKING:
     from edgernn.stream import Stream, StreamStatus
-
-
-def _numbers(kind: type[int] | type[float]) -> Callable[..., list[int] | list[float] | None]:
-    """Callback that reads a list of numbers separated by commas."""
-
-    def read(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[int] | list[float] | None:
-        try:
-            return None if value is None else [kind(entry) for entry in value.split(",")]
-        except ValueError:
-            raise click.BadParameter(f"{value!r} is no list of numbers separated by commas", ctx, parameter) from None
-
-    return read
-
-
-def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    return None if value is None else [entry.strip() for entry in value.split(",")]
-
-
-_DECISION_SETTINGS = ("smoothing_steps", "threshold", "release", "minimum_steps", "hold_off_steps", "nothing")
 
 
 @click.command()
@@ -42,27 +23,8 @@ _DECISION_SETTINGS = ("smoothing_steps", "threshold", "release", "minimum_steps"
 @click.argument("source", required=False)
 @model_options
 @json_option
-@click.option("--format", help="How samples are sent: auto, csv or cobs.")
+@stream_options
 @click.option("--baud", type=int, help="Bits a second of the serial port.  [default: 115200]")
-@click.option("--columns", callback=_numbers(int), metavar="N,N,…", help="Numbers of a sample to use, counted from 0.")
-@click.option("--scale", type=float, help="Unit of the numbers as they are sent, for boards that send counts.")
-@click.option("--labels", callback=_names, metavar="NAME,…", help="Names of the model's scores.")
-@click.option("--rate", "rate_hz", type=float, help="Samples a second that the model was trained at.")
-@click.option("--mean", callback=_numbers(float), metavar="X,…", help="Subtracted from each channel.")
-@click.option("--std", callback=_numbers(float), metavar="X,…", help="Divides each channel.")
-@click.option("--continuous", is_flag=True, help="Never begin anew, also if trained on windows.")
-@click.option("--reset-every", type=click.IntRange(min=1), help="Begin anew every so many samples.")
-@click.option("--logits", is_flag=True, help="Apply Softmax to the model's output.")
-@click.option("--raw-scores", is_flag=True, help="Decide on the model's numbers as they are.")
-@click.option("--smoothing", "smoothing_steps", type=int, help="Outputs in the moving average.")
-@click.option("--threshold", type=float, help="Smoothed score from which a label is recognised.")
-@click.option("--release", type=float, help="Smoothed score below which it ends.")
-@click.option("--minimum", "minimum_steps", type=int, help="Outputs for which a label must stay on top.")
-@click.option("--hold-off", "hold_off_steps", type=int, help="Outputs after an event without another.")
-@click.option("--nothing", help="The label that never makes an event.")
-@click.option("--gap", type=click.Choice(["hold", "interpolate", "reset"]), help="What stands for missing samples.")
-@click.option("--gap-steps", type=int, help="Most missing samples in a row that are filled.")
-@click.option("--allow-rate", is_flag=True, help="Go on at another rate than the model's.")
 @click.option("--no-reconnect", "reconnect", flag_value=False, default=True, help="End when the port is unplugged.")
 @click.option("--keep-state", is_flag=True, help="After an outage go on with the old state.")
 @click.option("--output", multiple=True, metavar="FILE", help="Also write events here; .csv or JSON lines. Repeatable.")
@@ -90,7 +52,7 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
         line.clear()
         click.echo(f"edgernn: {escape(text)}", err=True)
 
-    stream = open_stream(model, source, on_notice=notice, **_settings(load_options, options))
+    stream = open_stream(model, source, on_notice=notice, **given_settings(load_options, options))
     with contextlib.ExitStack() as stack:
         addresses = [f"stdout:?format={'json' if as_json else 'text'}", *stream.settings.output]
         sinks = [make_sink(address, on_notice=notice) for address in addresses]
@@ -109,17 +71,6 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
                 line.show(stream)
         line.clear()
     click.echo(summary(stream.status()), err=True)
-
-
-def _settings(load_options: LoadOptions, options: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were given as options, for `edgernn.config.resolve`."""
-    import msgspec
-
-    given_by = click.get_current_context().get_parameter_source
-    everything = {**msgspec.structs.asdict(load_options), **options}
-    given = {name: value for name, value in everything.items() if given_by(name) is ParameterSource.COMMANDLINE}
-    decision = {name: given.pop(name) for name in _DECISION_SETTINGS if name in given}
-    return {**given, "decision": decision} if decision else given
 
 
 @contextlib.contextmanager

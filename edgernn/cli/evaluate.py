@@ -1,0 +1,145 @@
+"""``edgernn evaluate``: how well models do on labelled recordings."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgernn.cli.options import LoadOptions, json_option, model_options
+from edgernn.cli.stream_options import given_settings, stream_options
+from edgernn.cli.text import escape, format_table, print_json, warn
+
+if TYPE_CHECKING:
+    from edgernn.evaluation.evaluate import Evaluation, Progress, Report
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("model", metavar="MODEL|CONFIG.toml", type=_FILE)
+@click.argument("recordings", nargs=-1, required=True, type=_FILE)
+@click.option("--also", multiple=True, metavar="MODEL", type=_FILE, help="Another model beside; may be repeated.")
+@click.option(
+    "--grace",
+    "grace_s",
+    type=click.FloatRange(min=0),
+    default=0.5,
+    show_default=True,
+    help="Seconds behind an interval in which an event still detects it.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Recordings at the same time.  [default: processors]")
+@click.option(
+    "--sweep",
+    metavar="OUT.toml",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Look for better decision settings of MODEL, and write a configuration with them.",
+)
+@click.option(
+    "--false-per-hour",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="False events an hour that --sweep accepts.",
+)
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots.")
+@stream_options
+@model_options
+@json_option
+def evaluate(
+    model: Path,
+    recordings: tuple[Path, ...],
+    also: tuple[Path, ...],
+    grace_s: float,
+    jobs: int | None,
+    sweep: Path | None,
+    false_per_hour: float,
+    html: Path | None,
+    load_options: LoadOptions,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Measure how well MODEL recognises what labelled RECORDINGS say was done.
+
+    They are streamed exactly as `edgernn run` does it: recordings of edgernn with labels, .csv with a column "label" or
+    with a file NAME.labels.csv beside it, .npz. Outputs are compared step by step, events with the intervals in which
+    something was done.
+
+    \b
+    Example:
+      edgernn evaluate gesture.onnx monday.edgerec tuesday.csv
+      edgernn evaluate gesture.onnx *.npz --also gesture-int8.safetensors --html report.html
+      edgernn evaluate gesture.onnx *.npz --sweep gesture.toml --false-per-hour 2
+    """
+    from edgernn.evaluation.evaluate import evaluate_sessions
+    from edgernn.evaluation.page import evaluation_page
+    from edgernn.evaluation.sessions import read_sessions
+    from edgernn.stream import resolve_model
+
+    given = given_settings(load_options, options)
+    sessions = [session for path in recordings for session in read_sessions(path)]
+    evaluations = []
+    for place, path in enumerate((model, *also)):
+        settings, program = resolve_model(path, given)
+        evaluations.append(
+            evaluate_sessions(
+                path.name,
+                program,
+                sessions,
+                settings,
+                grace_s=grace_s,
+                jobs=jobs or os.cpu_count() or 1,
+                with_sweep=sweep is not None and place == 0,
+                on_progress=_progress(path.name),
+            )
+        )
+    if html is not None:
+        html.write_text(evaluation_page(evaluations), "utf-8")
+    if sweep is not None:
+        _write_sweep(sweep, model, evaluations[0].report, false_per_hour)
+    _print(evaluations, as_json)
+
+
+def _progress(name: str) -> Progress:
+    """Says on a terminal how far it is."""
+
+    def show(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            end = "\r\x1b[K" if done == total else f"\r{escape(name)}: recording {done} of {total}\x1b[K"
+            click.echo(end, err=True, nl=False)
+
+    return show
+
+
+def _write_sweep(path: Path, model: Path, report: Report, false_per_hour: float) -> None:
+    from edgernn.evaluation.sweep import choose, to_toml
+
+    if not report.front:
+        raise click.UsageError("--sweep needs a rate and labelled intervals: give --rate, or recordings with labels")
+    chosen = choose(report.front, false_per_hour)
+    relative = os.path.relpath(model.resolve(), path.resolve().parent)
+    path.write_text(to_toml(relative, chosen, report.front), "utf-8")
+    if (chosen.events.false_per_hour or 0.0) > false_per_hour:
+        warn(f"no settings have as few as {false_per_hour:g} false events an hour; {path} has the fewest there are")
+    click.echo(f"wrote {escape(str(path))}; they were chosen on these recordings: check them on others", err=True)
+
+
+def _print(evaluations: list[Evaluation], as_json: bool) -> None:
+    import msgspec
+
+    from edgernn.evaluation.evaluate import side_by_side
+
+    reports = [evaluation.report for evaluation in evaluations]
+    if as_json:
+        print_json([msgspec.to_builtins(report) for report in reports])
+        return
+    click.echo(format_table(side_by_side(reports), indent=0))
+    for report in reports:
+        rows: list[tuple[object, ...]] = [("true", *report.labels)]
+        rows += [(label, *row) for label, row in zip(report.labels, report.outputs.confusion, strict=True)]
+        click.echo(f"\n{escape(report.model)}: true label by recognised label\n{format_table(rows)}")
+        for note in report.notes:
+            click.echo(f"edgernn: {escape(note)}", err=True)
