@@ -114,6 +114,10 @@ class RunnerMemory:
         if self._read("finished"):
             raise RunnerStateError("the runner was flushed: call reset() before the next step")
 
+    def limit_operations(self, count: int) -> None:
+        """Run only the first `count` rows of the table, to find out what each adds to the time of a step."""
+        self._write(row_count=count, state_row_count=min(count, self.plan.state_row_count))
+
     # ---- steps
 
     def bound_step(self) -> Any:
