@@ -160,18 +160,18 @@ def _same_stem(state_input: str, output: str) -> bool:
 
     Examples
     --------
-    >>> _same_stem("h0", "hn"), _same_stem("h_in_1", "h_out_1"), _same_stem("x", "y"), _same_stem("input", "output")
+    >>> _same_stem("h0", "hn"), _same_stem("h_in_1", "h_out_1"), _same_stem("x", "y"), _same_stem("in_1", "out_1")
     (True, True, False, False)
     """
     return bool(_stems(state_input, "0") & _stems(output, "n"))
 
 
 def _stems(name: str, ending: str) -> set[str]:
-    """The name without the parts that tell old from new, with and without an ending stuck to it."""
+    """The name without what tells old from new, with and without an ending stuck to it; numbers alone say nothing."""
     parts = [part for part in re.split(r"[^a-z0-9]+", name.lower()) if part]
     stem = " ".join(part for part in parts if part not in ROLES)
     stems = {stem, stem.removesuffix(ending) if len(stem) > 1 else stem}
-    return stems - {""}
+    return {stem for stem in stems if re.search("[a-z]", stem)}
 
 
 def _listed(pairs: Mapping[str, str]) -> str:
