@@ -13,13 +13,13 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from edgernn.latency.contestants import random_frames
+from edgernn.latency.contestants import SAMPLES, random_frames
 from edgernn.program import Program
-from edgernn.runner import Runner
+from edgernn.runner_memory import RunnerMemory
 
 ROUNDS = 60
 ROUND_NS = 1_000_000  # of steps between two looks at the clock
-MAX_STEPS = 1024
+AROUND = "samples in, outputs out"
 
 
 class OperationTime(msgspec.Struct, frozen=True):
@@ -63,37 +63,44 @@ def time_operations(program: Program, now_ns: Callable[[], int] = time.perf_coun
     now_ns : callable
         A clock in nanoseconds.
     """
-    plain, partial = Runner(program), Runner(program)
-    names = partial.operation_names
-    frames = random_frames(program)
-    X = {name: rows[:MAX_STEPS] for name, rows in frames.items()}
-    steps = _steps_a_round(plain, X, now_ns)
-    X = {name: rows[:steps] for name, rows in X.items()}
+    memories = plain, partial = RunnerMemory(program), RunnerMemory(program)
+    names = plain.plan.operation_names
+    # rows of one operation follow each other: where the last of each ends
+    ends = [k + 1 for k, name in enumerate(names) if k + 1 == len(names) or names[k + 1] != name]
+    steps = _steps_a_round(plain, now_ns)
+    columns = [rows[:steps] for rows in random_frames(program).values()]
+    outputs = [np.empty((steps, *place.shape), place.dtype) for place in plain.plan.outputs]
 
-    def round_ns(runner: Runner) -> float:
-        runner.reset()
+    def round_ns(memory: RunnerMemory) -> float:
+        memory.reset()
         start_ns = now_ns()
-        runner.run(X)
+        memory.run(columns, outputs)
         return (now_ns() - start_ns) / steps
 
-    times_ns = np.zeros((len(names) + 2, ROUNDS))  # of the first 0, 1, ... operations, then of the plain runner
+    for memory in memories:
+        round_ns(memory)  # caches hold them
+    limits = [0, *ends]
+    times_ns = np.zeros((len(limits) + 1, ROUNDS))  # up to each limit, then of the ordinary step
     for k in range(ROUNDS):
-        for count in range(len(names) + 1):
-            partial.limit_operations(count)
-            times_ns[count, k] = round_ns(partial)
+        for place, limit in enumerate(limits):
+            partial.limit_operations(limit)
+            times_ns[place, k] = round_ns(partial)
         times_ns[-1, k] = round_ns(plain)
     medians = np.median(times_ns, axis=1)
-    added = np.diff(medians[:-1], prepend=0.0)
+    added = np.diff(medians[:-1], prepend=0.0).tolist()
     kinds = {operation.name: type(operation).__name__ for operation in program.operations}
-    rows = zip(("samples in, outputs out", *names), added.tolist(), strict=True)
-    operations = (OperationTime(name, kinds.get(name, ""), ns, ns / float(medians[-2])) for name, ns in rows)
-    return OperationTimes(tuple(operations), float(medians[-2]), float(medians[-1]))
+    rows = zip((AROUND, *(names[end - 1] for end in ends)), added, strict=True)
+    whole_ns = float(medians[-2])
+    operations = tuple(OperationTime(name, kinds.get(name, ""), ns, ns / whole_ns) for name, ns in rows)
+    return OperationTimes(operations, whole_ns, float(medians[-1]))
 
 
-def _steps_a_round(runner: Runner, X: dict[str, np.ndarray], now_ns: Callable[[], int]) -> int:
+def _steps_a_round(memory: RunnerMemory, now_ns: Callable[[], int]) -> int:
     """Steps that take about a millisecond."""
-    runner.run(X)
+    columns = list(random_frames(memory.program).values())
+    outputs = [np.empty((SAMPLES, *place.shape), place.dtype) for place in memory.plan.outputs]
+    memory.run(columns, outputs)
     start_ns = now_ns()
-    runner.run(X)
+    memory.run(columns, outputs)
     spent_ns = max(now_ns() - start_ns, 1)
-    return max(1, min(MAX_STEPS, round(MAX_STEPS * ROUND_NS / spent_ns)))
+    return max(1, min(SAMPLES, round(SAMPLES * ROUND_NS / spent_ns)))
