@@ -95,7 +95,15 @@ def first_non_finite(place: Place, column: Array) -> NonFiniteInputError:
     return non_finite(place, column[row], row)
 
 
+def is_column(array: Array, place: Place) -> bool:
+    """Whether compiled code can read or write frames in this array as it is."""
+    flags = array.flags
+    return array.dtype == place.dtype and array.shape[1:] == place.shape and flags.c_contiguous and flags.aligned
+
+
 def _column(given: Any, place: Place) -> Array:
+    if type(given) is np.ndarray and given.ndim and is_column(given, place):
+        return given
     numbers = _numbers(given, place)
     if numbers.ndim == 0 or not _fits(numbers.shape[1:], place.shape):
         raise InputError(
@@ -103,7 +111,7 @@ def _column(given: Any, place: Place) -> Array:
         )
     frames = numbers.reshape(len(numbers), *place.shape)
     with np.errstate(over="ignore"):  # what is too large becomes infinite
-        return np.ascontiguousarray(frames, place.dtype).reshape(frames.shape)
+        return np.require(frames, place.dtype, "CA")
 
 
 @lru_cache(maxsize=256)

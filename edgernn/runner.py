@@ -213,9 +213,10 @@ class Runner:
             raise InputError("run_into needs a model with one input and one output: use run")
         frames = plan.frames_within(before + len(X)) - plan.frames_within(before)
         for name, array, rows, place in (("X", X, len(X), plan.inputs[0]), ("Y", Y, frames, plan.outputs[0])):
-            fits = array.shape[1:] == place.shape and array.dtype == place.dtype and array.flags.c_contiguous
-            if not fits or len(array) < rows:
-                raise InputError(f"{name} must be a contiguous {place.dtype} array of at least {(rows, *place.shape)}")
+            if not array.ndim or not intake.is_column(array, place) or len(array) < rows:
+                raise InputError(
+                    f"{name} must be a contiguous aligned {place.dtype} array of at least {(rows, *place.shape)}"
+                )
         if not Y.flags.writeable:
             raise InputError("Y is read-only")
         if indices is not None and not (

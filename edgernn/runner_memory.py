@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgernn import intake
 from edgernn.errors import CompileCacheError, InputError, ProgramFileError, RunnerStateError
 from edgernn.kernels import calls
+from edgernn.kernels.objects import data_address
 from edgernn.kernels.rows import STATE_PRELUDE_BYTES, Header
 from edgernn.lowering import Place, aligned_bytes
 from edgernn.plan import plan_of
@@ -20,6 +21,8 @@ from edgernn.program import Program
 
 Array: TypeAlias = NDArray[Any]
 Frame: TypeAlias = Array | dict[str, Array] | None  # what a step returns
+
+ENTRIES = {name: index for index, name in enumerate(Header._fields)}
 
 SNAPSHOT_MAGIC = b"EDGERNN-SNAPSHOT"
 SNAPSHOT_FORMAT = 1
@@ -56,6 +59,8 @@ class RunnerMemory:
         self.result: Frame = outputs if len(outputs) > 1 else next(iter(outputs.values()))
         self._input_table, self._output_table = self._port_table(plan.inputs), self._port_table(plan.outputs)
         self._input_addresses = self._input_table[:, 0].tolist()
+        self._places = np.zeros(len(plan.inputs) + len(plan.outputs), np.int64)
+        self._places_address = self._places.ctypes.data
         self._header = np.zeros(len(Header._fields), np.int64)
         self._address = self._header.ctypes.data
         self._describe()
@@ -90,10 +95,10 @@ class RunnerMemory:
 
     def _write(self, **numbers: int) -> None:
         for name, number in numbers.items():
-            self._header[Header._fields.index(name)] = number
+            self._header[ENTRIES[name]] = number
 
     def _read(self, name: str) -> int:
-        return int(self._header[Header._fields.index(name)])
+        return int(self._header[ENTRIES[name]])
 
     @property
     def steps(self) -> int:
@@ -199,11 +204,11 @@ class RunnerMemory:
         """
         self.expect_open()
         for place, column in zip(self.plan.inputs, columns, strict=True):
-            if column.dtype == np.float32 and not self._is_finite(column.ctypes.data, 1, 0, column.size):
+            if column.dtype == np.float32 and not self._is_finite(data_address(column), 1, 0, column.size):
                 raise intake.first_non_finite(place, column)
-        places = np.array([array.ctypes.data for array in (*columns, *outputs)], np.int64)
-        index_address = 0 if indices is None else indices.ctypes.data
-        return self._run(self._address, places.ctypes.data, len(columns[0]), index_address)
+        self._places[:] = [data_address(array) for array in (*columns, *outputs)]
+        index_address = 0 if indices is None else data_address(indices)
+        return self._run(self._address, self._places_address, len(columns[0]), index_address)
 
     def state_is_finite(self) -> bool:
         """Whether no float state is infinite or NaN."""

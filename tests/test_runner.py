@@ -148,6 +148,19 @@ def test_run_refuses_other_shapes(shape: tuple[int, ...]) -> None:
         Runner(GRU.program()).run(np.zeros(shape))
 
 
+def test_run_takes_arrays_of_any_layout() -> None:
+    program, X = GRU.program(), GRU.samples(20)
+    expected = Runner(program).run(X)
+    unaligned = np.frombuffer(b"\0" + X.tobytes(), np.uint8)[1:].view(np.float32).reshape(X.shape)
+    read_only = X.copy()
+    read_only.setflags(write=False)
+    assert not unaligned.flags.aligned
+    for given in (X.astype(np.float64), X.astype(">f4"), np.asfortranarray(X), X[::-1][::-1], unaligned, read_only):
+        assert Runner(program).run(given).tobytes() == expected.tobytes()
+    assert Runner(program).run(X.tolist()).tobytes() == expected.tobytes()
+    assert Runner(program).run(X[:, np.newaxis, :]).tobytes() == expected.tobytes()
+
+
 def test_run_of_nothing() -> None:
     Y, indices = Runner(GRU.program()).run(np.zeros((0, 6)), index=True)
     assert Y.shape == (0, 4)

@@ -6,6 +6,8 @@ import ctypes
 import struct
 import sys
 import sysconfig
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,7 @@ def _pointer(address: int) -> int:
     return ctypes.c_ssize_t.from_address(address).value
 
 
+@cache
 def layout_is_known() -> bool:
     """Whether this Python and NumPy lay out their objects as the offsets above say.
 
@@ -44,3 +47,8 @@ def layout_is_known() -> bool:
         and [_pointer(id(pair) + TUPLE_ITEMS + 8 * index) for index in (0, 1)] == [id(sequence), id(number)]
         and ctypes.c_double.from_address(id(number) + FLOAT_VALUE).value == number
     )
+
+
+def data_address(array: np.ndarray[Any, Any]) -> int:
+    """Address of an array's first element: ``array.ctypes.data``, in a fifth of the time."""
+    return _pointer(id(array) + ARRAY_DATA) if layout_is_known() else array.ctypes.data
