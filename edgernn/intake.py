@@ -111,7 +111,7 @@ def _column(given: Any, place: Place) -> Array:
         )
     frames = numbers.reshape(len(numbers), *place.shape)
     with np.errstate(over="ignore"):  # what is too large becomes infinite
-        return np.require(frames, place.dtype, "CA")
+        return np.require(frames, place.dtype, ["C", "A"])
 
 
 @lru_cache(maxsize=256)
