@@ -155,8 +155,8 @@ def test_run_takes_arrays_of_any_layout() -> None:
     read_only = X.copy()
     read_only.setflags(write=False)
     assert not unaligned.flags.aligned
-    for given in (X.astype(np.float64), X.astype(">f4"), np.asfortranarray(X), X[::-1][::-1], unaligned, read_only):
-        assert Runner(program).run(given).tobytes() == expected.tobytes()
+    for form in (X.astype(np.float64), X.astype(">f4"), np.asfortranarray(X), X[::-1][::-1], unaligned, read_only):
+        assert Runner(program).run(form).tobytes() == expected.tobytes()
     assert Runner(program).run(X.tolist()).tobytes() == expected.tobytes()
     assert Runner(program).run(X[:, np.newaxis, :]).tobytes() == expected.tobytes()
 
