@@ -33,6 +33,7 @@ class Scores:
         if program.window is not None and program.description.outputs[0].per_frame:
             self._frame_axis = 1 + program.description.outputs[0].time_axis
         frame_size = port.size if self._frame_axis is None else port.size // port.shape[self._frame_axis - 1]
+        self._frame_size = frame_size
         if not (settings.logits or settings.raw_scores or _ends_in_probabilities(program)):
             raise ConfigError(
                 f"output {port.name} does not come from a Softmax or Sigmoid: say --logits if Softmax makes "
@@ -48,7 +49,7 @@ class Scores:
         Y: NDArray[Any] = outputs[self._name] if self._several else outputs
         if self._frame_axis is not None:
             Y = np.take(Y, -1, axis=self._frame_axis)  # the newest frame of each window
-        Y = Y.reshape(len(Y), -1)  # (m, K)
+        Y = Y.reshape(len(Y), self._frame_size)  # (m, K), also where m is 0
         if self._complement:
             p = 1 / (1 + np.exp(-Y)) if self._logits else Y  # (m, 1)
             return np.concatenate([1 - p, p], axis=1)

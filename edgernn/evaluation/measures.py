@@ -161,7 +161,7 @@ def measure_events(traces: Sequence[Trace], events: Sequence[Sequence[LabelledEv
         intervals, detected = intervals + len(wanted), detected + len(onsets)
         repeated, false_events = repeated + again, false_events + wrong
         if rate_hz is not None:
-            labelled_s += np.count_nonzero(trace.truth != UNLABELLED) / rate_hz
+            labelled_s += int(np.count_nonzero(trace.truth != UNLABELLED)) / rate_hz
             delays_s += [delay / rate_hz for delay in onsets.values()]
             waits_s += [onsets.get(k, one.stop - one.start) / rate_hz for k, one in enumerate(wanted)]
     timed = all(trace.rate_hz is not None for trace in traces)
