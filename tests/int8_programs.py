@@ -1,0 +1,146 @@
+"""Int8 programs with random integers, made without the quantizer: everything that a program file may hold."""
+
+from typing import Any
+
+import numpy as np
+
+from edgernn.operations import (
+    Dequantize,
+    Int8Dense,
+    Int8Gru,
+    Int8Lstm,
+    Int8RecurrentOperation,
+    Int8Rnn,
+    IntegerFunction,
+    Quantize,
+    StateRegion,
+)
+from edgernn.operations.int8 import accumulator_bound
+from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+
+SIGMOID, TANH = IntegerFunction("Sigmoid"), IntegerFunction("Tanh")
+HARD_GATE = IntegerFunction("Clip", 0, 32767)
+TABLE = IntegerFunction("Table", table="table")
+UNIT = 2.0**-15
+CELLS: dict[str, dict[str, Any]] = {
+    "rnn": {"cell": Int8Rnn, "activations": (TANH,)},
+    "rnn clipped": {"cell": Int8Rnn, "activations": (IntegerFunction("Clip", -300, 20000),), "clip": 30000},
+    "gru": {"cell": Int8Gru, "activations": (SIGMOID, TANH), "linear_before_reset": True},
+    "gru wide": {"cell": Int8Gru, "activations": (SIGMOID, TANH), "linear_before_reset": True, "wide": True},
+    "gru reset first": {"cell": Int8Gru, "activations": (HARD_GATE, TABLE), "linear_before_reset": False},
+    "gru reset first wide": {
+        "cell": Int8Gru,
+        "activations": (SIGMOID, TANH),
+        "linear_before_reset": False,
+        "wide": True,
+        "clip": 9000,
+    },
+    "lstm": {"cell": Int8Lstm, "activations": (SIGMOID, TANH, TANH), "cell_scale": 2.0**-11},
+    "lstm wide": {"cell": Int8Lstm, "activations": (SIGMOID, TANH, TANH), "cell_scale": 2.0**-15, "wide": True},
+    "lstm coupled": {
+        "cell": Int8Lstm,
+        "activations": (SIGMOID, TABLE, TANH),
+        "cell_scale": 2.0**-13,
+        "input_forget": True,
+        "peepholes": True,
+    },
+    "lstm coupled wide": {
+        "cell": Int8Lstm,
+        "activations": (SIGMOID, TANH, TABLE),
+        "cell_scale": 2.0**-12,
+        "input_forget": True,
+        "peepholes": True,
+        "wide": True,
+    },
+    "lstm wide peepholes": {
+        "cell": Int8Lstm,
+        "activations": (SIGMOID, TANH, TANH),
+        "cell_scale": 2.0**-14,
+        "peepholes": True,
+        "wide": True,
+    },
+}
+
+
+def int8_weights(random: np.random.Generator, shape: tuple[int, int], fill: str) -> np.ndarray:
+    """Weights that are "random", or all the "lowest" or "highest" of int8."""
+    if fill == "random":
+        return random.integers(-128, 128, shape).astype(np.int8)
+    return np.full(shape, -128 if fill == "lowest" else 127, np.int8)
+
+
+def matrix(random: np.random.Generator, name: str, shape: tuple[int, int], bits: int, fill: str) -> dict[str, Any]:
+    """A matrix with multipliers and shifts, proved as `Program` wants it; some shifts are the smallest possible."""
+    W = int8_weights(random, shape, fill)
+    shift = random.integers(bits + 1, 31, shape[0]).astype(np.int8)
+    shift[random.random(shape[0]) < 0.3] = 2
+    while (over := accumulator_bound(W, shift, bits) >= 1 << 31).any():
+        shift[over] += 1
+    multiplier = random.integers(1 << 14, 1 << 15, shape[0]).astype(np.int16)
+    multiplier[random.random(shape[0]) < 0.05] = 0
+    return {name: W, f"{name}_multiplier": multiplier, f"{name}_shift": shift}
+
+
+def int8_program(kind: str, K: int, H: int, bits: int = 16, fill: str = "random", seed: int = 0) -> Program:
+    """Input in counts of int16, a cell by its name in CELLS, a dense layer to 5 integers; outputs y and h."""
+    random = np.random.default_rng(seed)
+    settings = dict(CELLS[kind])
+    cell: type[Int8RecurrentOperation] = settings.pop("cell")
+    rows, biases = cell.gates * H, cell.gates + (1 if settings.get("linear_before_reset") else 0)
+    weights = matrix(random, "W", (rows, K), bits, fill) | matrix(random, "R", (rows, H), bits, fill)
+    weights |= matrix(random, "D", (5, H), bits, fill)
+    weights |= {
+        "B": random.integers(-(1 << 14), 1 << 14, biases * H).astype(np.int32),
+        "DB": random.integers(-(1 << 28), 1 << 28, 5).astype(np.int32),
+        "table": np.sort(random.integers(0, 1 << 15, 513)).astype(np.int16),
+        "mean": np.zeros(K, np.float32),
+        "inverse": np.ones(K, np.float32),
+        "counts": np.repeat(np.array([[0], [0], [16384], [1 << 13], [14]], np.int32), K, axis=1),
+    }
+    if settings.pop("peepholes", False):
+        sign = random.choice([-1, 1], 3 * H)
+        weights["P_multiplier"] = (sign * random.integers(1 << 14, 1 << 15, 3 * H)).astype(np.int16)
+        weights["P_shift"] = random.integers(2, 31, 3 * H).astype(np.int8)
+        settings |= {"P_multiplier": "P_multiplier", "P_shift": "P_shift"}
+    wide = settings.get("wide", False)
+    wide_h = wide and cell is Int8Gru
+    state = [StateSlot("h", (H,), "int32" if wide_h else "int16", scale=UNIT / 65536 if wide_h else UNIT)]
+    if cell is Int8Lstm:
+        settings["c"] = StateRegion("c")
+        scale = settings["cell_scale"]
+        state.append(StateSlot("c", (H,), "int32" if wide else "int16", scale=scale / 65536 if wide else scale))
+    names = {f"{field}{end}": f"{field}{end}" for field in "WR" for end in ("", "_multiplier", "_shift")}
+    operations = (
+        Quantize(name="in", inputs=("x",), outputs=("q",), mean="mean", inverse="inverse", counts="counts", scale=UNIT),
+        cell(
+            name="cell",
+            inputs=("q",),
+            outputs=("h_new",),
+            B="B",
+            h=StateRegion("h"),
+            operand_bits=bits,
+            **names,
+            **settings,
+        ),
+        Int8Dense(
+            name="dense",
+            inputs=("h_new",),
+            outputs=("d",),
+            W="D",
+            W_multiplier="D_multiplier",
+            W_shift="D_shift",
+            B="DB",
+            operand_bits=bits,
+            scale=1.0,
+        ),
+        Dequantize(name="out", inputs=("d",), outputs=("y",)),
+        Dequantize(name="out_h", inputs=("h_new",), outputs=("h_out",)),
+    )
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (K,)),),
+        outputs=(OutputDescription("y", "y", per_frame=True), OutputDescription("h", "h_out", per_frame=True)),
+        operations=operations,
+        state=tuple(state),
+        arithmetic="int8",
+    )
+    return Program(description, weights)

@@ -1,0 +1,151 @@
+"""Every form of the integer kernels that this processor has, bit for bit against the NumPy reference."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from int8_programs import CELLS, int8_program
+
+from edgernn import lowering_int8
+from edgernn.kernels.int8_forms import forms_of
+from edgernn.kernels.target import Processor, processor
+from edgernn.program import Program
+from edgernn.reference import ReferenceRunner
+from edgernn.runner import Runner
+
+FORMS = [(form, bits) for bits in (16, 8) for form in forms_of(processor(), bits)]
+NARROW_SIZES, WIDE_SIZES = (1, 3, 8, 19), (16, 30)  # hidden sizes with panels of one and two registers, where gates > 1
+LARGEST = 32768
+
+
+def integers_of(runner: Runner) -> dict[str, np.ndarray]:
+    """The states as they lie in memory."""
+    memory = runner._memory
+    return {place.name: place.view(memory.state)[0] for place in memory.plan.slots}
+
+
+def set_states(program: Program, runner: Runner, reference: ReferenceRunner, states: dict[str, np.ndarray]) -> None:
+    scales = {slot.name: slot.scale for slot in program.state}
+    for name, integers in states.items():
+        runner.state[name][...] = integers * np.float64(scales[name])
+        reference.state[name][...] = integers
+
+
+def extreme_states(program: Program, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Integers anywhere in the range of each state, many at its ends."""
+    states = {}
+    for slot in program.state:
+        limits = np.iinfo(slot.dtype)
+        states[slot.name] = random.integers(limits.min, limits.max, slot.shape, endpoint=True)
+        for end in (limits.min, limits.max):
+            states[slot.name][random.random(slot.shape) < 0.2] = end
+    return states
+
+
+def extreme_samples(random: np.random.Generator, steps: int, K: int) -> np.ndarray:
+    """Counts anywhere in int16, many at its ends and beyond, (steps, K) float32."""
+    X = random.integers(-LARGEST, LARGEST, (steps, K)).astype(np.float32)
+    X[random.random(X.shape) < 0.3] = -LARGEST
+    X[random.random(X.shape) < 0.3] = 1e9
+    return X
+
+
+def assert_equal_steps(program: Program, seed: int, steps: int = 4) -> None:
+    """Same outputs and same states, step after step, from zero and from extreme states."""
+    random = np.random.default_rng(seed)
+    runner, reference = Runner(program), ReferenceRunner(program)
+    for t, x in enumerate(extreme_samples(random, steps, program.inputs[0].size)):
+        if t % 2 == 1:
+            set_states(program, runner, reference, extreme_states(program, random))
+        found, expected = runner.step(x), reference.step(x)
+        for name, array in expected.items():
+            assert found[name].tobytes() == array.astype(np.float32).tobytes(), name
+        for name, array in integers_of(runner).items():
+            np.testing.assert_array_equal(array, reference.state[name], name)
+
+
+@pytest.fixture(params=FORMS, ids=lambda param: f"{param[0]}-{param[1]}")
+def bits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Bits of operands, with the form of matrix products set."""
+    form, bits = request.param
+    monkeypatch.setattr(lowering_int8, "product_form", lambda operand_bits: form)
+    return bits
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_cells(bits: int, kind: str) -> None:
+    @settings(max_examples=6, deadline=None)
+    @given(
+        K=st.integers(1, 9),
+        H=st.sampled_from(NARROW_SIZES),
+        fill=st.sampled_from(["random", "lowest", "highest"]),
+        seed=st.integers(0, 10_000),
+    )
+    def check(K: int, H: int, fill: str, seed: int) -> None:
+        assert_equal_steps(int8_program(kind, K, H, bits, fill, seed), seed)
+
+    check()
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm wide", "gru reset first wide"])
+def test_panels_of_two_registers(bits: int, kind: str) -> None:
+    for seed, H in enumerate(WIDE_SIZES):
+        assert_equal_steps(int8_program(kind, 6, H, bits, seed=seed), seed)
+
+
+def test_large_matrices_at_the_edge_of_32_bits(bits: int) -> None:
+    """All weights -128 or 127, all operands at the end of their range: the largest sums there can be."""
+    for fill in ("lowest", "highest"):
+        program = int8_program("gru", 300, 260, bits, fill)
+        runner, reference = Runner(program), ReferenceRunner(program)
+        for h, x in ((-LARGEST, -1e9), (-LARGEST, 1e9), (LARGEST - 1, -1e9), (LARGEST - 1, 1e9)):
+            set_states(program, runner, reference, {"h": np.full(260, h)})
+            sample = np.full(300, x, np.float32)
+            assert runner.step(sample)["h"].tobytes() == reference.step(sample)["h"].astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["gru wide", "lstm"])
+def test_streams_of_100000_steps(bits: int, kind: str) -> None:
+    """Outputs and states at the beginning, in the middle and at the end are the reference's, from the same states."""
+    program = int8_program(kind, 3, 8, bits, seed=5)
+    X = np.cumsum(np.random.default_rng(1).normal(0, 300, (100_000, 3)), axis=0).astype(np.float32) % 30_000 - 15_000
+    runner = Runner(program)
+    for start in (0, 50_000, 99_000):
+        runner.run(X[runner._memory.steps : start])
+        reference = ReferenceRunner(program)
+        reference.state = {name: array.astype(np.int64) for name, array in integers_of(runner).items()}
+        stretch = X[start : start + 1000]
+        found, expected = runner.run(stretch), reference.run(stretch)
+        assert found["y"].tobytes() == expected["y"].astype(np.float32).tobytes()
+        assert found["h"].tobytes() == expected["h"].astype(np.float32).tobytes()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("kind", CELLS)
+def test_every_one_of_100000_steps(bits: int, kind: str) -> None:
+    program = int8_program(kind, 3, 8, bits, seed=6)
+    X = np.random.default_rng(2).normal(0, 8000, (100_000, 3)).astype(np.float32)
+    found, expected = Runner(program).run(X), ReferenceRunner(program).run(X)
+    assert found["y"].tobytes() == expected["y"].astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("features", "bits", "expected"),
+    [
+        ("+avx2", 16, ("pairs", "plain")),
+        ("+avx2", 8, ("pairs", "plain")),
+        ("+avx512f,+avx512vl,+avx512vnni", 8, ("vnni", "pairs", "plain")),
+        ("+avx512f,+avx512vl,+avx512vnni", 16, ("pairs", "plain")),
+        ("+avx2,+avxvnni", 8, ("vnni", "pairs", "plain")),
+        ("+avx512f,-avx512vl,+avx512vnni", 8, ("pairs", "plain")),
+    ],
+)
+def test_forms_follow_the_features_of_x86(features: str, bits: int, expected: tuple[str, ...]) -> None:
+    assert forms_of(Processor("x86_64-unknown-linux-gnu", "any", features), bits) == expected
+
+
+@pytest.mark.parametrize(("features", "expected"), [("+neon", ("plain",)), ("+neon,+dotprod", ("dot", "plain"))])
+def test_forms_follow_the_features_of_arm(features: str, expected: tuple[str, ...]) -> None:
+    assert forms_of(Processor("aarch64-unknown-linux-gnu", "any", features), 8) == expected
+    assert forms_of(Processor("aarch64-unknown-linux-gnu", "any", features), 16) == ("plain",)
