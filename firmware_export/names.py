@@ -72,7 +72,7 @@ def comment(text: str) -> str:
     'a* / int x; b/'
     """
     plain = "".join(character if " " <= character <= "~" else " " if character.isspace() else "?" for character in text)
-    return plain.replace("\\", "/").replace("*/", "* /").replace("/*", "/ *").replace("??", "? ?")
+    return re.sub(r"\?(?=\?)", "? ", plain.replace("\\", "/").replace("*/", "* /").replace("/*", "/ *"))
 
 
 def string(text: str) -> str:

@@ -138,6 +138,15 @@ def _verify(exported: Exported, emulator: Emulator, steps: int, work: Path) -> R
     )
 
 
+def checksums_on(exported: Exported, emulator: Emulator, steps: int) -> list[int]:
+    """Checksums of the outputs of `steps` made-up steps on one machine: two machines that compute the same agree."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        (work / "ports.h").write_text(harness_ports(exported.model))
+        lines = _run_harness(exported, emulator, work / "program", steps, work)
+        return [int(words[2]) & MASK for words in lines if words[0] == "checksum"]
+
+
 def harness_ports(model: CModel) -> str:
     """The file ports.h of emulators/harness.c."""
     inputs, outputs = [], []

@@ -128,7 +128,7 @@ def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
     W, R, B = _scales(step, operation, "W"), _scales(step, operation, "R"), step.program.weights[operation.B]
     h, clip = step.state(operation.h), [str(operation.clip)]
     if not operation.linear_before_reset:
-        states, sizes = ["0", h] if operation.wide else [h, "0"], [1] * (3 * hidden_size)
+        states, sizes = [h, str(int(operation.wide))], [1] * (3 * hidden_size)
         constants = _constants(step, operation, [B, W, R], sizes)
         orders = (_unchanged, _unchanged)
         return _cell(step, operation, "gru_reset_first_int8", orders, sizes, states, constants, [], clip)

@@ -1,4 +1,4 @@
-/* needs: dense_float */
+/* needs: dot_float */
 typedef float (*edgernn_float_function)(float x);
 
 /* One gate's input of one unit: rows of W and R, and of the two halves of B. */

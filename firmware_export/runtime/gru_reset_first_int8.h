@@ -11,16 +11,19 @@ static int32_t edgernn_single_row(const int16_t *x_operand, uint16_t x_blocks, c
 }
 
 /* Gated recurrent unit, the reset gate before the product. Rows are single: all of z, then r, then h. Constants are bias,
- * scale of W and scale of R of each row. The state is h, or wide_h where slow units need 16 more fraction bits; the other is NULL. `operand` has room for the input and
+ * scale of W and scale of R of each row. The state is int16, or int32
+ * if it is `wide`: slow units need 16 more fraction bits. `operand` has room for the input and
  * twice the state, each a multiple of four. */
-static void edgernn_gru_reset_first_int8(const int16_t *x, uint16_t input_size, int16_t *h, int32_t *wide_h,
+static void edgernn_gru_reset_first_int8(const int16_t *x, uint16_t input_size, void *state, int wide,
                                          uint16_t hidden_size, const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants,
                                          edgernn_function f, edgernn_function g, int32_t clip, int16_t *y,
                                          int16_t *operand) {
     const uint16_t x_blocks = edgernn_blocks(input_size), h_blocks = edgernn_blocks(hidden_size);
     int16_t *const h_operand = operand + 4u * x_blocks, *const reset_operand = h_operand + 4u * h_blocks;
+    int16_t *const h = (int16_t *)state;
+    int32_t *const wide_h = (int32_t *)state;
     edgernn_load(W, x, input_size, operand);
-    for (uint16_t unit = 0; unit < hidden_size; unit++) y[unit] = wide_h ? (int16_t)(wide_h[unit] >> 16) : h[unit];
+    for (uint16_t unit = 0; unit < hidden_size; unit++) y[unit] = wide ? (int16_t)(wide_h[unit] >> 16) : h[unit];
     edgernn_load(R, y, hidden_size, h_operand);
     for (uint16_t unit = 0; unit < hidden_size; unit++) {
         const uint16_t row = (uint16_t)(hidden_size + unit);
@@ -33,7 +36,7 @@ static void edgernn_gru_reset_first_int8(const int16_t *x, uint16_t input_size, 
         const int32_t p_z = edgernn_single_row(operand, x_blocks, h_operand, h_blocks, W, R, constants, unit);
         const int32_t p_n = edgernn_single_row(operand, x_blocks, reset_operand, h_blocks, W, R, constants, row);
         const int n = g(edgernn_limit(p_n, clip));
-        if (wide_h) {
+        if (wide) {
             const int32_t way = edgernn_fine_sigmoid(-edgernn_fine_limit(p_z, clip));
             const int32_t step = edgernn_multiply_fine((int32_t)n - (int16_t)(wide_h[unit] >> 16), way);
             wide_h[unit] = wide_h[unit] + step + step;

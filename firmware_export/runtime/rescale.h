@@ -95,7 +95,11 @@ static inline int32_t edgernn_rescale_down(int32_t x, int32_t scale) {
 #if defined(__AVR__)
     return edgernn_rescale(x, scale);
 #else
-    return ((edgernn_multiply_high(x, scale) >> (int8_t)scale) + 1) >> 1;
+    const int8_t shift = (int8_t)scale;
+#if defined(__GNUC__)
+    if (shift < 0 || shift > 29) __builtin_unreachable(); /* checkers do not know the tables */
+#endif
+    return ((edgernn_multiply_high(x, scale) >> shift) + 1) >> 1;
 #endif
 }
 

@@ -1,0 +1,212 @@
+"""The C text: no compiler and no checker has anything to say, whatever the model is called."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
+from firmware_programs import every_int8_program, int8_cell
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_programs import cell_program
+
+from edgernn.errors import ExportError
+from edgernn.metadata import DecisionSettings, Metadata
+from edgernn.operations import Dense, Rearrange, Softmax
+from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from firmware_export import export
+from firmware_export.desk import make_golden
+from firmware_export.generate import CModel
+
+STRICT = "-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wdouble-promotion -Werror -ffp-contract=off".split()
+LABELS = ("rest", 'wa"ve', "sh\\ake", "*/ int x;")
+
+
+def with_decisions(program: Program) -> Program:
+    decision = DecisionSettings(smoothing_steps=5, threshold=0.3, release=0.2, nothing="rest")
+    return program.with_metadata(Metadata(labels=LABELS, mean=(0.5,) * 3, std=(2.0,) * 3, decision=decision))
+
+
+INT8 = every_int8_program()
+PROGRAMS = {
+    "gru": with_decisions(INT8["gru-w8a8"]),
+    "gru_first": INT8["wild-gru_reset_first-wide"],
+    "gru_wide": INT8["gru-wide"],
+    "lstm": INT8["wild-lstm_peephole-wide"],
+    "lstm_window": INT8["wild-window"],
+    "rnn": INT8["rnn_relu-w8a16"],
+    "feedforward": INT8["feedforward-w8a8"],
+    "float_gru": with_decisions(FLOAT_PROGRAMS["gru"]),
+    "float_unary": FLOAT_PROGRAMS["unary"],
+    "float_binary": FLOAT_PROGRAMS["binary"],
+    "float_clipped": FLOAT_PROGRAMS["clipped"],
+    "float_window": FLOAT_PROGRAMS["window"],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All programs as exports of the target ``c``, each in a folder of its own."""
+    root = tmp_path_factory.mktemp("exports")
+    for name, program in PROGRAMS.items():
+        export(program, root / name, "c", make_golden(program, name), name=name)
+    return root
+
+
+def compile_c(command: list[str], source: Path) -> None:
+    done = subprocess.run([*command, "-c", "-o", "/dev/null", str(source)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gcc", "-std=c99", "-O2"],
+        ["gcc", "-std=c99", "-O2", "-fanalyzer"],
+        ["g++", "-std=c++17", "-O2"],
+        ["clang", "-std=c99", "-O2"],
+        ["clang++", "-std=c++17", "-O2", "-x", "c++"],
+        ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m4", "-mthumb", "-ffreestanding"],
+        ["arm-none-eabi-gcc", "-std=c99", "-Os", "-fno-omit-frame-pointer", "-mcpu=cortex-m33", "-mthumb", "-ffreestanding"],
+        ["clang", "--target=thumbv7em-none-eabihf", "-mcpu=cortex-m4", "-std=c99", "-O2", "-ffreestanding"],
+        ["avr-gcc", "-std=c99", "-Os", "-mmcu=atmega328p"],
+    ],
+    ids=" ".join,
+)
+def test_compilers_are_silent(command: list[str], folder: Path, needs_tool: Callable[[str], str]) -> None:
+    needs_tool(command[0])
+    for name in PROGRAMS:
+        source = folder / name / "implementation.c"
+        if command[0] == "g++":
+            command = [*command, "-x", "c++"]
+        compile_c([*command, *STRICT], source)
+
+
+def test_the_self_test_and_the_examples_compile_and_run(folder: Path, needs_tool: Callable[[str], str]) -> None:
+    needs_tool("make")
+    for name in PROGRAMS:
+        command = ["make", "-s", "-C", str(folder / name), "check", "example"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert not done.stderr
+        assert "steps equal" in done.stdout
+
+
+def test_cppcheck_is_silent(folder: Path, needs_tool: Callable[[str], str]) -> None:
+    command = ["cppcheck", "--enable=warning,performance,portability", "--std=c99", "--error-exitcode=1", "--quiet"]
+    sources = [str(folder / name / "implementation.c") for name in PROGRAMS]
+    needs_tool("cppcheck")
+    done = subprocess.run([*command, *sources], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_several_models_share_one_c_file(folder: Path, needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+    needs_tool("gcc")
+    names = ("gru", "lstm", "rnn", "float_gru", "float_unary")
+    lines = [f'#define {name.upper()}_IMPLEMENTATION\n#include "{folder / name / name}.h"' for name in names]
+    source = tmp_path / "all.c"
+    source.write_text("\n".join([*lines, *lines]) + "\n")  # including one twice does no harm
+    compile_c(["gcc", "-std=c99", *STRICT], source)
+
+
+def test_models_of_different_versions_refuse_to_share(
+    folder: Path, needs_tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    needs_tool("gcc")
+    source = tmp_path / "all.c"
+    source.write_text(f'#define EDGERNN_RUNTIME 0x1234\n#define GRU_IMPLEMENTATION\n#include "{folder}/gru/gru.h"\n')
+    done = subprocess.run(["gcc", "-fsyntax-only", str(source)], capture_output=True, text=True, check=False)
+    assert "need a C file each" in done.stderr
+
+
+def named_program(model_input: str, output: str, state: str, operation: str, labels: tuple[str, ...]) -> Program:
+    """A program with every kind of name in it, and few numbers."""
+    weights = {"W": np.eye(2, dtype=np.float32), "order": np.array([1, 0], np.int32)}
+    description = ProgramDescription(
+        inputs=(InputDescription(model_input, (2,)),),
+        outputs=(OutputDescription(output, "y", per_frame=True),),
+        state=(StateSlot(state, (1,)),),
+        operations=(
+            Dense(name=operation, inputs=(model_input,), outputs=("d",), W="W"),
+            Rearrange(name=operation + "2", inputs=("d",), outputs=("r",), shape=(2,), indices="order"),
+            Softmax(name=operation + "3", inputs=("r",), outputs=("y",)),
+        ),
+        metadata=Metadata(labels=labels),
+    )
+    return Program(description, weights)
+
+
+nasty = st.text(alphabet=st.sampled_from('ab*/\\?"\'\n\r\0%$#{}()=;:é\u202e\ud7ff'), min_size=1, max_size=12)
+WORDS = st.sampled_from(["int", "state", "scratch", "main", "NULL", "k", "*/", "/*", "??/", '"', "%s", "$x", "{name}"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(nasty | WORDS, nasty | WORDS, nasty | WORDS, nasty | WORDS, nasty | WORDS, st.lists(nasty, min_size=2, max_size=2, unique=True))
+def test_any_name_gives_valid_c(
+    needs_tool: Callable[[str], str],
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    model_input: str,
+    output: str,
+    state: str,
+    operation: str,
+    labels: list[str],
+) -> None:
+    needs_tool("gcc")
+    program = named_program(model_input, output, state, operation, tuple(labels))
+    directory = tmp_path_factory.mktemp("named")
+    export(program, directory, "c", make_golden(program, name), name=name, command=f"edgernn export {name}")
+    done = subprocess.run(
+        ["gcc", "-std=c99", *STRICT, "selftest.c", "-o", "selftest"], cwd=directory, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert subprocess.run([directory / "selftest"], check=False, capture_output=True).returncode == 0
+    model = CModel(program, name)
+    texts = "\n".join(f'puts({model.prefix}_label({index}));' for index in range(2))
+    (directory / "labels.c").write_text(
+        f'#include <stdio.h>\n#define {model.prefix.upper()}_IMPLEMENTATION\n#include "{model.file}"\nint main(void) {{ {texts} }}\n'
+    )
+    subprocess.run(["gcc", "labels.c", "-o", "labels"], cwd=directory, check=True)
+    printed = subprocess.run([directory / "labels"], check=True, capture_output=True).stdout
+    expected = b"".join(label.split("\0")[0].encode("utf-8", errors="replace") + b"\n" for label in labels)
+    assert printed == expected
+
+
+def test_export_is_the_same_twice(tmp_path: Path) -> None:
+    program = PROGRAMS["gru"]
+    for name in "ab":
+        export(program, tmp_path / name, "arduino", make_golden(program), name="gesture")
+    for file in (tmp_path / "a").rglob("*.*"):
+        if file.is_file():
+            assert file.read_bytes() == (tmp_path / "b" / file.relative_to(tmp_path / "a")).read_bytes()
+
+
+def test_an_int8_export_has_no_float_and_no_wide_product() -> None:
+    for name in ("gru-w8a8", "lstm-w8a16", "rnn-w8a8", "window"):
+        text = CModel(INT8[name], "model").text
+        code = text.partition("_IMPLEMENTED\n")[2].replace("edgernn_read_float(const float *from)", "")
+        code = code.replace("static inline float { return pgm_read_float(from); }", "")
+        code = code.replace("static inline float { return *from; }", "")
+        assert "float" not in code.replace("static inline float  { return", "").replace("pgm_read_float", "")
+        assert "int64_t" not in text
+        assert "malloc" not in text
+
+
+def test_everything_an_export_takes_is_checked(tmp_path: Path) -> None:
+    program = cell_program("gru")
+    golden = make_golden(program)
+    with pytest.raises(ExportError, match="no target 'fpga'"):
+        export(program, tmp_path, "fpga", golden)
+    with pytest.raises(ExportError, match="must hold 24 times 4 numbers"):
+        export(program, tmp_path, "c", golden._replace(outputs={"y": golden.outputs["y"][1:]}))
+    with pytest.raises(ExportError, match="have no x"):
+        export(program, tmp_path, "c", golden._replace(inputs={"z": golden.inputs["x"]}))
+    int8 = int8_cell("gru", "w8a16")
+    integers = make_golden(int8)
+    with pytest.raises(ExportError, match="does not hold numbers of int16"):
+        export(int8, tmp_path, "c", integers._replace(outputs={"y": integers.outputs["y"] + 0.5}))
