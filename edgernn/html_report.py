@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 720, 300  # of a plot, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44  # margins of the plotting area
+BAR_PITCH, BAR_LEFT, BAR_RIGHT = 24, 190, 130  # of bars below each other, and what stands before and behind them
 MOST_TICKS = 6
 
 _STYLE = """
@@ -77,13 +78,28 @@ def table(rows: Sequence[Sequence[object]], shades: Sequence[Sequence[float]] | 
     return "<table>" + "".join(lines) + "</table>"
 
 
-def line_plot(series: Sequence[Series], x_title: str, y_title: str, *, dots: bool = False) -> str:
-    """Lines through points, or the points alone. Points that are not finite are left out."""
+def line_plot(
+    series: Sequence[Series],
+    x_title: str,
+    y_title: str,
+    *,
+    dots: bool = False,
+    log_y: bool = False,
+    x_marks: Sequence[tuple[float, str]] = (),
+) -> str:
+    """Lines through points, or the points alone. Points that are not finite are left out.
+
+    With `log_y` the y axis is logarithmic, and points that are not above 0 are left out. `x_marks` are places on the x
+    axis and what stands there, instead of round numbers.
+    """
+    if log_y:
+        series = [Series(one.name, [(x, math.log10(y)) for x, y in one.points if y > 0]) for one in series]
     kept = [Series(one.name, [p for p in one.points if math.isfinite(p[0]) and math.isfinite(p[1])]) for one in series]
     points = [point for one in kept for point in one.points]
     if not points:
         return paragraph(f"{y_title}: there is nothing to draw")
-    x_axis, y_axis = (_Axis.around([point[k] for point in points]) for k in (0, 1))
+    x_axis = _Axis.marked(x_marks) if x_marks else _Axis.around([x for x, _ in points])
+    y_axis = (_Axis.powers if log_y else _Axis.around)([y for _, y in points])
     marks = []
     for number, one in enumerate(kept):
         places = [(_across(x_axis.share(x)), _up(y_axis.share(y))) for x, y in one.points]
@@ -139,9 +155,34 @@ def lanes(rows: Sequence[tuple[str, Sequence[Band]]], names: Sequence[str], x_ti
     return _svg(marks, x_axis, None, x_title, "") + _key(names)
 
 
+class Bar(NamedTuple):
+    """A bar, and what is written behind it."""
+
+    name: str
+    length: float
+    text: str
+
+
+def bars(rows: Sequence[Bar]) -> str:
+    """Bars below each other, the longest as wide as there is room."""
+    longest = max([bar.length for bar in rows], default=0.0) or 1.0
+    marks = []
+    for place, bar in enumerate(rows):
+        top = place * BAR_PITCH
+        width = max(bar.length, 0.0) / longest * (WIDTH - BAR_LEFT - BAR_RIGHT)
+        marks.append(f'<text x="{BAR_LEFT - 6}" y="{top + 16}" text-anchor="end">{escape(bar.name)}</text>')
+        marks.append(
+            f'<rect x="{BAR_LEFT}" y="{top + 4}" width="{max(width, 0.5):.1f}" height="{BAR_PITCH - 8}" '
+            f'fill="{_colour(0)}"/>'
+        )
+        marks.append(f'<text x="{BAR_LEFT + width + 6:.1f}" y="{top + 16}">{escape(bar.text)}</text>')
+    return f'<svg viewBox="0 0 {WIDTH} {len(rows) * BAR_PITCH}" role="img">{"".join(marks)}</svg>'
+
+
 class _Axis(NamedTuple):
     low: float
     high: float
+    marks: Sequence[tuple[float, str]] = ()
 
     @classmethod
     def around(cls, values: Sequence[float]) -> _Axis:
@@ -149,15 +190,28 @@ class _Axis(NamedTuple):
         margin = 0.04 * (high - low) or 0.5 * abs(high) or 1.0
         return cls(low if low == 0 else low - margin, high + margin)
 
+    @classmethod
+    def marked(cls, marks: Sequence[tuple[float, str]]) -> _Axis:
+        """From the first mark to the last."""
+        return cls(marks[0][0], marks[-1][0], marks)
+
+    @classmethod
+    def powers(cls, exponents: Sequence[float]) -> _Axis:
+        """A logarithmic axis around these powers of ten."""
+        low, high = math.floor(min(exponents)), math.floor(max(exponents)) + 1
+        return cls(low, high, [(power, f"{10.0**power:g}") for power in range(low, high + 1)])
+
     def share(self, value: float) -> float:
         return (value - self.low) / (self.high - self.low)
 
-    def ticks(self) -> list[float]:
-        """Round numbers on the axis."""
+    def ticks(self) -> Sequence[tuple[float, str]]:
+        """Places on the axis and what stands there: the marks, or round numbers."""
+        if self.marks:
+            return self.marks
         step = 10.0 ** math.floor(math.log10((self.high - self.low) / MOST_TICKS))
         step *= next(factor for factor in (1, 2, 5, 10) if (self.high - self.low) / (factor * step) <= MOST_TICKS)
         first = math.ceil(self.low / step)
-        return [number * step for number in range(first, math.floor(self.high / step) + 1)]
+        return [(number * step, f"{number * step:.6g}") for number in range(first, math.floor(self.high / step) + 1)]
 
 
 def _across(share: float) -> float:
@@ -176,12 +230,12 @@ def _colour(number: int) -> str:
 def _svg(marks: Sequence[str], x_axis: _Axis, y_axis: _Axis | None, x_title: str, y_title: str) -> str:
     bottom = HEIGHT - BOTTOM
     lines = [f'<path class="axis" d="M{LEFT},{TOP}V{bottom}H{WIDTH - RIGHT}"/>']
-    for tick in x_axis.ticks():
+    for tick, text in x_axis.ticks():
         x = _across(x_axis.share(tick))
-        lines.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{tick:.6g}</text>')
-    for tick, share in [] if y_axis is None else [(tick, y_axis.share(tick)) for tick in y_axis.ticks()]:
+        lines.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{escape(text)}</text>')
+    for share, text in [] if y_axis is None else [(y_axis.share(tick), text) for tick, text in y_axis.ticks()]:
         lines.append(f'<path class="axis" d="M{LEFT},{_up(share):.1f}H{WIDTH - RIGHT}"/>')
-        lines.append(f'<text x="{LEFT - 6}" y="{_up(share) + 4:.1f}" text-anchor="end">{tick:.6g}</text>')
+        lines.append(f'<text x="{LEFT - 6}" y="{_up(share) + 4:.1f}" text-anchor="end">{escape(text)}</text>')
     middle_x, middle_y = (LEFT + WIDTH - RIGHT) / 2, (TOP + bottom) / 2
     lines.append(f'<text x="{middle_x}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_title)}</text>')
     turn = f"rotate(-90 14 {middle_y})"

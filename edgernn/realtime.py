@@ -28,7 +28,7 @@ class Grant(NamedTuple):
     detail: str
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """The text says why, and what to do."""
 
 
@@ -85,7 +85,7 @@ def realtime(
 def _ask(part: Part, request: Callable[[ExitStack], str], undo: ExitStack) -> Grant:
     try:
         return Grant(part, True, request(undo))
-    except (_Refused, OSError) as error:
+    except (_RefusedError, OSError) as error:
         return Grant(part, False, str(error))
 
 
@@ -102,25 +102,27 @@ def _freeze_garbage(undo: ExitStack) -> str:
 
 def _stay_on_core(core: int | None, undo: ExitStack) -> str:
     if not hasattr(os, "sched_setaffinity"):
-        raise _Refused("this system has no sched_setaffinity")
+        raise _RefusedError("this system has no sched_setaffinity")
     before = os.sched_getaffinity(0)
     chosen = max(before) if core is None else core
     try:
         os.sched_setaffinity(0, {chosen})
     except (OSError, OverflowError, ValueError):
-        raise _Refused(f"core {chosen} is not available: use one of {', '.join(map(str, sorted(before)))}") from None
+        raise _RefusedError(
+            f"core {chosen} is not available: use one of {', '.join(map(str, sorted(before)))}"
+        ) from None
     undo.callback(os.sched_setaffinity, 0, before)
     return f"on core {chosen} only"
 
 
 def _schedule_first(priority: int, undo: ExitStack) -> str:
     if not hasattr(os, "sched_setscheduler"):
-        raise _Refused("this system has no sched_setscheduler")
+        raise _RefusedError("this system has no sched_setscheduler")
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except PermissionError:
-        raise _Refused(
+        raise _RefusedError(
             "SCHED_FIFO is not permitted: allow it with `ulimit -r 99`, LimitRTPRIO=99 in a systemd unit or the "
             "capability CAP_SYS_NICE"
         ) from None
@@ -130,12 +132,12 @@ def _schedule_first(priority: int, undo: ExitStack) -> str:
 
 def _lock_memory(undo: ExitStack) -> str:
     if not sys.platform.startswith("linux"):
-        raise _Refused("memory is locked on Linux only")
+        raise _RefusedError("memory is locked on Linux only")
     import ctypes
 
     library = ctypes.CDLL(None, use_errno=True)
     if library.mlockall(MCL_CURRENT | MCL_FUTURE) != 0:
-        raise _Refused(
+        raise _RefusedError(
             f"memory cannot be locked ({os.strerror(ctypes.get_errno())}): allow it with `ulimit -l unlimited`, "
             f"LimitMEMLOCK=infinity in a systemd unit or the capability CAP_IPC_LOCK"
         )

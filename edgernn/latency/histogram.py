@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil, floor, inf, log2, sqrt
+from math import ceil, floor, inf, log2, log10, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +104,7 @@ class Histogram:
 def bucket_of(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Index of the bucket of each value (n,)."""
     bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)  # of 0: 0; exact below 2**53
-    shift = np.maximum(bits - SUB_BUCKET_BITS, 0)
+    shift: NDArray[np.int64] = np.maximum(bits - SUB_BUCKET_BITS, 0)
     return shift * HALF + (values >> shift)
 
 
@@ -116,4 +116,4 @@ def last_of_bucket(bucket: int) -> int:
 
 def tail_position(percent: float) -> float:
     """Nines of a percentile: 0 at 0 %, 1 at 90 %, 2 at 99 %; the axis of plots on which tails can be seen."""
-    return -np.log10(1 - percent / 100).item() if percent < 100 else inf
+    return -log10(1 - percent / 100) if percent < 100 else inf

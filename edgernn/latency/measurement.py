@@ -26,8 +26,10 @@ class Spread(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, histogram: Histogram) -> Spread:
         """The spread of what a histogram holds."""
-        percentiles = [histogram.percentile(percent) for percent in PERCENTILES]
-        return cls(*percentiles, histogram.largest, histogram.smallest, histogram.mean, histogram.deviation)
+        p50, p90, p99, p99_9, p99_99 = (histogram.percentile(percent) for percent in PERCENTILES)
+        return cls(
+            p50, p90, p99, p99_9, p99_99, histogram.largest, histogram.smallest, histogram.mean, histogram.deviation
+        )
 
 
 class Measurement(msgspec.Struct, frozen=True):

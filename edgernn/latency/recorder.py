@@ -78,7 +78,7 @@ class Recorder:
         self.garbage = GarbageWatch(clock)
         self.used = Resources(resident_bytes=0, minor_faults=0, major_faults=0, voluntary_switches=0, forced_switches=0)
         self._times_ns = np.zeros((3, BLOCK_STEPS), np.int64)  # due, started, finished
-        self._due, self._started, self._finished = (memoryview(row) for row in self._times_ns)  # stores without NumPy
+        self._due, self._started, self._finished = (row.data for row in self._times_ns)  # stores without NumPy
         self._filled = 0
         self._turn_begin_ns = 0
         self._before = Resources()

@@ -51,8 +51,8 @@ class Resources(msgspec.Struct, frozen=True):
 
     def _combine(self, other: Resources, sign: int) -> Resources:
         mine, others = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
-        pairs = zip(mine, others, strict=True)
-        return Resources(*(None if a is None else a + sign * (b or 0) for a, b in pairs))
+        numbers: list[Any] = [None if a is None else a + sign * (b or 0) for a, b in zip(mine, others, strict=True)]
+        return Resources(*numbers)
 
 
 def resources_now() -> Resources:
@@ -66,9 +66,7 @@ def resources_now() -> Resources:
     except ImportError:  # not POSIX
         return Resources(cpu_ns, resident_bytes, blocks)
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return Resources(
-        cpu_ns, resident_bytes, blocks, usage.ru_minflt, usage.ru_majflt, usage.ru_nvcsw, usage.ru_nivcsw
-    )
+    return Resources(cpu_ns, resident_bytes, blocks, usage.ru_minflt, usage.ru_majflt, usage.ru_nvcsw, usage.ru_nivcsw)
 
 
 def allocated_bytes(step: Callable[[Any], Any], samples: Sequence[Any]) -> int:

@@ -1,4 +1,4 @@
-"""The whole stream as a contestant: from a sample's last byte to the decision on it, from memory or by a serial port."""
+"""The whole stream as a contestant: from a sample's last byte to its decision, from memory or by a serial port."""
 
 from __future__ import annotations
 
@@ -226,5 +226,3 @@ def _samples_read(stream: Stream) -> Iterator[tuple[int, int]]:
 
 def _ignore(text: str) -> None:
     """A profile is no place for a stream's notices."""
-
-
