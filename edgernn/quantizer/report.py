@@ -124,7 +124,7 @@ def compare(
     recordings : array, path, or list of these
         As for `quantize`.
     labels : sequence, optional
-        For each recording the index of its label, or one index for each time step.
+        For each recording the index of its label, or one index for each time step; -1 where there is none.
 
     Raises
     ------
@@ -270,9 +270,10 @@ def _state_bytes(program: Program) -> int:
 
 def _against_labels(scores: Array, labels: list[int]) -> tuple[list[float | None], list[float | None]]:
     """Accuracy and cross-entropy of both programs; scores that are no probabilities go through a softmax first."""
-    if not labels:
-        return [None, None], [None, None]
     truth = np.array(labels)
+    scores, truth = scores[: len(truth)][truth != -1], truth[truth != -1]
+    if not len(truth):
+        return [None, None], [None, None]
     if truth.min() < 0 or truth.max() >= scores.shape[2]:
         raise QuantizationError(f"a label is outside 0 to {scores.shape[2] - 1}, the scores of the first output")
     probabilities = scores

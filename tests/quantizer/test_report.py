@@ -59,8 +59,18 @@ def test_report_as_text_and_json() -> None:
     assert f"{report.weight_bytes_before} -> {report.weight_bytes_after} bytes" in table
 
 
-@pytest.mark.parametrize("labels", [[0, 1], [4], [-1]])
+@pytest.mark.parametrize("labels", [[0, 1], [4], [-2]])
 def test_wrong_labels_are_refused(labels: list[int]) -> None:
     program, X = cell_program("gru"), recording(3, 20)
     with pytest.raises(QuantizationError, match="label"):
         compare(program, quantize(program, X), X, labels)
+
+
+def test_steps_without_a_label_are_not_judged() -> None:
+    program, X = cell_program("gru"), recording(3, 20)
+    int8 = quantize(program, X)
+    first = np.array(compare(program, int8, X[:10], [0]).float_accuracy)
+    half = compare(program, int8, X, [np.repeat([0, -1], 10)])
+    assert half.frames == 20
+    assert half.float_accuracy == first
+    assert compare(program, int8, X, [-1]).float_accuracy is None

@@ -1,0 +1,156 @@
+"""``edgernn quantize``: a float program becomes an int8 program, with a report of what that changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
+from edgernn.cli.text import escape, print_json, warn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgernn.program import Program
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEW_FILE = click.Path(dir_okay=False, path_type=Path)
+NOT_JUDGED = -1
+
+
+def _parse_layers(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    pairs = [text.rpartition("=") for text in value]
+    if any(not name or not operands for name, _, operands in pairs):
+        raise click.BadParameter("must be OPERATION=w8a16 or OPERATION=w8a8", ctx, parameter)
+    return {name: operands for name, _, operands in pairs}
+
+
+@click.command()
+@model_argument
+@click.option(
+    "--calibration",
+    "-c",
+    multiple=True,
+    required=True,
+    type=_FILE,
+    help="Recording in raw sensor units of everything the model will meet; may be repeated.",
+)
+@click.option("-o", "--output", required=True, type=_NEW_FILE, help="The int8 program, .safetensors.")
+@click.option(
+    "--operands",
+    type=click.Choice(["w8a16", "w8a8"]),
+    default="w8a16",
+    show_default=True,
+    help="What matrix products read of activations: 16 bits, or 8 for the smallest code.",
+)
+@click.option(
+    "--layer", "layer_operands", multiple=True, metavar="NAME=OPERANDS", callback=_parse_layers, help="For one layer."
+)
+@click.option("--keep-float", multiple=True, metavar="NAME", help="An operation that stays in float; may be repeated.")
+@click.option(
+    "--ranges",
+    type=click.Choice(["mse", "percentile", "entropy", "max"]),
+    default="mse",
+    show_default=True,
+    help="How clipping limits are chosen.",
+)
+@click.option(
+    "--state-bits",
+    type=click.Choice(["auto", "16", "32"]),
+    default="auto",
+    show_default=True,
+    help="Width of states that a gate holds; auto takes 32 where 16 would stick.",
+)
+@click.option(
+    "--count-size",
+    multiple=True,
+    type=float,
+    help="What one count of the sensor is in the recordings' units; once, or once for each channel.",
+)
+@click.option(
+    "--compare",
+    "compared",
+    multiple=True,
+    type=_FILE,
+    help="Recording for the report, with labels where it has them; the calibration if absent.",
+)
+@click.option("--html", type=_NEW_FILE, help="Write the report as a page with plots.")
+@model_options
+@json_option
+def quantize(
+    model: Path,
+    calibration: tuple[Path, ...],
+    output: Path,
+    count_size: tuple[float, ...],
+    state_bits: str,
+    compared: tuple[Path, ...],
+    html: Path | None,
+    load_options: LoadOptions,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Turn MODEL into a program that computes in integers only, and report what that changed.
+
+    The int8 program runs wherever MODEL does, and is what `edgernn export` writes for microcontrollers.
+
+    \b
+    Example:
+      edgernn quantize gesture.onnx --calibration monday.npz -o gesture-int8.safetensors
+      edgernn quantize gesture.onnx -c monday.npz -o small.safetensors --operands w8a8 --compare tuesday.npz \\
+        --html report.html
+    """
+    from edgernn import quantizer
+    from edgernn.program_file import save
+    from edgernn.quantizer.page import quantization_page
+
+    program = load_options.load(model)
+    size = count_size[0] if len(count_size) == 1 else count_size or None
+    states: Any = state_bits if state_bits == "auto" else f"s{state_bits}"
+    int8 = quantizer.quantize(program, list(calibration), count_size=size, states=states, **choices)
+    save(int8, output)
+    recordings, labels = _recordings(program, compared or calibration)
+    report = quantizer.compare(program, int8, recordings, labels)
+    if html is not None:
+        html.write_text(quantization_page(model.name, report), "utf-8")
+    if not int8.takes_counts:
+        warn("without --count-size, or with operations in float, it cannot run on sensor counts nor be exported")
+    if as_json:
+        print_json({"file": str(output), "hash": int8.hash, "report": json.loads(report.to_json())})
+    else:
+        click.echo(escape(report.table(), keep="\n"))
+        click.echo(escape(f"{output}: {output.stat().st_size} bytes, program {int8.hash[:12]}"))
+
+
+def _recordings(program: Program, paths: Sequence[Path]) -> tuple[list[Any], list[Any] | None]:
+    """What is compared: samples of each recording and, where all files have labels, the label of each sample."""
+    from edgernn.errors import InputError
+    from edgernn.evaluation.sessions import read_sessions
+
+    try:
+        sessions = [session for path in paths for session in read_sessions(path)]
+    except InputError:
+        return list(paths), None
+    pieces = [list(session.pieces()) for session in sessions]
+    if not program.metadata.labels or any(isinstance(piece.data, tuple) for rows in pieces for piece in rows):
+        return list(paths), None
+    return [_joined([piece.data for piece in rows]) for rows in pieces], [
+        _indices(program.metadata.labels, rows) for rows in pieces
+    ]
+
+
+def _joined(parts: list[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    return np.concatenate(parts)
+
+
+def _indices(labels: Sequence[str], pieces: Sequence[Any]) -> NDArray[Any]:
+    """The index of each sample's label, `NOT_JUDGED` where there is none or the model does not know it."""
+    import numpy as np
+
+    places = {label: index for index, label in enumerate(labels)}
+    return np.concatenate([np.full(len(piece.data), places.get(piece.label, NOT_JUDGED)) for piece in pieces])
