@@ -164,6 +164,8 @@ class Pipeline:
 
     def feed(self, chunk: Chunk) -> list[Event]:
         """Take bytes; give the events of the samples that are complete. `latency_ns` is filled in by the stream."""
+        if chunk.after_gap:
+            self.interrupted()
         data: bytes | memoryview = chunk.data
         self._last_bytes = chunk.data[-64:]
         if self._detector is not None:

@@ -3,7 +3,8 @@
 A file begins with the 8 bytes ``EDGERNNR``, a format number (uint16), the length of a description (uint32) and that
 description as JSON. Then come entries: kind (uint8), length of the data (uint32), time on the monotonic clock and since
 1970 (int64 nanoseconds each), the data, and a CRC-32 of all that (uint32). Everything is little-endian. The data of
-kind 0 are bytes that arrived together; of kind 1, a label in UTF-8 that holds from here on, or nothing where none does.
+kind 0 are bytes that arrived together; of kind 1, a label in UTF-8 that holds from here on, or nothing where none does;
+of kind 2, bytes before which others are missing, as after an unplugged cable.
 A file that was cut at any byte, as by a power failure, can be read up to there.
 """
 
@@ -27,7 +28,7 @@ MAX_CHUNK_BYTES = 1 << 20
 _HEADING = struct.Struct("<8sHI")
 _ENTRY = struct.Struct("<BIqq")
 _CRC = struct.Struct("<I")
-_BYTES, _LABEL = range(2)  # kinds of entries
+_BYTES, _LABEL, _BYTES_BEHIND_GAP = range(3)  # kinds of entries
 
 
 class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,11 +50,15 @@ class RecordingInfo(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class RecordedChunk(NamedTuple):
-    """Bytes that arrived together, with their arrival on the monotonic clock and since 1970."""
+    """Bytes that arrived together, with their arrival on the monotonic clock and since 1970.
+
+    `after_gap` says that bytes before them are missing.
+    """
 
     monotonic_ns: int
     wall_ns: int
     data: bytes
+    after_gap: bool = False
 
 
 class LabelMark(NamedTuple):
@@ -80,7 +85,8 @@ def encode_chunk(chunk: RecordedChunk) -> bytes:
     """
     if len(chunk.data) > MAX_CHUNK_BYTES:
         raise FormatError(f"a chunk of {len(chunk.data)} bytes: the most is {MAX_CHUNK_BYTES}")
-    return _encode_entry(_BYTES, chunk.monotonic_ns, chunk.wall_ns, chunk.data)
+    kind = _BYTES_BEHIND_GAP if chunk.after_gap else _BYTES
+    return _encode_entry(kind, chunk.monotonic_ns, chunk.wall_ns, chunk.data)
 
 
 def encode_mark(mark: LabelMark) -> bytes:
@@ -143,18 +149,18 @@ class RecordingReader:
             if len(head) < _ENTRY.size:
                 return
             kind, length, monotonic_ns, wall_ns = _ENTRY.unpack(head)
-            if length > MAX_CHUNK_BYTES or kind not in {_BYTES, _LABEL}:
+            if length > MAX_CHUNK_BYTES or kind > _BYTES_BEHIND_GAP:
                 raise self._damaged(place, f"an entry claims to be of kind {kind} and {length} bytes long")
             rest = self._file.read(length + _CRC.size)
             data = rest[:length]
             if len(rest) < length + _CRC.size:  # cut here
-                if data and kind == _BYTES:
-                    yield RecordedChunk(monotonic_ns, wall_ns, data)
+                if data and kind != _LABEL:
+                    yield RecordedChunk(monotonic_ns, wall_ns, data, kind == _BYTES_BEHIND_GAP)
                 return
             if zlib.crc32(head + data) != _CRC.unpack(rest[length:])[0]:
                 raise self._damaged(place, "the checksum is wrong")
-            if kind == _BYTES:
-                yield RecordedChunk(monotonic_ns, wall_ns, data)
+            if kind != _LABEL:
+                yield RecordedChunk(monotonic_ns, wall_ns, data, kind == _BYTES_BEHIND_GAP)
             else:
                 yield LabelMark(monotonic_ns, wall_ns, data.decode(errors="backslashreplace") or None)
 

@@ -10,11 +10,9 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.decoding import decode
 from edgernn.errors import InputError
-from edgernn.formats import make_format
-from edgernn.formats.base import Format
-from edgernn.formats.detect import Detector
-from edgernn.recording import RecordingReader, is_recording
+from edgernn.recording import LabelMark, RecordedChunk, RecordingReader, is_recording
 
 MAX_BYTES = 1 << 30
 READ_BYTES = 1 << 16
@@ -77,33 +75,22 @@ def _read_array(path: Path) -> NDArray[np.float32]:
 
 def _parse(path: Path) -> NDArray[np.float32]:
     """Samples in the bytes that a board sent."""
-    detector = Detector(whole_start=True)
-    parser: Format | None = None
-    parts = []
-    for data in _pieces(path):
-        new = data
-        if parser is None:
-            found = detector.feed(data)
-            if found is None:
-                continue
-            parser = make_format(found.format, found.width, whole_start=detector.whole_start)
-            new = bytes(detector.seen)
-        parts += [samples.values.astype(np.float32) for samples in parser.feed(new)]
+    parts = [block.values.astype(np.float32) for block in decode(_entries(path))]
     if not parts:
         raise InputError(f"{path} holds no samples: two lines with equally many numbers are the least")
     return np.concatenate(parts)
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _entries(path: Path) -> Iterator[RecordedChunk | LabelMark]:
     """The bytes in pieces; the last line of a file ends where the file ends."""
     if is_recording(path):
         reader = RecordingReader(path)
         try:
-            yield from (chunk.data for chunk in reader)
+            yield from reader.entries()
         finally:
             reader.close()
         return
     with path.open("rb") as file:
         while data := file.read(READ_BYTES):
-            yield data
-    yield b"\n"
+            yield RecordedChunk(0, 0, data)
+    yield RecordedChunk(0, 0, b"\n")

@@ -313,7 +313,7 @@ def open_stream(
     format_name = None
     if not isinstance(source, Source):
         source, format_name = make_source(
-            resolved.source or _only_port(), clock=clock or SystemClock(), baud=resolved.baud
+            resolved.source or only_port(), clock=clock or SystemClock(), baud=resolved.baud
         )
     return Stream(program, source, resolved, format_name=format_name, on_notice=on_notice)
 
@@ -351,7 +351,8 @@ def _load_program(settings: StreamSettings, path: Path) -> Program:
     )
 
 
-def _only_port() -> str:
+def only_port() -> str:
+    """Device of the only serial port, see `edgernn.sources.ports.only_serial_port`."""
     from edgernn.sources.ports import only_serial_port
 
     return only_serial_port()

@@ -1,5 +1,6 @@
 """Recordings of raw bytes: cut or damaged anywhere, they give what came before, or say what is wrong."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,19 @@ def test_a_recording_cut_at_any_byte_gives_all_bytes_up_to_there(tmp_path: Path)
             place += len(encode_chunk(chunk))
             complete += len(chunk.data) if start + place <= length else 0
         assert len(data) >= complete
+
+
+def test_a_recording_cut_at_any_of_its_last_4096_bytes_gives_all_before(tmp_path: Path) -> None:
+    chunks = [RecordedChunk(place, place, bytes([place]) * 37, place % 7 == 0) for place in range(200)]
+    entries = [encode_chunk(chunk) for chunk in chunks]
+    whole, path = encode_heading(INFO) + b"".join(entries), tmp_path / "long.edgerec"
+    path.write_bytes(whole)
+    for length in range(len(whole), len(whole) - 4097, -1):
+        os.truncate(path, length)
+        complete, rest = divmod(length - len(encode_heading(INFO)), len(entries[0]))
+        found = read(path)[1]
+        assert found[:complete] == chunks[:complete]
+        assert len(found) == complete + (rest > 21)  # bytes of a chunk that is not whole are kept, without its check
 
 
 @settings(max_examples=150, deadline=None)

@@ -1,4 +1,4 @@
-"""``edgernn convert``: a model file becomes a program file, with what it should say about itself."""
+"""``edgernn convert``: a model file becomes a program file, a recording of raw bytes a table of numbers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edgernn.cli.options import LoadOptions, json_option, model_argument, model_
 from edgernn.cli.text import escape, print_json, warn
 from edgernn.metadata import Metadata
 from edgernn.program import Program
+from edgernn.recording import is_recording
 
 
 class CommaList(click.ParamType[list[Any]]):
@@ -65,13 +66,18 @@ def convert(
 ) -> None:
     """Write MODEL as a program file that runs without onnx, with labels, rate and all the rest inside.
 
-    What is not given stays as MODEL has it.
+    What is not given stays as MODEL has it. A recording of edgernn instead of MODEL is written as a table of numbers:
+    .csv or .npz, with its labels.
 
     \b
     Example:
+      edgernn convert monday.edgerec -o monday.csv --channels x,y,z
       edgernn convert gesture.onnx -o gesture.safetensors --labels rest,wave,circle --rate 50 \\
           --decision threshold=0.8 --decision nothing=rest
     """
+    if is_recording(model):
+        _convert_recording(model, output, fields["channels"] or [], as_json)
+        return
     if output.suffix != ".safetensors":
         raise click.BadParameter(f"{output} must end in .safetensors", param_hint="'-o'")
     program = load_options.load(model)
@@ -87,6 +93,19 @@ def convert(
         print_json({"file": str(output), "bytes": output.stat().st_size, "hash": program.hash})
     else:
         click.echo(escape(f"{output}: {output.stat().st_size} bytes, {program.mode}, program {program.hash[:12]}"))
+
+
+def _convert_recording(recording: Path, output: Path, channels: list[str], as_json: bool) -> None:
+    from edgernn.tables import read_table, write_table
+
+    table = read_table(recording)
+    write_table(table, output, channels)
+    samples, width = table.values.shape
+    labels = sorted({label for label in table.labels if label is not None})
+    if as_json:
+        print_json({"file": str(output), "samples": samples, "channels": width, "labels": labels})
+    else:
+        click.echo(escape(f"{output}: {samples} samples of {width} channels; labels: {', '.join(labels) or 'none'}"))
 
 
 def _updated(metadata: Metadata, given: dict[str, Any], decision: dict[str, Any]) -> Metadata:

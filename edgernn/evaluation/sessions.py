@@ -93,7 +93,7 @@ def _recorded(path: Path) -> Session:
                 if isinstance(entry, LabelMark):
                     label = entry.label
                 else:
-                    yield Piece(Chunk(entry.data, entry.monotonic_ns, entry.wall_ns, 0), label)
+                    yield Piece(Chunk(entry.data, entry.monotonic_ns, entry.wall_ns, 0, entry.after_gap), label)
         except FormatError as error:
             raise InputError(str(error)) from error
         finally:

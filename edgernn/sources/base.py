@@ -21,12 +21,15 @@ class Chunk(NamedTuple):
         When the last byte arrived; of a recording, when it arrived then.
     received_ns : int
         When this process had it, on the monotonic clock. Latency counts from here.
+    after_gap : bool
+        Bytes before them are missing, as in the recording of an unplugged cable.
     """
 
     data: bytes
     monotonic_ns: int
     wall_ns: int
     received_ns: int
+    after_gap: bool = False
 
 
 class Source(ABC):

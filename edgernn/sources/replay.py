@@ -77,7 +77,7 @@ class ReplaySource(Source):
         self._chunks = self._reader = None
 
     def _recorded(self, chunk: RecordedChunk) -> Chunk:
-        return Chunk(chunk.data, chunk.monotonic_ns, chunk.wall_ns, 0)
+        return Chunk(chunk.data, chunk.monotonic_ns, chunk.wall_ns, 0, chunk.after_gap)
 
     def _plain(self) -> Iterator[Chunk]:
         with self._path.open("rb") as file:

@@ -6,10 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgernn
 from edgernn.demo import MODEL
+from edgernn.evaluation.sessions import read_sessions
+from edgernn.recording import LabelMark, RecordedChunk, RecordingInfo, encode_chunk, encode_heading, encode_mark
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -73,6 +76,62 @@ def test_wrong_metadata_is_status_2_and_writes_nothing(
     assert (status, out) == (2, "")
     assert message in err
     assert not output.exists()
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """Six samples; 1 to 3 are labelled."""
+    path = tmp_path / "a.edgerec"
+    entries = [encode_heading(RecordingInfo())]
+    for place in range(6):
+        if place in {1, 4}:
+            entries.append(encode_mark(LabelMark(place, place, "wave" if place == 1 else None)))
+        entries.append(encode_chunk(RecordedChunk(place * 20_000_000, 0, b"%d,-%d.5\n" % (place, place))))
+    path.write_bytes(b"".join(entries))
+    return path
+
+
+def test_a_recording_becomes_a_table_of_numbers_with_its_labels(
+    recording: Path, tmp_path: Path, edgernn_command: Command
+) -> None:
+    output = tmp_path / "a.csv"
+    status, out, err = edgernn_command("convert", recording, "-o", output, "--channels", "x,y")
+    assert (status, out.split(": ", 1)[1]) == (0, "6 samples of 2 channels; labels: wave\n"), err
+    lines = output.read_text().splitlines()
+    assert lines[0] == "time_s,x,y,label"
+    assert lines[3] == "0.020000,2.0,-2.5,wave"  # counted from the read that made the first samples complete
+    assert [line.rpartition(",")[2] for line in lines[1:]] == ["wave", "wave", "wave", "wave", "", ""]
+
+
+def test_a_recording_becomes_arrays_that_evaluate_reads(
+    recording: Path, tmp_path: Path, edgernn_command: Command
+) -> None:
+    output = tmp_path / "a.npz"
+    assert edgernn_command("convert", recording, "-o", output)[0] == 0
+    with np.load(output) as arrays:
+        assert arrays["samples"].tolist() == [[k, -k - 0.5] for k in range(6)]
+        assert arrays["channel_names"].tolist() == ["x0", "x1"]
+        assert (arrays["interval_start"].tolist(), arrays["interval_stop"].tolist()) == ([0], [4])
+    (session,) = read_sessions(output)
+    assert [piece.label for piece in session.pieces()] == ["wave", None]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [("a.txt", [], "must end in .csv or .npz"), ("a.csv", ["--channels", "x"], "1 channels are named")],
+)
+def test_a_recording_that_cannot_be_written_so_is_refused(
+    name: str, given: list[str], message: str, recording: Path, tmp_path: Path, edgernn_command: Command
+) -> None:
+    status, _, err = edgernn_command("convert", recording, "-o", tmp_path / name, *given)
+    assert (status, message in err) == (1, True)
+
+
+def test_a_recording_without_samples_is_refused(tmp_path: Path, edgernn_command: Command) -> None:
+    path = tmp_path / "a.edgerec"
+    path.write_bytes(encode_heading(RecordingInfo()))
+    status, _, err = edgernn_command("convert", path, "-o", tmp_path / "a.csv")
+    assert (status, "holds no samples" in err) == (1, True)
 
 
 def test_another_ending_is_status_2(tmp_path: Path, edgernn_command: Command) -> None:

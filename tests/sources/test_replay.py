@@ -24,7 +24,7 @@ def test_at_once_with_the_recorded_times(recording: Path) -> None:
     source = ReplaySource(str(recording), clock=clock)
     source.open()
     chunks = [source.read(0.1) for _ in CHUNKS]
-    assert [(chunk.monotonic_ns, chunk.wall_ns, chunk.data) for chunk in chunks] == CHUNKS
+    assert [(chunk.monotonic_ns, chunk.wall_ns, chunk.data, chunk.after_gap) for chunk in chunks] == CHUNKS
     assert {chunk.received_ns for chunk in chunks} == {clock.now_ns}
     assert source.read(0.1) is None
     source.close()

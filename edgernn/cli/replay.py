@@ -1,0 +1,65 @@
+"""``edgernn replay``: plays a recording into a virtual serial port, for any program that reads one."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from edgernn.cli.text import escape
+
+WAIT_S = 0.1
+
+
+@click.command()
+@click.argument("recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--fast", is_flag=True, help="As fast as the reader takes it, not at the recorded pace.")
+@click.option("--stdout", "to_stdout", is_flag=True, help="Write the bytes to standard output instead.")
+def replay(recording: Path, fast: bool, to_stdout: bool) -> None:
+    """Play the bytes of RECORDING again.
+
+    They go into a virtual serial port, whose name is printed, so that any program can read them as from the board. To
+    see what a model makes of them, use `edgernn run MODEL RECORDING`.
+
+    \b
+    Example:
+      edgernn replay monday.edgerec
+      edgernn replay monday.edgerec --fast --stdout | edgernn run gesture.onnx stdin:
+    """
+    from edgernn.sources.virtual_port import VirtualPort
+
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        if to_stdout:
+            _play(recording, fast, _write_stdout)
+            return
+        with VirtualPort() as port:
+            click.echo(port.device)
+            _play(recording, fast, lambda data: _write_all(port.write, data) if fast else port.write(data))
+            click.echo(f"edgernn: {escape(str(recording))} has ended; the port closes when all is read", err=True)
+            port.drain()
+
+
+def _play(recording: Path, fast: bool, write: Callable[[bytes], object]) -> None:
+    from edgernn.sources.replay import ReplaySource
+
+    source = ReplaySource(str(recording), pace="fast" if fast else "recorded")
+    source.open()
+    try:
+        while (chunk := source.read(WAIT_S)) is not None:
+            write(chunk.data)
+    finally:
+        source.close()
+
+
+def _write_stdout(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def _write_all(write: Callable[[bytes], int], data: bytes) -> None:
+    """A reader that is slow makes it wait."""
+    while data:
+        data = data[write(data) :]

@@ -1,0 +1,85 @@
+"""`edgernn record` and `edgernn replay`, with a pseudo-terminal and with files."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgernn.recording import LabelMark, RecordedChunk, RecordingInfo, RecordingReader, encode_chunk, encode_heading
+from edgernn.sources.serial_port import SerialSource
+from edgernn.sources.virtual_port import VirtualPort
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def labels_and_data(path: Path) -> list[str | bytes | None]:
+    reader = RecordingReader(path)
+    try:
+        return [one.label if isinstance(one, LabelMark) else one.data for one in reader.entries()]
+    finally:
+        reader.close()
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    path = tmp_path / "a.edgerec"
+    chunks = [RecordedChunk(k, k, b"%d,2,3\n" % k) for k in range(1000)]
+    path.write_bytes(encode_heading(RecordingInfo()) + b"".join(map(encode_chunk, chunks)))
+    return path
+
+
+def test_a_file_is_recorded_to_its_end(edgernn_command: Command, tmp_path: Path, recording: Path) -> None:
+    output = tmp_path / "b.edgerec"
+    status, out, err = edgernn_command("record", recording, "-o", output)
+    assert (status, out) == (0, "")
+    assert f"{output}: 7890 bytes" in err
+    assert labels_and_data(output) == labels_and_data(recording)
+
+
+def test_takes_of_several_labels_take_turns(edgernn_command: Command, tmp_path: Path) -> None:
+    output = tmp_path / "b.edgerec"
+    with VirtualPort() as port:
+        status, _, err = edgernn_command(
+            *("record", port.device, "-o", output, "--label", "wave", "--label", "circle"),
+            *("--seconds", "0.01", "--pause", "0", "--repeat", "2"),
+        )
+    assert status == 0
+    assert labels_and_data(output) == ["wave", None, "circle", None, "wave", None, "circle", None]
+    assert "take 4 of 4: NOW circle" in err
+
+
+def test_what_is_wrong_is_said(edgernn_command: Command, tmp_path: Path, recording: Path) -> None:
+    status, _, err = edgernn_command("record", recording, "-o", tmp_path / "b", "--label", "wave")
+    assert (status, "--label needs --seconds" in err) == (2, True)
+    status, _, err = edgernn_command("record", recording, "-o", recording)
+    assert (status, "is there already" in err) == (2, True)
+
+
+def replaying(recording: Path, *flags: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "edgernn", "replay", str(recording), "--fast", *flags]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def test_replay_writes_the_same_bytes(recording: Path) -> None:
+    with replaying(recording, "--stdout") as process:
+        out, _ = process.communicate(timeout=60)
+    assert out == b"".join(entry for entry in labels_and_data(recording) if isinstance(entry, bytes))
+
+
+def test_replay_plays_into_a_port_until_all_is_read(recording: Path) -> None:
+    everything = b"".join(entry for entry in labels_and_data(recording) if isinstance(entry, bytes))
+    with replaying(recording) as process:
+        assert process.stdout is not None
+        source = SerialSource(process.stdout.readline().decode().strip())
+        source.open()
+        data = b""
+        while len(data) < len(everything):
+            chunk = source.read(timeout_s=30.0)
+            assert chunk is not None
+            assert chunk.data, "nothing came in 30 s"
+            data += chunk.data
+        assert data == everything
+        assert process.wait(timeout=60) == 0
+        source.close()
