@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def replay(recording: Path, fast: bool, to_stdout: bool) -> None:
         with VirtualPort() as port:
             click.echo(port.device)
             _play(recording, fast, lambda data: _write_all(port.write, data) if fast else port.write(data))
-            click.echo(f"edgernn: {escape(str(recording))} has ended; the port closes when all is read", err=True)
-            port.drain()
+            click.echo(f"edgernn: {escape(str(recording))} has ended; Ctrl-C closes the port", err=True)
+            threading.Event().wait()  # closing it now would take away what is not read yet
 
 
 def _play(recording: Path, fast: bool, write: Callable[[bytes], object]) -> None:

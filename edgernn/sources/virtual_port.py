@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from edgernn.errors import SourceError
 from edgernn.formats.cobs import encode_packet
 
-DRAIN_POLL_S = 0.01
-
 
 class VirtualPort:
     """A pseudo-terminal. `device` is what a serial source opens, `write` is what the board sends.
@@ -63,17 +61,6 @@ class VirtualPort:
             except OSError:  # unplugged meanwhile
                 break
         return taken
-
-    def drain(self) -> None:
-        """Wait until a reader has taken everything."""
-        import fcntl
-        import termios
-
-        while self._port is not None and not self._closed:
-            waiting = fcntl.ioctl(self._port, termios.FIONREAD, bytes(4))
-            if not any(waiting):
-                return
-            time.sleep(DRAIN_POLL_S)
 
     def unplug(self) -> None:
         """Take the port away; its reader sees a lost device. Doing it twice is harmless."""

@@ -1,5 +1,6 @@
 """`edgernn record` and `edgernn replay`, with a pseudo-terminal and with files."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def test_replay_writes_the_same_bytes(recording: Path) -> None:
     assert out == b"".join(entry for entry in labels_and_data(recording) if isinstance(entry, bytes))
 
 
-def test_replay_plays_into_a_port_until_all_is_read(recording: Path) -> None:
+def test_replay_plays_into_a_port_until_it_is_stopped(recording: Path) -> None:
     everything = b"".join(entry for entry in labels_and_data(recording) if isinstance(entry, bytes))
     with replaying(recording) as process:
         assert process.stdout is not None
@@ -81,5 +82,6 @@ def test_replay_plays_into_a_port_until_all_is_read(recording: Path) -> None:
             assert chunk.data, "nothing came in 30 s"
             data += chunk.data
         assert data == everything
-        assert process.wait(timeout=60) == 0
         source.close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
