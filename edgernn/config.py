@@ -12,6 +12,7 @@ import msgspec
 
 from edgernn.errors import ConfigError
 from edgernn.metadata import DecisionSettings
+from edgernn.realtime import DEFAULT_PRIORITY, Part
 from edgernn.signals.gaps import GapPolicy
 
 PREFIX = "EDGERNN_"
@@ -82,6 +83,14 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Open a lost port again.
     keep_state : bool
         After an outage go on with the old state, instead of beginning anew.
+    realtime : bool
+        Ask for real-time settings of the system, see `edgernn.realtime`.
+    realtime_without : tuple of {"gc", "core", "fifo", "memory"}
+        What is not asked for.
+    realtime_core : int or None
+        The CPU core; the last one if not given.
+    realtime_priority : int
+        Of SCHED_FIFO, from 1 to 99.
     output : tuple of str
         Sinks: ``stdout:`` or paths of files, each with options such as ``?format=csv``.
     """
@@ -111,6 +120,10 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     allow_rate: bool = False
     reconnect: bool = True
     keep_state: bool = False
+    realtime: bool = False
+    realtime_without: tuple[Part, ...] = ()
+    realtime_core: int | None = None
+    realtime_priority: int = DEFAULT_PRIORITY
     output: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -124,6 +137,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError(f"reset_every is {self.reset_every}, it must be at least 1")
         if self.gap_steps < 0:
             raise ValueError(f"gap_steps is {self.gap_steps}, it must be at least 0")
+        if not 1 <= self.realtime_priority <= 99:
+            raise ValueError(f"realtime_priority is {self.realtime_priority}, it must be from 1 to 99")
         if any(column < 0 for column in self.columns):
             raise ValueError("columns are counted from 0")
 

@@ -52,6 +52,7 @@ def describe(program: Program) -> dict[str, Any]:
         "multiply_accumulates": program.multiply_accumulates * (window.copies if window else 1),
         "weights": sum(array.size for array in program.weights.values()),
         "memory_bytes": _describe_memory(program),
+        "latency_budget": _describe_budget(program),
         "metadata": msgspec.to_builtins(program.metadata),
         "warnings": list(program.warnings),
         "hash": program.hash,
@@ -92,6 +93,14 @@ def _describe_memory(program: Program) -> dict[str, int]:
     return {"weights": plan.weight_bytes, "state": plan.state_bytes, "scratch": plan.arena_bytes}
 
 
+def _describe_budget(program: Program) -> dict[str, Any] | None:
+    """How late an event is by design; None where the model names no rate."""
+    from edgernn.latency.budget import latency_budget
+
+    budget = latency_budget(program)
+    return None if budget is None else msgspec.to_builtins(budget)
+
+
 def _format(model: Path, facts: dict[str, Any]) -> str:
     sections = [
         escape(str(model)),
@@ -112,9 +121,19 @@ def _format(model: Path, facts: dict[str, Any]) -> str:
         for number, operation in enumerate(facts["operations"], start=1)
     ]
     sections.append("operations of one step, with multiply-accumulates\n" + format_table(operations))
+    if facts["latency_budget"] is not None:
+        sections.append(_format_budget(facts["latency_budget"]))
     if facts["warnings"]:
         sections.append("warnings\n" + "\n".join(f"  {escape(warning)}" for warning in facts["warnings"]))
     return "\n".join(sections)
+
+
+def _format_budget(facts: dict[str, Any]) -> str:
+    from edgernn.latency.budget import Budget
+    from edgernn.latency.text import budget_rows, budget_verdict
+
+    budget = msgspec.convert(facts, Budget)
+    return f"from a movement to its event\n{format_table(budget_rows(budget))}\n  {budget_verdict(budget)}"
 
 
 def _format_overview(facts: dict[str, Any]) -> str:

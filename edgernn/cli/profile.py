@@ -72,9 +72,9 @@ def profile(
     trace: Path | None,
     hdr: Path | None,
     realtime: bool,
-    without: tuple[str, ...],
-    core: int | None,
-    priority: int,
+    realtime_without: tuple[str, ...],
+    realtime_core: int | None,
+    realtime_priority: int,
     as_json: bool,
 ) -> None:
     """Measure how late the answers of MODEL are on this machine, and why.
@@ -99,7 +99,7 @@ def profile(
 
     if compare and model.suffix == ".safetensors":
         raise click.UsageError(f"{model} cannot be compared with onnxruntime: give the ONNX file that it was made from")
-    parts = wanted_parts(realtime, without)
+    parts = wanted_parts(realtime, realtime_without)
     verified = () if verified_path is None else read_verified(verified_path)
     program = load_options.load(model)
     rate_hz = rate_hz or program.metadata.rate_hz or DEFAULT_RATE_HZ
@@ -120,7 +120,7 @@ def profile(
         recorders = _measure(contestants, schedule)
         grants: tuple[Grant, ...] = ()
         if parts and all(recorder.response.total for recorder in recorders.values()):
-            grants = stack.enter_context(ask_for_realtime(parts, core=core, priority=priority))
+            grants = stack.enter_context(ask_for_realtime(parts, core=realtime_core, priority=realtime_priority))
             say_grants(grants)
             again = _measure(contestants, schedule)
             recorders |= {f"{name}, realtime": recorder for name, recorder in again.items()}
@@ -132,7 +132,7 @@ def profile(
         measurements=tuple(Measurement.of(name, recorder, allocated.get(name)) for name, recorder in recorders.items()),
         grants=grants,
         operations=time_operations(program) if with_operations else None,
-        budget=_budget(program, rate_hz, baud, recorders),
+        budget=_budget(program, program.metadata.rate_hz or rate_hz, baud, recorders),
         verified=verified,
     )
     _write_files(found, recorders, html, trace, hdr)

@@ -21,17 +21,27 @@ _OPTIONS = (
     ),
     click.option(
         "--without",
+        "realtime_without",
         multiple=True,
         type=click.Choice(["gc", "core", "fifo", "memory"]),
         help="Leave this out of --realtime; may be repeated.",
     ),
-    click.option("--core", type=click.IntRange(min=0), help="CPU core of --realtime.  [default: the last]"),
-    click.option("--priority", type=click.IntRange(1, 99), default=10, show_default=True, help="Of SCHED_FIFO."),
+    click.option(
+        "--core", "realtime_core", type=click.IntRange(min=0), help="CPU core of --realtime.  [default: the last]"
+    ),
+    click.option(
+        "--priority",
+        "realtime_priority",
+        type=click.IntRange(1, 99),
+        default=10,
+        show_default=True,
+        help="Of SCHED_FIFO.",
+    ),
 )
 
 
 def realtime_options(function: Command) -> Command:
-    """Add the options; the command gets them as ``realtime``, ``without``, ``core`` and ``priority``."""
+    """Add the options; the command gets them as ``realtime`` and ``realtime_without``, ``_core`` and ``_priority``."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function

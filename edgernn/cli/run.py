@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgernn.cli.options import LoadOptions, json_option, model_options
+from edgernn.cli.realtime_options import realtime_options, say_grants, wanted_parts
 from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @model_options
 @json_option
 @stream_options
+@realtime_options
 @click.option("--baud", type=int, help="Bits a second of the serial port.  [default: 115200]")
 @click.option("--no-reconnect", "reconnect", flag_value=False, default=True, help="End when the port is unplugged.")
 @click.option("--keep-state", is_flag=True, help="After an outage go on with the old state.")
@@ -43,6 +45,7 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
       edgernn run gesture.toml replay:///data/monday.csv --output events.csv
     """
     from edgernn.cli.status_line import StatusLine
+    from edgernn.realtime import realtime as ask_for_realtime
     from edgernn.sinks import make_sink
     from edgernn.stream import open_stream
 
@@ -53,11 +56,15 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
         click.echo(f"edgernn: {escape(text)}", err=True)
 
     stream = open_stream(model, source, on_notice=notice, **given_settings(load_options, options))
+    settings = stream.settings
     with contextlib.ExitStack() as stack:
-        addresses = [f"stdout:?format={'json' if as_json else 'text'}", *stream.settings.output]
+        addresses = [f"stdout:?format={'json' if as_json else 'text'}", *settings.output]
         sinks = [make_sink(address, on_notice=notice) for address in addresses]
         for sink in sinks:
             stack.callback(sink.close)
+        if parts := wanted_parts(settings.realtime, settings.realtime_without):
+            core, priority = settings.realtime_core, settings.realtime_priority
+            say_grants(stack.enter_context(ask_for_realtime(parts, core=core, priority=priority)))
         stack.enter_context(_stopped_by_signals(stream))
         stack.enter_context(stream)
         with contextlib.suppress(BrokenPipeError):  # whoever read the events has ended

@@ -14,6 +14,7 @@ from edgernn.latency.measurement import Measurement
 from edgernn.latency.operations import OperationTimes
 from edgernn.latency.recorder import Recorder
 from edgernn.latency.text import (
+    Rows,
     budget_rows,
     budget_verdict,
     operation_verdict,
@@ -63,11 +64,13 @@ def html_report(profile: Profile, recorders: Mapping[str, Recorder]) -> str:
 def _parts(profile: Profile, recorders: Mapping[str, Recorder]) -> Iterator[str]:
     yield table([("machine", ""), *profile.machine.items()])
     yield heading("Response: from when a sample was due to its answer")
-    yield table(response_rows(profile.measurements))
-    marks = [(tail_position(percent), f"{percent:g} %") for percent in PERCENTS]
+    yield table(_unbroken(response_rows(profile.measurements)))
+    steps = max(measurement.steps for measurement in profile.measurements)
+    shown = [percent for percent in PERCENTS if percent <= 90 or 1 - percent / 100 > 0.1 / steps]
+    marks = [(tail_position(percent), f"{percent:g} %") for percent in shown]
     yield line_plot(_percentile_curves(recorders), "percentile", "µs", log_y=True, x_marks=marks)
     yield heading("Service: the work itself")
-    yield table(service_rows(profile.measurements))
+    yield table(_unbroken(service_rows(profile.measurements)))
     yield heading("The largest response of each moment")
     yield line_plot([_over_time(name, recorder) for name, recorder in recorders.items()], "seconds", "µs", log_y=True)
     yield heading("Meanwhile")
@@ -89,6 +92,11 @@ def _parts(profile: Profile, recorders: Mapping[str, Recorder]) -> Iterator[str]
         yield bars([Bar(part.name, part.typical_ns, time_text(part.typical_ns)) for part in profile.budget.parts])
         yield table(budget_rows(profile.budget))
         yield paragraph(budget_verdict(profile.budget))
+
+
+def _unbroken(rows: Rows) -> Rows:
+    """The same rows, with numbers and their units on one line."""
+    return [(row[0], *(str(cell).replace(" ", "\u00a0") for cell in row[1:])) for row in rows]
 
 
 def _percentile_curves(recorders: Mapping[str, Recorder]) -> list[Series]:
