@@ -17,7 +17,7 @@ from edgernn.program_file import load_program
 from firmware_export import DESCRIPTION, FORMAT
 from firmware_export.desk import MASK, desk_outputs, noise_of, random_inputs
 from firmware_export.emulators import Emulator, build, run
-from firmware_export.emulators.emulator import HERE, sizes
+from firmware_export.emulators.emulator import HERE, Sizes, sizes
 from firmware_export.generate import CModel
 from firmware_export.golden import FLOAT_TOLERANCE
 from firmware_export.literals import float_literal
@@ -74,7 +74,7 @@ class Report(msgspec.Struct, frozen=True):
     difference : str
         The first differing step and value, empty if there is none.
     flash_bytes, ram_bytes : int
-        Of the model alone where the chip is emulated: the program less one without the model.
+        Of the model alone: its functions and tables, and the state of one stream.
     stack_bytes : int or None
         The deepest stack of a step.
     count : int or None
@@ -122,7 +122,7 @@ def _verify(exported: Exported, emulator: Emulator, steps: int, work: Path) -> R
     count = None
     if "ticks" in facts and emulator.counts:
         count = round(int(facts["ticks"][1]) / emulator.ticks_per_count)
-    size = sizes(emulator, program)
+    size = _model_sizes(exported, emulator, work)
     return Report(
         machine=emulator.name,
         title=emulator.title,
@@ -136,6 +136,18 @@ def _verify(exported: Exported, emulator: Emulator, steps: int, work: Path) -> R
         step_ms=count / emulator.clock_hz * 1e3 if count and emulator.clock_hz else None,
         clock_hz=emulator.clock_hz,
     )
+
+
+def _model_sizes(exported: Exported, emulator: Emulator, work: Path) -> Sizes:
+    """Bytes of the model alone, compiled for a machine."""
+    prefix = exported.model.prefix
+    source = work / "alone.c"
+    source.write_text(
+        f'#define {prefix.upper()}_IMPLEMENTATION\n#include "{exported.model.file}"\n'
+        f"extern {prefix}_state one_stream;\n{prefix}_state one_stream;\n"
+    )
+    build(emulator, [source], work / "alone.o", include=[exported.include], linked=False)
+    return sizes(emulator, work / "alone.o")
 
 
 def checksums_on(exported: Exported, emulator: Emulator, steps: int) -> list[int]:

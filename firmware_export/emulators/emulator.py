@@ -248,8 +248,9 @@ def build(
     *,
     include: Sequence[Path] = (),
     flags: Sequence[str] = (),
+    linked: bool = True,
 ) -> None:
-    """Compile `sources` with the emulator's services into `program`. A warning is an error.
+    """Compile `sources` into `program`, linked with the emulator's services or not. A warning is an error.
 
     Raises
     ------
@@ -260,16 +261,19 @@ def build(
         *emulator.compiler,
         "-std=gnu99",
         emulator.optimization,
-        *("-Wall", "-Wextra", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"),
+        *("-Wall", "-Wextra", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections"),
+        *(("-Wl,--gc-sections",) if linked else ()),
         f"-I{HERE}",
         *(f"-I{path}" for path in include),
         *flags,
         *(str(path) for path in sources),
-        *(str(HERE / name) for name in emulator.sources),
         "-o",
         str(program),
-        *emulator.linker_flags,
     ]
+    if linked:
+        command += [*(str(HERE / name) for name in emulator.sources), *emulator.linker_flags]
+    else:
+        command.append("-c")
     _compile(command, f"compiling for {emulator.title}")
 
 
