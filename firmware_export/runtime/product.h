@@ -100,6 +100,110 @@ static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, ui
     return w;
 }
 
+#elif defined(__ARM_ARCH_6M__)
+/* Cortex-M0 has eight registers to compute in, loads signed bytes slowly, and adds to all sixteen: words are taken apart by
+ * shifts, two columns at a time, and sums are kept above. */
+#define EDGERNN_PAIR(offset)                    \
+    "ldr %[right], [%[x], #" offset "]\n"       \
+    "sxth %[left], %[right]\n"                  \
+    "asrs %[right], %[right], #16\n"
+#define EDGERNN_FIRST(offset, sum)              \
+    "ldr %[word], [%[w], #" offset "]\n"        \
+    "sxtb %[part], %[word]\n"                   \
+    "muls %[part], %[left]\n"                   \
+    "add " sum ", %[part]\n"                    \
+    "lsls %[word], %[word], #8\n"               \
+    "asrs %[word], %[word], #24\n"              \
+    "muls %[word], %[right]\n"                  \
+    "add " sum ", %[word]\n"
+#define EDGERNN_SECOND(offset, sum)             \
+    "ldr %[word], [%[w], #" offset "]\n"        \
+    "lsls %[part], %[word], #16\n"              \
+    "asrs %[part], %[part], #24\n"              \
+    "muls %[part], %[left]\n"                   \
+    "add " sum ", %[part]\n"                    \
+    "asrs %[word], %[word], #24\n"              \
+    "muls %[word], %[right]\n"                  \
+    "add " sum ", %[word]\n"
+
+static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    int32_t left, right, word, part;
+    const int16_t *const end = x + 4u * blocks;
+    __asm__ volatile(".syntax unified\n"
+                     "1:\n" EDGERNN_PAIR("0")
+                     EDGERNN_FIRST("0", "%[s0]")
+                     EDGERNN_FIRST("4", "%[s1]")
+                     EDGERNN_FIRST("8", "%[s2]")
+                     EDGERNN_FIRST("12", "%[s3]")
+                     EDGERNN_PAIR("4")
+                     EDGERNN_SECOND("0", "%[s0]")
+                     EDGERNN_SECOND("4", "%[s1]")
+                     EDGERNN_SECOND("8", "%[s2]")
+                     EDGERNN_SECOND("12", "%[s3]")
+                     "adds %[w], #16\n"
+                     "adds %[x], #8\n"
+                     "cmp %[x], %[end]\n"
+                     "bne 1b\n"
+                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
+                       [part] "=&l"(part), [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2), [s3] "+h"(s3)
+                     : [end] "h"(end)
+                     : "cc", "memory");
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
+    return w;
+}
+
+static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0;
+    int32_t left, right, word, part;
+    const int16_t *const end = x + 4u * blocks;
+    __asm__ volatile(".syntax unified\n"
+                     "1:\n" EDGERNN_PAIR("0")
+                     EDGERNN_FIRST("0", "%[s0]")
+                     EDGERNN_FIRST("4", "%[s1]")
+                     EDGERNN_FIRST("8", "%[s2]")
+                     EDGERNN_PAIR("4")
+                     EDGERNN_SECOND("0", "%[s0]")
+                     EDGERNN_SECOND("4", "%[s1]")
+                     EDGERNN_SECOND("8", "%[s2]")
+                     "adds %[w], #12\n"
+                     "adds %[x], #8\n"
+                     "cmp %[x], %[end]\n"
+                     "bne 1b\n"
+                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
+                       [part] "=&l"(part), [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2)
+                     : [end] "h"(end)
+                     : "cc", "memory");
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    return w;
+}
+
+static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
+    int32_t s0 = 0;
+    int32_t left, right, word, part;
+    const int16_t *const end = x + 4u * blocks;
+    __asm__ volatile(".syntax unified\n"
+                     "1:\n" EDGERNN_PAIR("0")
+                     EDGERNN_FIRST("0", "%[s0]")
+                     EDGERNN_PAIR("4")
+                     EDGERNN_SECOND("0", "%[s0]")
+                     "adds %[w], #4\n"
+                     "adds %[x], #8\n"
+                     "cmp %[x], %[end]\n"
+                     "bne 1b\n"
+                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
+                       [part] "=&l"(part), [s0] "+h"(s0)
+                     : [end] "h"(end)
+                     : "cc", "memory");
+    sum[0] = s0;
+    return w;
+}
+
 #else
 /* Plain C. Four bytes of one row times four operands. */
 static inline int32_t edgernn_four(const int8_t *w, const int16_t *x) {

@@ -75,6 +75,8 @@ def compile_c(command: list[str], source: Path) -> None:
         ["arm-none-eabi-gcc", "-std=c99", "-Os", "-fno-omit-frame-pointer", "-mcpu=cortex-m33", "-mthumb", "-ffreestanding"],
         ["clang", "--target=thumbv7em-none-eabihf", "-mcpu=cortex-m4", "-std=c99", "-O2", "-ffreestanding"],
         ["avr-gcc", "-std=c99", "-Os", "-mmcu=atmega328p"],
+        ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m0", "-mthumb", "-ffreestanding"],
+        ["clang", "--target=thumbv6m-none-eabi", "-std=c99", "-Os", "-ffreestanding"],
     ],
     ids=" ".join,
 )

@@ -1,0 +1,139 @@
+"""What each ecosystem gets, and the commands that write and prove it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+from firmware_programs import int8_cell
+from small_programs import cell_program
+
+from edgernn.cli import command_line
+from edgernn.errors import ExportError
+from edgernn.program_file import save
+from firmware_export import export
+from firmware_export.boards import BOARDS, fit
+from firmware_export.desk import make_golden
+from firmware_export.generate import CModel
+from firmware_export.targets import TARGETS
+from firmware_export.verify import open_export
+
+FILES = {
+    "c": {"Makefile", "example.c", "implementation.c", "edgernn_link.h", "gesture_answer.h", "gesture.h"},
+    "arduino": {"library.properties", "src/gesture.h", "src/gesture.c", "src/gesture_answer.h", "src/edgernn_link.h"}
+    | {"examples/events/events.ino", "examples/answer/answer.ino"},
+    "platformio": {"library.json", "src/gesture.h", "src/gesture.c", "examples/events/events.ino"},
+    "esp-idf": {"CMakeLists.txt", "idf_component.yml", "src/gesture.c"},
+    "zephyr": {"zephyr/module.yml", "zephyr/CMakeLists.txt", "zephyr/Kconfig", "src/gesture.c"},
+    "cmake": {"CMakeLists.txt", "src/gesture.h"},
+}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_files_of_every_target(target: str, tmp_path: Path) -> None:
+    program = int8_cell("gru", "w8a16")
+    written = export(program, tmp_path, target, make_golden(program, "gesture"), name="gesture", command="edgernn export g")
+    names = {str(path.relative_to(tmp_path)) for path in written}
+    assert FILES[target] <= names
+    assert {"README.md", "edgernn.json", "program.safetensors"} <= names
+    for path in written:
+        if path.suffix not in {".safetensors", ".json"}:
+            assert "$" not in path.read_text().replace("$(CC)", "").replace("$(CFLAGS)", "").replace("$@", "").replace(
+                "${COMPONENT_LIB}", ""
+            )
+    for path in written:
+        if path.suffix in {".h", ".c", ".ino"}:
+            assert path.read_text().startswith(("/* SPDX-License-Identifier: 0BSD", "// SPDX-License-Identifier: 0BSD"))
+    header = next(path for path in written if path.name == "gesture.h").read_text()
+    assert "command  edgernn export g" in header
+    assert program.hash in header
+    if target == "platformio":
+        assert json.loads((tmp_path / "library.json").read_text())["headers"] == "gesture.h"
+    assert ("Unverified" in (tmp_path / "README.md").read_text()) == (target in {"platformio", "esp-idf", "zephyr"})
+    assert open_export(tmp_path).model.program.hash == program.hash
+
+
+def test_cmake_builds_and_tests(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+    needs_tool("cmake")
+    program = int8_cell("lstm", "w8a8")
+    export(program, tmp_path / "src", "cmake", make_golden(program, "gesture"), name="gesture")
+    for command in (["cmake", "-S", "src", "-B", "build"], ["cmake", "--build", "build"], ["ctest", "--test-dir", "build"]):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "100% tests passed" in done.stdout
+
+
+def test_the_example_prints_what_the_desk_computes(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+    needs_tool("make")
+    program = cell_program("gru")
+    golden = make_golden(program, "gesture")
+    export(program, tmp_path, "c", golden, name="gesture")
+    subprocess.run(["make", "-s", "example"], cwd=tmp_path, check=True)
+    lines = "\n".join(",".join(str(number) for number in sample) for sample in golden.inputs["x"])
+    noise = "garbage\n1,2\n"  # lines that are no samples are passed over
+    done = subprocess.run([tmp_path / "example"], input=noise + lines + "\n", capture_output=True, text=True, check=True)
+    printed = [[float(word) for word in line.split(",")] for line in done.stdout.splitlines()]
+    for row, own in zip(printed, golden.outputs["y"], strict=True):
+        assert row == pytest.approx(own.tolist(), abs=1e-5)
+
+
+def test_a_model_too_large_for_a_board_is_refused_with_sizes() -> None:
+    program = cell_program("lstm", K=6, H=64)
+    with pytest.raises(ExportError, match=r"does not fit on Arduino Uno.*it needs 7\d{4} bytes of flash.*has 32256"):
+        fit(CModel(program, "model"), "uno")
+    with pytest.raises(ExportError, match="no board 'abacus'"):
+        fit(CModel(program, "model"), "abacus")
+    assert fit(CModel(program, "model"), "pico").flash_bytes > 70_000
+
+
+def test_a_gru_64_fits_an_uno() -> None:
+    need = fit(CModel(int8_cell("gru", "w8a8", K=6, H=64), "model"), "uno")
+    assert need.flash_bytes < BOARDS["uno"].flash_bytes
+    assert need.ram_bytes < 1600
+
+
+def test_export_and_verify_on_the_command_line(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+    needs_tool("gcc")
+    save(int8_cell("gru", "w8a16"), tmp_path / "gesture.safetensors")
+    run = CliRunner().invoke
+    arguments = [str(tmp_path / "gesture.safetensors"), "--target", "arduino", "-o", str(tmp_path / "lib"), "--json"]
+    done = run(command_line, ["export", *arguments, "--board", "uno"])
+    assert done.exit_code == 0, done.output
+    facts = json.loads(done.stdout)
+    assert facts["board"].startswith("Arduino Uno")
+    assert facts["ram_bytes"] > 0
+    assert str(tmp_path / "lib/src/gesture.h") in facts["files"]
+    done = run(command_line, ["verify", str(tmp_path / "lib"), "--machine", "host", "--steps", "50", "--json"])
+    assert done.exit_code == 0, done.output
+    (report,) = json.loads(done.stdout)
+    assert report["equal"]
+    assert report["difference"] == ""
+    header = tmp_path / "lib/src/gesture.h"
+    header.write_text(header.read_text().replace("{0, 0", "{0, 1").replace("= {\n    0, ", "= {\n    1, ").replace("16384, 16640", "16384, 16000"))
+    done = run(command_line, ["verify", str(tmp_path / "lib"), "--machine", "host", "--steps", "50"])
+    assert done.exit_code == 1
+    assert "differs: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda facts: facts.update(format=99), "format 99"),
+        (lambda facts: facts.update(hash="0" * 64), "is not the program"),
+        (lambda facts: facts.update(selftest="../../etc/passwd"), "outside of the export"),
+        (lambda facts: facts.pop("name"), "is no export"),
+    ],
+)
+def test_a_changed_description_is_refused(change: Callable[[dict[str, object]], object], complaint: str, tmp_path: Path) -> None:
+    program = int8_cell("rnn", "w8a16")
+    export(program, tmp_path, "c", make_golden(program), name="model")
+    facts = json.loads((tmp_path / "edgernn.json").read_text())
+    change(facts)
+    (tmp_path / "edgernn.json").write_bytes(msgspec.json.encode(facts))
+    with pytest.raises(ExportError, match=complaint):
+        open_export(tmp_path)
