@@ -62,7 +62,7 @@ def decode(entries: Iterable[RecordedChunk | LabelMark], label: str | None = Non
             found = detector.feed(data)
             if found is None:
                 continue
-            parser = make_format(found.format, found.width, whole_start=detector.whole_start)
+            parser = make_format(found.format, found.width, whole_start=detector.whole_start, channels=found.channels)
             data = bytes(detector.seen)
         for samples in parser.feed(data):
             sequence, time_us = samples.sequence, samples.device_time_us

@@ -15,7 +15,7 @@ from edgernn.errors import ConfigError, FormatError
 from edgernn.events import Event
 from edgernn.formats import FORMATS, link_formats, make_format
 from edgernn.formats.base import KINDS, Format, Samples
-from edgernn.formats.detect import Detector
+from edgernn.formats.detect import Detected, Detector
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.program import Program
 from edgernn.scores import Scores
@@ -172,7 +172,7 @@ class Pipeline:
             found = self._detector.feed(data)
             if found is None:
                 return []
-            data = self._choose_format(found.format, found.width)
+            data = self._choose_format(found)
         return self._parse(data, chunk)
 
     def feed_samples(self, values: NDArray[np.float64], chunk: Chunk) -> list[Event]:
@@ -184,7 +184,7 @@ class Pipeline:
     def finish(self, chunk: Chunk) -> list[Event]:
         """No more bytes come: decide on the format with what there is."""
         found = self._detector.finish() if self._detector is not None else None
-        return [] if found is None else self._parse(self._choose_format(found.format, found.width), chunk)
+        return [] if found is None else self._parse(self._choose_format(found), chunk)
 
     def interrupted(self) -> None:
         """Bytes are missing: the unfinished frame is dropped, and the model begins anew unless its state is kept."""
@@ -207,17 +207,21 @@ class Pipeline:
         """Some of the last bytes of which no samples could be made."""
         return bytes(self._detector.seen[-64:]) if self._detector is not None else self._last_bytes
 
-    def _choose_format(self, name: str, width: int) -> memoryview:
+    def _choose_format(self, found: Detected) -> memoryview:
         assert self._detector is not None
-        self._normalise = self._connect(name, width)
-        self.format = make_format(name, width, whole_start=self._detector.whole_start)
+        self._normalise = self._connect(found.format, found.width, found.channels)
+        self.format = make_format(
+            found.format, found.width, whole_start=self._detector.whole_start, channels=found.channels
+        )
         seen, self._detector = self._detector.seen, None
         return memoryview(seen)
 
-    def _connect(self, name: str, width: int) -> Normalise:
-        """How the numbers of a sample become the model's channels."""
-        columns: Sequence[int] = self.settings.columns or range(self._channels)
-        if len(columns) != self._channels or (not self.settings.columns and width != self._channels):
+    def _connect(self, name: str, width: int, names: tuple[str, ...] = ()) -> Normalise:
+        """How the numbers of a sample become the model's channels: by the columns given, by name, or in their order."""
+        columns: Sequence[int] = self.settings.columns or range(width)
+        if not self.settings.columns and self.metadata.channels and set(self.metadata.channels) <= set(names):
+            columns = [names.index(channel) for channel in self.metadata.channels]
+        if len(columns) != self._channels:
             channels = f" ({', '.join(self.metadata.channels)})" if self.metadata.channels else ""
             what = f"{len(columns)} columns are given" if self.settings.columns else f"the source sends {width} numbers"
             raise FormatError(

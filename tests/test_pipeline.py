@@ -190,7 +190,7 @@ def test_logits_become_probabilities() -> None:
         ({}, b"1,2\n3,4\n", FormatError, r"sends 2 numbers in each sample \(csv\), the model takes 3: choose them"),
         ({"columns": (0, 1)}, b"1,2\n3,4\n", FormatError, "2 columns are given"),
         ({"columns": (0, 1, 2)}, b"1,2\n3,4\n", ConfigError, "2 is beyond the 2 numbers"),
-        ({"format": "xml"}, b"", ConfigError, "format is 'xml': use csv, cobs"),
+        ({"format": "xml"}, b"", ConfigError, "format is 'xml': use csv, plotter, jsonl, cobs"),
         ({"labels": ("a",)}, b"", ConfigError, "there are 1 labels, output scores has 2 scores"),
         ({"labels": ("a", "a")}, b"", ConfigError, "labels has an entry twice"),
         ({"decision": DecisionChanges(nothing="rest")}, b"", ConfigError, "decision.nothing is 'rest'"),
@@ -209,3 +209,14 @@ def test_the_rate_is_compared_with_the_models() -> None:
         for number in range(200):
             pipeline.feed(Chunk(encode_packet(number, 0, [1, 0, 0]), number * period_ms * 1_000_000, 0, 0))
         assert (pipeline.rate_complaint() is not None) == complains
+
+
+def test_named_numbers_find_the_models_channels_by_name() -> None:
+    metadata = Metadata(labels=("first", "second"), channels=("x", "y", "z"))
+    program = larger_channel().with_metadata(metadata)
+    lines = b"".join(f"t:{k},z:0,y:{k % 2},x:{1 - k % 2}\n".encode() for k in range(8))
+    pipeline = Pipeline(program, StreamSettings(), whole_start=True)
+    assert [label for _, label, _ in feed(pipeline, [lines])] == ["first", "second"] * 4
+    unnamed = Pipeline(larger_channel(), StreamSettings(), whole_start=True)
+    with pytest.raises(FormatError, match="sends 4 numbers"):
+        feed(unnamed, [lines])

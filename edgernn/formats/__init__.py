@@ -6,6 +6,7 @@ To add one: a module with a subclass of `edgernn.formats.base.Format`, and a lin
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from edgernn.errors import FormatError
 from edgernn.formats.base import Format
@@ -13,12 +14,14 @@ from edgernn.formats.base import Format
 # name -> module:class, imported when used
 FORMATS: dict[str, str] = {
     "csv": "edgernn.formats.csv:Csv",
+    "plotter": "edgernn.formats.plotter:Plotter",
+    "jsonl": "edgernn.formats.jsonl:JsonLines",
     "cobs": "edgernn.formats.cobs:Cobs",
 }
 
 
-def make_format(name: str, width: int, *, whole_start: bool = False) -> Format:
-    """A parser of the format called `name` for samples of `width` numbers.
+def make_format(name: str, width: int, *, whole_start: bool = False, channels: tuple[str, ...] = ()) -> Format:
+    """A parser of the format called `name` for samples of `width` numbers, called `channels` if the lines name them.
 
     Raises
     ------
@@ -27,12 +30,18 @@ def make_format(name: str, width: int, *, whole_start: bool = False) -> Format:
     """
     if name not in FORMATS:
         raise FormatError(f"there is no format {name!r}: use {', '.join(FORMATS)} or auto")
-    module, attribute = FORMATS[name].split(":")
-    parser: Format = getattr(import_module(module), attribute)(width, whole_start=whole_start)
+    kind = _kind(name)
+    parser: Format = kind(width, whole_start=whole_start, **({} if kind.is_compiled else {"channels": channels}))
     return parser
 
 
 def link_formats(name: str | None = None) -> None:
     """Have the compiled parser of one format, or of all, ready before the first bytes come."""
     for candidate in FORMATS if name is None else (name,):
-        make_format(candidate, 1)
+        if _kind(candidate).is_compiled:
+            make_format(candidate, 1)
+
+
+def _kind(name: str) -> Any:
+    module, attribute = FORMATS[name].split(":")
+    return getattr(import_module(module), attribute)

@@ -54,6 +54,11 @@ class Format(ABC):
         The first byte begins a frame, as in a file. Otherwise the bytes before the first end of a frame are dropped:
         they may be the rest of a line whose first digits were never seen.
 
+    Attributes
+    ----------
+    is_compiled : bool
+        Its bytes are parsed by a kernel.
+
     Raises
     ------
     FormatError
@@ -61,6 +66,7 @@ class Format(ABC):
     """
 
     name: ClassVar[str]
+    is_compiled: ClassVar[bool] = True
 
     def __init__(self, width: int, *, whole_start: bool = False) -> None:
         if not 1 <= width <= MAX_CHANNELS:

@@ -15,10 +15,10 @@ import numpy as np
 from edgernn.formats.base import MAX_FRAME_BYTES, SLICE_BYTES, Format, Samples, addresses
 from edgernn.kernels.native import native_function
 
-_NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?|ovf)"
+NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?|ovf)"
 _SEPARATOR = r"(?:[ \t]*[,;][ \t]*|[ \t]+)"
-_NUMBERS = re.compile(_NUMBER.encode(), re.IGNORECASE)
-_LINE = re.compile(rf"[ \t]*{_NUMBER}(?:{_SEPARATOR}{_NUMBER})*{_SEPARATOR}?".encode(), re.IGNORECASE)
+_NUMBERS = re.compile(NUMBER.encode(), re.IGNORECASE)
+_LINE = re.compile(rf"[ \t]*{NUMBER}(?:{_SEPARATOR}{NUMBER})*{_SEPARATOR}?".encode(), re.IGNORECASE)
 
 
 def count_columns(line: bytes) -> int:

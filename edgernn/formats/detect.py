@@ -7,16 +7,19 @@ from typing import NamedTuple
 from edgernn.formats.base import MAX_CHANNELS, MAX_FRAME_BYTES
 from edgernn.formats.cobs import packet_width
 from edgernn.formats.csv import count_columns
+from edgernn.formats.jsonl import JsonLines
+from edgernn.formats.plotter import Plotter
 
 AGREEING_FRAMES = 2  # lines in a row of the same width that decide
 MAX_DETECT_BYTES = 65536
 
 
 class Detected(NamedTuple):
-    """What a source sends."""
+    """What a source sends: the format, how many numbers a sample has, and their names if lines name them."""
 
     format: str
     width: int
+    channels: tuple[str, ...] = ()
 
 
 class Detector:
@@ -41,7 +44,7 @@ class Detector:
     >>> detector = Detector(whole_start=True)
     >>> detector.feed(b"ax,ay\\n1,2")
     >>> detector.feed(b"\\n3,4\\n")
-    Detected(format='csv', width=2)
+    Detected(format='csv', width=2, channels=())
     """
 
     def __init__(self, only: str | None = None, *, whole_start: bool = False) -> None:
@@ -113,10 +116,16 @@ def line_format(line: bytes, only: str | None = None) -> Detected | None:
     Examples
     --------
     >>> line_format(b"1.5;2;-3e4")
-    Detected(format='csv', width=3)
+    Detected(format='csv', width=3, channels=())
+    >>> line_format(b"x:1.5 y:2")
+    Detected(format='plotter', width=2, channels=('x', 'y'))
     >>> line_format(b"accelerometer ready")
     """
-    if len(line) > MAX_FRAME_BYTES or only not in {None, "csv"}:
+    if len(line) > MAX_FRAME_BYTES:
         return None
-    columns = count_columns(line)
-    return Detected("csv", columns) if 1 <= columns <= MAX_CHANNELS else None
+    if only in {None, "csv"} and 1 <= (columns := count_columns(line)) <= MAX_CHANNELS:
+        return Detected("csv", columns)
+    for kind in (Plotter, JsonLines):
+        if only in {None, kind.name} and (fields := kind.fields(line)) is not None and len(fields) <= MAX_CHANNELS:
+            return Detected(kind.name, len(fields), tuple(fields))
+    return None

@@ -17,6 +17,8 @@ from edgernn.sources.base import Source
 SOURCES: dict[str, str] = {
     "serial": "edgernn.sources.serial_port:SerialSource",
     "replay": "edgernn.sources.replay:ReplaySource",
+    "tcp": "edgernn.sources.network:TcpSource",
+    "udp": "edgernn.sources.network:UdpSource",
     "stdin": "edgernn.sources.stdin:StdinSource",
 }
 SERIAL_OPTIONS = frozenset({"baud", "dtr", "rts", "settle_s", "format"})
@@ -29,7 +31,7 @@ def make_source(address: str, *, clock: Clock | None = None, baud: int | None = 
     ----------
     address : str
         Such as ``serial:///dev/ttyACM0?baud=115200&format=csv``, ``/dev/ttyACM0``, ``COM3``, ``replay:///path``,
-        ``stdin:``.
+        ``tcp://host:port``, ``udp://host:port``, ``stdin:``.
     clock : Clock, optional
     baud : int, optional
         For a serial port whose address names none.
