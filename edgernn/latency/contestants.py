@@ -49,14 +49,16 @@ class StepContestant:
         self.name = name
         self.step = step
         self.samples = samples
+        self._taken = 0  # by the turns so far
 
     def turn(self, steps: int, schedule: Schedule, recorder: Recorder) -> None:
         step, samples, count, now_ns = self.step, self.samples, len(self.samples), schedule.clock.monotonic_ns
         for k in range(SETTLING_STEPS):
             step(samples[k % count])
         schedule.restart()
+        before, self._taken = self._taken, self._taken + steps
         for k in range(steps):
-            x = samples[k % count]
+            x = samples[(before + k) % count]
             due_ns = schedule.wait(k)
             started_ns = now_ns()
             step(x)

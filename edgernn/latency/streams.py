@@ -44,11 +44,12 @@ class ScheduledSource(Source):
         super().__init__("schedule", clock)
         self.taken = self.started_ns = 0
         self._frames = frames
-        self._steps = 0
+        self._before = self._steps = 0  # frames of the turns before, and of this turn
         self._schedule: Schedule | None = None
 
     def begin(self, steps: int, schedule: Schedule | None) -> None:
         """The next `steps` frames are due on a schedule, or all at once."""
+        self._before += self._steps
         self._steps, self._schedule, self.taken = steps, schedule, 0
 
     def open(self) -> None:
@@ -64,7 +65,7 @@ class ScheduledSource(Source):
             late_ns = self.clock.monotonic_ns() - schedule.begin_ns
             self.taken = min(late_ns // schedule.period_ns + 1, self._steps)
             due_ns = schedule.due_ns(self.taken - 1)
-        data = b"".join(frames[k % len(frames)] for k in range(first, self.taken))
+        data = b"".join(frames[k % len(frames)] for k in range(self._before + first, self._before + self.taken))
         wall_ns = self.clock.wall_ns()
         self.started_ns = self.clock.monotonic_ns()
         return Chunk(data, due_ns, wall_ns, due_ns)
