@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 import msgspec
 
+from edgernn.decisions import ONE, fixed
 from edgernn.metadata import DecisionSettings
 from edgernn.program import Program
 
@@ -149,7 +148,8 @@ def _delay(program: Program, rate_hz: float) -> BudgetPart:
 def _smoothing(settings: DecisionSettings, output_ns: float) -> BudgetPart:
     """Outputs that must follow the first right one: a score that jumps from 0 to 1 has to lift the average."""
     m = settings.smoothing_steps
-    typical = ceil(settings.threshold * m) - 1 + settings.minimum_steps - 1
+    enough = -(-m * fixed(settings.threshold) // ONE)  # right outputs in the average, rounded up as the decider does
+    typical = enough - 1 + settings.minimum_steps - 1
     worst = m - 1 + settings.minimum_steps - 1  # a score that only just passes the threshold
     why = f"an average over {m} outputs must reach {settings.threshold:g}"
     if settings.minimum_steps > 1:

@@ -128,14 +128,17 @@ class VirtualPortContestant:
     name = "edgernn virtual port"
 
     def __init__(self, program: Program, baud: int = DEFAULT_BAUD) -> None:
+        frames = [frame.decode() for frame in sensor_frames(program)]
         self._board = subprocess.Popen(
             [sys.executable, "-m", "edgernn.latency.board"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._tell([frame.decode() for frame in sensor_frames(program)])
-        device = self._answer()
-        self._stream = Stream(
-            program, SerialSource(device, baud=baud), SETTINGS, format_name="csv", on_notice=_ignore
-        ).open()
+        try:
+            self._tell(frames)
+            source = SerialSource(self._answer(), baud=baud)
+            self._stream = Stream(program, source, SETTINGS, format_name="csv", on_notice=_ignore).open()
+        except BaseException:
+            self._end_board()
+            raise
         self._samples = _samples_read(self._stream)
 
     def _tell(self, words: object) -> None:
@@ -167,6 +170,9 @@ class VirtualPortContestant:
 
     def close(self) -> None:
         self._stream.close()
+        self._end_board()
+
+    def _end_board(self) -> None:
         self._board.terminate()
         self._board.communicate()
 

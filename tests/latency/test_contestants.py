@@ -1,0 +1,108 @@
+"""What is profiled is the real thing: onnxruntime computes the same scores, streams see every sample."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recurrent import Recurrent
+from stream_models import larger_channel
+
+from edgernn.errors import InputError
+from edgernn.importers import import_onnx
+from edgernn.latency.contestants import SAMPLES, random_frames, step_samples
+from edgernn.latency.onnxruntime import onnxruntime_step
+from edgernn.latency.operations import AROUND, time_operations
+from edgernn.latency.profiler import profile
+from edgernn.latency.streams import PortContestant, VirtualPortContestant
+from edgernn.runner import Runner
+from edgernn.sources.virtual_port import Board, VirtualPort, csv_frames
+
+ROOT = Path(__file__).parents[2]
+DEMO_MODEL = ROOT / "edgernn" / "data" / "demo_model.onnx"
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_onnxruntime_carries_the_states_of_a_step_model(
+    cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    from benchmarks.models import Model
+
+    path = tmp_path / "step.onnx"
+    path.write_bytes(Model(cell, 16).onnx())
+    imported = import_onnx(path)
+    contestant, runner = onnxruntime_step(path, imported), Runner(imported.program)
+    assert contestant.name == "onnxruntime"
+    for x in contestant.samples[:50]:
+        assert np.abs(contestant.step(x)["scores"].ravel() - runner.step(x)).max() < 1e-6
+
+
+def test_onnxruntime_computes_the_last_samples_of_a_model_that_hides_its_states() -> None:
+    imported = import_onnx(DEMO_MODEL)
+    length = imported.program.trained_steps
+    contestant, runner = onnxruntime_step(DEMO_MODEL, imported), Runner(imported.program)
+    assert contestant.name == f"onnxruntime, {length} samples each time"
+    for x in contestant.samples[:length]:
+        scores = contestant.step(x)["probabilities"]
+        expected = runner.step(x)
+    assert np.abs(scores.reshape(-1, expected.size)[-1] - expected).max() < 1e-5
+
+
+def test_samples_are_a_models_own() -> None:
+    program = Recurrent("GRU", hidden_size=16).program()
+    frames = random_frames(program)
+    assert {name: rows.shape for name, rows in frames.items()} == {
+        port.name: (SAMPLES, *port.shape) for port in program.inputs
+    }
+    assert len(step_samples(frames)) == SAMPLES
+
+
+def test_a_stream_refuses_a_model_with_several_inputs(tmp_path: Path) -> None:
+    from edgernn.operations import Binary
+    from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+
+    description = ProgramDescription(
+        inputs=(InputDescription("a", (2,)), InputDescription("b", (2,))),
+        outputs=(OutputDescription("y", "y", per_frame=True),),
+        operations=(Binary(name="sum", function="Add", inputs=("a", "b"), outputs=("y",)),),
+    )
+    with pytest.raises(InputError, match="this one has 2: profile its step"):
+        VirtualPortContestant(Program(description, {}))
+
+
+def test_every_sample_goes_through_the_virtual_port() -> None:
+    contestant = VirtualPortContestant(larger_channel())
+    try:
+        (recorder,) = profile([contestant], steps=120, period_ns=10_000_000)
+    finally:
+        contestant.close()
+    assert recorder.response.total == 120
+    assert 0 < recorder.service.smallest <= recorder.response.largest
+
+
+def test_a_port_that_a_board_sends_to() -> None:
+    samples = random_frames(larger_channel())["x"]
+    with VirtualPort() as port:
+        contestant = PortContestant(larger_channel(), port.device)
+        board = Board(port.write, iter([b"\r\n", *csv_frames(samples)]), rate_hz=1000)
+        board.start()
+        try:
+            (recorder,) = profile([contestant], steps=200, period_ns=1_000_000)
+        finally:
+            board.stop()
+            contestant.close()
+    assert recorder.response.total == 200
+    assert recorder.response.largest == recorder.service.largest
+
+
+@pytest.mark.parametrize("window", [None, (10, 5)])
+def test_operations_add_up_to_the_step(window: tuple[int, int] | None) -> None:
+    program = Recurrent("GRU", hidden_size=16).program()
+    times = time_operations(program if window is None else program.with_window(*window))
+    assert times.operations[0].name == AROUND
+    assert [part.name for part in times.operations[1:]][: len(program.operations)] == [
+        operation.name for operation in program.operations
+    ]
+    assert sum(part.time_ns for part in times.operations) == pytest.approx(times.sum_ns)
+    assert sum(part.share for part in times.operations) == pytest.approx(1.0)
+    assert times.change == pytest.approx(times.sum_ns / times.plain_ns - 1)
