@@ -128,9 +128,9 @@ def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
     W, R, B = _scales(step, operation, "W"), _scales(step, operation, "R"), step.program.weights[operation.B]
     h, clip = step.state(operation.h), [str(operation.clip)]
     if not operation.linear_before_reset:
-        states, sizes = [h, str(int(operation.wide))], [1] * (3 * hidden_size)
-        constants = _constants(step, operation, [B, W, R], sizes)
-        orders = (_unchanged, _unchanged)
+        sizes = [1] * (3 * hidden_size)
+        constants = _constants(step, operation, [_reset_first(column) for column in (B, W, R)], sizes)
+        states, orders = [h, str(int(operation.wide))], (_reset_first, _reset_first)
         return _cell(step, operation, "gru_reset_first_int8", orders, sizes, states, constants, [], clip)
     columns = [_gates(B, (2, 0, 1, 3)), _gates(W, (2, 0, 1)), _gates(R, (0, 1, 2))]  # (units, gates) each
     constants = _constants(step, operation, [np.concatenate(columns, axis=1).ravel()], [10] * hidden_size)
@@ -167,3 +167,9 @@ def _gates(column: Array, order: tuple[int, ...]) -> Array:
 def _gates_first(rows: Array) -> Array:
     """Gates z r h (3 * units, ...) as h z r."""
     return np.roll(rows, rows.shape[0] // 3, axis=0)
+
+
+def _reset_first(rows: Array) -> Array:
+    """Gates z r h (3 * units, ...) as r of each unit, then z and h of each unit."""
+    z, r, h = np.split(rows, 3)
+    return np.concatenate([r, by_unit(np.concatenate([z, h]), 2)])

@@ -11,17 +11,10 @@ static void edgernn_lstm_wide_int8(const int16_t *x, uint16_t input_size, int16_
                                    edgernn_function f, edgernn_function g, edgernn_function output, int input_forget,
                                    int32_t clip, int8_t candidate_shift, int8_t cell_shift, int16_t *y,
                                    int16_t *operand) {
-    const uint16_t x_blocks = edgernn_blocks(input_size), h_blocks = edgernn_blocks(hidden_size);
-    int16_t *const h_operand = operand + 4u * x_blocks;
-    const int8_t *w = W->weights, *u = R->weights;
-    edgernn_load(W, x, input_size, operand);
-    edgernn_load(R, h, hidden_size, h_operand);
+    edgernn_pair pair = edgernn_begin(W, R, constants, x, input_size, h, hidden_size, operand);
     for (uint16_t unit = 0; unit < hidden_size; unit++) {
         int32_t p[4];
-        edgernn_take4(constants, p);
-        w = edgernn_add_rows4(W, w, operand, x_blocks, constants + 4, p);
-        u = edgernn_add_rows4(R, u, h_operand, h_blocks, constants + 8, p);
-        constants += 12;
+        edgernn_unit4(W, R, &pair, p);
         const int old = (int16_t)(c[unit] >> 16);
         if (P) {
             p[0] += edgernn_rescale(old, edgernn_read_int32(P));

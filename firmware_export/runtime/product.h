@@ -11,6 +11,20 @@ typedef struct {
     int small_shifts; /* some row is shifted by less than 17 */
 } edgernn_rows;
 
+/* One matrix during a step: weights of the next panel, operand, blocks of four columns. Assembly knows the order. */
+typedef struct {
+    const int8_t *w;
+    const int16_t *x;
+    uint16_t blocks;
+} edgernn_half;
+
+/* Both matrices of a cell during a step. */
+typedef struct {
+    edgernn_half input, state;
+    const int32_t *constants; /* of the next unit */
+    int narrow;
+} edgernn_pair;
+
 /* The sum of a row, rescaled. */
 static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, int32_t scale) {
     return rows->small_shifts ? edgernn_rescale(sum, scale) : edgernn_rescale_down(sum, scale);
@@ -249,7 +263,7 @@ static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, ui
 
 #if defined(__AVR__)
 /* Bytes times bytes in assembly, for what its 8-bit multiplier is quick at: 24-bit sums, which hold 512 products, and
- * rescaling of 24 bits by 16. edgernn_narrow_rowsN(w, x, blocks, scales, p) adds N rescaled rows to p. The carry of MULS and MULSU is the sign of the product. */
+ * rescaling of 24 bits by 16. The carry of MULS and MULSU is the sign of the product. */
 #define EDGERNN_MULTIPLY(x, low, middle, high) \
     "lpm r25, Z+\n"                            \
     "muls r25, " x "\n"                        \
@@ -326,96 +340,151 @@ static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, ui
     "adc r18, " byte "\n"      \
     "st X+, r18\n"
 
-#define EDGERNN_SAVE "push r14\npush r15\npush r16\npush r17\n"
-#define EDGERNN_RESTORE "pop r17\npop r16\npop r15\npop r14\n"
-
-/* w in r25:r24, x in r23:r22, blocks in r20, scales in r19:r18, p in r17:r16 */
-#define EDGERNN_BEGIN   \
-    "movw r30, r24\n"   \
-    "movw r26, r22\n"   \
-    "mov r24, r20\n"    \
-    "1: ld r20, X+\n"   \
-    "ld r21, X+\n"      \
-    "ld r22, X+\n"      \
+/* Dot products of one panel, then their rescaling. Y points to an edgernn_half, r19:r18 to scales, r17:r16 to p; at the
+ * end Z points behind the scales, X behind p, and the half to the next panel. */
+#define EDGERNN_HALF_BEGIN   \
+    "ldd r30, Y+0\n"         \
+    "ldd r31, Y+1\n"         \
+    "ldd r26, Y+2\n"         \
+    "ldd r27, Y+3\n"         \
+    "ldd r24, Y+4\n"         \
+    "1: ld r20, X+\n"        \
+    "ld r21, X+\n"           \
+    "ld r22, X+\n"           \
     "ld r23, X+\n"
-#define EDGERNN_NEXT    \
-    "dec r24\n"         \
-    "breq 2f\n"         \
-    "rjmp 1b\n"         \
-    "2: movw r30, r18\n" \
+#define EDGERNN_HALF_NEXT    \
+    "dec r24\n"              \
+    "breq 2f\n"              \
+    "rjmp 1b\n"              \
+    "2: std Y+0, r30\n"      \
+    "std Y+1, r31\n"         \
+    "movw r30, r18\n"        \
     "movw r26, r16\n"
-#define EDGERNN_END "clr __zero_reg__\nret\n"
+#define EDGERNN_SAVE "push r14\npush r15\npush r16\npush r17\npush r28\npush r29\n"
+#define EDGERNN_RESTORE "pop r29\npop r28\npop r17\npop r16\npop r15\npop r14\nclr __zero_reg__\nret\n"
+#define EDGERNN_ASSEMBLY __attribute__((naked, noinline, unused)) static void
 
-#define EDGERNN_NARROW __attribute__((naked, noinline, unused))
-
-EDGERNN_NARROW static void edgernn_narrow_rows4(const int8_t *w, const int8_t *x, uint8_t blocks,
-                                                       const int32_t *scales, int32_t *p) {
-    (void)w, (void)x, (void)blocks, (void)scales, (void)p;
+/* Four rows: half in r25:r24, scales in r23:r22, p in r21:r20. */
+EDGERNN_ASSEMBLY edgernn_narrow_rows4(edgernn_half *half, const int32_t *scales, int32_t *p) {
+    (void)half, (void)scales, (void)p;
     __asm__ volatile(
-            EDGERNN_SAVE
-            "push r2\npush r3\npush r4\npush r5\npush r6\npush r7\npush r8\npush r9\npush r10\n"
-            "push r11\npush r12\npush r13\n"
-            "clr r2\nclr r3\nclr r4\nclr r5\nclr r6\nclr r7\nclr r8\nclr r9\nclr r10\nclr r11\n"
-            "clr r12\nclr r13\n"
-            EDGERNN_BEGIN
-            EDGERNN_FOUR("r2", "r3", "r4")
-            EDGERNN_FOUR("r5", "r6", "r7")
-            EDGERNN_FOUR("r8", "r9", "r10")
-            EDGERNN_FOUR("r11", "r12", "r13")
-            EDGERNN_NEXT
-            EDGERNN_RESCALE("r2", "r3", "r4")
-            EDGERNN_RESCALE("r5", "r6", "r7")
-            EDGERNN_RESCALE("r8", "r9", "r10")
-            EDGERNN_RESCALE("r11", "r12", "r13")
-            "pop r13\npop r12\npop r11\npop r10\npop r9\npop r8\npop r7\npop r6\npop r5\npop r4\n"
-            "pop r3\npop r2\n"
-            EDGERNN_RESTORE
-            EDGERNN_END);
+        EDGERNN_SAVE
+        "push r2\npush r3\npush r4\npush r5\npush r6\npush r7\npush r8\npush r9\n"
+        "push r10\npush r11\npush r12\npush r13\n"
+        "movw r28, r24\nmovw r18, r22\nmovw r16, r20\n"
+        "clr r2\nclr r3\nclr r4\nclr r5\nclr r6\nclr r7\nclr r8\nclr r9\nclr r10\n"
+        "clr r11\nclr r12\nclr r13\n"
+        EDGERNN_HALF_BEGIN
+        EDGERNN_FOUR("r2", "r3", "r4")
+        EDGERNN_FOUR("r5", "r6", "r7")
+        EDGERNN_FOUR("r8", "r9", "r10")
+        EDGERNN_FOUR("r11", "r12", "r13")
+        EDGERNN_HALF_NEXT
+        EDGERNN_RESCALE("r2", "r3", "r4")
+        EDGERNN_RESCALE("r5", "r6", "r7")
+        EDGERNN_RESCALE("r8", "r9", "r10")
+        EDGERNN_RESCALE("r11", "r12", "r13")
+        "pop r13\npop r12\npop r11\npop r10\npop r9\npop r8\npop r7\npop r6\npop r5\n"
+        "pop r4\npop r3\npop r2\n"
+        EDGERNN_RESTORE);
 }
 
-EDGERNN_NARROW static void edgernn_narrow_rows3(const int8_t *w, const int8_t *x, uint8_t blocks,
-                                                       const int32_t *scales, int32_t *p) {
-    (void)w, (void)x, (void)blocks, (void)scales, (void)p;
+/* One row: half in r25:r24, scales in r23:r22, p in r21:r20. */
+EDGERNN_ASSEMBLY edgernn_narrow_rows1(edgernn_half *half, const int32_t *scales, int32_t *p) {
+    (void)half, (void)scales, (void)p;
     __asm__ volatile(
-            EDGERNN_SAVE
-            "push r2\npush r3\npush r4\npush r5\npush r6\npush r7\npush r8\npush r9\npush r10\n"
-            "clr r2\nclr r3\nclr r4\nclr r5\nclr r6\nclr r7\nclr r8\nclr r9\nclr r10\n"
-            EDGERNN_BEGIN
-            EDGERNN_FOUR("r2", "r3", "r4")
-            EDGERNN_FOUR("r5", "r6", "r7")
-            EDGERNN_FOUR("r8", "r9", "r10")
-            EDGERNN_NEXT
-            EDGERNN_RESCALE("r2", "r3", "r4")
-            EDGERNN_RESCALE("r5", "r6", "r7")
-            EDGERNN_RESCALE("r8", "r9", "r10")
-            "pop r10\npop r9\npop r8\npop r7\npop r6\npop r5\npop r4\npop r3\npop r2\n"
-            EDGERNN_RESTORE
-            EDGERNN_END);
+        EDGERNN_SAVE
+        "push r2\npush r3\npush r4\n"
+        "movw r28, r24\nmovw r18, r22\nmovw r16, r20\n"
+        "clr r2\nclr r3\nclr r4\n"
+        EDGERNN_HALF_BEGIN
+        EDGERNN_FOUR("r2", "r3", "r4")
+        EDGERNN_HALF_NEXT
+        EDGERNN_RESCALE("r2", "r3", "r4")
+        "pop r4\npop r3\npop r2\n"
+        EDGERNN_RESTORE);
 }
 
-EDGERNN_NARROW static void edgernn_narrow_rows1(const int8_t *w, const int8_t *x, uint8_t blocks,
-                                                       const int32_t *scales, int32_t *p) {
-    (void)w, (void)x, (void)blocks, (void)scales, (void)p;
+/* One unit of a cell: biases, panels of 4 rows of both matrices. Pair in r25:r24, p in r23:r22. */
+EDGERNN_ASSEMBLY edgernn_narrow_unit4(edgernn_pair *pair, int32_t p[4]) {
+    (void)pair, (void)p;
     __asm__ volatile(
-            EDGERNN_SAVE
-            "push r2\npush r3\npush r4\n"
-            "clr r2\nclr r3\nclr r4\n"
-            EDGERNN_BEGIN
-            EDGERNN_FOUR("r2", "r3", "r4")
-            EDGERNN_NEXT
-            EDGERNN_RESCALE("r2", "r3", "r4")
-            "pop r4\npop r3\npop r2\n"
-            EDGERNN_RESTORE
-            EDGERNN_END);
+        EDGERNN_SAVE
+        "push r2\npush r3\npush r4\npush r5\npush r6\npush r7\npush r8\npush r9\n"
+        "push r10\npush r11\npush r12\npush r13\n"
+        "movw r28, r24\nmovw r26, r22\nldd r30, Y+12\nldd r31, Y+13\n"
+        "ldi r24, 4\n" /* four biases of four bytes */
+        "1: lpm r20, Z+\nst X+, r20\nlpm r20, Z+\nst X+, r20\n"
+        "lpm r20, Z+\nst X+, r20\nlpm r20, Z+\nst X+, r20\n"
+        "dec r24\nbrne 1b\n"
+        "sbiw r26, 16\nmovw r18, r30\nmovw r16, r26\n"
+        "rcall 9f\n"
+        "sbiw r26, 16\nmovw r18, r30\nmovw r16, r26\nadiw r28, 6\n"
+        "rcall 9f\n"
+        "std Y+6, r30\nstd Y+7, r31\n" /* Y is at the second half now */
+        "pop r13\npop r12\npop r11\npop r10\npop r9\npop r8\npop r7\npop r6\npop r5\n"
+        "pop r4\npop r3\npop r2\n"
+        EDGERNN_RESTORE
+        "9:\n"
+        "clr r2\nclr r3\nclr r4\nclr r5\nclr r6\nclr r7\nclr r8\nclr r9\nclr r10\n"
+        "clr r11\nclr r12\nclr r13\n"
+        EDGERNN_HALF_BEGIN
+        EDGERNN_FOUR("r2", "r3", "r4")
+        EDGERNN_FOUR("r5", "r6", "r7")
+        EDGERNN_FOUR("r8", "r9", "r10")
+        EDGERNN_FOUR("r11", "r12", "r13")
+        EDGERNN_HALF_NEXT
+        EDGERNN_RESCALE("r2", "r3", "r4")
+        EDGERNN_RESCALE("r5", "r6", "r7")
+        EDGERNN_RESCALE("r8", "r9", "r10")
+        EDGERNN_RESCALE("r11", "r12", "r13")
+        "ret\n");
+}
+
+/* One unit of a cell: biases, panels of 3 rows of both matrices. Pair in r25:r24, p in r23:r22. */
+EDGERNN_ASSEMBLY edgernn_narrow_unit3(edgernn_pair *pair, int32_t p[4]) {
+    (void)pair, (void)p;
+    __asm__ volatile(
+        EDGERNN_SAVE
+        "push r2\npush r3\npush r4\npush r5\npush r6\npush r7\npush r8\npush r9\n"
+        "push r10\n"
+        "movw r28, r24\nmovw r26, r22\nldd r30, Y+12\nldd r31, Y+13\n"
+        "ldi r24, 4\n" /* four biases of four bytes */
+        "1: lpm r20, Z+\nst X+, r20\nlpm r20, Z+\nst X+, r20\n"
+        "lpm r20, Z+\nst X+, r20\nlpm r20, Z+\nst X+, r20\n"
+        "dec r24\nbrne 1b\n"
+        "sbiw r26, 16\nmovw r18, r30\nmovw r16, r26\n"
+        "rcall 9f\n"
+        "sbiw r26, 8\nmovw r18, r30\nmovw r16, r26\nadiw r28, 6\n"
+        "rcall 9f\n"
+        "std Y+6, r30\nstd Y+7, r31\n" /* Y is at the second half now */
+        "pop r10\npop r9\npop r8\npop r7\npop r6\npop r5\npop r4\npop r3\npop r2\n"
+        EDGERNN_RESTORE
+        "9:\n"
+        "clr r2\nclr r3\nclr r4\nclr r5\nclr r6\nclr r7\nclr r8\nclr r9\nclr r10\n"
+        EDGERNN_HALF_BEGIN
+        EDGERNN_FOUR("r2", "r3", "r4")
+        EDGERNN_FOUR("r5", "r6", "r7")
+        EDGERNN_FOUR("r8", "r9", "r10")
+        EDGERNN_HALF_NEXT
+        EDGERNN_RESCALE("r2", "r3", "r4")
+        EDGERNN_RESCALE("r5", "r6", "r7")
+        EDGERNN_RESCALE("r8", "r9", "r10")
+        "ret\n");
 }
 
 #define EDGERNN_NARROW_BLOCKS 128u
-
-/* Whether a product goes the narrow way; its operand is then bytes. */
-static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks) {
-    return matrix->operand_bits == 8 && blocks <= EDGERNN_NARROW_BLOCKS;
-}
 #endif
+
+/* Whether products go the narrow way, on AVR: their operands are then bytes. */
+static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks) {
+#if defined(__AVR__)
+    return matrix->operand_bits == 8 && blocks <= EDGERNN_NARROW_BLOCKS;
+#else
+    (void)matrix, (void)blocks;
+    return 0;
+#endif
+}
 
 /* Sums stay in registers where the functions of a panel become part of the cell. */
 #if defined(__GNUC__)
@@ -424,65 +493,112 @@ static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks)
 #define EDGERNN_INLINE static inline
 #endif
 
-/* Adds the rescaled products of a panel to p; returns the weights of the next panel. */
-EDGERNN_INLINE const int8_t *edgernn_add_rows4(const edgernn_rows *matrix, const int8_t *w, const int16_t *operand,
-                                                uint16_t blocks, const int32_t *scales, int32_t *p) {
+/* Adds the rescaled products of a panel of 4 to p. */
+EDGERNN_INLINE void edgernn_add_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *scales,
+                                      int32_t p[4]) {
     int32_t sum[4];
 #if defined(__AVR__)
-    if (edgernn_is_narrow(matrix, blocks)) {
-        edgernn_narrow_rows4(w, (const int8_t *)operand, (uint8_t)blocks, scales, p);
-        return w + (uint16_t)(16u * blocks);
+    if (narrow) {
+        edgernn_narrow_rows4(half, scales, p);
+        return;
     }
 #endif
-    w = edgernn_panel4(w, operand, blocks, sum);
+    half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
     p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(scales));
     p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(scales + 1));
     p[2] += edgernn_scaled(matrix, sum[2], edgernn_read_int32(scales + 2));
     p[3] += edgernn_scaled(matrix, sum[3], edgernn_read_int32(scales + 3));
-    return w;
+    (void)narrow;
 }
 
-EDGERNN_INLINE const int8_t *edgernn_add_rows3(const edgernn_rows *matrix, const int8_t *w, const int16_t *operand,
-                                                uint16_t blocks, const int32_t *scales, int32_t *p) {
+/* Adds the rescaled products of a panel of 3 to p. */
+EDGERNN_INLINE void edgernn_add_rows3(const edgernn_rows *matrix, edgernn_half *half, const int32_t *scales,
+                                      int32_t p[3]) {
     int32_t sum[3];
-#if defined(__AVR__)
-    if (edgernn_is_narrow(matrix, blocks)) {
-        edgernn_narrow_rows3(w, (const int8_t *)operand, (uint8_t)blocks, scales, p);
-        return w + (uint16_t)(12u * blocks);
-    }
-#endif
-    w = edgernn_panel3(w, operand, blocks, sum);
+    half->w = edgernn_panel3(half->w, half->x, half->blocks, sum);
     p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(scales));
     p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(scales + 1));
     p[2] += edgernn_scaled(matrix, sum[2], edgernn_read_int32(scales + 2));
-    return w;
 }
 
-EDGERNN_INLINE const int8_t *edgernn_add_rows1(const edgernn_rows *matrix, const int8_t *w, const int16_t *operand,
-                                                uint16_t blocks, const int32_t *scales, int32_t *p) {
+/* Adds the rescaled products of a panel of 1 to p. */
+EDGERNN_INLINE void edgernn_add_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *scales,
+                                      int32_t p[1]) {
     int32_t sum[1];
 #if defined(__AVR__)
-    if (edgernn_is_narrow(matrix, blocks)) {
-        edgernn_narrow_rows1(w, (const int8_t *)operand, (uint8_t)blocks, scales, p);
-        return w + (uint16_t)(4u * blocks);
-    }
-#endif
-    w = edgernn_panel1(w, operand, blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(scales));
-    return w;
-}
-
-/* The operand of a product: `count` values, filled up with zeros to a multiple of four. */
-static inline void edgernn_load(const edgernn_rows *matrix, const int16_t *x, uint16_t count, int16_t *operand) {
-    uint16_t k = 0;
-#if defined(__AVR__)
-    if (edgernn_is_narrow(matrix, edgernn_blocks(count))) {
-        int8_t *const bytes = (int8_t *)operand;
-        for (; k < count; k++) bytes[k] = edgernn_high_byte(x[k]);
-        for (; k & 3u; k++) bytes[k] = 0;
+    if (narrow) {
+        edgernn_narrow_rows1(half, scales, p);
         return;
     }
 #endif
+    half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
+    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(scales));
+    (void)narrow;
+}
+
+/* The operand of a product: `count` values, rounded to bytes or not, filled up with zeros to a multiple of four. */
+static inline edgernn_half edgernn_load(const edgernn_rows *matrix, int narrow, const int16_t *x, uint16_t count,
+                                        int16_t *operand) {
+    const edgernn_half half = {matrix->weights, operand, edgernn_blocks(count)};
+    uint16_t k = 0;
+    if (narrow) {
+        int8_t *const bytes = (int8_t *)operand;
+        for (; k < count; k++) bytes[k] = edgernn_high_byte(x[k]);
+        for (; k & 3u; k++) bytes[k] = 0;
+        return half;
+    }
     for (; k < count; k++) operand[k] = matrix->operand_bits == 16 ? x[k] : edgernn_high_byte(x[k]);
     for (; k & 3u; k++) operand[k] = 0;
+    return half;
+}
+
+/* Begins a step of a cell. `operand` has room for input and state, each a multiple of four. */
+static inline edgernn_pair edgernn_begin(const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants,
+                                         const int16_t *x, uint16_t input_size, const int16_t *h, uint16_t hidden_size,
+                                         int16_t *operand) {
+    edgernn_pair pair;
+    const uint16_t x_blocks = edgernn_blocks(input_size);
+    pair.narrow = edgernn_is_narrow(W, x_blocks) && edgernn_is_narrow(R, edgernn_blocks(hidden_size));
+    pair.input = edgernn_load(W, pair.narrow, x, input_size, operand);
+    pair.state = edgernn_load(R, pair.narrow, h, hidden_size, operand + 4u * x_blocks);
+    pair.constants = constants;
+    return pair;
+}
+
+/* Gate inputs of the next unit of a GRU: h of W, z, r, h of R. Panels hold h z r of W and z r h of R; constants are four
+ * biases and the scales of both panels. */
+EDGERNN_INLINE void edgernn_unit3(const edgernn_rows *W, const edgernn_rows *R, edgernn_pair *pair, int32_t p[4]) {
+#if defined(__AVR__)
+    if (pair->narrow) {
+        edgernn_narrow_unit3(pair, p);
+        return;
+    }
+#endif
+    edgernn_take4(pair->constants, p);
+    edgernn_add_rows3(W, &pair->input, pair->constants + 4, p);
+    edgernn_add_rows3(R, &pair->state, pair->constants + 7, p + 1);
+    pair->constants += 10;
+}
+
+/* Gate inputs of the next unit of an LSTM, i o f c, or of the next four units of an Elman cell. Constants are four biases
+ * and the scales of both panels. */
+EDGERNN_INLINE void edgernn_unit4(const edgernn_rows *W, const edgernn_rows *R, edgernn_pair *pair, int32_t p[4]) {
+#if defined(__AVR__)
+    if (pair->narrow) {
+        edgernn_narrow_unit4(pair, p);
+        return;
+    }
+#endif
+    edgernn_take4(pair->constants, p);
+    edgernn_add_rows4(W, 0, &pair->input, pair->constants + 4, p);
+    edgernn_add_rows4(R, 0, &pair->state, pair->constants + 8, p);
+    pair->constants += 12;
+}
+
+/* The same for one row of each matrix. */
+EDGERNN_INLINE void edgernn_unit1(const edgernn_rows *W, const edgernn_rows *R, edgernn_pair *pair, int32_t p[1]) {
+    p[0] = edgernn_read_int32(pair->constants);
+    edgernn_add_rows1(W, pair->narrow, &pair->input, pair->constants + 1, p);
+    edgernn_add_rows1(R, pair->narrow, &pair->state, pair->constants + 2, p);
+    pair->constants += 3;
 }
