@@ -119,7 +119,7 @@ def profile(
             stack.callback(contestant.close)
         recorders = _measure(contestants, schedule)
         grants: tuple[Grant, ...] = ()
-        if parts and all(recorder.response.total for recorder in recorders.values()):
+        if parts and all(recorder.response.total == schedule["steps"] for recorder in recorders.values()):
             grants = stack.enter_context(ask_for_realtime(parts, core=realtime_core, priority=realtime_priority))
             say_grants(grants)
             again = _measure(contestants, schedule)
@@ -174,10 +174,11 @@ def _measure(contestants: Sequence[Contestant], schedule: dict[str, Any]) -> dic
     from edgernn.latency.profiler import profile as measure
 
     seconds = schedule["steps"] * schedule["period_ns"] * len(contestants) / 1e9
-    click.echo(f"{len(contestants)} contestants by turns, {seconds:.0f} s in all; Ctrl-C ends it", err=True)
 
     def show(done: int, steps: int) -> None:
-        if sys.stderr.isatty():
+        if not done:
+            click.echo(f"{len(contestants)} contestants by turns, {seconds:.0f} s in all; Ctrl-C ends it", err=True)
+        elif sys.stderr.isatty():
             click.echo(f"\r{done / steps:4.0%} of {steps} samples each\x1b[K", err=True, nl=done == steps)
 
     recorders = measure(contestants, **schedule, on_progress=show)

@@ -37,7 +37,7 @@ def profile(
         Wait for samples by looking at the clock.
     clock : Clock, optional
     on_progress : callable
-        Called with the samples that each has taken so far, and `steps`, after each round of turns.
+        Called with the samples that each has taken so far, and `steps`: at the beginning and after each round of turns.
 
     Returns
     -------
@@ -55,6 +55,7 @@ def profile(
     recorders = [Recorder(clock, period_ns, deadline_ns or period_ns) for _ in contestants]
     turn_steps = max(1, TURN_NS // period_ns)
     try:
+        on_progress(0, steps)
         for done in range(0, steps, turn_steps):
             for contestant, recorder in zip(contestants, recorders, strict=True):
                 schedule = Schedule(clock, period_ns, busy=busy)

@@ -65,7 +65,7 @@ def _parts(profile: Profile, recorders: Mapping[str, Recorder]) -> Iterator[str]
     yield table([("machine", ""), *profile.machine.items()])
     yield heading("Response: from when a sample was due to its answer")
     yield table(_unbroken(response_rows(profile.measurements)))
-    steps = max(measurement.steps for measurement in profile.measurements)
+    steps = max([measurement.steps for measurement in profile.measurements], default=1)
     shown = [percent for percent in PERCENTS if percent <= 90 or 1 - percent / 100 > 0.1 / steps]
     marks = [(tail_position(percent), f"{percent:g} %") for percent in shown]
     yield line_plot(_percentile_curves(recorders), "percentile", "µs", log_y=True, x_marks=marks)

@@ -130,7 +130,11 @@ class VirtualPortContestant:
     def __init__(self, program: Program, baud: int = DEFAULT_BAUD) -> None:
         frames = [frame.decode() for frame in sensor_frames(program)]
         self._board = subprocess.Popen(
-            [sys.executable, "-m", "edgernn.latency.board"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "edgernn.latency.board"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is not for it
         )
         try:
             self._tell(frames)

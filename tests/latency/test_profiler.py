@@ -140,7 +140,7 @@ def test_control_c_leaves_what_there_is() -> None:
     )
     assert recorder.response.total == 1600 - 1 - 2 * 50  # but for the interrupted one and those that settle
     assert recorder.elapsed_ns >= recorder.response.total * MS
-    assert progress == [(1000, 5000)]
+    assert progress == [(0, 5000), (1000, 5000)]
 
 
 @pytest.mark.parametrize("busy", [False, True])
