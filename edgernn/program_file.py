@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ProgramFileError
@@ -130,6 +129,28 @@ def parse_program(blob: bytes, path: Path) -> Program:
     return Program(_parse_description(path, header), _parse_weights(path, blob))
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The free entries in the header of any ``.safetensors`` file, after checking the header.
+
+    Raises
+    ------
+    ProgramFileError
+        The file is damaged.
+    OSError
+        It cannot be read.
+    """
+    with path.open("rb") as file:
+        header_size = int.from_bytes(file.read(LENGTH_BYTES), "little")
+        _check_sizes(path, os.fstat(file.fileno()).st_size, header_size)
+        return _parse_metadata(path, file.read(header_size))
+
+
+def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors in any ``.safetensors`` file whose header `read_metadata` accepts. The same errors."""
+    read_metadata(path)
+    return _parse_weights(path, _read(path))
+
+
 def _replace(path: Path, blob: bytes) -> None:
     """Write `blob` so that `path` never holds half a file, not even after a power cut."""
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
@@ -160,8 +181,8 @@ def _check_sizes(path: Path, size: int, header_size: int) -> None:
         )
 
 
-def _parse_description(path: Path, header: bytes) -> ProgramDescription:
-    """The description in the header, after checking what each tensor claims to be."""
+def _parse_metadata(path: Path, header: bytes) -> dict[str, str]:
+    """The free entries of the header, after checking what each tensor claims to be."""
     try:
         entries = msgspec.json.decode(header, type=dict[str, msgspec.Raw])
         metadata = msgspec.json.decode(entries.pop("__metadata__", b"{}"), type=dict[str, str])
@@ -173,11 +194,20 @@ def _parse_description(path: Path, header: bytes) -> ProgramDescription:
                 raise ProgramFileError(
                     f"{path}: tensor {name!r} holds {tensor.dtype!r} numbers, known are {', '.join(NUMBER_TYPES)}"
                 )
-        if METADATA_KEY not in metadata:
-            raise ProgramFileError(
-                f"{path} holds tensors but no edgernn program: its header has no entry {METADATA_KEY}. "
-                "Write it with edgernn.save or `edgernn convert`"
-            )
+        return metadata
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ProgramFileError(f"{path} is damaged, its header cannot be read: {error}") from error
+
+
+def _parse_description(path: Path, header: bytes) -> ProgramDescription:
+    """The description in the header."""
+    metadata = _parse_metadata(path, header)
+    if METADATA_KEY not in metadata:
+        raise ProgramFileError(
+            f"{path} holds tensors but no edgernn program: its header has no entry {METADATA_KEY}. "
+            "Write it with edgernn.save or `edgernn convert`"
+        )
+    try:
         outer = msgspec.json.decode(metadata[METADATA_KEY], type=FileDescription)
         if outer.format != FORMAT:
             raise ProgramFileError(
@@ -189,7 +219,7 @@ def _parse_description(path: Path, header: bytes) -> ProgramDescription:
         raise ProgramFileError(f"{path} is damaged, its header cannot be read: {error}") from error
 
 
-def _parse_weights(path: Path, blob: bytes) -> dict[str, NDArray[np.generic]]:
+def _parse_weights(path: Path, blob: bytes) -> dict[str, NDArray[Any]]:
     """The tensors by name, each as (shape as stored); the safetensors package checks that they fill the file."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes

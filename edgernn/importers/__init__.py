@@ -30,7 +30,8 @@ def load(
     Parameters
     ----------
     path : path-like
-        An ONNX model, or a ``.safetensors`` program made by ``edgernn convert`` or `edgernn.save`.
+        An ONNX model, a ``.safetensors`` program made by ``edgernn convert`` or `edgernn.save`, or a table of int8
+        weights (``.safetensors`` or ``.npz``, see edgernn/importers/WEIGHT_TABLE.md).
     window : int, optional
         Run on sliding windows of this many steps, each from a fresh state.
     hop : int, default 1
@@ -55,7 +56,7 @@ def load(
     StatePairingError
         Which output feeds which state input is not unique.
     ProgramFileError
-        A ``.safetensors`` file is damaged or of a newer format.
+        A ``.safetensors`` or ``.npz`` file is damaged or of a newer format, or a field of a table is wrong.
     InputError
         An option does not fit the model.
     MissingPackageError
@@ -72,14 +73,16 @@ def load(
     path = Path(path)
     if window is None and hop != 1:
         raise InputError(f"hop is {hop}, but without window there are no windows to hop: say window= as well")
-    if path.suffix == ".safetensors":
+    if path.suffix in (".safetensors", ".npz"):
+        from edgernn.importers.weight_table import is_weight_table, load_weight_table
         from edgernn.program_file import load_program
 
         if time_axis is not None or states is not None or assume_torch_gru:
             raise InputError(
-                f"{path} is a converted program: time_axis, states and assume_torch_gru were settled by the conversion"
+                f"{path} is a converted program or a table of weights: time_axis, states and assume_torch_gru are "
+                "for ONNX models"
             )
-        program = load_program(path)
+        program = load_weight_table(path) if is_weight_table(path) else load_program(path)
     else:
         program = import_onnx(path, time_axis=time_axis, states=states, assume_torch_gru=assume_torch_gru).program
     return program if window is None else program.with_window(window, hop)

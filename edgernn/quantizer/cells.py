@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn import fixed_point
 from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
     GateFunction,
@@ -25,7 +26,6 @@ from edgernn.operations import (
 from edgernn.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.operations.int8_recurrent import NO_CLIP
 from edgernn.program import StateSlot
-from edgernn.quantizer import fixed_point
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn import fixed_point
 from edgernn.errors import QuantizationError
 from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
@@ -35,7 +36,7 @@ from edgernn.operations import (
 )
 from edgernn.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.program import OutputDescription, Program, ProgramDescription
-from edgernn.quantizer import cells, fixed_point, inputs
+from edgernn.quantizer import cells, inputs
 from edgernn.quantizer.calibration import Trace
 from edgernn.quantizer.ranges import clipping_limit
 from edgernn.quantizer.settings import Settings
