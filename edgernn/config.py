@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -79,6 +79,10 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Missing samples in a row that are filled; a longer gap makes the model begin anew.
     allow_rate : bool
         Go on although samples come more than 5 % faster or slower than the model was trained at.
+    resample : {"linear"} or None
+        Bring the samples to the model's rate, by straight lines between them.
+    source_rate_hz : float or None
+        Samples a second that come; if it is not given, the samples of the first two seconds only measure it.
     reconnect : bool
         Open a lost port again.
     keep_state : bool
@@ -118,6 +122,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     gap: GapPolicy = "hold"
     gap_steps: int = 10
     allow_rate: bool = False
+    resample: Literal["linear"] | None = None
+    source_rate_hz: float | None = None
     reconnect: bool = True
     keep_state: bool = False
     realtime: bool = False
@@ -135,6 +141,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("reset_every excludes window")
         if self.reset_every is not None and self.reset_every < 1:
             raise ValueError(f"reset_every is {self.reset_every}, it must be at least 1")
+        if self.source_rate_hz is not None and not 0.0 < self.source_rate_hz < 1e9:
+            raise ValueError(f"source_rate_hz is {self.source_rate_hz}, it must be above 0")
         if self.gap_steps < 0:
             raise ValueError(f"gap_steps is {self.gap_steps}, it must be at least 0")
         if not 1 <= self.realtime_priority <= 99:

@@ -19,9 +19,11 @@ from edgernn.formats.detect import Detected, Detector
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.program import Program
 from edgernn.scores import Scores
+from edgernn.signals.clock_fit import ClockFit
 from edgernn.signals.gaps import Gaps
 from edgernn.signals.normalise import Normalise
 from edgernn.signals.rate import RateMeter
+from edgernn.signals.resample import Resample
 from edgernn.signals.sequence import SEQUENCES, SequenceTracker
 from edgernn.sources.base import Chunk
 
@@ -86,7 +88,10 @@ class Pipeline:
         How often a state was no longer finite, and the model began anew.
     rate : RateMeter
     sequence : SequenceTracker
+    clock_fit : ClockFit
     gaps : Gaps
+    measuring : int
+        Samples that only measured the rate, for resampling.
     scores : ndarray (K,)
         Smoothed scores of the last output.
 
@@ -129,10 +134,16 @@ class Pipeline:
         self.gaps = Gaps(settings.gap, settings.gap_steps)
         self.sequence = SequenceTracker()
         self.rate = RateMeter()
+        self.clock_fit = ClockFit()
+        self.measuring = 0
+        if settings.resample is not None and self.metadata.rate_hz is None:
+            raise ConfigError("resample needs the rate that the model was trained at: give --rate")
+        self._resample: Resample | None = None
         self._normalise: Normalise | None = None  # known with the width of a sample
         self._last_bytes = b""
         self.steps = 0
         self.diverged = 0
+        self._seen_breaks = 0  # of the sender's clock
         self._since_reset = 0  # steps
         self._last_arrival_ns: int | None = None
         self._wrap_ns = round(SEQUENCES / 2 * 1e9 / (self.metadata.rate_hz or DEFAULT_RATE_HZ))
@@ -159,6 +170,7 @@ class Pipeline:
             "restarts": sequence.restarts,
             "unknown_losses": sequence.unknown_losses,
             "filled": self.gaps.filled,
+            "measuring": self.measuring,
             "diverged": self.diverged,
         }
 
@@ -247,6 +259,7 @@ class Pipeline:
         if samples.sequence is not None and samples.device_time_us is not None:
             since_ns = 0 if self._last_arrival_ns is None else chunk.monotonic_ns - self._last_arrival_ns
             followed = self.sequence.follow(samples.sequence, samples.device_time_us, outage=since_ns > self._wrap_ns)
+            self._follow_clock(samples.device_time_us, chunk.monotonic_ns)
             missing = followed.missing
             X = X if followed.keep is None else X[followed.keep]
         self._last_arrival_ns = chunk.monotonic_ns
@@ -254,14 +267,35 @@ class Pipeline:
         for segment in self.gaps(X, missing, finite=self._normalise.finite):
             if segment.reset:
                 self.reset()
-            events += self._run(segment.X, chunk)
+            events += self._run(self._resampled(segment.X), chunk)
         return events
+
+    def _follow_clock(self, device_time_us: NDArray[np.int64], arrival_ns: int) -> None:
+        breaks = self.sequence.restarts + self.sequence.unknown_losses
+        if breaks != self._seen_breaks:
+            self._seen_breaks = breaks
+            self.clock_fit.restart()
+        self.clock_fit.add(int(device_time_us[-1]), arrival_ns)
+
+    def _resampled(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Samples at the model's rate; none while the rate at which they come is not known."""
+        if self.settings.resample is None:
+            return X
+        if self._resample is None:
+            from_hz = self.settings.source_rate_hz or self.rate.rate_hz
+            if from_hz is None or self.metadata.rate_hz is None:
+                self.measuring += len(X)
+                return X[:0]
+            self._resample = Resample(from_hz, self.metadata.rate_hz)
+        return self._resample(X)
 
     def reset(self) -> None:
         """Have the model and the decisions begin anew; the count of steps goes on."""
         self._runner.reset()
         self._decider.reset()
         self._since_reset = 0
+        if self._resample is not None:
+            self._resample.reset()
         if self._observer is not None:
             self._observer.reset()
 
@@ -305,11 +339,14 @@ class Pipeline:
     def rate_complaint(self) -> str | None:
         """Why the rate of the source does not suit the model; None if it does, or is not known yet."""
         wanted, measured = self.metadata.rate_hz, self.rate.rate_hz
+        if self._resample is not None:
+            wanted = self._resample.from_hz
         if wanted is None or measured is None or abs(measured / wanted - 1) <= RATE_TOLERANCE:
             return None
+        expected = "they began with" if self._resample is not None else "the model was trained at"
         return (
-            f"{measured:.4g} samples a second come, the model was trained at {wanted:.4g}: set the board to that rate, "
-            f"or go on with --allow-rate"
+            f"{measured:.4g} samples a second come, {expected} {wanted:.4g}: set the board to that rate, give "
+            f"--resample linear, or go on with --allow-rate"
         )
 
 

@@ -41,6 +41,8 @@ class StreamStatus(msgspec.Struct):
         Name of the format once it is known.
     rate_hz : float or None
         Measured rate of samples.
+    drift_ppm : float or None
+        How much the board's clock is fast, where it sends its time.
     scores : dict of str to float
         Smoothed scores of the last output.
     latency_p50_ns, latency_p99_ns : int or None
@@ -57,6 +59,7 @@ class StreamStatus(msgspec.Struct):
     bytes: int = 0
     format: str | None = None
     rate_hz: float | None = None
+    drift_ppm: float | None = None
     scores: dict[str, float] = {}
     latency_p50_ns: int | None = None
     latency_p99_ns: int | None = None
@@ -186,6 +189,7 @@ class Stream:
             bytes=self._bytes,
             format=None if pipeline.format is None else pipeline.format.name,
             rate_hz=pipeline.rate.rate_hz,
+            drift_ppm=pipeline.clock_fit.drift_ppm,
             scores=dict(zip(pipeline.labels, pipeline.scores.tolist(), strict=True)),
             latency_p50_ns=None if p50 is None else round(p50),
             latency_p99_ns=None if p99 is None else round(p99),

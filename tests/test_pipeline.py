@@ -220,3 +220,32 @@ def test_named_numbers_find_the_models_channels_by_name() -> None:
     unnamed = Pipeline(larger_channel(), StreamSettings(), whole_start=True)
     with pytest.raises(FormatError, match="sends 4 numbers"):
         feed(unnamed, [lines])
+
+
+def test_samples_of_another_rate_are_resampled_to_the_models() -> None:
+    program = larger_channel(rate_hz=50.0)
+    frames = list(csv_frames(turns(4, length=40)))  # 40 samples of a turn at 100 Hz are 20 at 50 Hz
+    resampled = Pipeline(program, StreamSettings(resample="linear", source_rate_hz=100.0), whole_start=True)
+    assert [step for step, _, _ in feed(resampled, frames)] == [0, 20, 40, 60]
+    assert resampled.steps == 80
+    chunks = [Chunk(frame, place * 10_000_000, 0, 0) for place, frame in enumerate(frames * 4)]
+    measured = Pipeline(program, StreamSettings(resample="linear"), whole_start=True)
+    for chunk in chunks:
+        measured.feed(chunk)
+    assert measured.rate.rate_hz == pytest.approx(100.0)
+    assert measured.measuring == pytest.approx(200, abs=3)  # two seconds
+    assert measured.steps == pytest.approx((640 - 200) / 2, abs=3)
+    assert measured.rate_complaint() is None
+    with pytest.raises(ConfigError, match="resample needs the rate"):
+        Pipeline(larger_channel(), StreamSettings(resample="linear"))
+
+
+def test_the_drift_of_the_boards_clock_is_known_and_forgotten_at_a_restart() -> None:
+    pipeline = Pipeline(larger_channel(), StreamSettings(), whole_start=True)
+    for place in range(300):
+        packet = encode_packet(place, round(place * 100_000 * 1.0002), [1.0, 0.0, 0.0])
+        pipeline.feed(Chunk(packet, place * 100_000_000, 0, 0))
+    assert pipeline.clock_fit.drift_ppm == pytest.approx(200, abs=1)
+    pipeline.feed(Chunk(encode_packet(0, 0, [1.0, 0.0, 0.0]), 300 * 100_000_000, 0, 0))
+    assert pipeline.sequence.restarts == 1
+    assert pipeline.clock_fit.drift_ppm is None

@@ -105,6 +105,8 @@ def summary(status: StreamStatus) -> str:
             f"latency from bytes to decision: p50 {status.latency_p50_ns / 1000:.0f} µs, "
             f"p99 {status.latency_p99_ns / 1000:.0f} µs"
         )
+    if status.drift_ppm is not None:
+        lines.append(f"the board's clock runs {status.drift_ppm:+.0f} ppm against this one")
     trouble = {kind: count for kind, count in status.counts.items() if count and kind != "samples"}
     trouble |= {"dropped_bytes": status.dropped_bytes, "reconnects": status.reconnects}
     counts = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in trouble.items() if count)

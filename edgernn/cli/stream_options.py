@@ -52,6 +52,8 @@ _OPTIONS = (
     click.option("--nothing", help="The label that never makes an event."),
     click.option("--gap", type=click.Choice(["hold", "interpolate", "reset"]), help="What stands for missing samples."),
     click.option("--gap-steps", type=int, help="Most missing samples in a row that are filled."),
+    click.option("--resample", type=click.Choice(["linear"]), help="Bring the samples to the model's rate."),
+    click.option("--source-rate", "source_rate_hz", type=float, help="Samples a second that come, for --resample."),
     click.option("--allow-rate", is_flag=True, help="Go on at another rate than the model's."),
 )
 

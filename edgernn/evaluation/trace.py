@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -90,6 +91,8 @@ def trace_session(program: Program, settings: StreamSettings, session: Session) 
         A label is unknown to the model, the rate is another one, or nothing came out.
     """
     seen = _Outputs()
+    if settings.source_rate_hz is None and session.rate_hz is not None:
+        settings = msgspec.structs.replace(settings, source_rate_hz=session.rate_hz)
     try:
         pipeline = Pipeline(program, settings, whole_start=True, observer=seen)
         truth, events = _feed(pipeline, session)
@@ -102,7 +105,7 @@ def trace_session(program: Program, settings: StreamSettings, session: Session) 
     _check_rate(session.name, rate_hz, pipeline.metadata.rate_hz, settings)
     return Trace(
         session.name,
-        rate_hz or pipeline.metadata.rate_hz,
+        pipeline.metadata.rate_hz if settings.resample is not None else rate_hz or pipeline.metadata.rate_hz,
         pipeline.labels,
         settings.decision.apply(pipeline.metadata.decision),
         truth,
@@ -141,10 +144,10 @@ def _feed(pipeline: Pipeline, session: Session) -> tuple[NDArray[np.int64], list
 
 
 def _check_rate(name: str, rate_hz: float | None, wanted_hz: float | None, settings: StreamSettings) -> None:
-    if rate_hz is None or wanted_hz is None or settings.allow_rate:
+    if rate_hz is None or wanted_hz is None or settings.allow_rate or settings.resample is not None:
         return
     if abs(rate_hz / wanted_hz - 1) > RATE_TOLERANCE:
         raise InputError(
-            f"{name} has {rate_hz:.4g} samples a second, the model was trained at {wanted_hz:.4g}: resample it, or go "
-            f"on with --allow-rate"
+            f"{name} has {rate_hz:.4g} samples a second, the model was trained at {wanted_hz:.4g}: give --resample "
+            f"linear, or go on with --allow-rate"
         )
