@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgernn.importers.onnx.importer import ImportedModel
 
 Array = NDArray[Any]
+RECURRENT, SEQUENCE_LENS = {"RNN", "GRU", "LSTM"}, 4  # ONNX operators, and the position of that input
 FREE_TIME = "edgernn_time"  # name of the time axis where a frozen length was lifted
 
 
@@ -44,7 +45,12 @@ class Original:
     pairs : dict of str to str
         For each state input of the graph the output that feeds it.
     frozen_steps : int or None
-        The length of time in the file, None where it is free.
+        The length of time in the file, None where it is free. Some exporters call time free, but leave the length of
+        their example in the outputs' shapes: then it is that.
+    only_length : int or None
+        `frozen_steps` if the graph runs at no other length, None if it does.
+    tolerance : float
+        Largest difference that is none for outputs of order one, as the graph's numbers are.
     is_one_step : bool
         The graph is a single time step, so that a sequence is a loop over it.
 
@@ -52,6 +58,8 @@ class Original:
     ------
     MissingPackageError
         onnx or onnxruntime is not installed.
+    InputError
+        onnxruntime does not run the model at all, such as one with ``layout=1``.
     """
 
     def __init__(self, path: Path, imported: ImportedModel) -> None:
@@ -62,21 +70,32 @@ class Original:
             raise MissingPackageError(f"{error}; to check a model: pip install 'edgernn[check]'") from error
         self.program, self.pairs, self._layouts = imported.program, imported.pairs, imported.layouts
         model = onnx.load(path)
+        _cut_down(model.graph)
         self._batch = self._frozen_batch(model)
+        example_steps = self._steps_in_outputs(model)
         self.frozen_steps = self._free_time(model)
         timeless = all(self._layouts[port.name].time_axis is None for port in self.program.inputs)
         self.is_one_step = timeless or (self.frozen_steps == 1 and bool(self.pairs))
+        self.frozen_steps = self.frozen_steps or example_steps
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1
         options.log_severity_level = 4  # errors come as exceptions
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # those of onnxruntime have no other base
+            raise InputError(f"{path} cannot be checked, onnxruntime refuses it: {_first_line(error)}") from error
         self._number_types = {
             entry.name: onnx.helper.tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type)
             for entry in model.graph.input
         }
+        self.tolerance = 5e-3 if np.dtype(np.float16) in self._number_types.values() else 1e-5
+        self._ranks = {entry.name: len(entry.type.tensor_type.shape.dim) for entry in model.graph.input}
+        self.only_length: int | None = None
+        if self.frozen_steps is not None and not self.is_one_step and not self.runs_at(self.frozen_steps + 1):
+            self.only_length = self.frozen_steps
 
     def run(self, sequences: Mapping[str, Array]) -> dict[str, Array]:
         """What the model makes of sequences, by the graph's names.
@@ -98,16 +117,30 @@ class Original:
             The graph cannot run at this length.
         """
         states = {slot.name: self._initial(slot.name) for slot in self.program.state if slot.name in self.pairs}
+        steps = len(next(iter(sequences.values())))
+        if self.only_length not in (None, steps):
+            raise RigidLengthError(
+                f"the original runs only on {self.only_length} samples, the length that its exporter froze, and not on "
+                f"{steps}: check it on sequences or windows of that length"
+            )
         if not self.is_one_step:
             return self._run_graph(sequences, states)
         frames: dict[str, list[Array]] = {}
-        for t in range(len(next(iter(sequences.values())))):
+        for t in range(steps):
             results = self._run_graph({name: rows[t : t + 1] for name, rows in sequences.items()}, states)
-            states = {name: results.pop(output) for name, output in self.pairs.items()}
-            for name, result in results.items():
-                frames.setdefault(name, []).append(result)
+            states = {name: results[output] for name, output in self.pairs.items()}
+            for output in self.program.description.outputs:
+                frames.setdefault(output.name, []).append(results[output.name])
         last_states = {self.pairs[name]: state for name, state in states.items()}
-        return {name: np.stack(results) for name, results in frames.items()} | last_states
+        return last_states | {name: np.stack(results) for name, results in frames.items()}
+
+    def runs_at(self, steps: int) -> bool:
+        """Whether the graph runs at a length of time."""
+        try:
+            self.run({port.name: np.zeros((steps, *port.shape), np.float32) for port in self.program.inputs})
+        except RigidLengthError:
+            return False
+        return True
 
     def _run_graph(self, sequences: Mapping[str, Array], states: Mapping[str, Array]) -> dict[str, Array]:
         feeds = {name: self._placed(name, rows) for name, rows in sequences.items()}
@@ -116,10 +149,25 @@ class Original:
         try:
             results = self._session.run(names, feeds)
         except Exception as error:  # those of onnxruntime have no other base
-            steps, reason = len(next(iter(sequences.values()))), str(error).partition("\n")[0][:200]
-            frozen = f"; its length is frozen at {self.frozen_steps}" if self.frozen_steps else ""
-            raise RigidLengthError(f"onnxruntime cannot run this model on {steps} samples{frozen}: {reason}") from error
+            steps = len(next(iter(sequences.values())))
+            raise RigidLengthError(
+                f"onnxruntime cannot run this model on {steps} samples: {_first_line(error)}; if it holds the length "
+                "of its exporter's example, check it on so many samples"
+            ) from error
         return {name: self._taken(name, result) for name, result in zip(names, results, strict=True)}
+
+    def _steps_in_outputs(self, model: onnx.ModelProto) -> int | None:
+        """The length that the shape of an output with a result for every frame holds, None where it is free."""
+        shapes = {
+            entry.name: [dimension.dim_value for dimension in entry.type.tensor_type.shape.dim]
+            for entry in model.graph.output
+        }
+        for output in self.program.description.outputs:
+            frame = prod(self.program.values[output.value].shape) * self._batch
+            size: int = prod(shapes[output.name])
+            if output.per_frame and size % frame == 0 and size > frame:
+                return size // frame
+        return None
 
     def _frozen_batch(self, model: onnx.ModelProto) -> int:
         """Elements in a batch: as many as the file demands, else one."""
@@ -133,6 +181,10 @@ class Original:
     def _free_time(self, model: onnx.ModelProto) -> int | None:
         """Let the graph run at any length, as far as its nodes can; returns the length that was frozen."""
         frozen = None
+        has_lengths = any(
+            node.op_type in RECURRENT and len(node.input) > SEQUENCE_LENS and node.input[SEQUENCE_LENS]
+            for node in model.graph.node
+        )
         del model.graph.value_info[:]
         for entry in model.graph.output:
             entry.type.tensor_type.ClearField("shape")
@@ -141,7 +193,8 @@ class Original:
             if layout is not None and layout.time_axis is not None:
                 dimension = entry.type.tensor_type.shape.dim[layout.time_axis]
                 frozen = dimension.dim_value or frozen
-                dimension.dim_param = FREE_TIME
+                if not has_lengths:  # which are those of the frozen length
+                    dimension.dim_param = FREE_TIME
         return frozen
 
     def _initial(self, name: str) -> Array:
@@ -152,6 +205,8 @@ class Original:
     def _placed(self, name: str, rows: Array) -> Array:
         """Rows (T, *frame) as the graph has them; a graph without time gets the only one."""
         layout = self._layouts[name]
+        if self._ranks[name] == sum(axis is not None for axis in (layout.batch_axis, layout.time_axis)):
+            rows = rows.reshape(len(rows))  # frames of one number, for which the graph has no axis
         if layout.time_axis is None:
             return self._with_batch(name, rows[0])
         batch_comes_first = layout.batch_axis is not None and layout.batch_axis < layout.time_axis
@@ -172,11 +227,30 @@ class Original:
                 return one.reshape(slot.shape)
         output = next(output for output in self.program.description.outputs if output.name == name)
         shape = self.program.values[output.value].shape  # of one frame
+        if one.size % prod(shape) or (not output.per_frame and one.size != prod(shape)):
+            raise RigidLengthError(f"output {name} of the original takes another shape at this length of time")
         if self.is_one_step or not output.per_frame:
             return one.reshape(shape)
         frames = one.size // prod(shape)
         in_place = one.reshape(*shape[: output.time_axis], frames, *shape[output.time_axis :])
         return np.moveaxis(in_place, output.time_axis, 0)
+
+
+def _cut_down(graph: onnx.GraphProto) -> None:
+    """Leave only what the outputs need, so that inputs that nobody uses need no values."""
+    needed = {entry.name for entry in graph.output}
+    for place in reversed(range(len(graph.node))):  # a node comes after those that it reads
+        if needed.isdisjoint(graph.node[place].output):
+            del graph.node[place]
+        else:
+            needed.update(graph.node[place].input)
+    for place in reversed(range(len(graph.input))):
+        if graph.input[place].name not in needed:
+            del graph.input[place]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]
 
 
 def _one_of_batch(name: str, result: Array, batch: int) -> Array:

@@ -91,8 +91,126 @@ def test_a_frozen_length_is_named() -> None:
     assert report.steps == 25
     assert "frozen length of 25" in report.notes[0]
     windowed = dataclasses.replace(imported, program=imported.program.with_window(7))
-    with pytest.raises(RigidLengthError, match="frozen at 25"):
+    with pytest.raises(RigidLengthError, match="only on 25 samples"):
         check_streaming(Original(RIGID, windowed), random_sequences(imported.program, 60))
+
+
+def recurrent_model(
+    path: Path, operator: str, shapes: dict[str, list[int | str]], number_type: int = 1, layout: int = 0
+) -> None:
+    """A cell of 3 units behind the first input, with output y; the other inputs are not used."""
+    gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[operator]
+    rng = np.random.default_rng(0)
+    number = onnx.helper.tensor_dtype_to_np_dtype(number_type)
+    weights = {"W": (1, 3 * gates, 2), "R": (1, 3 * gates, 3)}
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node(operator, ["x", "W", "R"], ["y"], hidden_size=3, layout=layout)],
+        "model",
+        [onnx.helper.make_tensor_value_info(name, number_type, shape) for name, shape in shapes.items()],
+        [onnx.helper.make_tensor_value_info("y", number_type, None)],
+        [onnx.numpy_helper.from_array(rng.uniform(-0.5, 0.5, shape).astype(number), n) for n, shape in weights.items()],
+    )
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def change_graph(path: Path, change: Callable[[onnx.GraphProto], None]) -> None:
+    model = onnx.load(path)
+    change(model.graph)
+    onnx.save(model, path)
+
+
+def test_inputs_that_nobody_uses_need_no_values(tmp_path: Path) -> None:
+    path = tmp_path / "unused.onnx"
+    recurrent_model(path, "GRU", {"x": ["time", 1, 2], "mask": ["time", 1], "lengths": [1]})
+    nodes = [onnx.helper.make_node("Relu", ["mask"], ["unread"])]
+    change_graph(path, lambda graph: graph.node.extend(nodes))
+    assert check(path) == {"y": "60 frames"}
+
+
+def test_frames_of_one_number_without_an_axis(tmp_path: Path) -> None:
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Tanh", ["x"], ["y"])],
+        "model",
+        [onnx.helper.make_tensor_value_info("x", 1, ["time"])],
+        [onnx.helper.make_tensor_value_info("y", 1, ["time"])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "scalar.onnx")
+    assert check(tmp_path / "scalar.onnx") == {"y": "60 frames"}
+
+
+@pytest.mark.parametrize(("window", "compared"), [(None, "60 frames"), ((10, 3), "17 of 17 windows")])
+def test_a_step_whose_only_output_is_its_state(tmp_path: Path, window: tuple[int, int] | None, compared: str) -> None:
+    """A running mean: h_out = 0.9 h_in + x."""
+    ports = [onnx.helper.make_tensor_value_info(name, 1, [1, 3]) for name in ("x", "h_in", "h_out")]
+    nodes = [
+        onnx.helper.make_node("Mul", ["h_in", "decay"], ["old"]),
+        onnx.helper.make_node("Add", ["old", "x"], ["h_out"]),
+    ]
+    decay = onnx.numpy_helper.from_array(np.array(0.9, np.float32), "decay")
+    graph = onnx.helper.make_graph(nodes, "model", ports[:2], ports[2:], [decay])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "mean.onnx")
+    assert check(tmp_path / "mean.onnx", window=window) == {"h_out": compared}
+
+
+def test_lengths_of_sequences_freeze_the_length(tmp_path: Path) -> None:
+    path = tmp_path / "lengths.onnx"
+    recurrent_model(path, "LSTM", {"x": [20, 1, 2]})
+
+    def add_lengths(graph: onnx.GraphProto) -> None:
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array([20], np.int32), "lengths"))
+        graph.node[0].input.extend(["", "lengths"])
+
+    change_graph(path, add_lengths)
+    assert check(path) == {"y": "20 frames"}
+
+
+def test_a_reshape_that_takes_frames_for_the_batch_is_frozen(tmp_path: Path) -> None:
+    """With 60 samples it gives a batch of 3, without any error."""
+    path = tmp_path / "reshape.onnx"
+    recurrent_model(path, "GRU", {"x": [20, 1, 2]})
+
+    def add_head(graph: onnx.GraphProto) -> None:
+        shape, last = np.array([20, -1, 3]), np.array(-1)
+        graph.initializer.extend(
+            [onnx.numpy_helper.from_array(shape, "shape"), onnx.numpy_helper.from_array(last, "last")]
+        )
+        graph.node[0].output[0] = "frames"
+        graph.node.append(onnx.helper.make_node("Reshape", ["frames", "shape"], ["rows"]))
+        graph.node.append(onnx.helper.make_node("Gather", ["rows", "last"], ["y"], axis=0))
+
+    change_graph(path, add_head)
+    assert check(path) == {"y": "1 prefixes"}
+
+
+def test_a_length_that_only_the_outputs_tell(tmp_path: Path) -> None:
+    """Time is free in the input, but a Reshape and the output's shape hold the exporter's 20 samples."""
+    path = tmp_path / "stale.onnx"
+    recurrent_model(path, "GRU", {"x": ["time", 1, 2]})
+
+    def add_reshape(graph: onnx.GraphProto) -> None:
+        graph.initializer.append(onnx.numpy_helper.from_array(np.array([20, 1, 3]), "shape"))
+        graph.node[0].output[0] = "frames"
+        graph.node.append(onnx.helper.make_node("Reshape", ["frames", "shape"], ["y"]))
+        graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info("y", 1, [20, 1, 3]))
+
+    change_graph(path, add_reshape)
+    assert check(path) == {"y": "20 frames"}
+
+
+def test_what_onnxruntime_refuses_cannot_be_checked(tmp_path: Path, edgernn_command: Command) -> None:
+    recurrent_model(tmp_path / "batch_first.onnx", "GRU", {"x": [1, "time", 2]}, layout=1)
+    status, _, err = edgernn_command("check", tmp_path / "batch_first.onnx")
+    assert status == 1
+    assert "onnxruntime refuses it" in err
+    assert "internal" not in err
+
+
+def test_float16_is_compared_as_float16(tmp_path: Path, edgernn_command: Command) -> None:
+    recurrent_model(tmp_path / "half.onnx", "GRU", {"x": ["time", 1, 2]}, onnx.TensorProto.FLOAT16)
+    assert edgernn_command("check", tmp_path / "half.onnx")[0] == 0
+    assert edgernn_command("check", tmp_path / "half.onnx", "--tolerance", "1e-5")[0] == 1
 
 
 def test_too_short_a_sequence_is_refused() -> None:
