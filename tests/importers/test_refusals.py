@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import NodeProto, helper
+from onnx import NodeProto, helper, numpy_helper
 from sequence_models import cell_weights, check_against_original, make_model
 
 import edgernn
@@ -25,6 +25,13 @@ def integers(*values: int) -> Array:
 def matrix(rows: int, columns: int) -> Array:
     return np.random.default_rng(rows).uniform(-1, 1, (rows, columns)).astype(np.float32)
 
+
+LOOP_BODY = helper.make_graph(
+    [node("Gather", ["x", "step"], ["frame"], axis=1), node("Identity", ["going"], ["goes_on"])],
+    "body",
+    [helper.make_tensor_value_info("step", 7, []), helper.make_tensor_value_info("going", 9, [])],
+    [helper.make_tensor_value_info("goes_on", 9, []), helper.make_tensor_value_info("frame", 1, None)],
+)
 
 # name -> nodes from x (2, 7, 6) to y, weights, what the message must say
 REFUSED: dict[str, tuple[list[NodeProto], dict[str, Array], str]] = {
@@ -59,6 +66,35 @@ REFUSED: dict[str, tuple[list[NodeProto], dict[str, Array], str]] = {
         [node("Gather", ["x", "last"], ["end"], axis=1), node("Mul", ["x", "end"], ["y"])],
         {"last": integers(-1)},
         "needs the end of the sequence",
+    ),
+    "loop over a captured input": (
+        [
+            node("Constant", [], ["count"], value_int=STEPS),
+            node("Constant", [], ["go"], value=numpy_helper.from_array(np.array(True))),
+            node("Loop", ["count", "go"], ["y"], body=LOOP_BODY),
+        ],
+        {},
+        r"\(Loop\).*Keras LSTM",
+    ),
+    "label": (
+        [node("ArgMax", ["x"], ["label"], axis=2), node("Cast", ["label"], ["y"], to=1)],
+        {},
+        r"\(ArgMax\).*remove its output",
+    ),
+    "scaler": (
+        [node("Scaler", ["x"], ["y"], domain="ai.onnx.ml")],
+        {},
+        r"ai.onnx.ml.*give mean and std to `edgernn convert`",
+    ),
+    "a cause behind what it makes": (
+        [
+            node("Shape", ["x"], ["shape"]),
+            node("ReduceProd", ["shape"], ["count"]),
+            node("Expand", ["x", "count"], ["many"]),
+            node("Conv", ["many", "x"], ["y"]),
+        ],
+        {},
+        r"\(ReduceProd\)",
     ),
     "unknown attribute": ([node("Relu", ["x"], ["y"], axis=1)], {}, "attribute axis, which is not supported"),
     "other operator set": ([node("Gelu", ["x"], ["y"], domain="com.microsoft")], {}, "operator set com.microsoft"),
@@ -114,7 +150,9 @@ def test_operator_sets_out_of_range(opset: int) -> None:
 def test_integer_inputs_are_refused_by_name() -> None:
     model = make_model([node("Gather", ["table", "ids"], ["y"])], {"ids": [1, STEPS]}, ["y"], {"table": matrix(9, 4)})
     model.graph.input[0].type.tensor_type.elem_type = 7
-    with pytest.raises(edgernn.UnsupportedModelError, match=r"input ids holds integers \(int64\)"):
+    with pytest.raises(
+        edgernn.UnsupportedModelError, match=r"input ids, which node Gather_y .* holds integers \(int64\)"
+    ):
         import_model(model)
 
 
@@ -124,3 +162,12 @@ def test_float64_models_run_with_a_warning() -> None:
     assert import_model(model).program.warnings == (
         "the model computes in double, edgernn in float32: results may differ",
     )
+
+
+def test_one_operator_set_may_be_named_twice() -> None:
+    model = make_model([node("Relu", ["x"], ["y"])], {"x": [1, STEPS, WIDTH]}, ["y"], opset=17)
+    model.opset_import.append(helper.make_opsetid("", 17))
+    assert import_model(model).program.outputs[0].name == "y"
+    model.opset_import.append(helper.make_opsetid("ai.onnx", 18))
+    with pytest.raises(edgernn.MalformedModelError, match="2 versions"):
+        import_model(model)

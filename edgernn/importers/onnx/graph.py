@@ -71,7 +71,7 @@ class Graph:
         nodes = [Node(proto, self.opset, folder) for proto in graph.node]
         self.nodes = self._needed(_in_order(nodes, self._outside_names(graph)))
         self._check_outputs()
-        read = {name for node in self.nodes for name in node.inputs} | set(self.outputs)
+        read = {name for node in self.nodes for name in (*node.inputs, *node.captured)} | set(self.outputs)
         self.unused_inputs = tuple(entry.name for entry in self.inputs if entry.name not in read)
         self.inputs = tuple(entry for entry in self.inputs if entry.name in read)
 
@@ -98,7 +98,7 @@ class Graph:
         kept = []
         for node in reversed(nodes):
             if needed.intersection(node.outputs):
-                needed.update(node.inputs)
+                needed.update(node.inputs, node.captured)
                 kept.append(node)
         return tuple(reversed(kept))
 
@@ -169,15 +169,16 @@ def _check_sizes(model: ModelProto) -> None:
 
 
 def _opset(model: ModelProto) -> int:
-    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
     if len(versions) != 1:
         raise MalformedModelError(f"the model names {len(versions)} versions of the standard operators, it must be one")
-    if not OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
+    (version,) = versions
+    if not OLDEST_OPSET <= version <= NEWEST_OPSET:
         raise UnsupportedModelError(
-            f"the model uses operator set {versions[0]}, edgernn knows {OLDEST_OPSET} to {NEWEST_OPSET}: export it "
+            f"the model uses operator set {version}, edgernn knows {OLDEST_OPSET} to {NEWEST_OPSET}: export it "
             "with another opset_version, or convert it with onnx.version_converter"
         )
-    return int(versions[0])
+    return int(version)
 
 
 def _read_input(entry: onnx.ValueInfoProto) -> GraphInput:
@@ -217,6 +218,7 @@ def _in_order(nodes: list[Node], known: set[str]) -> list[Node]:
     for number, node in enumerate(nodes):
         read = {name for name in node.inputs if name and name not in known}
         undefined = sorted(name for name in read if name not in writers)
+        read.update(name for name in node.captured if name in writers)
         if undefined:
             raise node.malformed(f"reads {undefined[0]!r}, which nothing defines: a weight or node is missing")
         sources = {writers[name] for name in read}

@@ -69,6 +69,7 @@ def import_model(
         `time_axis` does not exist.
     """
     graph = Graph(model, folder)
+    _check_operators(graph)
     _check_inputs(graph)
     metadata = Metadata.from_properties(graph.properties)
     stated = stated_pairs(graph.properties, states)
@@ -107,14 +108,27 @@ def _assumptions(
             yield state_inputs, layout
 
 
+def _check_operators(graph: Graph) -> None:
+    """Refuse what has no rule before anything that follows from it is refused, with advice that leads nowhere."""
+    for node in graph.nodes:
+        if node.domain:
+            raise node.unsupported(
+                f"is of the operator set {node.domain}, which is not supported: {advice(node.operator, node.domain)}"
+            )
+        if node.operator not in RULES and node.operator not in FOLDS:
+            raise node.unsupported(f"is not supported: {advice(node.operator)}")
+
+
 def _check_inputs(graph: Graph) -> None:
     if not graph.inputs:
         raise UnsupportedModelError("the outputs of the model depend on none of its inputs: there is nothing to stream")
     for entry in graph.inputs:
         if entry.is_integer:
+            readers = ", ".join(map(repr, graph.consumers(entry.name)[:3])) or "nobody else"
             raise UnsupportedModelError(
-                f"input {entry.name} holds integers ({type_name(entry.number_type)}): integer ids and counts are not "
-                "supported; export the part of the model after its embedding, with float32 inputs"
+                f"input {entry.name}, which {readers} reads, holds integers ({type_name(entry.number_type)}): integer "
+                "ids and lengths are not supported; export the part of the model after its embedding, and no lengths "
+                "of sequences, since a stream ends where it ends"
             )
 
 
@@ -166,10 +180,6 @@ class _Attempt:
         return self.tensors[name]
 
     def _results(self, node: Node, inputs: tuple[Tensor | None, ...]) -> Results:
-        if node.domain:
-            raise node.unsupported(
-                f"is of the operator set {node.domain}, which is not supported: {advice(node.operator)}"
-            )
         constants = [tensor for tensor in inputs if isinstance(tensor, Constant)]
         if len(constants) == len(inputs) and node.operator in FOLDS:
             return (FOLDS[node.operator](node, *constants),)

@@ -30,6 +30,7 @@ class Node:
         self.domain = "" if proto.domain == "ai.onnx" else text(proto.domain)
         self.inputs = tuple(map(text, proto.input))  # "" where an optional input is left out
         self.outputs = tuple(map(text, proto.output))
+        self.captured = _names_in_graphs(proto)  # that graphs in its attributes read, from outside or from themselves
         self.opset = opset
         self.name = text(proto.name) or f"{self.operator}_{next(filter(None, self.outputs), '')}"
         self._folder = folder
@@ -116,3 +117,16 @@ class Node:
             return value.decode()
         except UnicodeDecodeError as error:
             raise self.malformed(f"has the attribute {name}, which is not UTF-8: {error}") from error
+
+
+def _names_in_graphs(node: NodeProto) -> frozenset[str]:
+    """All names that the graphs in a node's attributes read, at any depth."""
+    names: set[str] = set()
+    waiting = [node]
+    while waiting:
+        for attribute in waiting.pop().attribute:
+            if attribute.HasField("g"):
+                names.update(text(entry.name) for entry in attribute.g.output)
+                names.update(text(name) for inner in attribute.g.node for name in inner.input)
+                waiting.extend(attribute.g.node)
+    return frozenset(names)

@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     "Mish": elementwise.unary,
     "Mul": elementwise.binary,
     "Neg": elementwise.unary,
+    "PRelu": elementwise.prelu,
     "Pow": elementwise.binary,
     "RNN": recurrent.recurrent,
     "Reciprocal": elementwise.unary,
@@ -63,6 +64,7 @@ RULES: dict[str, Rule] = {
     "Squeeze": layout.squeeze,
     "Sub": elementwise.binary,
     "Sum": elementwise.binary,
+    "Swish": elementwise.swish,
     "Tanh": elementwise.unary,
     "ThresholdedRelu": elementwise.unary,
     "Transpose": layout.transpose,
@@ -79,6 +81,10 @@ ADVICE: dict[str, str] = {
     "ReverseSequence": "it reads the sequence from its end: train the model with forward layers only",
     "TreeEnsembleClassifier": "a forest of decision trees is no sequence model",
     "TreeEnsembleRegressor": "a forest of decision trees is no sequence model",
+    "ArgMax": "it makes a label of scores: keep only the scores among the outputs. Convert a scikit-learn classifier "
+    "with options={'zipmap': False}, then remove its output `label`",
+    "ZipMap": "convert the classifier with options={'zipmap': False}",
+    "Scaler": "export the model without its scaler, and give mean and std to `edgernn convert`",
     "Tile": "it repeats frames; a decoder that runs on repeated states is not supported",
     "LayerNormalization": "use BatchNormalization, which is supported, or leave it out",
 }
@@ -88,15 +94,19 @@ FAMILIES: tuple[tuple[tuple[str, ...], str], ...] = (
     (("QLinear", "QGemm", "Quantize", "Dequantize", "DynamicQuantize", "MatMulInteger", "ConvInteger"),
      "the model is quantized already: load the float model and use edgernn.quantize"),
 )  # fmt: skip
+OPERATOR_SETS: dict[str, str] = {
+    "com.microsoft": "onnxruntime's optimisation writes such operators: load the model as it was before",
+    "ai.onnx.ml": "of scikit-learn's models, neural networks are supported",
+}
 OTHERWISE = "change the model, or leave the operator out of the exported part"
 
 
-def advice(operator: str) -> str:
+def advice(operator: str, operator_set: str = "") -> str:
     """What to do about an operator without a rule."""
-    for prefixes, text in FAMILIES:
-        if operator.startswith(prefixes):
-            return text
-    return ADVICE.get(operator, OTHERWISE)
+    if operator in ADVICE:
+        return ADVICE[operator]
+    families = (text for prefixes, text in FAMILIES if operator.startswith(prefixes))
+    return next(families, OPERATOR_SETS.get(operator_set, OTHERWISE))
 
 
 __all__ = ["RULES", "Call", "Results", "Rule", "advice"]

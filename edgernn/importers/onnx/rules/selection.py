@@ -113,7 +113,7 @@ def _refusal(call: Call, axis: Axis) -> Exception:
         return node.unsupported(
             f"is one of {parts} parts that the graph cuts {node.inputs[0]} into along time: a recurrence written out "
             "step by step for one length. Export it as a recurrent operator: torch.onnx.export(..., dynamo=False) "
-            "writes nn.RNN as RNN; in Keras set unroll=False"
+            "writes nn.RNN as RNN; in Keras set unroll=False, and use Dense without TimeDistributed"
         )
     return node.unsupported(
         "takes frames by their position in time; of a stream only the last frame can be taken: take index -1"
