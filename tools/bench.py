@@ -7,6 +7,7 @@ installed is left out and named. Run it on an idle machine.
 from __future__ import annotations
 
 import os
+import statistics
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from benchmarks import floor, report, timing
 from benchmarks.machine import describe_machine
 from benchmarks.models import CELLS, Cell, Model, samples
 from benchmarks.peers import PEERS, Edgernn, Peer
-from benchmarks.startup import measure_startup
+from benchmarks.startup import measure_first_event, measure_startup
 from benchmarks.stream_path import measure_stream
 
 SIZES, QUICK_SIZES = "16,32,64,128,256", "32,64"
@@ -66,9 +67,11 @@ def bench(
             paced = paced_steps if model.hidden_size == paced_size else 0
             _measure_model(results, model, chosen, steps, paced)
         if Edgernn in chosen:
-            click.echo("measuring bytes to scores and start-up", err=True)
+            click.echo("measuring bytes to scores, start-up and the cost of timing operations", err=True)
             results.stream = measure_stream(Edgernn(SMALL_MODEL).runner)
             results.startup = measure_startup(SMALL_MODEL, rounds=2 if quick else 11)
+            results.startup[report.FIRST_EVENT] = measure_first_event(SMALL_MODEL, rounds=2 if quick else 11)
+            results.operations_cost = _cost_of_operations(1 if quick else 5)
     click.echo(results.markdown())
     if json_path is not None:
         json_path.write_text(results.json())
@@ -124,6 +127,14 @@ def _measure_model(
         loops[report.C_LOOP] = timing.per_row(kernel.run, LOOP_ROUNDS, X, ROWS)
     if loops:
         results.loop[model.name] = timing.interleave_runs(loops, LOOP_TURNS)
+
+
+def _cost_of_operations(rounds: int) -> float:
+    """By which share ``edgernn profile --operations`` makes a step longer; the middle of some rounds."""
+    from edgernn.latency.operations import time_operations
+
+    program = Edgernn(SMALL_MODEL).runner.program
+    return statistics.median(abs(time_operations(program).change) for _ in range(rounds))
 
 
 def _check(results: report.Results, model: Model, peers: dict[str, Peer], kernel: floor.Floor | None) -> None:

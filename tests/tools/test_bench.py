@@ -54,6 +54,15 @@ def test_targets_of_a_result():
     assert "1 of 2 met" in results.markdown()
 
 
+def test_paced_steps_are_held_against_the_binding():
+    from benchmarks.report import Results, targets
+    from benchmarks.timing import Spread
+
+    paced = {"edgernn": Spread(1000, 1300, 900, 9), "onnxruntime IOBinding": Spread(5900, 7000, 5000, 9)}
+    (target,) = targets(Results({}, paced={"gru64": paced}, operations_cost=None))
+    assert (target.value, target.bound, target.met) == (5.9, 6.0, False)
+
+
 def test_a_peer_that_computes_something_else_is_refused():
     import bench
     from benchmarks.models import Model
@@ -79,5 +88,6 @@ def test_command_writes_markdown_and_json(needs_tool, tmp_path):
     assert figures["hot"]["lstm16"].keys() == {"empty call", "edgernn", "numpy by hand", "C kernel, timed in C"}
     assert figures["errors"]["lstm16"]["edgernn"] < 1e-6
     promised = {target["what"] for target in figures["targets"]}
-    assert promised == {"bytes to scores, a sample", "process start to first step"}
+    starts = {f"process start to first {what}" for what in ("step", "event")}
+    assert promised == {"bytes to scores, a sample", "timing operations, longer by", *starts}
     assert "| edgernn |" in markdown

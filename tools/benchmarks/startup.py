@@ -1,4 +1,4 @@
-"""From the start of a Python process to the end of its first step."""
+"""From the start of a Python process to the end of its first step, and to the first event of a stream."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.models import INPUTS, Model
+import numpy as np
+
+from benchmarks.models import INPUTS, Model, samples
 from benchmarks.timing import Spread
 
 STEP = f"step([0.0] * {INPUTS})"
@@ -40,3 +42,29 @@ def measure_startup(model: Model, rounds: int) -> dict[str, Spread]:
                 if turn:
                     times_ns[name].append(int(output) - start)
     return {name: Spread.of(times) for name, times in times_ns.items()}
+
+
+def measure_first_event(model: Model, rounds: int) -> Spread:
+    """From the start of ``edgernn run`` on a replay to its first event on standard output, in ns, with warm caches."""
+    import edgernn
+
+    with tempfile.TemporaryDirectory() as folder:
+        onnx_file, program, replay = (Path(folder, f"{model.name}{end}") for end in (".onnx", ".safetensors", ".csv"))
+        onnx_file.write_bytes(model.onnx())
+        edgernn.save(edgernn.load(onnx_file), program)
+        np.savetxt(replay, samples(1000), fmt="%.3f", delimiter=",")
+        # a threshold that the first output passes
+        command = [sys.executable, "-m", "edgernn", "run", program, replay, "--threshold", "0.01"]
+        times_ns = []
+        for turn in range(rounds + 1):
+            start = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert process.stdout is not None
+            event = process.stdout.readline()
+            arrived = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+            process.communicate()
+            if not event:
+                sys.exit("edgernn run gave no event")
+            if turn:
+                times_ns.append(arrived - start)
+    return Spread.of(times_ns)
