@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("edgernn.cli.export", "Write a model as C for a microcontroller."),
     "verify": ("edgernn.cli.verify", "Prove that an export computes what the desk computes."),
     "profile": ("edgernn.cli.profile", "Measure how late answers are on this machine, and why."),
+    "service": ("edgernn.cli.service", "Print a systemd unit and a udev rule for a stream."),
     "warm": ("edgernn.cli.warm", "Compile and cache what a model needs, ahead of its first run."),
     "completion": ("edgernn.cli.completion", "Print the completion script of a shell."),
 }

@@ -45,6 +45,7 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
       edgernn run gesture.toml replay:///data/monday.csv --output events.csv
     """
     from edgernn.cli.status_line import StatusLine
+    from edgernn.notify import Notifier
     from edgernn.realtime import realtime as ask_for_realtime
     from edgernn.sinks import make_sink
     from edgernn.stream import open_stream
@@ -67,6 +68,9 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
             say_grants(stack.enter_context(ask_for_realtime(parts, core=core, priority=priority)))
         stack.enter_context(_stopped_by_signals(stream))
         stack.enter_context(stream)
+        notifier = Notifier()
+        notifier.ready()
+        steps = 0
         with contextlib.suppress(BrokenPipeError):  # whoever read the events has ended
             for events in stream.reads():
                 for event in events:
@@ -75,7 +79,11 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
                         sink.write(event)
                 for sink in sinks:
                     sink.tick()
+                if stream.pipeline.steps != steps:
+                    steps = stream.pipeline.steps
+                    notifier.worked()
                 line.show(stream)
+        notifier.stopping()
         line.clear()
     click.echo(summary(stream.status()), err=True)
 
