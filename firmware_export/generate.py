@@ -6,18 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from string import Template
 
-import numpy as np
-
 from edgernn.errors import ExportError
-from edgernn.operations import Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
+from edgernn.operations import AnyOperation, Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
 from edgernn.program import OutputDescription, Program, StateSlot
 from firmware_export import emitters, names, pieces
-from firmware_export.emitters.layout import copy
-from firmware_export.literals import C_TYPES, reader
+from firmware_export.functions import write_functions
+from firmware_export.literals import C_TYPES
 from firmware_export.memory import TYPE_BYTES
 
 TEMPLATES = Path(__file__).parent / "templates"
-MAX_SMOOTHING_STEPS = 65535  # sums of scores stay in 32 bits
 
 
 class CModel:
@@ -58,8 +55,8 @@ class CModel:
         self.file = f"{self.prefix}.h"
         self.step = emitters.writer(program, self.prefix)
         self._check_types()
-        self._update = [self._written(operation) for operation in self.step.update]
-        self._head = [self._written(operation) for operation in self.step.head]
+        self.update = [self._written(operation) for operation in self.step.update]
+        self.head = [self._written(operation) for operation in self.step.head]
 
     def _check_types(self) -> None:
         for what, dtypes in (
@@ -70,7 +67,7 @@ class CModel:
                 if dtype not in C_TYPES:
                     raise ExportError(f"an {what} of {dtype} cannot be written as C")
 
-    def _written(self, operation: emitters.AnyOperation) -> list[str]:
+    def _written(self, operation: AnyOperation) -> list[str]:
         lines = emitters.write(self.step, operation)
         title = names.comment(f"{operation.name} ({type(operation).__name__})")
         return [f"/* {title} */", *lines] if lines else []
@@ -115,13 +112,13 @@ class CModel:
     @property
     def table_bytes(self) -> int:
         """Bytes of the constants in flash, those of the runtime included."""
-        self.text  # the last tables are made while it is written
+        _ = self.text  # the last tables are made while it is written
         return sum(self.step.table_bytes.values()) + pieces.table_bytes(self.step.pieces)
 
     @property
     def largest_table(self) -> int:
         """Bytes of the largest table."""
-        self.text
+        _ = self.text
         return max(self.step.table_bytes.values(), default=0)
 
     @property
@@ -129,7 +126,7 @@ class CModel:
         """Bytes of the state structure, padding aside."""
         slots = sum(TYPE_BYTES[slot.dtype] * slot.size for slot in self.program.state)
         total = self.copies * slots + self.step.scratch_bytes
-        for output in self._frame_outputs():
+        for output in self.frame_outputs:
             total += self.copies * self.output_size(output.name) * TYPE_BYTES[self.step.dtype(output.value)]
         if self.windowed:
             total += 4 * self.copies + 6
@@ -175,7 +172,7 @@ class CModel:
     @cached_property
     def text(self) -> str:
         """The header."""
-        functions = self._functions()
+        functions = write_functions(self)
         values = {
             "banner": "\n".join(f" * {names.comment(line)}".rstrip() for line in self.banner or (self.prefix,)),
             "file": self.file,
@@ -210,9 +207,8 @@ class CModel:
         parts.append(f"/* Forgets everything; must come before the first step. */\n{self.signature('reset')};\n")
         parts.append(f"/* {self._step_comment()} */\n{self.signature('step')};\n")
         if self.normalises:
-            parts.append(
-                f"/* Brings raw numbers to the scale of the model: (raw - mean) / std. */\n{self.signature('normalise')};\n"
-            )
+            comment = "Brings raw numbers to the scale of the model: (raw - mean) / std."
+            parts.append(f"/* {comment} */\n{self.signature('normalise')};\n")
         if self.decides:
             parts.append(
                 "/* Whether the scores of the newest output make an event; call it once for each output. */\n"
@@ -237,7 +233,8 @@ class CModel:
 
     def _field(self, slot: StateSlot) -> str:
         shape = " x ".join(str(extent) for extent in slot.shape)
-        return f"{C_TYPES[slot.dtype]} {self.step.slots[slot.name]}[{slot.size}]; /* {names.comment(slot.name)}, {shape} */"
+        declared = f"{C_TYPES[slot.dtype]} {self.step.slots[slot.name]}[{slot.size}];"
+        return f"{declared} /* {names.comment(slot.name)}, {shape} */"
 
     def _state_fields(self) -> list[str]:
         fields = [f"{self.prefix}_slots slots[{self.copies}];", f"{self.prefix}_scratch scratch;"]
@@ -245,7 +242,7 @@ class CModel:
             fields.append(f"uint32_t steps_left[{self.copies}]; /* of each window that runs */")
             fields.append("uint32_t until_begin; /* of the next window */")
             fields.append("uint16_t next; /* state that it takes */")
-            for output in self._frame_outputs():
+            for output in self.frame_outputs:
                 size = self.output_size(output.name)
                 name = self.step.outputs[output.name]
                 fields.append(f"{self.output_type(output.name)} frames_of_{name}[{self.copies}][{size}];")
@@ -257,7 +254,9 @@ class CModel:
             fields.append(f"uint16_t ring[{smoothing * count}]; /* the newest {smoothing} scores of each label */")
         return fields
 
-    def _frame_outputs(self) -> list[OutputDescription]:
+    @property
+    def frame_outputs(self) -> list[OutputDescription]:
+        """Outputs of a windowed program whose frames are kept for the whole window."""
         return [output for output in self.program.description.outputs if self.windowed and output.per_frame]
 
     def _step_comment(self) -> str:
@@ -267,168 +266,4 @@ class CModel:
         return (
             f"One time step. Returns 1 when a window of {window.steps} steps is complete and the outputs are new, "
             f"every {window.hop} steps, else 0."
-        )
-
-    def _functions(self) -> str:
-        parts = [self._body_function(), self._reset_slots_function(), self._reset_function()]
-        parts.append(self._window_step() if self.windowed else self._plain_step())
-        if self.normalises:
-            parts.append(self._normalise_function())
-        if self.decides:
-            parts += [self._decide_function(), self._label_function()]
-        return "\n".join(parts)
-
-    def _parameters(self) -> tuple[list[str], list[str]]:
-        """Declarations of the inputs and outputs as parameters, and their names."""
-        declared, passed = [], []
-        for port in self.program.inputs:
-            declared.append(f"const {C_TYPES[self.step.input_dtype(port.name)]} *{self.step.inputs[port.name]}")
-            passed.append(self.step.inputs[port.name])
-        for output in self.program.outputs:
-            declared.append(f"{self.output_type(output.name)} *{self.step.outputs[output.name]}")
-            passed.append(self.step.outputs[output.name])
-        return declared, passed
-
-    def _body_function(self) -> str:
-        """All operations on one state."""
-        declared, _ = self._parameters()
-        parameters = [f"{self.prefix}_slots *slots", f"{self.prefix}_scratch *scratch", *declared]
-        lines = ["(void)slots;", "(void)scratch;", *(line for block in self._update for line in block)]
-        if self.windowed:
-            frames = {output.name: f"frames_of_{self.step.outputs[output.name]}" for output in self._frame_outputs()}
-            parameters += [f"{self.output_type(name)} *{frame}" for name, frame in frames.items()]
-            parameters += ["uint32_t frame", "int last"]
-            lines += self._keep_frames(frames)
-            lines.append("if (!last) return;")
-        lines += [line for block in self._head for line in block]
-        for output in self.program.description.outputs:
-            y, source = self.step.outputs[output.name], self.step.place(output.value)
-            if self.windowed and output.per_frame:
-                lines += copy(self.output_size(output.name), y, frames[output.name])
-            elif y != source:
-                lines += copy(self.output_size(output.name), y, source)
-        text = "\n".join("    " + line if line else "" for line in lines)
-        return f"static void {self.prefix}_body({', '.join(parameters)}) {{\n{text}\n}}\n"
-
-    def _keep_frames(self, frames: dict[str, str]) -> list[str]:
-        """Lines that put this step's frame into the window's frames."""
-        lines = ["(void)frame;"] if not frames else []
-        assert self.program.window is not None
-        for output in self._frame_outputs():
-            value = self.program.values[output.value]
-            inner = 1
-            for extent in value.shape[output.time_axis :]:
-                inner *= extent
-            outer, steps = value.size // inner, self.program.window.steps
-            source = self.step.place(output.value)
-            target = f"({frames[output.name]})[({steps}u * i0 + frame) * {inner}u + i1]"
-            lines += [
-                f"for (uint32_t i0 = 0; i0 < {outer}; i0++) {{",
-                f"    for (uint32_t i1 = 0; i1 < {inner}; i1++) {target} = ({source})[{inner}u * i0 + i1];",
-                "}",
-            ]
-        return lines
-
-    def _reset_slots_function(self) -> str:
-        lines = ["    (void)slots;"]
-        for slot in self.program.state:
-            field = f"slots->{self.step.slots[slot.name]}"
-            if slot.initial is None:
-                lines.append(f"    for (uint32_t k = 0; k < {slot.size}; k++) {field}[k] = 0;")
-            else:
-                initial = self.program.weights[slot.initial]
-                name = self.step.table(slot.initial, initial, f"initial content of state {slot.name}")
-                lines.append(
-                    f"    for (uint32_t k = 0; k < {slot.size}; k++) {field}[k] = {reader(str(initial.dtype))}({name} + k);"
-                )
-        return f"static void {self.prefix}_reset_slots({self.prefix}_slots *slots) {{\n" + "\n".join(lines) + "\n}\n"
-
-    def _reset_function(self) -> str:
-        lines = []
-        if self.windowed:
-            lines += [f"for (uint16_t k = 0; k < {self.copies}; k++) state->steps_left[k] = 0;"]
-            lines += ["state->until_begin = 0;", "state->next = 0;"]
-        lines.append(f"for (uint16_t k = 0; k < {self.copies}; k++) {self.prefix}_reset_slots(&state->slots[k]);")
-        if self.decides:
-            count = len(self.program.metadata.labels)
-            size = count * self.program.metadata.decision.smoothing_steps
-            lines += [
-                "state->decision.outputs = state->decision.position = 0;",
-                "state->decision.recognised = state->decision.candidate = -1;",
-                "state->decision.held = state->decision.hold_off = 0;",
-                f"for (uint32_t k = 0; k < {count}; k++) state->sums[k] = 0;",
-                f"for (uint32_t k = 0; k < {size}; k++) state->ring[k] = 0;",
-            ]
-        return f"{self.signature('reset')} {{\n" + "\n".join(f"    {line}" for line in lines) + "\n}\n"
-
-    def _plain_step(self) -> str:
-        _, passed = self._parameters()
-        call = f"{self.prefix}_body(&state->slots[0], &state->scratch, {', '.join(passed)});"
-        return f"{self.signature('step')} {{\n    {call}\n    return 1;\n}}\n"
-
-    def _window_step(self) -> str:
-        window = self.program.window
-        assert window is not None
-        _, passed = self._parameters()
-        frames = [f"state->frames_of_{self.step.outputs[output.name]}[k]" for output in self._frame_outputs()]
-        call = ", ".join([*passed, *frames, f"{window.steps}u - state->steps_left[k]", "state->steps_left[k] == 1"])
-        return f"""{self.signature("step")} {{
-    int new_frames = 0;
-    if (state->until_begin == 0) {{
-        {self.prefix}_reset_slots(&state->slots[state->next]);
-        state->steps_left[state->next] = {window.steps};
-        state->next = (uint16_t)(state->next + 1u < {self.copies}u ? state->next + 1u : 0u);
-        state->until_begin = {window.hop};
-    }}
-    state->until_begin--;
-    for (uint16_t k = 0; k < {self.copies}; k++) {{
-        if (state->steps_left[k] == 0) continue;
-        {self.prefix}_body(&state->slots[k], &state->scratch, {call});
-        if (--state->steps_left[k] == 0) new_frames = 1;
-    }}
-    return new_frames;
-}}
-"""
-
-    def _normalise_function(self) -> str:
-        metadata = self.program.metadata
-        mean, std = (
-            self.step.table(f"{what}_of_input", np.array(numbers, np.float32), f"{what} of the input")
-            for what, numbers in (("mean", metadata.mean), ("std", metadata.std))
-        )
-        body = f"x[k] = (raw[k] - edgernn_read_float({mean} + k)) / edgernn_read_float({std} + k);"
-        return f"{self.signature('normalise')} {{\n    for (uint16_t k = 0; k < {len(metadata.mean)}; k++) {{\n        {body}\n    }}\n}}\n"
-
-    def _decide_function(self) -> str:
-        settings, labels = self.program.metadata.decision, self.program.metadata.labels
-        if settings.smoothing_steps > MAX_SMOOTHING_STEPS:
-            raise ExportError(
-                f"decision.smoothing_steps is {settings.smoothing_steps}, in firmware at most {MAX_SMOOTHING_STEPS}"
-            )
-        self.step.need("decide")
-        nothing = -1 if settings.nothing is None else labels.index(settings.nothing)
-        threshold, release = (int(score * 32768 + 0.5) for score in (settings.threshold, settings.release))
-        score = "(uint16_t)scores[k]"
-        if self.output_type(self.program.outputs[0].name) == "float":
-            self.step.need("score_float")
-            score = "edgernn_score(scores[k])"
-        rules = [settings.smoothing_steps, threshold, release, settings.minimum_steps, settings.hold_off_steps, nothing]
-        arguments = ", ".join(str(rule) for rule in (len(labels), *rules))
-        return f"""{self.signature("decide")} {{
-    uint16_t whole[{len(labels)}];
-    for (uint16_t k = 0; k < {len(labels)}; k++) whole[k] = {score};
-    if (!edgernn_decide(&state->decision, state->ring, state->sums, whole, {arguments})) return 0;
-    event->label = (uint16_t)state->decision.recognised;
-    event->score = (uint16_t)(state->sums[event->label] / state->decision.outputs);
-    return 1;
-}}
-"""
-
-    def _label_function(self) -> str:
-        cases = "\n".join(
-            f"        case {index}: return {names.string(label)};"
-            for index, label in enumerate(self.program.metadata.labels)
-        )
-        return (
-            f'{self.signature("label")} {{\n    switch (label) {{\n{cases}\n        default: return "";\n    }}\n}}\n'
         )

@@ -7,19 +7,22 @@ from collections.abc import Iterable
 
 MAX_IDENTIFIER = 48
 
+# one string each: a list of a hundred quoted words reads worse
 C_WORDS = frozenset(
-    "auto break case char const continue default do double else enum extern float for goto if inline int long register "
-    "restrict return short signed sizeof static struct switch typedef union unsigned void volatile while asm fortran "
-    "bool true false nullptr constexpr alignas alignof static_assert thread_local typeof typeof_unqual "
-    "and and_eq bitand bitor catch class compl concept consteval constinit const_cast co_await co_return co_yield "
-    "char8_t char16_t char32_t decltype delete dynamic_cast explicit export friend import module mutable namespace new "
-    "noexcept not not_eq operator or or_eq private protected public reflexpr reinterpret_cast requires static_cast "
-    "synchronized template this throw transaction_safe try typeid typename using virtual wchar_t xor xor_eq final "
-    "override main errno assert offsetof NULL std stdin stdout stderr setjmp".split()
+    (  # noqa: SIM905
+        "auto break case char const continue default do double else enum extern float for goto if inline int long "
+        "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
+        "asm fortran bool true false nullptr constexpr alignas alignof static_assert thread_local typeof typeof_unqual "
+        "and and_eq bitand bitor catch class compl concept consteval constinit const_cast co_await co_return co_yield "
+        "char8_t char16_t char32_t decltype delete dynamic_cast explicit export friend import module mutable namespace "
+        "new noexcept not not_eq operator or or_eq private protected public reflexpr reinterpret_cast requires "
+        "static_cast synchronized template this throw transaction_safe try typeid typename using virtual wchar_t xor "
+        "xor_eq final override main errno assert offsetof NULL std stdin stdout stderr setjmp"
+    ).split()
 )
 # macros of compilers, C libraries and Arduino that would tear an identifier apart
 MACROS = frozenset(
-    "linux unix i386 arm mips sparc sun vax avr min max abs round sq bit DEFAULT INPUT OUTPUT F I".split()
+    "linux unix i386 arm mips sparc sun vax avr min max abs round sq bit DEFAULT INPUT OUTPUT F I".split()  # noqa: SIM905
 )
 
 

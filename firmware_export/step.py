@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgernn.operations import AnyOperation, Dequantize, ReadState, Rearrange, StateRegion, Value
+from edgernn.operations import AnyOperation, Dequantize, Operation, ReadState, Rearrange, StateRegion, Value
 from edgernn.program import Program
 from firmware_export import names
 from firmware_export.literals import C_TYPES, table
@@ -90,7 +90,8 @@ class StepWriter:
             for output in self.program.description.outputs:
                 self._place.setdefault(self._root[output.value], self.outputs[output.name])
         ordered = [*self.update, *self.head]
-        first, last = {}, {}
+        first: dict[str, int] = {}
+        last: dict[str, int] = {}
         for index, operation in enumerate(ordered):
             for name in (*operation.inputs, *operation.outputs):
                 first.setdefault(self._root[name], index)
@@ -115,7 +116,7 @@ class StepWriter:
         """C expression that points to a value's elements."""
         return self._place[self._root[name]]
 
-    def temporary(self, operation: AnyOperation, number: int = 0) -> str:
+    def temporary(self, operation: Operation, number: int = 0) -> str:
         """C expression that points to memory that the operation asked for while it runs."""
         return self._place[f"{operation.name}\0{number}"]
 

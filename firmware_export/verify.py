@@ -1,4 +1,4 @@
-"""Proves that an export computes what the desk computes: compiles it, runs it on emulated chips, compares bit for bit."""
+"""Proves that an export computes what the desk computes: compiled, run on emulated chips, compared bit for bit."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _model_sizes(exported: Exported, emulator: Emulator, work: Path) -> Sizes:
         f'#define {prefix.upper()}_IMPLEMENTATION\n#include "{exported.model.file}"\n'
         f"extern {prefix}_state one_stream;\n{prefix}_state one_stream;\n"
     )
-    build(emulator, [source], work / "alone.o", include=[exported.include], linked=False)
+    build(emulator, [source], work / "alone.o", include=[exported.include], flags=["-fno-common"], linked=False)
     return sizes(emulator, work / "alone.o")
 
 
@@ -209,7 +209,7 @@ def _difference(facts: Mapping[str, list[str]]) -> str:
 
 
 def _checksums(outputs: Mapping[str, Array], frames: list[int], steps: int) -> list[int]:
-    """Fowler, Noll and Vo's checksum of all output bytes, after every `_checkpoint_steps`; frames are steps of outputs."""
+    """Fowler, Noll and Vo's checksum of all output bytes at each checkpoint; `frames` are the steps of outputs."""
     checksum, sums, frame = 2166136261, [], 0
     columns = [np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1) for array in outputs.values()]
     every = _checkpoint_steps(steps)

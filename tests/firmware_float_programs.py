@@ -30,7 +30,9 @@ def unary_program() -> Program:
         bounds = {"alpha": -1.5, "beta": 2.5} if name == "Clip" else {}
         operations.append(Unary(name=name, inputs=(source,), outputs=(f"{name}.y",), function=name, **bounds))
         operations.append(Unary(name=f"{name}.b", inputs=(f"{name}.y",), outputs=(f"{name}.s",), function="Softsign"))
-        operations.append(Binary(name=f"{name}.sum", inputs=(total, f"{name}.s"), outputs=(f"{name}.t",), function="Add"))
+        operations.append(
+            Binary(name=f"{name}.sum", inputs=(total, f"{name}.s"), outputs=(f"{name}.t",), function="Add")
+        )
         total = f"{name}.t"
     return make(tuple(operations), weights, total, 3, [])
 
@@ -65,7 +67,11 @@ def clipped_program() -> Program:
     """Cells whose gates are clipped and have activations with constants."""
     rng = np.random.default_rng(2)
     H = 5
-    weights = {f"{n}{m}": uniform(rng, (g * H, k), 0.8) for n, g, k in (("a", 3, 3), ("b", 4, H), ("c", 1, H)) for m, k in (("W", k), ("R", H))}
+    weights = {
+        f"{n}{m}": uniform(rng, (g * H, k), 0.8)
+        for n, g, k in (("a", 3, 3), ("b", 4, H), ("c", 1, H))
+        for m, k in (("W", k), ("R", H))
+    }
     operations = (
         Gru(
             name="gru",
@@ -89,7 +95,15 @@ def clipped_program() -> Program:
             clip=0.5,
             activations=(GateFunction("Sigmoid"), GateFunction("Affine", 0.8, 0.1), GateFunction("Softsign")),
         ),
-        Rnn(name="rnn", inputs=("l",), outputs=("y",), W="cW", R="cR", h=StateRegion("h3"), activations=(GateFunction("Elu", 0.5),)),
+        Rnn(
+            name="rnn",
+            inputs=("l",),
+            outputs=("y",),
+            W="cW",
+            R="cR",
+            h=StateRegion("h3"),
+            activations=(GateFunction("Elu", 0.5),),
+        ),
     )
     slots = [StateSlot(name, (H,)) for name in ("h1", "h2", "c2", "h3")]
     return make(operations, weights, "y", 3, slots)

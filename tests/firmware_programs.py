@@ -71,7 +71,9 @@ def every_int8_program() -> dict[str, Program]:
     """One program for every integer operation and form, by name."""
     programs = {f"{kind}-{operands}": int8_cell(kind, operands) for kind in CELLS for operands in OPERANDS}
     programs |= {f"{kind}-wide": int8_cell(kind, "w8a16", states="s32") for kind in WIDE}
-    programs |= {f"wild-{kind}-{operands}": wild(int8_cell(kind, operands, H=7), 3) for kind in CELLS for operands in OPERANDS}
+    programs |= {
+        f"wild-{kind}-{operands}": wild(int8_cell(kind, operands, H=7), 3) for kind in CELLS for operands in OPERANDS
+    }
     programs |= {f"wild-{kind}-wide": wild(int8_cell(kind, "w8a8", states="s32", H=7), 4) for kind in WIDE}
     programs |= {f"feedforward-{operands}": int8_feedforward(operands) for operands in OPERANDS}
     programs["window"] = int8_cell("gru", "w8a16").with_window(10, 3)

@@ -53,7 +53,12 @@ def export(
     name = name or model.stem
     facts = _describe(program, name, board)
     files = write(
-        program, output, target, make_golden(program, name), name=name, command=_command(model, target, name, load_options)
+        program,
+        output,
+        target,
+        make_golden(program, name),
+        name=name,
+        command=_command(model, target, name, load_options),
     )
     facts["files"] = [str(file) for file in files]
     if as_json:

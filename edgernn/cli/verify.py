@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--machine", "machines", multiple=True, help="Only this machine (may be repeated); all that are installed else.")
 @click.option(
-    "--steps", type=click.IntRange(0, 10_000_000), default=1000, show_default=True, help="Made-up steps after the self-test."
+    "--machine", "machines", multiple=True, help="Only this machine (may be repeated); all that are installed else."
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(0, 10_000_000),
+    default=1000,
+    show_default=True,
+    help="Made-up steps after the self-test.",
 )
 @click.option("--port", help="Compare with the board on this serial port; it must run the export's example `answer`.")
 @click.option("--baud", type=int, default=115200, show_default=True, help="Bits a second of the port.")
@@ -56,7 +62,9 @@ def verify(
             print_json(msgspec.to_builtins(report))
         else:
             result = f"{report.steps} steps equal" if report.equal else f"differs: {report.difference}"
-            click.echo(escape(f"{port}: {result}; a step takes {report.median_us:g} us, at most {report.largest_us} us"))
+            click.echo(
+                escape(f"{port}: {result}; a step takes {report.median_us:g} us, at most {report.largest_us} us")
+            )
         context.exit(0 if report.equal else 1)
     from firmware_export.emulators import EMULATORS, missing_tools
     from firmware_export.verify import verify as run_on

@@ -151,11 +151,11 @@ def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
     sizes = [4] * hidden_size
     constants = _constants(step, operation, [by_unit(column, 4) for column in columns], sizes)
     numbers = (int(operation.input_forget), operation.clip, operation.candidate_shift, operation.cell_shift)
+    states = [step.state(operation.h), step.state(operation.c)]
+    orders = (lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4))
+    kernel = "lstm_wide_int8" if operation.wide else "lstm_int8"
     return _cell(
-        *(step, operation, "lstm_wide_int8" if operation.wide else "lstm_int8"),
-        *((lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4)), sizes),
-        *([step.state(operation.h), step.state(operation.c)], constants, [peepholes]),
-        [str(number) for number in numbers],
+        step, operation, kernel, orders, sizes, states, constants, [peepholes], [str(number) for number in numbers]
     )
 
 

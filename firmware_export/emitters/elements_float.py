@@ -58,10 +58,10 @@ def function(step: StepWriter, name: str, gate: GateFunction | Unary, clip: floa
     defaults = GATE_DEFAULTS.get(gate.function) or UNARY_FUNCTIONS[gate.function]
     if gate.function == "Clip":
         defaults = (-LARGEST, LARGEST)
-    a, b = (
-        float_literal(default if own is None else own) if own is not None or default is not None else ""
-        for own, default in zip((gate.alpha, gate.beta), defaults, strict=True)
+    constants = (
+        default if own is None else own for own, default in zip((gate.alpha, gate.beta), defaults, strict=True)
     )
+    a, b = ("" if constant is None else float_literal(constant) for constant in constants)
     clipped = f"    x = edgernn_clamp(x, {float_literal(-clip)}, {float_literal(clip)});\n" if clip is not None else ""
     body = f"{clipped}    return {expression.format(a=f'({a})', b=f'({b})')};\n"
     escaped = body.replace("{", "{{").replace("}", "}}")
@@ -80,7 +80,8 @@ def binary(step: StepWriter, operation: Binary) -> list[str]:
     if operation.function == "Pow":
         step.need("more_math_float")
     sides = [
-        (f"({step.place(name)})[{{{letter}}}]", step.value(name).shape) for name, letter in zip(operation.inputs, "ab")
+        (f"({step.place(name)})[{{{letter}}}]", step.value(name).shape)
+        for name, letter in zip(operation.inputs, "ab", strict=False)
     ]
     if operation.constant is not None:
         array = step.program.weights[operation.constant]

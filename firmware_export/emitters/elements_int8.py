@@ -72,7 +72,8 @@ def affine(step: StepWriter, operation: Int8Affine) -> list[str]:
     bias = step.table(f"{operation.name}_B", B, f"{operation.name}: B")
     x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
     operands = [Operand("a", step.value(operation.inputs[0]).shape), Operand("b", m.shape)]
-    call = f"edgernn_affine_int8(({x})[{{a}}], edgernn_read_int32({scale} + ({{b}})), edgernn_read_int32({bias} + ({{b}})))"
+    constants = (f"edgernn_read_int32({table} + ({{b}}))" for table in (scale, bias))
+    call = f"edgernn_affine_int8(({x})[{{a}}], {', '.join(constants)})"
     return elementwise(step.value(operation.outputs[0]).shape, operands, f"({y})[{{y}}] = {call};")
 
 

@@ -1,12 +1,12 @@
-/* Runs an export's self-test on a machine, and as many steps of made-up inputs as are asked for, and reports as lines of
- * "name number...". Compiled with the folder of the export and of ports.h, which describes its inputs and outputs, as
- * include paths; RANDOM_STEPS, CHECKPOINT_STEPS, TRACE_FROM and TRACE_TO come from the command line. */
+/* Runs an export's self-test on a machine, and as many steps of made-up inputs as are asked for, and reports as lines
+ * of "name number...". Compiled with the folder of the export and of ports.h, which describes its inputs and outputs,
+ * as include paths; RANDOM_STEPS, CHECKPOINT_STEPS, TRACE_FROM and TRACE_TO come from the command line. */
 #define SELFTEST_PARTS
 #include "port.h"
 #include "selftest.c"
 
-/* An input or output: `count` numbers of an input, bytes of an output. Made-up inputs are noise of 16 bits times `unit` if
- * they are float, else times `factor` / 2^`shift`. */
+/* An input or output: `count` numbers of an input, bytes of an output. Made-up inputs are noise of 16 bits times `unit`
+ * if they are float, else times `factor` / 2^`shift`. */
 typedef struct {
     void *data;
     uint16_t count;

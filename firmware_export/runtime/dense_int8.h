@@ -1,6 +1,6 @@
 /* needs: product */
-/* y = x W' + B: accumulate, rescale, add the bias, saturate. Rows come in fours, then alone; constants are biases and scales
- * of each panel. `operand` has room for the columns, a multiple of four. */
+/* y = x W' + B: accumulate, rescale, add the bias, saturate. Rows come in fours, then alone; constants are biases and
+ * scales of each panel. `operand` has room for the columns, a multiple of four. */
 static void edgernn_dense_int8(const int16_t *x, uint16_t columns, const edgernn_rows *W, const int32_t *constants,
                                uint16_t rows, int16_t *y, int16_t *operand) {
     const int narrow = edgernn_is_narrow(W, edgernn_blocks(columns));

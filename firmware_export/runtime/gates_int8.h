@@ -14,7 +14,7 @@ static inline int edgernn_limit(int32_t p, int32_t clip) {
 
 /* A straight line between two neighbouring entries of a table that are 128 apart; `fraction` is below 128. Neighbours
  * in the tables of sigmoid and tanh grow, by at most 1024. */
-static inline int edgernn_between(int from, int to, uint8_t fraction) {
+EDGERNN_INLINE int edgernn_between(int from, int to, uint8_t fraction) {
 #if defined(__AVR__)
     const uint16_t difference = (uint16_t)(to - from);
     uint16_t part; /* difference * fraction + 64 has 18 bits; shifting left by one leaves the result in whole bytes */
@@ -43,7 +43,7 @@ static inline int edgernn_between(int from, int to, uint8_t fraction) {
 #endif
 }
 
-static inline int edgernn_interpolate(const int16_t *table, uint16_t x) {
+EDGERNN_INLINE int edgernn_interpolate(const int16_t *table, uint16_t x) {
     const int16_t *const entry = table + (x >> 7);
     return edgernn_between(edgernn_read_int16(entry), edgernn_read_int16(entry + 1), (uint8_t)(x & 127u));
 }

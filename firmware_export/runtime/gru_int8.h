@@ -1,9 +1,9 @@
 /* needs: product gates_int8 */
 /* Gated recurrent unit, the reset gate after the product; see edgernn_unit3 for its constants. `operand` has room for
  * input and state, each a multiple of four. */
-static void edgernn_gru_int8(const int16_t *x, uint16_t input_size, int16_t *h, uint16_t hidden_size, const edgernn_rows *W,
-                             const edgernn_rows *R, const int32_t *constants, edgernn_function f, edgernn_function g, int32_t clip,
-                             int16_t *y, int16_t *operand) {
+static void edgernn_gru_int8(const int16_t *x, uint16_t input_size, int16_t *h, uint16_t hidden_size,
+                             const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants,
+                             edgernn_function f, edgernn_function g, int32_t clip, int16_t *y, int16_t *operand) {
     edgernn_pair pair = edgernn_begin(W, R, constants, x, input_size, h, hidden_size, operand);
     for (uint16_t unit = 0; unit < hidden_size; unit++) {
         int32_t p[4];

@@ -1,8 +1,9 @@
 /* needs: product gates_int8 fine_sigmoid_int8 */
 /* The gated recurrent unit of gru_int8 with an int32 state: slow units keep 16 more fraction bits. */
 static void edgernn_gru_wide_int8(const int16_t *x, uint16_t input_size, int32_t *h, uint16_t hidden_size,
-                                  const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants, edgernn_function f,
-                                  edgernn_function g, int32_t clip, int16_t *y, int16_t *operand) {
+                                  const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants,
+                                  edgernn_function f, edgernn_function g, int32_t clip, int16_t *y,
+                                  int16_t *operand) {
     for (uint16_t unit = 0; unit < hidden_size; unit++) y[unit] = (int16_t)(h[unit] >> 16);
     edgernn_pair pair = edgernn_begin(W, R, constants, x, input_size, y, hidden_size, operand);
     for (uint16_t unit = 0; unit < hidden_size; unit++) {

@@ -3,9 +3,10 @@
  * i, o, f of each unit. c has `candidate_shift` fraction bits less than its candidate and `cell_shift` more than the
  * input of `output`. `operand` has room for input and state, each a multiple of four. */
 static void edgernn_lstm_int8(const int16_t *x, uint16_t input_size, int16_t *h, int16_t *c, uint16_t hidden_size,
-                              const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants, const int32_t *P, edgernn_function f,
-                              edgernn_function g, edgernn_function output, int input_forget, int32_t clip,
-                              int8_t candidate_shift, int8_t cell_shift, int16_t *y, int16_t *operand) {
+                              const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants,
+                              const int32_t *P, edgernn_function f, edgernn_function g, edgernn_function output,
+                              int input_forget, int32_t clip, int8_t candidate_shift, int8_t cell_shift, int16_t *y,
+                              int16_t *operand) {
     edgernn_pair pair = edgernn_begin(W, R, constants, x, input_size, h, hidden_size, operand);
     for (uint16_t unit = 0; unit < hidden_size; unit++) {
         int32_t p[4];

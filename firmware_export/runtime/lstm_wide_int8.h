@@ -6,11 +6,11 @@ static inline int32_t edgernn_add_saturating(int32_t a, int32_t b) {
 }
 
 /* The long short-term memory of lstm_int8 with an int32 cell: slow units keep 16 more fraction bits. */
-static void edgernn_lstm_wide_int8(const int16_t *x, uint16_t input_size, int16_t *h, int32_t *c, uint16_t hidden_size,
-                                   const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants, const int32_t *P,
-                                   edgernn_function f, edgernn_function g, edgernn_function output, int input_forget,
-                                   int32_t clip, int8_t candidate_shift, int8_t cell_shift, int16_t *y,
-                                   int16_t *operand) {
+static void edgernn_lstm_wide_int8(const int16_t *x, uint16_t input_size, int16_t *h, int32_t *c,
+                                   uint16_t hidden_size, const edgernn_rows *W, const edgernn_rows *R,
+                                   const int32_t *constants, const int32_t *P, edgernn_function f,
+                                   edgernn_function g, edgernn_function output, int input_forget, int32_t clip,
+                                   int8_t candidate_shift, int8_t cell_shift, int16_t *y, int16_t *operand) {
     edgernn_pair pair = edgernn_begin(W, R, constants, x, input_size, h, hidden_size, operand);
     for (uint16_t unit = 0; unit < hidden_size; unit++) {
         int32_t p[4];

@@ -13,3 +13,10 @@ static inline int16_t edgernn_read_int16(const int16_t *from) { return *from; }
 static inline int32_t edgernn_read_int32(const int32_t *from) { return *from; }
 static inline float edgernn_read_float(const float *from) { return *from; }
 #endif
+
+/* Functions that must become part of their caller to be fast. */
+#if defined(__GNUC__)
+#define EDGERNN_INLINE __attribute__((always_inline)) static inline
+#else
+#define EDGERNN_INLINE static inline
+#endif

@@ -1,9 +1,9 @@
 /* needs: product gates_int8 */
 /* Elman cell: h = f(W x + R h + B). Units come in fours, then alone; see edgernn_unit4 for the constants. `operand` has
  * room for input and state, each a multiple of four. */
-static void edgernn_rnn_int8(const int16_t *x, uint16_t input_size, int16_t *h, uint16_t hidden_size, const edgernn_rows *W,
-                             const edgernn_rows *R, const int32_t *constants, edgernn_function f, int32_t clip, int16_t *y,
-                             int16_t *operand) {
+static void edgernn_rnn_int8(const int16_t *x, uint16_t input_size, int16_t *h, uint16_t hidden_size,
+                             const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants,
+                             edgernn_function f, int32_t clip, int16_t *y, int16_t *operand) {
     edgernn_pair pair = edgernn_begin(W, R, constants, x, input_size, h, hidden_size, operand);
     uint16_t unit = 0;
     while (unit < hidden_size) {

@@ -47,14 +47,21 @@ def arduino_core(needs_tool: Callable[[str], str], tmp_path_factory: pytest.Temp
     if not CORE.exists():
         needs_tool("arduino-core-avr")  # a package without a program: skipped, or a failure where CI=true
     objects = tmp_path_factory.mktemp("core")
-    for source in sorted((CORE / "cores/arduino").glob("*.c*")) + [CORE / "cores/arduino/wiring_pulse.S"]:
+    for source in [*sorted((CORE / "cores/arduino").glob("*.c*")), CORE / "cores/arduino/wiring_pulse.S"]:
         avr_compile(source, objects / f"{source.name}.o", [])
     subprocess.run(["avr-ar", "rcs", objects / "core.a", *sorted(objects.glob("*.o"))], check=True)
     return objects / "core.a"
 
 
 def avr_compile(source: Path, output: Path, include: list[Path], warnings: bool = False) -> None:
-    flags = ["-Os", "-mmcu=atmega328p", "-DF_CPU=16000000L", "-DARDUINO=10819", "-DARDUINO_AVR_UNO", "-DARDUINO_ARCH_AVR"]
+    flags = [
+        "-Os",
+        "-mmcu=atmega328p",
+        "-DF_CPU=16000000L",
+        "-DARDUINO=10819",
+        "-DARDUINO_AVR_UNO",
+        "-DARDUINO_ARCH_AVR",
+    ]
     flags += ["-ffunction-sections", "-fdata-sections", "-DDECIMAL_DIG=__DECIMAL_DIG__"]
     flags += ["-Wall", "-Wextra", "-Werror"] if warnings else ["-w"]
     flags += [f"-I{path}" for path in (CORE / "cores/arduino", CORE / "variants/standard", *include)]
@@ -102,7 +109,9 @@ def uno(program: Path, folder: Path) -> Iterator[str]:
         yield port
 
 
-def test_arduino_events_are_those_of_the_desk(arduino_core: Path, needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+def test_arduino_events_are_those_of_the_desk(
+    arduino_core: Path, needs_tool: Callable[[str], str], tmp_path: Path
+) -> None:
     needs_tool("gcc")
     program = recognising(int8_cell("gru", "w8a8"))
     export(program, tmp_path / "lib", "arduino", make_golden(program, "gesture"), name="gesture")
@@ -174,6 +183,7 @@ def test_a_port_that_is_not_there_is_named() -> None:
 
 def test_a_board_that_is_silent_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from firmware_export import board_port
+
     monkeypatch.setattr(board_port, "ANSWER_S", 0.01)
     board, port = os.openpty()
     try:
@@ -206,14 +216,26 @@ def test_the_link_header_against_the_cobs_package(needs_tool: Callable[[str], st
     """Packets of all sizes, with zeros and without, go through; damaged ones cost themselves alone."""
     needs_tool("gcc")
     (tmp_path / "link.c").write_text(LINK)
-    flags = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Werror", "-fsanitize=address,undefined"]
+    flags = [
+        "-std=c99",
+        "-Wall",
+        "-Wextra",
+        "-Wconversion",
+        "-Wsign-conversion",
+        "-Werror",
+        "-fsanitize=address,undefined",
+    ]
     templates = HERE.parent / "templates"
     subprocess.run(["gcc", *flags, f"-I{templates}", "link.c", "-o", "link"], cwd=tmp_path, check=True)
     rng = np.random.default_rng(0)
     stream, expected = bytearray(), []
     for sequence in range(400):
         size = sequence % 241
-        values = bytes(size) if sequence % 3 == 0 else rng.integers(0, 256 if sequence % 3 == 1 else 2, size, np.uint8).tobytes()
+        values = (
+            bytes(size)
+            if sequence % 3 == 0
+            else rng.integers(0, 256 if sequence % 3 == 1 else 2, size, np.uint8).tobytes()
+        )
         body = bytes([1]) + sequence.to_bytes(2, "little") + (sequence * 977).to_bytes(4, "little") + values
         packet = bytearray(cobs.cobs.encode(body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2, "little")) + b"\0")
         if sequence % 7 == 5:

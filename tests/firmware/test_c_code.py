@@ -22,7 +22,8 @@ from firmware_export import export
 from firmware_export.desk import make_golden
 from firmware_export.generate import CModel
 
-STRICT = "-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wdouble-promotion -Werror -ffp-contract=off".split()
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
+STRICT = [*WARNINGS, "-Werror", "-ffp-contract=off"]
 LABELS = ("rest", 'wa"ve', "sh\\ake", "*/ int x;")
 
 
@@ -72,7 +73,15 @@ def compile_c(command: list[str], source: Path) -> None:
         ["clang", "-std=c99", "-O2"],
         ["clang++", "-std=c++17", "-O2", "-x", "c++"],
         ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m4", "-mthumb", "-ffreestanding"],
-        ["arm-none-eabi-gcc", "-std=c99", "-Os", "-fno-omit-frame-pointer", "-mcpu=cortex-m33", "-mthumb", "-ffreestanding"],
+        [
+            "arm-none-eabi-gcc",
+            "-std=c99",
+            "-Os",
+            "-fno-omit-frame-pointer",
+            "-mcpu=cortex-m33",
+            "-mthumb",
+            "-ffreestanding",
+        ],
         ["clang", "--target=thumbv7em-none-eabihf", "-mcpu=cortex-m4", "-std=c99", "-O2", "-ffreestanding"],
         ["avr-gcc", "-std=c99", "-Os", "-mmcu=atmega328p"],
         ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m0", "-mthumb", "-ffreestanding"],
@@ -143,12 +152,19 @@ def named_program(model_input: str, output: str, state: str, operation: str, lab
     return Program(description, weights)
 
 
-nasty = st.text(alphabet=st.sampled_from('ab*/\\?"\'\n\r\0%$#{}()=;:é\u202e\ud7ff'), min_size=1, max_size=12)
+nasty = st.text(alphabet=st.sampled_from("ab*/\\?\"'\n\r\0%$#{}()=;:é\u202e\ud7ff"), min_size=1, max_size=12)
 WORDS = st.sampled_from(["int", "state", "scratch", "main", "NULL", "k", "*/", "/*", "??/", '"', "%s", "$x", "{name}"])
 
 
 @settings(max_examples=25, deadline=None)
-@given(nasty | WORDS, nasty | WORDS, nasty | WORDS, nasty | WORDS, nasty | WORDS, st.lists(nasty, min_size=2, max_size=2, unique=True))
+@given(
+    nasty | WORDS,
+    nasty | WORDS,
+    nasty | WORDS,
+    nasty | WORDS,
+    nasty | WORDS,
+    st.lists(nasty, min_size=2, max_size=2, unique=True),
+)
 def test_any_name_gives_valid_c(
     needs_tool: Callable[[str], str],
     tmp_path_factory: pytest.TempPathFactory,
@@ -164,14 +180,19 @@ def test_any_name_gives_valid_c(
     directory = tmp_path_factory.mktemp("named")
     export(program, directory, "c", make_golden(program, name), name=name, command=f"edgernn export {name}")
     done = subprocess.run(
-        ["gcc", "-std=c99", *STRICT, "selftest.c", "-o", "selftest"], cwd=directory, capture_output=True, text=True, check=False
+        ["gcc", "-std=c99", *STRICT, "selftest.c", "-o", "selftest"],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert subprocess.run([directory / "selftest"], check=False, capture_output=True).returncode == 0
     model = CModel(program, name)
-    texts = "\n".join(f'puts({model.prefix}_label({index}));' for index in range(2))
+    texts = "\n".join(f"puts({model.prefix}_label({index}));" for index in range(2))
     (directory / "labels.c").write_text(
-        f'#include <stdio.h>\n#define {model.prefix.upper()}_IMPLEMENTATION\n#include "{model.file}"\nint main(void) {{ {texts} }}\n'
+        f'#include <stdio.h>\n#define {model.prefix.upper()}_IMPLEMENTATION\n#include "{model.file}"\n'
+        f"int main(void) {{ {texts} }}\n"
     )
     subprocess.run(["gcc", "labels.c", "-o", "labels"], cwd=directory, check=True)
     printed = subprocess.run([directory / "labels"], check=True, capture_output=True).stdout

@@ -51,7 +51,9 @@ def test_an_identifier_is_one(text: str) -> None:
     assert len(name) < 64
 
 
-@pytest.mark.parametrize("word", ["int", "class", "template", "_Bool", "and", "std", "linux", "INPUT", "3d", "", "é", "min"])
+@pytest.mark.parametrize(
+    "word", ["int", "class", "template", "_Bool", "and", "std", "linux", "INPUT", "3d", "", "é", "min"]
+)
 def test_reserved_words_are_avoided(word: str) -> None:
     assert names.identifier(word).startswith("model")
 

@@ -37,7 +37,9 @@ FILES = {
 @pytest.mark.parametrize("target", TARGETS)
 def test_files_of_every_target(target: str, tmp_path: Path) -> None:
     program = int8_cell("gru", "w8a16")
-    written = export(program, tmp_path, target, make_golden(program, "gesture"), name="gesture", command="edgernn export g")
+    written = export(
+        program, tmp_path, target, make_golden(program, "gesture"), name="gesture", command="edgernn export g"
+    )
     names = {str(path.relative_to(tmp_path)) for path in written}
     assert FILES[target] <= names
     assert {"README.md", "edgernn.json", "program.safetensors"} <= names
@@ -62,7 +64,11 @@ def test_cmake_builds_and_tests(needs_tool: Callable[[str], str], tmp_path: Path
     needs_tool("cmake")
     program = int8_cell("lstm", "w8a8")
     export(program, tmp_path / "src", "cmake", make_golden(program, "gesture"), name="gesture")
-    for command in (["cmake", "-S", "src", "-B", "build"], ["cmake", "--build", "build"], ["ctest", "--test-dir", "build"]):
+    for command in (
+        ["cmake", "-S", "src", "-B", "build"],
+        ["cmake", "--build", "build"],
+        ["ctest", "--test-dir", "build"],
+    ):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
     assert "100% tests passed" in done.stdout
@@ -76,7 +82,9 @@ def test_the_example_prints_what_the_desk_computes(needs_tool: Callable[[str], s
     subprocess.run(["make", "-s", "example"], cwd=tmp_path, check=True)
     lines = "\n".join(",".join(str(number) for number in sample) for sample in golden.inputs["x"])
     noise = "garbage\n1,2\n"  # lines that are no samples are passed over
-    done = subprocess.run([tmp_path / "example"], input=noise + lines + "\n", capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [tmp_path / "example"], input=noise + lines + "\n", capture_output=True, text=True, check=True
+    )
     printed = [[float(word) for word in line.split(",")] for line in done.stdout.splitlines()]
     for row, own in zip(printed, golden.outputs["y"], strict=True):
         assert row == pytest.approx(own.tolist(), abs=1e-5)
@@ -114,7 +122,12 @@ def test_export_and_verify_on_the_command_line(needs_tool: Callable[[str], str],
     assert report["equal"]
     assert report["difference"] == ""
     header = tmp_path / "lib/src/gesture.h"
-    header.write_text(header.read_text().replace("{0, 0", "{0, 1").replace("= {\n    0, ", "= {\n    1, ").replace("16384, 16640", "16384, 16000"))
+    header.write_text(
+        header.read_text()
+        .replace("{0, 0", "{0, 1")
+        .replace("= {\n    0, ", "= {\n    1, ")
+        .replace("16384, 16640", "16384, 16000")
+    )
     done = run(command_line, ["verify", str(tmp_path / "lib"), "--machine", "host", "--steps", "50"])
     assert done.exit_code == 1
     assert "differs: " in done.stdout
@@ -129,7 +142,9 @@ def test_export_and_verify_on_the_command_line(needs_tool: Callable[[str], str],
         (lambda facts: facts.pop("name"), "is no export"),
     ],
 )
-def test_a_changed_description_is_refused(change: Callable[[dict[str, object]], object], complaint: str, tmp_path: Path) -> None:
+def test_a_changed_description_is_refused(
+    change: Callable[[dict[str, object]], object], complaint: str, tmp_path: Path
+) -> None:
     program = int8_cell("rnn", "w8a16")
     export(program, tmp_path, "c", make_golden(program), name="model")
     facts = json.loads((tmp_path / "edgernn.json").read_text())

@@ -1,0 +1,218 @@
+/* needs: rows */
+/* Sums of the products of one panel: edgernn_panelN(w, x, blocks, sum) returns the weights of the next panel. There
+ * is a form for Cortex-M4 and its kind, one for Cortex-M0, and plain C. */
+
+#if defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__)
+/* Two products in one instruction; weights are loaded in words and widened in pairs. */
+#define EDGERNN_ROW(word, sum)                   \
+    "sxtb16 %[pair], " word "\n"                 \
+    "sxtb16 " word ", " word ", ror #8\n"        \
+    "smlad " sum ", %[pair], %[x01], " sum "\n"  \
+    "smlad " sum ", " word ", %[x23], " sum "\n"
+
+static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    int32_t x01, x23, w0, w1, pair;
+    const int16_t *const end = x + 4u * blocks;
+    __asm__ volatile("1: ldrd %[x01], %[x23], [%[x]], #8\n"
+                     "ldrd %[w0], %[w1], [%[w]], #8\n"
+                     EDGERNN_ROW("%[w0]", "%[s0]") EDGERNN_ROW("%[w1]", "%[s1]")
+                     "ldrd %[w0], %[w1], [%[w]], #8\n"
+                     EDGERNN_ROW("%[w0]", "%[s2]") EDGERNN_ROW("%[w1]", "%[s3]")
+                     "cmp %[x], %[end]\n"
+                     "bne 1b\n"
+                     : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(s0), [s1] "+&r"(s1), [s2] "+&r"(s2), [s3] "+&r"(s3),
+                       [x01] "=&r"(x01), [x23] "=&r"(x23), [w0] "=&r"(w0), [w1] "=&r"(w1), [pair] "=&r"(pair)
+                     : [end] "r"(end)
+                     : "cc", "memory");
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
+    return w;
+}
+
+static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0;
+    int32_t x01, x23, w0, w1, pair;
+    const int16_t *const end = x + 4u * blocks;
+    __asm__ volatile("1: ldrd %[x01], %[x23], [%[x]], #8\n"
+                     "ldrd %[w0], %[w1], [%[w]], #8\n"
+                     EDGERNN_ROW("%[w0]", "%[s0]") EDGERNN_ROW("%[w1]", "%[s1]")
+                     "ldr %[w0], [%[w]], #4\n"
+                     EDGERNN_ROW("%[w0]", "%[s2]")
+                     "cmp %[x], %[end]\n"
+                     "bne 1b\n"
+                     : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(s0), [s1] "+&r"(s1), [s2] "+&r"(s2),
+                       [x01] "=&r"(x01), [x23] "=&r"(x23), [w0] "=&r"(w0), [w1] "=&r"(w1), [pair] "=&r"(pair)
+                     : [end] "r"(end)
+                     : "cc", "memory");
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    return w;
+}
+
+static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
+    int32_t s0 = 0;
+    int32_t x01, x23, w0, pair;
+    const int16_t *const end = x + 4u * blocks;
+    __asm__ volatile("1: ldrd %[x01], %[x23], [%[x]], #8\n"
+                     "ldr %[w0], [%[w]], #4\n"
+                     EDGERNN_ROW("%[w0]", "%[s0]")
+                     "cmp %[x], %[end]\n"
+                     "bne 1b\n"
+                     : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(s0),
+                       [x01] "=&r"(x01), [x23] "=&r"(x23), [w0] "=&r"(w0), [pair] "=&r"(pair)
+                     : [end] "r"(end)
+                     : "cc", "memory");
+    sum[0] = s0;
+    return w;
+}
+
+#elif defined(__ARM_ARCH_6M__)
+/* Cortex-M0 has eight registers to compute in, loads signed bytes slowly, and adds to all sixteen: words are taken
+ * apart by shifts, two columns at a time, and sums are kept above. */
+#define EDGERNN_PAIR(offset)                    \
+    "ldr %[right], [%[x], #" offset "]\n"       \
+    "sxth %[left], %[right]\n"                  \
+    "asrs %[right], %[right], #16\n"
+#define EDGERNN_FIRST(offset, sum)              \
+    "ldr %[word], [%[w], #" offset "]\n"        \
+    "sxtb %[part], %[word]\n"                   \
+    "muls %[part], %[left]\n"                   \
+    "add " sum ", %[part]\n"                    \
+    "lsls %[word], %[word], #8\n"               \
+    "asrs %[word], %[word], #24\n"              \
+    "muls %[word], %[right]\n"                  \
+    "add " sum ", %[word]\n"
+#define EDGERNN_SECOND(offset, sum)             \
+    "ldr %[word], [%[w], #" offset "]\n"        \
+    "lsls %[part], %[word], #16\n"              \
+    "asrs %[part], %[part], #24\n"              \
+    "muls %[part], %[left]\n"                   \
+    "add " sum ", %[part]\n"                    \
+    "asrs %[word], %[word], #24\n"              \
+    "muls %[word], %[right]\n"                  \
+    "add " sum ", %[word]\n"
+
+static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    int32_t left, right, word, part;
+    const int16_t *const end = x + 4u * blocks;
+    __asm__ volatile(".syntax unified\n"
+                     "1:\n" EDGERNN_PAIR("0")
+                     EDGERNN_FIRST("0", "%[s0]")
+                     EDGERNN_FIRST("4", "%[s1]")
+                     EDGERNN_FIRST("8", "%[s2]")
+                     EDGERNN_FIRST("12", "%[s3]")
+                     EDGERNN_PAIR("4")
+                     EDGERNN_SECOND("0", "%[s0]")
+                     EDGERNN_SECOND("4", "%[s1]")
+                     EDGERNN_SECOND("8", "%[s2]")
+                     EDGERNN_SECOND("12", "%[s3]")
+                     "adds %[w], #16\n"
+                     "adds %[x], #8\n"
+                     "cmp %[x], %[end]\n"
+                     "bne 1b\n"
+                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
+                       [part] "=&l"(part), [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2), [s3] "+h"(s3)
+                     : [end] "h"(end)
+                     : "cc", "memory");
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
+    return w;
+}
+
+static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0;
+    int32_t left, right, word, part;
+    const int16_t *const end = x + 4u * blocks;
+    __asm__ volatile(".syntax unified\n"
+                     "1:\n" EDGERNN_PAIR("0")
+                     EDGERNN_FIRST("0", "%[s0]")
+                     EDGERNN_FIRST("4", "%[s1]")
+                     EDGERNN_FIRST("8", "%[s2]")
+                     EDGERNN_PAIR("4")
+                     EDGERNN_SECOND("0", "%[s0]")
+                     EDGERNN_SECOND("4", "%[s1]")
+                     EDGERNN_SECOND("8", "%[s2]")
+                     "adds %[w], #12\n"
+                     "adds %[x], #8\n"
+                     "cmp %[x], %[end]\n"
+                     "bne 1b\n"
+                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
+                       [part] "=&l"(part), [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2)
+                     : [end] "h"(end)
+                     : "cc", "memory");
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    return w;
+}
+
+static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
+    int32_t s0 = 0;
+    int32_t left, right, word, part;
+    const int16_t *const end = x + 4u * blocks;
+    __asm__ volatile(".syntax unified\n"
+                     "1:\n" EDGERNN_PAIR("0")
+                     EDGERNN_FIRST("0", "%[s0]")
+                     EDGERNN_PAIR("4")
+                     EDGERNN_SECOND("0", "%[s0]")
+                     "adds %[w], #4\n"
+                     "adds %[x], #8\n"
+                     "cmp %[x], %[end]\n"
+                     "bne 1b\n"
+                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
+                       [part] "=&l"(part), [s0] "+h"(s0)
+                     : [end] "h"(end)
+                     : "cc", "memory");
+    sum[0] = s0;
+    return w;
+}
+
+#else
+/* Plain C. Four bytes of one row times four operands. */
+static inline int32_t edgernn_four(const int8_t *w, const int16_t *x) {
+    return edgernn_read_int8(w) * (int32_t)x[0] + edgernn_read_int8(w + 2) * (int32_t)x[1] +
+           edgernn_read_int8(w + 1) * (int32_t)x[2] + edgernn_read_int8(w + 3) * (int32_t)x[3];
+}
+
+static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    for (; blocks; blocks--, w += 16, x += 4) {
+        s0 += edgernn_four(w, x);
+        s1 += edgernn_four(w + 4, x);
+        s2 += edgernn_four(w + 8, x);
+        s3 += edgernn_four(w + 12, x);
+    }
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
+    return w;
+}
+
+static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0;
+    for (; blocks; blocks--, w += 12, x += 4) {
+        s0 += edgernn_four(w, x);
+        s1 += edgernn_four(w + 4, x);
+        s2 += edgernn_four(w + 8, x);
+    }
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    return w;
+}
+
+static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
+    int32_t s0 = 0;
+    for (; blocks; blocks--, w += 4, x += 4) s0 += edgernn_four(w, x);
+    sum[0] = s0;
+    return w;
+}
+#endif

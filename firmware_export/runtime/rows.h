@@ -1,0 +1,28 @@
+/* needs: platform */
+/* Accumulators of matrix products: int8 weights times int16 operands, or times int8 roundings of them.
+ *
+ * Rows come in panels of four, three or one. A panel holds, for each four columns, four bytes of every row, in the
+ * order of columns 0 2 1 3: so two of them can be widened to 16 bits in one instruction on Cortex-M4. The number of
+ * columns is a multiple of four, `blocks` counts fours; weights that fill up are zero. */
+
+typedef struct {
+    const int8_t *weights;
+    int operand_bits; /* 16, or 8: operands are rounded to int8 */
+    int small_shifts; /* some row is shifted by less than 17 */
+} edgernn_rows;
+
+/* One matrix during a step: weights of the next panel, operand, blocks of four columns. Assembly knows the order. */
+typedef struct {
+    const int8_t *w;
+    const int16_t *x;
+    uint16_t blocks;
+} edgernn_half;
+
+/* Both matrices of a cell during a step. */
+typedef struct {
+    edgernn_half input, state;
+    const int32_t *constants; /* of the next unit */
+    int narrow;
+} edgernn_pair;
+
+static inline uint16_t edgernn_blocks(uint16_t columns) { return (uint16_t)((columns + 3u) / 4u); }

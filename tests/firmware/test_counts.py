@@ -1,0 +1,59 @@
+"""Instructions, cycles and bytes of the cells, against committed figures. They hold for the compilers named here."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from firmware_programs import bare_cell, int8_cell
+
+from firmware_export.emulators import Emulator
+from firmware_export.verify import Exported, verify
+
+COMPILERS = {"arm-none-eabi-gcc": "12.2.1", "avr-gcc": "5.4.0"}
+MOST_MORE = 1.02  # what a change may cost
+# (cell, operands, hidden size, machine): count of the longest step from 6 counts to the new state, bytes of flash
+FIGURES = {
+    ("gru", "w8a16", 32, "cortex-m4"): (10324, 7132),
+    ("lstm", "w8a16", 32, "cortex-m4"): (13690, 8832),
+    ("gru", "w8a16", 32, "cortex-m0"): (28175, 7496),
+    ("lstm", "w8a16", 32, "cortex-m0"): (37109, 9084),
+    ("gru", "w8a8", 16, "atmega328p"): (34914, 6362),
+    ("lstm", "w8a8", 16, "atmega328p"): (46736, 7356),
+}
+LARGEST = {("gru", "cortex-m4"): 11_000, ("lstm", "cortex-m4"): 14_000, ("lstm", "cortex-m0"): 40_000}
+LSTM_FLASH_BYTES = 9_700
+
+
+@pytest.mark.parametrize(("kind", "operands", "hidden_size", "name"), FIGURES)
+def test_steps_have_not_become_longer(
+    kind: str,
+    operands: str,
+    hidden_size: int,
+    name: str,
+    machine: Callable[[str], Emulator],
+    exported: Callable[..., Exported],
+) -> None:
+    emulator = machine(name)
+    compiler = emulator.compiler[0]
+    version = subprocess.run([compiler, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True, check=True)
+    program = bare_cell(int8_cell(kind, operands, K=6, H=hidden_size))
+    report = verify(exported(program), emulator)
+    assert report.equal, report.difference
+    assert report.count is not None
+    count, flash_bytes = FIGURES[kind, operands, hidden_size, name]
+    if version.stdout.split()[0] == COMPILERS[compiler]:
+        assert report.count <= count * MOST_MORE
+        assert report.flash_bytes <= flash_bytes * MOST_MORE
+    assert report.count <= LARGEST.get((kind, name), report.count)
+    if kind == "lstm" and name == "cortex-m4":
+        assert report.flash_bytes <= LSTM_FLASH_BYTES
+
+
+def test_a_gru_64_runs_on_an_uno(machine: Callable[[str], Emulator], exported: Callable[..., Exported]) -> None:
+    report = verify(exported(int8_cell("gru", "w8a8", K=6, H=64)), machine("atmega328p"))
+    assert report.equal, report.difference
+    assert report.stack_bytes is not None
+    assert report.ram_bytes + report.stack_bytes < 2048
+    assert report.flash_bytes < 32256
