@@ -86,21 +86,20 @@ REFUSED: dict[str, tuple[list[NodeProto], dict[str, Array], str]] = {
         {},
         r"ai.onnx.ml.*give mean and std to `edgernn convert`",
     ),
-    "a cause behind what it makes": (
+    "loop that counts before": (
         [
-            node("Shape", ["x"], ["shape"]),
-            node("ReduceProd", ["shape"], ["count"]),
-            node("Expand", ["x", "count"], ["many"]),
-            node("Conv", ["many", "x"], ["y"]),
+            node("Constant", [], ["count"], value_int=STEPS),
+            node("Greater", ["x", "x"], ["go"]),
+            node("Loop", ["count", "go"], ["y"], body=LOOP_BODY),
         ],
         {},
-        r"\(ReduceProd\)",
+        r"\(Loop\).*Keras LSTM",
     ),
     "unknown attribute": ([node("Relu", ["x"], ["y"], axis=1)], {}, "attribute axis, which is not supported"),
     "other operator set": ([node("Gelu", ["x"], ["y"], domain="com.microsoft")], {}, "operator set com.microsoft"),
     "training": (
         [node("Dropout", ["x", "ratio", "yes"], ["y"])],
-        {"ratio": np.float32(0.5), "yes": np.array(True)},
+        {"ratio": np.array(0.5, np.float32), "yes": np.array(True)},
         r"model.eval\(\)",
     ),
     "constant": ([node("Relu", ["w"], ["y"])], {"w": matrix(1, 6)}, "nothing to stream"),

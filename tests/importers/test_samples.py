@@ -19,7 +19,7 @@ SAMPLES = sorted(path.relative_to(MODELS).as_posix() for path in MODELS.glob("*/
 REFUSED = {
     "keras/gru_hardsigmoid_linear_tf2onnx": ("gru_3_1/while_loop (Loop)", "use a Keras LSTM"),
     "keras/lstm_go_backwards_tf2onnx": ("(ReverseSequence)", "train the model with forward layers"),
-    "keras/masking_lstm_tf2onnx": ("masking_1/NotEqual (Equal)", "not supported"),
+    "keras/masking_lstm_tf2onnx": ("while_loop (Loop)", "without masking"),
     "keras2/encdec_repeatvector_tf2onnx": ("repeat_vector/Tile (Tile)", "decoder"),
     "keras2/gru_layernorm_td_tf2onnx": ("layer_normalization/Prod (ReduceProd)", "reductions are not supported"),
     "quant/grucell_step_legacy__qop_u8s8": ("(QuantizeLinear)", "load the float model"),
@@ -29,7 +29,7 @@ REFUSED = {
     "torch/dsconv_lstm2_mean_legacy": ("/dw/Conv (Conv)", "convolution and pooling"),
     "torch/gru_attnpool_dynamo": ("node_softmax (Softmax)", "runs over time"),
     "torch/gru_bi_head_bicat_static_legacy": ("/r/GRU (GRU)", "direction = bidirectional", "forward layers only"),
-    "torch/gru_scripted_loop_seq_legacy": ("(SequenceEmpty)", "as an LSTM, GRU or RNN operator"),
+    "torch/gru_scripted_loop_seq_legacy": ("(Loop)", "as an LSTM, GRU or RNN operator"),
     "torch/rnn_relu_stateful_chunk_l1_tm_dyn_dynamo": ("one of 13 parts", "along time", "dynamo=False"),
     "torch/transformer_causal_nn_legacy": ("/Add (Add)", "no position in time"),
 }

@@ -69,7 +69,7 @@ def import_model(
         `time_axis` does not exist.
     """
     graph = Graph(model, folder)
-    _check_operators(graph)
+    _check_loops(graph)
     _check_inputs(graph)
     metadata = Metadata.from_properties(graph.properties)
     stated = stated_pairs(graph.properties, states)
@@ -108,14 +108,10 @@ def _assumptions(
             yield state_inputs, layout
 
 
-def _check_operators(graph: Graph) -> None:
-    """Refuse what has no rule before anything that follows from it is refused, with advice that leads nowhere."""
+def _check_loops(graph: Graph) -> None:
+    """Refuse loops and branches before the counting around them is refused, with advice that leads nowhere."""
     for node in graph.nodes:
-        if node.domain:
-            raise node.unsupported(
-                f"is of the operator set {node.domain}, which is not supported: {advice(node.operator, node.domain)}"
-            )
-        if node.operator not in RULES and node.operator not in FOLDS:
+        if node.captured and node.operator not in RULES:
             raise node.unsupported(f"is not supported: {advice(node.operator)}")
 
 
@@ -180,6 +176,10 @@ class _Attempt:
         return self.tensors[name]
 
     def _results(self, node: Node, inputs: tuple[Tensor | None, ...]) -> Results:
+        if node.domain:
+            raise node.unsupported(
+                f"is of the operator set {node.domain}, which is not supported: {advice(node.operator, node.domain)}"
+            )
         constants = [tensor for tensor in inputs if isinstance(tensor, Constant)]
         if len(constants) == len(inputs) and node.operator in FOLDS:
             return (FOLDS[node.operator](node, *constants),)

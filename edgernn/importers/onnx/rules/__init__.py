@@ -73,8 +73,9 @@ RULES: dict[str, Rule] = {
 
 # what to do about operators that exporters often write and that have no rule
 ADVICE: dict[str, str] = {
-    "Loop": "a recurrence written as a loop. Keras writes its GRU, SimpleRNN and masked layers so: use a Keras LSTM "
-    "with default activations and without masking, or export from PyTorch with torch.onnx.export(..., dynamo=False)",
+    "Loop": "a recurrence written as a loop: build it from layers that torch.onnx.export(..., dynamo=False) writes as "
+    "an LSTM, GRU or RNN operator. Keras writes its GRU, SimpleRNN and masked layers as loops: use a Keras LSTM with "
+    "default activations, a free batch size and without masking",
     "Scan": "a recurrence written as a scan: export the model with LSTM, GRU or RNN layers as recurrent operators",
     "SequenceEmpty": "it collects the frames of a loop: export the recurrence as an LSTM, GRU or RNN operator",
     "If": "a choice between two graphs: export the model so that the choice is made before",
