@@ -74,6 +74,18 @@ def test_text_shows_the_same_and_controls_no_terminal(gru_model: Path, edgernn_c
         assert shown in out
 
 
+def test_the_latency_budget_names_what_dominates(gru_model: Path, edgernn_command: Command) -> None:
+    budget = json.loads(edgernn_command("inspect", gru_model, "--window", 8, "--hop", 11, "--json")[1])[
+        "latency_budget"
+    ]
+    parts = {part["name"]: part["worst_ns"] / 1e6 for part in budget["parts"]}
+    assert (parts["sampling"], parts["window hop"]) == (20.0, 200.0)
+    out = edgernn_command("inspect", gru_model, "--window", 8, "--hop", 11)[1]
+    assert "from a movement to its event" in out
+    assert "window hop is 8" in out
+    assert "shorter with: a shorter --hop" in out
+
+
 def test_a_refused_model_is_status_3(gru_model: Path, edgernn_command: Command) -> None:
     model = onnx.load(gru_model)
     model.graph.node[0].op_type = "Unheard"

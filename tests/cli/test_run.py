@@ -4,6 +4,7 @@ import contextlib
 import csv
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -43,6 +44,22 @@ def test_a_file_to_events(edgernn_command: Callable[..., tuple[int, str, str]], 
     assert [line.split()[1] for line in out.splitlines()] == ["first", "second"] * 3
     assert "6 events in 60 samples" in err
     assert "nothing was lost or malformed" in err
+
+
+def test_real_time_by_flag_and_by_file(
+    edgernn_command: Callable[..., tuple[int, str, str]], model: Path, samples: Path, tmp_path: Path
+) -> None:
+    cores = os.sched_getaffinity(0)
+    status, out, err = edgernn_command("run", model, samples, "--realtime", "--without", "fifo", "--without", "memory")
+    assert (status, len(out.splitlines())) == (0, 6)
+    assert "realtime gc: " in err
+    assert "realtime core: on core" in err
+    assert os.sched_getaffinity(0) == cores
+    config = tmp_path / "run.toml"
+    config.write_text(f'model = "{model}"\nrealtime = true\nrealtime_without = ["core", "fifo", "memory"]\n')
+    status, _, err = edgernn_command("run", config, samples)
+    assert status == 0
+    assert [line.split(":")[1] for line in err.splitlines() if "realtime" in line] == [" realtime gc"]
 
 
 def test_json_flags_variables_and_a_file_beside(

@@ -10,6 +10,7 @@ from stepped_clock import SteppedClock
 from stream_models import larger_channel
 
 from edgernn.errors import InputError
+from edgernn.html_report import Bar, Series, bars, line_plot
 from edgernn.latency.budget import latency_budget
 from edgernn.latency.contestants import StepContestant
 from edgernn.latency.measurement import Measurement
@@ -90,3 +91,15 @@ def test_another_file_is_refused(content: str, tmp_path: Path) -> None:
     path.write_text(content)
     with pytest.raises(InputError, match="was not written by `edgernn verify DIR --json`"):
         read_verified(path)
+
+
+def test_a_logarithmic_axis_and_bars_stand_in_proportion() -> None:
+    points = line_plot([Series("a", [(0, 1.0), (1, 10.0), (2, 100.0), (3, 0.0)])], "x", "y", log_y=True)
+    places = [tuple(map(float, pair.split(","))) for pair in points.split('points="')[1].split('"')[0].split()]
+    (x0, y0), (x1, y1), (x2, y2) = places  # what is not above 0 has no place
+    assert (x1 - x0, y1 - y0) == pytest.approx((x2 - x1, y2 - y1), abs=0.2)
+    assert ">100<" in points
+    marked = line_plot([Series("a", [(0, 1.0)])], "x", "y", x_marks=[(0, "begin"), (5, "<end>")])
+    assert "&lt;end&gt;" in marked
+    widths = [float(part.split('"')[0]) for part in bars([Bar("a", 2, ""), Bar("b", 4, "")]).split(' width="')[1:]]
+    assert widths[1] == pytest.approx(2 * widths[0], abs=0.2)
