@@ -83,6 +83,20 @@ def test_a_damaged_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, pla
         assert chunks == CHUNKS[: len(chunks)] or chunks[:-1] == CHUNKS[: len(chunks) - 1]
 
 
+@settings(max_examples=300, deadline=None)
+@given(whole=st.booleans(), rest=st.binary(max_size=300))
+def test_any_bytes_are_a_recording_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, whole: bool, rest: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.edgerec"
+    path.write_bytes((encode_heading(INFO) if whole else b"EDGERNNR") + rest)
+    try:
+        chunks = read(path)[1]
+    except FormatError:
+        return
+    assert sum(len(chunk.data) for chunk in chunks) <= len(rest)
+
+
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [

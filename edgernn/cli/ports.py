@@ -29,9 +29,16 @@ def ports(as_json: bool) -> None:
     elif not found:
         click.echo("no serial port was found: plug the board in; some cables only charge", err=True)
     else:
-        rows: list[tuple[object, ...]] = [("port", "description", "usb id", "used by", "stable name")]
+        rows: list[tuple[object, ...]] = [("port", "description", "board", "usb id", "used by", "stable name")]
         rows += [
-            (port.device, port.description, port.usb_id or "", port.holder or "", port.stable_name or "")
+            (
+                port.device,
+                port.description,
+                port.family or "",
+                port.usb_id or "",
+                port.holder or "",
+                port.stable_name or "",
+            )
             for port in found
         ]
         click.echo(format_table(rows, indent=0))

@@ -11,7 +11,12 @@ import click
 
 @click.group()
 def service() -> None:
-    """Run a stream as a service of systemd."""
+    """Run a stream as a service of systemd.
+
+    \b
+    Example:
+      edgernn service print gesture.toml | sudo tee /etc/systemd/system/edgernn.service
+    """
 
 
 @service.command("print")

@@ -6,10 +6,12 @@ import errno
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from edgernn.errors import ConfigError, SourceBusyError, SourceError, SourceNotFoundError, SourcePermissionError
+from edgernn.sources.boards import board_family
 
 STABLE_FOLDERS = (Path("/dev/serial/by-id"), Path("/dev/serial/by-path"))
 
@@ -27,6 +29,8 @@ class PortInfo(msgspec.Struct, frozen=True):
         A name that stays when the device comes back under another number.
     usb_id : str or None
         Vendor and product, as ``2341:0043``.
+    family : str or None
+        Kind of board, as far as its USB id tells.
     holder : str or None
         The process that has it open, as far as this user may know.
     """
@@ -36,6 +40,7 @@ class PortInfo(msgspec.Struct, frozen=True):
     stable_name: str | None = None
     usb_id: str | None = None
     holder: str | None = None
+    family: str | None = None
 
 
 def list_serial_ports() -> list[PortInfo]:
@@ -49,10 +54,32 @@ def list_serial_ports() -> list[PortInfo]:
     for port in sorted(list_ports.comports(), key=lambda port: _natural(port.device)):
         if port.hwid == "n/a":
             continue
-        usb_id = f"{port.vid:04x}:{port.pid:04x}" if port.vid is not None else None
+        usb_id = _usb_id(port)
         description = port.description if port.description != "n/a" else port.hwid
-        found.append(PortInfo(port.device, description, stable_name(port.device), usb_id, holder(port.device)))
+        family = board_family(usb_id)
+        found.append(
+            PortInfo(
+                port.device,
+                description,
+                stable_name(port.device),
+                usb_id,
+                holder(port.device),
+                None if family is None else family.name,
+            )
+        )
     return found
+
+
+def usb_id_of(device: str) -> str | None:
+    """USB id of the chip behind a serial port, as ``2341:0043``; None if it has none."""
+    from serial.tools import list_ports
+
+    target = os.path.realpath(device)
+    return next((_usb_id(port) for port in list_ports.comports() if os.path.realpath(port.device) == target), None)
+
+
+def _usb_id(port: Any) -> str | None:
+    return None if port.vid is None else f"{port.vid:04x}:{port.pid:04x}"
 
 
 def only_serial_port() -> str:

@@ -9,7 +9,8 @@ from typing import Any
 from edgernn.clock import Clock, SystemClock
 from edgernn.errors import ConfigError, SourceError
 from edgernn.sources.base import READ_BYTES, Chunk, Source
-from edgernn.sources.ports import open_error, stable_name
+from edgernn.sources.boards import board_family
+from edgernn.sources.ports import open_error, stable_name, usb_id_of
 
 DEFAULT_BAUD = 115200
 
@@ -24,9 +25,12 @@ class SerialSource(Source):
     baud : int
         Bits a second; without meaning for a board with its own USB port.
     dtr, rts : bool, optional
-        Level of the control lines at opening; the driver's own if not given. DTR resets many boards.
-    settle_s : float
+        Level of the control lines at opening. DTR resets many boards.
+    settle_s : float, optional
         Seconds after opening in which everything that comes is dropped, such as the words of a boot loader.
+
+        What is not given is as the board's family needs it (`edgernn.sources.boards`), for an unknown board the
+        driver's own levels and no time.
     clock : Clock, optional
     """
 
@@ -37,17 +41,17 @@ class SerialSource(Source):
         baud: int = DEFAULT_BAUD,
         dtr: bool | None = None,
         rts: bool | None = None,
-        settle_s: float = 0.0,
+        settle_s: float | None = None,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(location, clock or SystemClock())
         if not 50 <= baud <= 100_000_000:
             raise ConfigError(f"baud is {baud}: it must be from 50 to 100000000")
-        if not 0.0 <= settle_s <= 60.0:
+        if settle_s is not None and not 0.0 <= settle_s <= 60.0:
             raise ConfigError(f"settle_s is {settle_s}: it must be from 0 to 60 seconds")
         self._location = location  # replaced by a stable name once that is known
         self._baud, self._dtr, self._rts = baud, dtr, rts
-        self._settle_ns = round(settle_s * 1e9)
+        self._settle_s = settle_s
         self._settled_at_ns = 0
         self._port: Any = None
 
@@ -60,9 +64,11 @@ class SerialSource(Source):
             port.baudrate = self._baud
             if os.name == "posix" and isinstance(port, serial.Serial):
                 port.exclusive = True
-            for line in ("dtr", "rts"):
-                if (level := getattr(self, f"_{line}")) is not None:
-                    setattr(port, line, level)
+            dtr, rts, settle_s = self._manner()
+            if dtr is not None:
+                port.dtr = dtr
+            if rts is not None:
+                port.rts = rts
             port.open()
         except _port_errors() as error:
             raise open_error(self._location, error) from error
@@ -72,7 +78,15 @@ class SerialSource(Source):
             port.set_low_latency_mode(True)  # else an FTDI adapter holds bytes back for 16 ms
         self._port = port
         self._location = stable_name(self._location) or self._location
-        self._settled_at_ns = self.clock.monotonic_ns() + self._settle_ns
+        self._settled_at_ns = self.clock.monotonic_ns() + round(1e9 * settle_s)
+
+    def _manner(self) -> tuple[bool | None, bool | None, float]:
+        """Levels of DTR and RTS and time to settle: those given, else those of the board's family."""
+        family = board_family(usb_id_of(self._location))
+        own = (None, None, 0.0) if family is None else (family.dtr, family.rts, family.settle_s)
+        dtr = own[0] if self._dtr is None else self._dtr
+        rts = own[1] if self._rts is None else self._rts
+        return dtr, rts, own[2] if self._settle_s is None else self._settle_s
 
     def read(self, timeout_s: float) -> Chunk | None:
         port = self._port
