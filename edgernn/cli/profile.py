@@ -94,6 +94,7 @@ def profile(
     from edgernn.latency.measurement import Measurement
     from edgernn.latency.operations import time_operations
     from edgernn.latency.report import Profile
+    from edgernn.latency.text import REALTIME
     from edgernn.latency.verified import read_verified
     from edgernn.realtime import realtime as ask_for_realtime
 
@@ -123,7 +124,7 @@ def profile(
             grants = stack.enter_context(ask_for_realtime(parts, core=realtime_core, priority=realtime_priority))
             say_grants(grants)
             again = _measure(contestants, schedule)
-            recorders |= {f"{name}, realtime": recorder for name, recorder in again.items()}
+            recorders |= {name + REALTIME: recorder for name, recorder in again.items()}
         allocated = _allocations(contestants)
     recorders = {name: recorder for name, recorder in recorders.items() if recorder.response.total}
     found = Profile(
@@ -233,6 +234,8 @@ def _format(found: Profile) -> str:
         format_table(text.service_rows(found.measurements)),
         format_table(text.resource_rows(found.measurements)),
     ]
+    if found.grants:
+        sections.append(format_table(text.gain_rows(found.measurements)))
     held_ns = sum(measurement.held_ns for measurement in found.measurements)
     if held_ns:
         sections.append(f"the schedule was held for {text.time_text(held_ns)} while the profiler counted")

@@ -16,5 +16,6 @@ as coordinated omission). *Service time* counts from when the work on a sample b
     measurement.py   the result, as plain values
     operations.py    where the time of a step goes
     budget.py        delays that a model and its sensor have before any computing
-    report.py        HTML with plots.py; trace.py for Perfetto
+    machine.py       what it was measured on; verified.py: the same model on microcontrollers
+    report.py        one page of HTML; text.py: the same figures as rows of text; trace.py: for Perfetto
 """

@@ -17,6 +17,7 @@ from edgernn.latency.text import (
     Rows,
     budget_rows,
     budget_verdict,
+    gain_rows,
     operation_verdict,
     resource_rows,
     response_rows,
@@ -79,6 +80,7 @@ def _parts(profile: Profile, recorders: Mapping[str, Recorder]) -> Iterator[str]
         yield heading("Real time")
         grants = [(part, "granted" if granted else "refused", detail) for part, granted, detail in profile.grants]
         yield table([("asked for", "", ""), *grants])
+        yield table(_unbroken(gain_rows(profile.measurements)))
     if profile.operations is not None:
         yield heading("Where the time of a step goes")
         parts = profile.operations.operations

@@ -9,6 +9,7 @@ from edgernn.latency.measurement import Measurement
 from edgernn.latency.operations import OperationTimes
 
 Rows = list[tuple[object, ...]]
+REALTIME = ", realtime"  # at the end of the name of what was measured in real time
 
 
 def time_text(time_ns: float) -> str:
@@ -75,6 +76,18 @@ def resource_rows(measurements: Sequence[Measurement]) -> Rows:
                 "?" if m.allocated_bytes is None else f"{m.allocated_bytes} bytes",
             )
         )
+    return rows
+
+
+def gain_rows(measurements: Sequence[Measurement]) -> Rows:
+    """What real time changed: the response without it and with it."""
+    by_name = {m.name: m.response for m in measurements}
+    rows: Rows = [("real time gained", "p50", "p99.9", "max")]
+    for name, before in by_name.items():
+        after = by_name.get(name + REALTIME)
+        if after is not None:
+            pairs = ((before.p50_ns, after.p50_ns), (before.p99_9_ns, after.p99_9_ns), (before.max_ns, after.max_ns))
+            rows.append((name, *(f"{time_text(old)} → {time_text(new)}" for old, new in pairs)))
     return rows
 
 

@@ -59,6 +59,27 @@ def test_json_and_files(edgernn_command: Callable[..., tuple[int, str, str]], mo
     assert "#[Max" in (hdr / "edgernn-step-response.hgrm").read_text()
 
 
+def test_real_time_shows_what_it_gained(edgernn_command: Callable[..., tuple[int, str, str]], model: Path) -> None:
+    options = [
+        "--what",
+        "step",
+        "--rate",
+        1000,
+        "--seconds",
+        0.02,
+        "--realtime",
+        "--without",
+        "fifo",
+        "--without",
+        "memory",
+    ]
+    status, out, _ = edgernn_command("profile", model, *options)
+    assert status == 0
+    gained = out.split("real time gained")[1].split("\n\n")[0].splitlines()[1:]
+    assert [line.split("  ")[1] for line in gained] == ["nothing", "edgernn step"]
+    assert all(line.count("→") == 3 for line in gained)
+
+
 def test_beside_onnxruntime_and_in_real_time(edgernn_command: Callable[..., tuple[int, str, str]]) -> None:
     cores = os.sched_getaffinity(0)
     options = ["--what", "step", "--rate", 500, "--seconds", 0.05, "--compare"]
