@@ -70,8 +70,9 @@ class Recorder:
         rotate: int = 1,
         on_notice: Callable[[str], None],
     ) -> None:
-        if path.exists():
-            raise ConfigError(f"{path} is there already: choose another name, recordings are not overwritten")
+        for existing in (path, path.with_name(f"{path.name}.1")):
+            if existing.exists():
+                raise ConfigError(f"{existing} is there already: choose another name, recordings are not overwritten")
         self.bytes = self.gaps = 0
         self.ended = False
         self._source, self._notice = source, on_notice

@@ -249,3 +249,17 @@ def test_the_drift_of_the_boards_clock_is_known_and_forgotten_at_a_restart() -> 
     pipeline.feed(Chunk(encode_packet(0, 0, [1.0, 0.0, 0.0]), 300 * 100_000_000, 0, 0))
     assert pipeline.sequence.restarts == 1
     assert pipeline.clock_fit.drift_ppm is None
+
+
+def test_the_dirty_style_of_real_boards_is_parsed_or_counted_and_never_misread() -> None:
+    gestures = np.array_split(turns(4), 4)
+    sent = b"3,0.5\r\n\x1b[2J\x1b[1;1H\r\nMPU6050 ready, range 2 g, 50 Hz\r\nax,ay,az\r\n[g],[g],[g]\r\n"
+    for number, samples in enumerate(gestures, 1):
+        sent += f"--- gesture {number} ---\r\n\r\r\n".encode() + b"".join(csv_frames(samples)) + b"-,-,-\r\n\r\n"
+    sent += b"1.0g,0.0g,0.0g\r\n0,1"  # a unit in each field; a line that never ends
+    for how in (StreamSettings(), StreamSettings(format="csv")):
+        pipeline = Pipeline(larger_channel(), how)
+        found = [label for _, label, _ in feed(pipeline, [sent[k : k + 7] for k in range(0, len(sent), 7)])]
+        assert found == ["first", "second", "first", "second"]
+        counts = {kind: count for kind, count in pipeline.counts().items() if count}
+        assert counts == {"samples": 40, "partial": 1, "malformed": 1, "text": 3 + 2 * 4 + 1}

@@ -79,12 +79,12 @@ def test_every_file_of_a_rotated_recording_begins_with_the_label_that_holds(tmp_
     assert data == b"".join(bytes([k]) * 300 for k in range(9))
 
 
-def test_an_existing_file_is_not_touched(tmp_path: Path) -> None:
-    path = tmp_path / "a.edgerec"
-    path.write_bytes(b"precious")
+@pytest.mark.parametrize("name", ["a.edgerec", "a.edgerec.1"])
+def test_an_existing_file_is_not_touched(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"precious")
     with pytest.raises(ConfigError, match="is there already"):
-        Recorder(ScriptedSource([]), path, on_notice=pytest.fail)
-    assert path.read_bytes() == b"precious"
+        Recorder(ScriptedSource([]), tmp_path / "a.edgerec", on_notice=pytest.fail)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"precious"]
 
 
 def test_bytes_behind_an_outage_are_marked(tmp_path: Path) -> None:
