@@ -22,7 +22,8 @@ def onnxruntime_step(path: Path, imported: ImportedModel) -> StepContestant:
     """An ONNX model in onnxruntime: one thread, all optimisations, IOBinding on buffers made beforehand.
 
     A model whose states are inputs and outputs is stepped as edgernn does it. One that hides its states cannot go on
-    where it was: it computes the last `window_steps` or `trained_steps` samples, again for each.
+    where it was: it computes the last `window_steps` or `trained_steps` samples, again for each (with windows once in
+    a hop).
 
     Raises
     ------
@@ -84,6 +85,8 @@ class BoundSession:
         states = {name: output for name, output in imported.pairs.items() if name in self._buffers}
         there, back = self._bind(session, {}), self._bind(session, states)
         self._keep = (session, there, back)
+        window = imported.program.window
+        self._hop = self._steps_left = window.hop if window else 1
         self._run, self._options = session._sess.run_with_iobinding, onnxruntime.RunOptions()
         self._now, self._after = there._iobinding, back._iobinding
 
@@ -104,9 +107,7 @@ class BoundSession:
         for name, rows in self._rows.items():
             rows[:-1] = rows[1:]
             rows[-1] = x[name]
-        self._run(self._now, self._options)
-        self._now, self._after = self._after, self._now
-        return self._outputs
+        return self._compute()
 
     def step_only(self, x: Array) -> dict[str, Array]:
         """One time step of a model with one input."""
@@ -114,8 +115,15 @@ class BoundSession:
             if len(rows) > 1:
                 rows[:-1] = rows[1:]
             rows[-1] = x
-        self._run(self._now, self._options)
-        self._now, self._after = self._after, self._now
+        return self._compute()
+
+    def _compute(self) -> dict[str, Array]:
+        """Run the graph, where windows are wanted only at the end of one."""
+        self._steps_left -= 1
+        if not self._steps_left:
+            self._steps_left = self._hop
+            self._run(self._now, self._options)
+            self._now, self._after = self._after, self._now
         return self._outputs
 
 

@@ -39,7 +39,7 @@ def test_json_and_files(edgernn_command: Callable[..., tuple[int, str, str]], mo
     html, trace, hdr, verified = (tmp_path / name for name in ("r.html", "t.json", "hdr", "v.json"))
     verified.write_text('[{"machine": "cortex-m4", "count": 9000}]')
     files = ["--html", html, "--trace", trace, "--hdr", hdr, "--verified", verified]
-    options = ["--what", "step", "--what", "port", "--rate", 500, "--seconds", 0.1, "--deadline", 1000]
+    options = ["--what", "step", "--what", "port", "--rate", 500, "--seconds", 0.1, "--deadline", 1_000_000]
     status, out, _ = edgernn_command("profile", model, "--json", *options, *files)
     assert status == 0
     found = json.loads(out)

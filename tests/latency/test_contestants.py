@@ -1,5 +1,6 @@
 """What is profiled is the real thing: onnxruntime computes the same scores, streams see every sample."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,22 @@ def test_onnxruntime_computes_the_last_samples_of_a_model_that_hides_its_states(
         scores = contestant.step(x)["probabilities"]
         expected = runner.step(x)
     assert np.abs(scores.reshape(-1, expected.size)[-1] - expected).max() < 1e-5
+
+
+def test_onnxruntime_computes_windows_where_they_end() -> None:
+    imported = import_onnx(DEMO_MODEL)
+    windowed = replace(imported, program=imported.program.with_window(20, 10))
+    contestant, runner = onnxruntime_step(DEMO_MODEL, windowed), Runner(windowed.program)
+    ends = []
+    before = None
+    for k, x in enumerate(contestant.samples[:60]):
+        scores, expected = contestant.step(x)["probabilities"].copy(), runner.step(x)
+        if expected is not None:
+            assert np.abs(scores.reshape(expected.shape) - expected).max() < 1e-5
+            assert not np.array_equal(scores, before)
+            ends.append(k)
+        before = scores
+    assert ends == [19, 29, 39, 49, 59]
 
 
 def test_samples_are_a_models_own() -> None:
