@@ -4,7 +4,8 @@ Every form gives the same integers. "plain" is right on every processor: one col
 16 bits, which LLVM turns into widening multiply-adds on NEON. "pairs" adds up two columns at once (``vpmaddwd`` of
 x86-64). The other two need operands of 8 bits and add up four columns at once: "vnni" is ``vpdpbusd`` of x86-64, whose
 activations are unsigned, so they are offset by 128 and the sum begins at -128 times the weights of its row; "dot" is
-``sdot`` of aarch64. ``vpmaddubsw`` is not used anywhere, because it saturates.
+``sdot`` of aarch64. Where the instruction is missing both still run, slowly. ``vpmaddubsw`` is not used anywhere,
+because it saturates.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from edgernn.kernels.int8_forms import FORMS, UNROLLED
+from edgernn.kernels.int8_forms import FORMS, UNROLLED, forms_of
 from edgernn.kernels.int8_packing import HEAD_REGISTERS
 from edgernn.kernels.int8_simd import (
     SHORT,
@@ -29,6 +29,7 @@ from edgernn.kernels.simd import BYTE, INT, inline
 from edgernn.kernels.target import processor
 
 NATIVE_LANES = processor().lanes
+FORMS_HERE = forms_of(processor(), 8)
 
 
 def _call(builder, name, result, *arguments):
@@ -64,7 +65,22 @@ def _pairs(builder, weights, operands, total):
     return builder.add(total, both)
 
 
+def _fours(builder, weights, operands, total, widen):
+    """The sums of "vnni" and "dot" on processors that lack the instruction: for tests, not for speed."""
+    lanes = total.type.count
+    bytes_of, wide = vector(BYTE, 4 * lanes), vector(INT, 4 * lanes)
+    four = splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes)
+    rows = builder.sext(builder.load(pointer(builder, weights, bytes_of), align=1), wide)
+    products = builder.mul(rows, widen(builder, builder.bitcast(four, bytes_of), wide))
+    for column in range(4):
+        order = ir.Constant(vector(INT, lanes), list(range(column, 4 * lanes, 4)))
+        total = builder.add(total, builder.shuffle_vector(products, ir.Constant(wide, ir.Undefined), order))
+    return total
+
+
 def _vnni(builder, weights, operands, total):
+    if "vnni" not in FORMS_HERE:
+        return _fours(builder, weights, operands, total, ir.IRBuilder.zext)
     lanes = total.type.count
     four = splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes)
     rows = builder.load(pointer(builder, weights, total.type), align=1)
@@ -72,6 +88,8 @@ def _vnni(builder, weights, operands, total):
 
 
 def _dot(builder, weights, operands, total):
+    if "dot" not in FORMS_HERE:
+        return _fours(builder, weights, operands, total, ir.IRBuilder.sext)
     lanes = total.type.count
     bytes_of = vector(BYTE, 4 * lanes)
     four = builder.bitcast(splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes), bytes_of)

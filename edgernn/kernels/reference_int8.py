@@ -130,7 +130,8 @@ def _interpolate(entries: Array, x: Array, bits: int) -> Array:
 def quantize(x: FloatArray, mean: FloatArray, inverse: FloatArray) -> Array:
     """``floor((x - mean) * inverse + 0.5)`` saturated to int16, every operation rounded to float32."""
     x, mean, inverse = (np.asarray(array, np.float32) for array in (x, mean, inverse))
-    scaled = (x - mean) * inverse + np.float32(0.5)  # (..., channels) float32
+    with np.errstate(over="ignore"):  # what becomes infinite is clamped, too
+        scaled = (x - mean) * inverse + np.float32(0.5)  # (..., channels) float32
     return np.floor(np.clip(scaled, np.float32(INT16_MIN), np.float32(INT16_MAX))).astype(np.int64)
 
 

@@ -1,0 +1,197 @@
+"""Every integer operation but the cells in compiled code, bit for bit against the NumPy reference."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgernn.kernels import int8_tables
+from edgernn.operations import (
+    AnyOperation,
+    Dequantize,
+    Int8Affine,
+    Int8Binary,
+    Int8Softmax,
+    Int8Unary,
+    IntegerFunction,
+    Quantize,
+    ReadState,
+    Rearrange,
+    StateRegion,
+    WriteState,
+)
+from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.reference import ReferenceRunner
+from edgernn.runner import Runner
+
+GATE_SCALE, UNIT = 2.0**-12, 2.0**-15
+SHAPES = [((9,), (9,)), ((4, 5), (5,)), ((1,), (20,)), ((3, 1), (1, 7)), ((5,), (4, 5))]
+
+
+def program_of(
+    shapes: list[tuple[int, ...]], operations: list[AnyOperation], output: str, scale: float = UNIT, **more: Any
+) -> Program:
+    """Inputs x0, x1, ... become the int16 values q0, q1, ... of this scale; the one output is an int16 value."""
+    weights = dict(more.pop("weights", {}))
+    into: list[AnyOperation] = []
+    for index, shape in enumerate(shapes):
+        weights |= {f"m{index}": np.zeros(shape[-1], np.float32), f"i{index}": np.ones(shape[-1], np.float32)}
+        names = {"mean": f"m{index}", "inverse": f"i{index}"}
+        into.append(Quantize(name=f"in{index}", inputs=(f"x{index}",), outputs=(f"q{index}",), scale=scale, **names))
+    out = Dequantize(name="out", inputs=(output,), outputs=("y",))
+    description = ProgramDescription(
+        inputs=tuple(InputDescription(f"x{index}", shape) for index, shape in enumerate(shapes)),
+        outputs=(OutputDescription("y", "y", per_frame=True),),
+        operations=(*into, *operations, out),
+        arithmetic="int8",
+        **more,
+    )
+    return Program(description, weights)
+
+
+def samples(shapes: list[tuple[int, ...]], steps: int, seed: int = 0) -> Any:
+    """Integers anywhere in int16, many at its ends, as float32."""
+    random = np.random.default_rng(seed)
+    columns = {}
+    for index, shape in enumerate(shapes):
+        column = random.integers(-32768, 32768, (steps, *shape)).astype(np.float32)
+        column[random.random(column.shape) < 0.2] = -32768
+        column[random.random(column.shape) < 0.2] = 32767
+        columns[f"x{index}"] = column
+    return columns if len(shapes) > 1 else columns["x0"]
+
+
+def assert_equal(program: Program, X: Any) -> None:
+    found, expected = Runner(program).run(X), ReferenceRunner(program).run(X)
+    assert found.tobytes() == expected.astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "Clip", "Table"])
+def test_functions_of_all_65536_inputs(name: str) -> None:
+    random = np.random.default_rng(7)
+    function = IntegerFunction(name, -300, 20_000, "table" if name == "Table" else None)  # type: ignore[arg-type]
+    unary = Int8Unary(name="f", inputs=("q0",), outputs=("v",), function=function, scale=GATE_SCALE)
+    table = random.integers(-32768, 32768, 513).astype(np.int16)
+    program = program_of([(256,)], [unary], "v", GATE_SCALE, weights={"table": table} if name == "Table" else {})
+    assert_equal(program, np.arange(-32768, 32768, dtype=np.float32).reshape(256, 256))
+
+
+@pytest.mark.parametrize("function", ["Add", "Sub", "Min", "Max", "Mul"])
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_binary_functions_broadcast(function: str, shapes: tuple[tuple[int, ...], ...]) -> None:
+    @settings(max_examples=4, deadline=None)
+    @given(shifts=st.tuples(st.integers(2, 46), st.integers(2, 46)), seed=st.integers(0, 1000))
+    def check(shifts: tuple[int, int], seed: int) -> None:
+        m = tuple(np.random.default_rng(seed).integers(1 << 14, 1 << 15, 2).tolist())
+        fields: dict[str, Any] = {"multipliers": m, "shifts": shifts}
+        if function == "Mul":
+            fields = {"multipliers": m[:1], "shifts": (max(shifts[0], 17),)}
+        binary = Int8Binary(
+            name="f",
+            inputs=("q0", "q1"),
+            outputs=("v",),
+            function=function,
+            scale=1.0,
+            **fields,  # type: ignore[arg-type]
+        )
+        assert_equal(program_of(list(shapes), [binary], "v"), samples(list(shapes), 5, seed))
+
+    check()
+
+
+@pytest.mark.parametrize(("shape", "constants"), SHAPES)
+def test_affine(shape: tuple[int, ...], constants: tuple[int, ...]) -> None:
+    random = np.random.default_rng(3)
+    weights = {
+        "m": (random.choice([-1, 0, 1], constants) * random.integers(1 << 14, 1 << 15, constants)).astype(np.int16),
+        "s": random.integers(2, 31, constants).astype(np.int8),
+        "B": random.integers(-(1 << 28), 1 << 28, constants).astype(np.int32) >> random.integers(0, 20, constants),
+    }
+    weights["B"] = weights["B"].astype(np.int32)
+    affine = Int8Affine(name="f", inputs=("q0",), outputs=("v",), multiplier="m", shift="s", B="B", scale=1.0)
+    assert_equal(program_of([shape], [affine], "v", weights=weights), samples([shape], 20))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    shape=st.sampled_from([(1,), (2,), (7,), (40,), (3, 5)]),
+    multiplier=st.integers(1 << 14, (1 << 15) - 1),
+    shift=st.integers(2, 46),
+    seed=st.integers(0, 1000),
+)
+def test_softmax(shape: tuple[int, ...], multiplier: int, shift: int, seed: int) -> None:
+    softmax = Int8Softmax(name="f", inputs=("q0",), outputs=("v",), multiplier=multiplier, shift=shift)
+    assert_equal(program_of([shape], [softmax], "v"), samples([shape], 6, seed))
+
+
+def test_softmax_of_equal_scores_uses_the_first_entry_of_the_table() -> None:
+    softmax = Int8Softmax(name="f", inputs=("q0",), outputs=("v",), multiplier=1 << 14, shift=14)
+    (y,) = Runner(program_of([(1,)], [softmax], "v")).step([5.0])
+    assert int8_tables.EXP2[0] == 32768
+    assert y == np.float32(32767 * UNIT)
+
+
+def test_rearrange_and_states_of_both_widths() -> None:
+    """Moves of int16 values, and a state that is read by its high half."""
+    region = StateRegion("s", 2)
+    operations: list[AnyOperation] = [
+        ReadState(name="read", inputs=(), outputs=("old",), region=region, shape=(3,), dtype="int16", scale=UNIT),
+        ReadState(
+            name="wide", inputs=(), outputs=("high",), region=StateRegion("w"), shape=(2,), dtype="int32",
+            scale=UNIT / 65536,
+        ),
+        Rearrange(name="pick", inputs=("q0", "old", "high"), outputs=("v",), shape=(2, 4), indices="indices"),
+        Rearrange(name="flat", inputs=("v",), outputs=("flat",), shape=(8,)),
+        WriteState(name="write", inputs=("q0",), outputs=(), region=region, size=3, dtype="int16", scale=UNIT),
+    ]  # fmt: skip
+    slots = (StateSlot("s", (5,), "int16", scale=UNIT), StateSlot("w", (2,), "int32", "w0", scale=UNIT / 65536))
+    weights = {
+        "indices": np.array([7, 6, 5, 4, 3, 2, 1, 0], np.int32),
+        "w0": np.array([-(1 << 31), (1 << 31) - 1], np.int32),
+    }
+    program = program_of([(3,)], operations, "flat", state=slots, weights=weights)
+    assert_equal(program, samples([(3,)], 10))
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    K=st.sampled_from([1, 3, 8, 13]),
+    narrowing=st.integers(0, 15),
+    shift=st.integers(0, 30),
+    seed=st.integers(0, 1000),
+)
+def test_counts(K: int, narrowing: int, shift: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    limits = (1 << 30) - 1
+    counts = np.stack(
+        [
+            random.integers(-limits, limits, K),
+            np.full(K, narrowing),
+            random.integers(-32767, 32768, K),
+            random.integers(-limits, limits, K),
+            np.full(K, shift),
+        ]
+    ).astype(np.int32)
+    base = program_of([(K,)], [], "q0")
+    quantize = msgspec.structs.replace(base.operations[0], counts="counts")
+    description = msgspec.structs.replace(base.description, operations=(quantize, base.operations[1]))
+    program = Program(description, dict(base.weights) | {"counts": counts})
+    runner, reference = Runner(program), ReferenceRunner(program)
+    for sample in (random.integers(-(1 << 31), 1 << 31, K), np.full(K, -(1 << 31)), np.full(K, (1 << 31) - 1)):
+        assert runner.step_raw(sample).tolist() == reference.step_raw(sample).tolist()
+
+
+def test_every_float_on_the_way_in() -> None:
+    """Halves, ends and numbers that are beyond int16, by any mean and inverse."""
+    random = np.random.default_rng(5)
+    base = program_of([(64,)], [], "q0")
+    weights = {
+        "m0": random.normal(0, 100, 64).astype(np.float32),
+        "i0": np.exp(random.uniform(-5, 10, 64)).astype(np.float32),
+    }
+    X = np.concatenate([random.normal(0, 100, (50, 64)), np.full((1, 64), 3e38), np.full((1, 64), -3e38)])
+    assert_equal(Program(base.description, weights), X.astype(np.float32))
+    assert_equal(base, np.tile(np.arange(-16, 16) / 2, (1, 2)).astype(np.float32))
