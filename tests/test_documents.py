@@ -38,6 +38,8 @@ def test_commands_and_their_options_exist(document: str) -> None:
     for name, *words in called_commands(document):
         assert name in COMMANDS
         command: click.Command = getattr(import_module(COMMANDS[name][0]), name)
+        if isinstance(command, click.Group):
+            command = command.commands[words[0]]
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if re.match(r"--?[a-z]", word)} <= known
 
