@@ -34,7 +34,7 @@ def test_events_of_a_board_on_a_port() -> None:
     assert [event.step for event in events] == [0, 9, 19, 29, 39, 49]
     assert all(0 < event.latency_ns < 60e9 for event in events)
     assert all(event.time_ns > 1.7e18 for event in events)
-    assert np.all(np.diff([event.monotonic_ns for event in events]) > 0)
+    assert np.all(np.diff([event.monotonic_ns for event in events]) >= 0)  # events of one read share its time
 
 
 @PATIENT
