@@ -10,23 +10,25 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec.structs import asdict as options_dict
 
-from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
+from edgernn.cli.options import FiniteRange, LoadOptions, json_option, model_argument, model_options
 from edgernn.cli.text import format_table, print_json, warn
 
 if TYPE_CHECKING:
     from edgernn.checking import CheckReport
     from edgernn.original import Original
 
-RANDOM_STEPS = 300
+RANDOM_STEPS, MOST_STEPS = 300, 1_000_000
 
 
 @click.command()
 @model_argument
 @click.argument("recording", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--steps", type=click.IntRange(min=1), help="Samples to stream.  [default: 300, or the whole recording]")
+@click.option(
+    "--steps", type=click.IntRange(1, MOST_STEPS), help="Samples to stream.  [default: 300, or the whole recording]"
+)
 @click.option(
     "--tolerance",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     help="Largest difference that is none, for outputs of order one.  [default: 1e-5, for a float16 model 5e-3]",
 )
 @model_options
@@ -80,6 +82,8 @@ def _load_original(model: Path, options: LoadOptions) -> Original:
     given = options_dict(options)
     window, hop = given.pop("window"), given.pop("hop")
     imported = import_onnx(model, **given)
+    if window is None and hop != 1:
+        raise click.UsageError(f"--hop {hop} has no windows to hop: give --window as well")
     if window is not None:
         imported = replace(imported, program=imported.program.with_window(window, hop))
     return Original(model, imported)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgernn.cli.options import FiniteRange
 from edgernn.cli.text import escape, format_table, print_json
 
 if TYPE_CHECKING:
@@ -14,10 +15,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="Times faster than recorded."
-)
-@click.option("--seconds", type=click.FloatRange(min=0.1), help="Play only the first seconds of the recording.")
+@click.option("--speed", type=FiniteRange(0.1, 100), default=1.0, show_default=True, help="Times faster than recorded.")
+@click.option("--seconds", type=FiniteRange(min=0.1), help="Play only the first seconds of the recording.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON instead.")
 def demo(speed: float, seconds: float | None, as_json: bool) -> None:
     """See the whole path with no hardware.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:  # a completion must not wait for NumPy
     from edgernn.program import Program
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+MAX_WINDOW_STEPS = 10_000_000  # as in edgernn.program, which a completion must not wait for
 
 
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +35,16 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
         return load(path, **msgspec.structs.asdict(self))
 
 
+class FiniteRange(click.FloatRange):
+    """A number within bounds; `nan`, which no bound holds back, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value} is no finite number.", param, ctx)
+        return number
+
+
 def _parse_pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str] | None:
     pairs = [text.partition("=") for text in value]
     if any(not separator or not left or not right for left, separator, right in pairs):
@@ -40,9 +53,15 @@ def _parse_pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[st
 
 
 _LOAD_OPTIONS = (
-    click.option("--window", type=click.IntRange(min=1), help="Run on sliding windows of this many samples."),
     click.option(
-        "--hop", type=click.IntRange(min=1), default=1, show_default=True, help="Samples from one window to the next."
+        "--window", type=click.IntRange(1, MAX_WINDOW_STEPS), help="Run on sliding windows of this many samples."
+    ),
+    click.option(
+        "--hop",
+        type=click.IntRange(1, MAX_WINDOW_STEPS),
+        default=1,
+        show_default=True,
+        help="Samples from one window to the next.",
     ),
     click.option("--time-axis", type=int, help="Axis of the first input that is time, where it is not unique."),
     click.option(

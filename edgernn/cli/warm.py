@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from edgernn.cli.options import LoadOptions, model_argument, model_options
 @click.command()
 @model_argument
 @model_options
-def warm(model: Path, load_options: LoadOptions) -> None:
+@click.pass_context
+def warm(ctx: click.Context, model: Path, load_options: LoadOptions) -> None:
     """Compile and cache what MODEL needs, so that its first run starts at once.
 
     Useful in the set-up of a device: compiling takes many times longer on a Raspberry Pi than on a laptop.
@@ -22,9 +24,14 @@ def warm(model: Path, load_options: LoadOptions) -> None:
     Example:
       edgernn warm gesture.onnx
     """
+    from edgernn.kernels.library import cache_folder
     from edgernn.runner import warm as compile_kernels
 
     program = load_options.load(model)
     begin_s = time.monotonic()
     compile_kernels(program)
+    folder = cache_folder()
+    if not os.access(folder, os.W_OK | os.X_OK):
+        click.echo(f"nothing was kept for later: set EDGERNN_CACHE_DIR to a folder of your own, not {folder}", err=True)
+        ctx.exit(1)
     click.echo(f"{model} is ready to run ({time.monotonic() - begin_s:.1f} s)", err=True)

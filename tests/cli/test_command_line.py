@@ -12,10 +12,13 @@ from pathlib import Path
 import click
 import pytest
 
-from edgernn import errors
+from edgernn import errors, program
 from edgernn.__main__ import main
-from edgernn.cli import COMMANDS, command_line
+from edgernn.cli import COMMANDS, command_line, options
 from edgernn.cli.text import escape, format_table
+from edgernn.demo import MODEL
+
+Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -174,3 +177,35 @@ def test_commands_and_options_are_completed(words: str, completed: str, tmp_path
 def test_nothing_controls_the_terminal() -> None:
     assert escape("\x1b[2J\r\n\x9b\u202e✋ä") == "\\x1b[2J\\r\\n\\x9b\\u202e✋ä"
     assert "\x1b" not in format_table([("\x1b]0;title\a", 1)])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("check", MODEL, "--steps", 10**20),
+        ("check", MODEL, "--tolerance", "nan"),
+        ("check", MODEL, "--hop", 5),
+        ("inspect", MODEL, "--window", 10**14),
+        ("demo", "--speed", "nan"),
+        ("demo", "--seconds", "inf"),
+    ],
+    ids=lambda words: " ".join(map(str, words[2:] or words)),
+)
+def test_numbers_that_make_no_sense_are_usage_errors(words: tuple[object, ...], edgernn_command: Command) -> None:
+    status, _, err = edgernn_command(*words)
+    assert status == 2
+    assert "Try 'edgernn" in err
+
+
+def test_the_longest_window_is_the_same_everywhere() -> None:
+    assert options.MAX_WINDOW_STEPS == program.MAX_WINDOW_STEPS
+
+
+def test_warm_fails_where_nothing_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgernn_command: Command
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("EDGERNN_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    status, _, err = edgernn_command("warm", MODEL)
+    assert status == 1
+    assert "nothing was kept" in err
