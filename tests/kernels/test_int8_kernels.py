@@ -15,6 +15,8 @@ from edgernn.runner import Runner
 
 # all of them run everywhere: those that the processor lacks the instruction for, in plain code
 ALL_FORMS = [(name, bits) for name, form in FORMS.items() for bits in form.operand_bits]
+# a form is compiled into every kernel, but only its products differ: two of them meet all kinds of cells
+TWO_FORMS = [("pairs", 16), ("plain", 8)]
 NARROW_SIZES, WIDE_SIZES = (1, 3, 8, 19), (16, 30)  # hidden sizes with panels of one and two registers, where gates > 1
 LARGEST = 32768
 
@@ -65,16 +67,34 @@ def assert_equal_steps(program: Program, seed: int, steps: int = 4) -> None:
             np.testing.assert_array_equal(array, reference.state[name], name)
 
 
-@pytest.fixture(params=ALL_FORMS, ids=lambda param: f"{param[0]}-{param[1]}")
+@pytest.fixture
 def bits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Bits of operands, with the form of matrix products set."""
-    form, bits = request.param
+    """Bits of operands, with the form of matrix products set; tests are parametrized with (form, bits)."""
+    form, operand_bits = request.param
     monkeypatch.setattr(lowering_int8, "product_form", lambda operand_bits: form)
-    return bits
+    return operand_bits
 
 
+def forms(chosen: list[tuple[str, int]]) -> pytest.MarkDecorator:
+    """Runs a test that takes `bits` in each of the forms."""
+    return pytest.mark.parametrize("bits", chosen, indirect=True, ids=[f"{form}-{bits}" for form, bits in chosen])
+
+
+@forms(TWO_FORMS)
 @pytest.mark.parametrize("kind", CELLS)
 def test_cells(bits: int, kind: str) -> None:
+    check_cell(kind, bits)
+
+
+@forms([form for form in ALL_FORMS if form not in TWO_FORMS])
+@pytest.mark.parametrize("kind", ["rnn", "gru reset first wide"])
+def test_cells_in_the_other_forms(bits: int, kind: str) -> None:
+    check_cell(kind, bits)
+
+
+def check_cell(kind: str, bits: int) -> None:
+    """Random sizes, weights and seeds."""
+
     @settings(max_examples=6, deadline=None)
     @given(
         K=st.integers(1, 9),
@@ -88,12 +108,14 @@ def test_cells(bits: int, kind: str) -> None:
     check()
 
 
-@pytest.mark.parametrize("kind", ["gru", "lstm wide", "gru reset first wide"])
+@forms(TWO_FORMS)
+@pytest.mark.parametrize("kind", ["gru", "lstm wide"])
 def test_panels_of_two_registers(bits: int, kind: str) -> None:
     for seed, H in enumerate(WIDE_SIZES):
         assert_equal_steps(int8_program(kind, 6, H, bits, seed=seed), seed)
 
 
+@forms(ALL_FORMS)
 def test_large_matrices_at_the_edge_of_32_bits(bits: int) -> None:
     """All weights -128 or 127, all operands at the end of their range: the largest sums there can be."""
     for fill in ("lowest", "highest"):
@@ -105,6 +127,7 @@ def test_large_matrices_at_the_edge_of_32_bits(bits: int) -> None:
             assert runner.step(sample)["h"].tobytes() == reference.step(sample)["h"].astype(np.float32).tobytes()
 
 
+@forms(TWO_FORMS)
 @pytest.mark.parametrize("kind", ["gru wide", "lstm"])
 def test_streams_of_100000_steps(bits: int, kind: str) -> None:
     """Outputs and states at the beginning, in the middle and at the end are the reference's, from the same states."""
@@ -121,6 +144,7 @@ def test_streams_of_100000_steps(bits: int, kind: str) -> None:
         assert found["h"].tobytes() == expected["h"].astype(np.float32).tobytes()
 
 
+@forms(TWO_FORMS)
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", CELLS)

@@ -30,6 +30,7 @@ class Peer(ABC):
 
     name: ClassVar[str]
     package: ClassVar[str]
+    largest_error: ClassVar[float] = 2e-6  # of a score, against float64
 
     def __init__(self, model: Model) -> None:
         self.step: Step = self.make_step(model)
@@ -389,7 +390,16 @@ class Numpy(Peer):
         self._c[:] = 0
 
 
-PEERS: tuple[type[Peer], ...] = (Edgernn, OnnxRuntime, OnnxRuntimeBinding, LiteRt, LiteRtInPlace, Tract, Torch, Numpy)
+PEERS: tuple[type[Peer], ...] = (
+    Edgernn,
+    OnnxRuntime,
+    OnnxRuntimeBinding,
+    LiteRt,
+    LiteRtInPlace,
+    Tract,
+    Torch,
+    Numpy,
+)
 
 
 def onnxruntime_session(model: Model) -> Any:

@@ -16,6 +16,15 @@ STEP_TARGETS = {
     "LiteRT": LITERT_TARGETS,
     "LiteRT in place": LITERT_TARGETS,
 }
+# how many times faster than the float step an int8 step must be, by cells and hidden size; w8a8 with VNNI
+INT8_TARGETS = {
+    ("edgernn w8a8", "gru"): {64: 1.6, 128: 2.3, 256: 3.2},
+    ("edgernn w8a8", "lstm"): {64: 1.6, 128: 2.3, 256: 3.2},
+    ("edgernn w8a8", "rnn"): {128: 2.3, 256: 3.2},
+    ("edgernn w8a16", "gru"): {64: 1.4, 128: 1.9, 256: 2.5},
+    ("edgernn w8a16", "lstm"): {64: 1.4, 128: 1.9, 256: 2.5},
+    ("edgernn w8a16", "rnn"): {128: 1.9, 256: 2.5},
+}
 TAIL_TARGET, TAIL_CELLS, TAIL_SIZES = 1.3, ("gru", "lstm"), (64, 128)  # p99 over p50 at most
 KERNEL_TARGET, KERNEL_LEAST_SIZE = 1.1, 32  # time over the C kernel's at most
 STREAM_TARGET_NS = 1000.0  # a sample, bytes to scores
@@ -77,7 +86,13 @@ class Target:
 
 def targets(results: Results) -> list[Target]:
     """Every target for which there is a figure."""
-    return [*_step_targets(results), *_paced_targets(results), *_kernel_targets(results), *_time_targets(results)]
+    return [
+        *_step_targets(results),
+        *_int8_targets(results),
+        *_paced_targets(results),
+        *_kernel_targets(results),
+        *_time_targets(results),
+    ]
 
 
 def _step_targets(results: Results) -> Iterator[Target]:
@@ -92,6 +107,15 @@ def _step_targets(results: Results) -> Iterator[Target]:
                 yield Target(f"step faster than {peer}", model.name, ratio, bounds[model.hidden_size], at_least=True)
         if model.cell in TAIL_CELLS and model.hidden_size in TAIL_SIZES:
             yield Target("step p99 over p50", model.name, own.p99_ns / own.p50_ns, TAIL_TARGET, at_least=False)
+
+
+def _int8_targets(results: Results) -> Iterator[Target]:
+    for model in results.models:
+        spreads = results.hot.get(model.name, {})
+        for (name, cell), bounds in INT8_TARGETS.items():
+            if cell == model.cell and model.hidden_size in bounds and {PROJECT, name} <= spreads.keys():
+                ratio = spreads[PROJECT].p50_ns / spreads[name].p50_ns
+                yield Target(f"{name} faster than float", model.name, ratio, bounds[model.hidden_size], at_least=True)
 
 
 def _paced_targets(results: Results) -> Iterator[Target]:
