@@ -331,5 +331,5 @@ def test_the_header_is_plain_json(saved: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="there is no folder .*missing"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing"):
         save(make_program(), tmp_path / "missing" / "gru.safetensors")
