@@ -74,7 +74,7 @@ class Report(msgspec.Struct, frozen=True):
     difference : str
         The first differing step and value, empty if there is none.
     flash_bytes, ram_bytes : int
-        Of the model alone: its functions and tables, and the state of one stream.
+        Of the model alone: its functions and tables, and the state of one stream; 0 if not asked for.
     stack_bytes : int or None
         The deepest stack of a step.
     count : int or None
@@ -98,19 +98,21 @@ class Report(msgspec.Struct, frozen=True):
     clock_hz: int
 
 
-def verify(exported: Exported, emulator: Emulator, *, steps: int = 0, work: Path | None = None) -> Report:
+def verify(exported: Exported, emulator: Emulator, *, steps: int = 0, sized: bool = False) -> Report:
     """Compile an export for a machine, run its self-test and `steps` made-up steps there, compare with the desk.
+
+    With `sized`, the model is also compiled alone for its bytes of flash and RAM.
 
     Raises
     ------
     ExportError
         A tool is missing, the compiler warned, or the program did not end.
     """
-    with tempfile.TemporaryDirectory(dir=work) as folder:
-        return _verify(exported, emulator, steps, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        return _verify(exported, emulator, steps, sized, Path(folder))
 
 
-def _verify(exported: Exported, emulator: Emulator, steps: int, work: Path) -> Report:
+def _verify(exported: Exported, emulator: Emulator, steps: int, sized: bool, work: Path) -> Report:
     model = exported.model
     program = work / "program"
     (work / "ports.h").write_text(harness_ports(model))
@@ -122,7 +124,7 @@ def _verify(exported: Exported, emulator: Emulator, steps: int, work: Path) -> R
     count = None
     if "ticks" in facts and emulator.counts:
         count = round(int(facts["ticks"][1]) / emulator.ticks_per_count)
-    size = _model_sizes(exported, emulator, work)
+    size = _model_sizes(exported, emulator, work) if sized else Sizes(0, 0)
     return Report(
         machine=emulator.name,
         title=emulator.title,

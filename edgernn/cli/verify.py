@@ -76,7 +76,7 @@ def verify(
             warn(f"{name} is left out: {', '.join(missing)} not installed")
             continue
         click.echo(f"{name} ...", err=True)
-        reports.append(run_on(exported, EMULATORS[name], steps=steps))
+        reports.append(run_on(exported, EMULATORS[name], steps=steps, sized=True))
     if as_json:
         print_json([msgspec.to_builtins(report) for report in reports])
     else:

@@ -153,6 +153,7 @@ EMULATORS: dict[str, Emulator] = {
             title="this machine, address and undefined-behaviour sanitizers",
             compiler=("gcc", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
             sources=("hosted.c",),
+            optimization="-O0",  # optimising sanitized code takes many times longer than running it
         ),
         _cortex_m(
             *("cortex-m0", "Cortex-M0 (micro:bit)", "-mcpu=cortex-m0", "microbit"),

@@ -39,7 +39,7 @@ def test_steps_have_not_become_longer(
     compiler = emulator.compiler[0]
     version = subprocess.run([compiler, "-dumpfullversion", "-dumpversion"], capture_output=True, text=True, check=True)
     program = bare_cell(int8_cell(kind, operands, K=6, H=hidden_size))
-    report = verify(exported(program), emulator)
+    report = verify(exported(program), emulator, sized=True)
     assert report.equal, report.difference
     assert report.count is not None
     count, flash_bytes = FIGURES[kind, operands, hidden_size, name]
@@ -52,7 +52,7 @@ def test_steps_have_not_become_longer(
 
 
 def test_a_gru_64_runs_on_an_uno(machine: Callable[[str], Emulator], exported: Callable[..., Exported]) -> None:
-    report = verify(exported(int8_cell("gru", "w8a8", K=6, H=64)), machine("atmega328p"))
+    report = verify(exported(int8_cell("gru", "w8a8", K=6, H=64)), machine("atmega328p"), sized=True)
     assert report.equal, report.difference
     assert report.stack_bytes is not None
     assert report.ram_bytes + report.stack_bytes < 2048
