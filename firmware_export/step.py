@@ -56,7 +56,8 @@ class StepWriter:
 
     def input_dtype(self, name: str) -> str:
         """Number type of an input of the C function: the sensor's own integers where the program takes them."""
-        return "int32" if self.program.takes_counts else self.program.values[name].dtype
+        dtype = self.program.values[name].dtype
+        return "int32" if self.program.takes_counts and dtype == "float32" else dtype
 
     def dtype(self, name: str) -> str:
         """Number type of a value in C; a dequantized value stays an integer if it only leaves the program."""

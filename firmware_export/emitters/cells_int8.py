@@ -40,14 +40,24 @@ def _scales(step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, fie
     return scale_words(*(weights[getattr(operation, field + suffix)] for suffix in ("_multiplier", "_shift")))
 
 
-def _constants(
-    step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, columns: list[Array], sizes: list[int]
-) -> str:
-    """C name of the table of a layer's constants: for each panel, the part of the first column, of the second, ..."""
+def _constants(step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, numbers: Array) -> str:
+    """C name of the table of a layer's constants."""
+    return step.table(f"{operation.name}_constants", numbers.astype(np.int32), f"{operation.name}: scales and biases")
+
+
+def _alternating(scale: Array, B: Array) -> Array:
+    """Scale and bias of each row (2 * rows,)."""
+    return np.stack([scale, B], axis=1).ravel()
+
+
+def _unit_constants(W: Array, R: Array, B: Array, sizes: list[int]) -> Array:
+    """For each panel, scale and bias of each row of W, then the scales of R."""
     ends = np.cumsum(sizes)
-    parts = [column[end - size : end] for end, size in zip(ends, sizes, strict=True) for column in columns]
-    table = np.concatenate(parts).astype(np.int32)
-    return step.table(f"{operation.name}_constants", table, f"{operation.name}: biases and scales")
+    parts = []
+    for end, size in zip(ends, sizes, strict=True):
+        rows = slice(end - size, end)
+        parts += [_alternating(W[rows], B[rows]), R[rows]]
+    return np.concatenate(parts)
 
 
 def _unchanged(array: Array) -> Array:
@@ -59,8 +69,8 @@ def dense(step: StepWriter, operation: Int8Dense) -> list[str]:
     step.need("dense_int8")
     N, K = step.program.weights[operation.W].shape
     declaration = _rows(step, operation, "W", _unchanged, fours(N))
-    columns = [step.program.weights[operation.B], _scales(step, operation, "W")]
-    constants = _constants(step, operation, columns, fours(N))
+    numbers = _alternating(_scales(step, operation, "W"), step.program.weights[operation.B])
+    constants = _constants(step, operation, numbers)
     x, y, operand = step.place(operation.inputs[0]), step.place(operation.outputs[0]), step.temporary(operation)
     calls = rows(
         step.value(operation.inputs[0]).shape,
@@ -116,8 +126,8 @@ def cell_temporaries(program: Program, operation: Int8RecurrentOperation) -> lis
 def rnn(step: StepWriter, operation: Int8Rnn) -> list[str]:
     """The Elman cell, four units a panel."""
     sizes = fours(step.program.weights[operation.R].shape[0])
-    columns = [step.program.weights[operation.B], _scales(step, operation, "W"), _scales(step, operation, "R")]
-    constants = _constants(step, operation, columns, sizes)
+    W, R, B = _scales(step, operation, "W"), _scales(step, operation, "R"), step.program.weights[operation.B]
+    constants = _constants(step, operation, _unit_constants(W, R, B, sizes))
     states, orders = [step.state(operation.h)], (_unchanged, _unchanged)
     return _cell(step, operation, "rnn_int8", orders, sizes, states, constants, [], [str(operation.clip)])
 
@@ -129,11 +139,14 @@ def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
     h, clip = step.state(operation.h), [str(operation.clip)]
     if not operation.linear_before_reset:
         sizes = [1] * (3 * hidden_size)
-        constants = _constants(step, operation, [_reset_first(column) for column in (B, W, R)], sizes)
+        constants = _constants(step, operation, _unit_constants(*map(_reset_first, (W, R, B)), sizes))
         states, orders = [h, str(int(operation.wide))], (_reset_first, _reset_first)
         return _cell(step, operation, "gru_reset_first_int8", orders, sizes, states, constants, [], clip)
-    columns = [_gates(B, (2, 0, 1, 3)), _gates(W, (2, 0, 1)), _gates(R, (0, 1, 2))]  # (units, gates) each
-    constants = _constants(step, operation, [np.concatenate(columns, axis=1).ravel()], [10] * hidden_size)
+    W_z, W_r, W_h = np.split(W, 3)
+    R_z, R_r, R_h = np.split(R, 3)
+    B_z, B_r, B_h, B_recurrent = np.split(B, 4)
+    columns = [W_h, B_h, W_z, B_z, W_r, B_r, R_z, R_r, R_h, B_recurrent]  # (units,) each
+    constants = _constants(step, operation, np.stack(columns, axis=1).ravel())
     orders = (lambda rows: by_unit(_gates_first(rows), 3), lambda rows: by_unit(rows, 3))
     kernel = "gru_wide_int8" if operation.wide else "gru_int8"
     return _cell(step, operation, kernel, orders, [3] * hidden_size, [h], constants, [], clip)
@@ -147,9 +160,9 @@ def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
     if operation.P_multiplier is not None and operation.P_shift is not None:
         words = by_unit(scale_words(weights[operation.P_multiplier], weights[operation.P_shift]), 3)
         peepholes = step.table(f"{operation.name}_P", words, f"{operation.name}: scales of the peepholes i o f")
-    columns = [weights[operation.B], _scales(step, operation, "W"), _scales(step, operation, "R")]
     sizes = [4] * hidden_size
-    constants = _constants(step, operation, [by_unit(column, 4) for column in columns], sizes)
+    columns = [by_unit(column, 4) for column in (_scales(step, operation, "W"), _scales(step, operation, "R"))]
+    constants = _constants(step, operation, _unit_constants(*columns, by_unit(weights[operation.B], 4), sizes))
     numbers = (int(operation.input_forget), operation.clip, operation.candidate_shift, operation.cell_shift)
     states = [step.state(operation.h), step.state(operation.c)]
     orders = (lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4))
@@ -157,11 +170,6 @@ def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
     return _cell(
         step, operation, kernel, orders, sizes, states, constants, [peepholes], [str(number) for number in numbers]
     )
-
-
-def _gates(column: Array, order: tuple[int, ...]) -> Array:
-    """A number for each row of gates (gates * units,), as (units, gates) with the gates in another order."""
-    return np.stack(np.split(column, len(order)), axis=1)[:, order]
 
 
 def _gates_first(rows: Array) -> Array:

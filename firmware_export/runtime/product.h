@@ -6,14 +6,6 @@ static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, int3
     return rows->small_shifts ? edgernn_rescale(sum, scale) : edgernn_rescale_down(sum, scale);
 }
 
-/* Copies the biases that a panel of four rows begins with. */
-static inline void edgernn_take4(const int32_t *constants, int32_t p[4]) {
-    p[0] = edgernn_read_int32(constants);
-    p[1] = edgernn_read_int32(constants + 1);
-    p[2] = edgernn_read_int32(constants + 2);
-    p[3] = edgernn_read_int32(constants + 3);
-}
-
 /* An int16 rounded to its high byte. */
 static inline int8_t edgernn_high_byte(int16_t x) {
     const int16_t high = (int16_t)((x >> 8) + ((x & 0x80) != 0)); /* (x + 128) >> 8 within 16 bits */
@@ -30,47 +22,104 @@ static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks)
 #endif
 }
 
-/* Adds the rescaled products of a panel of 4 to p. */
-EDGERNN_INLINE void edgernn_add_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *scales,
+/* p becomes the rescaled products of a panel of 4 plus biases: constants are scale and bias of each row. */
+EDGERNN_INLINE void edgernn_set_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
                                       int32_t p[4]) {
     int32_t sum[4];
 #if defined(__AVR__)
     if (narrow) {
-        edgernn_narrow_rows4(half, scales, p);
+        EDGERNN_CALL(edgernn_narrow_set4, half, constants, p);
         return;
     }
 #endif
-    half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(scales));
-    p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(scales + 1));
-    p[2] += edgernn_scaled(matrix, sum[2], edgernn_read_int32(scales + 2));
-    p[3] += edgernn_scaled(matrix, sum[3], edgernn_read_int32(scales + 3));
     (void)narrow;
+    half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
+    p[0] = edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
+    p[1] = edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 2)) + edgernn_read_int32(constants + 3);
+    p[2] = edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 4)) + edgernn_read_int32(constants + 5);
+    p[3] = edgernn_scaled(matrix, sum[3], edgernn_read_int32(constants + 6)) + edgernn_read_int32(constants + 7);
 }
 
-/* Adds the rescaled products of a panel of 3 to p. */
-EDGERNN_INLINE void edgernn_add_rows3(const edgernn_rows *matrix, edgernn_half *half, const int32_t *scales,
+/* p becomes the rescaled products of a panel of 3 plus biases: constants are scale and bias of each row. */
+EDGERNN_INLINE void edgernn_set_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
                                       int32_t p[3]) {
     int32_t sum[3];
+#if defined(__AVR__)
+    if (narrow) {
+        EDGERNN_CALL(edgernn_narrow_set3, half, constants, p);
+        return;
+    }
+#endif
+    (void)narrow;
     half->w = edgernn_panel3(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(scales));
-    p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(scales + 1));
-    p[2] += edgernn_scaled(matrix, sum[2], edgernn_read_int32(scales + 2));
+    p[0] = edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
+    p[1] = edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 2)) + edgernn_read_int32(constants + 3);
+    p[2] = edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 4)) + edgernn_read_int32(constants + 5);
 }
 
-/* Adds the rescaled products of a panel of 1 to p. */
-EDGERNN_INLINE void edgernn_add_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *scales,
+/* p becomes the rescaled products of a panel of 1 plus biases: constants are scale and bias of each row. */
+EDGERNN_INLINE void edgernn_set_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
                                       int32_t p[1]) {
     int32_t sum[1];
 #if defined(__AVR__)
     if (narrow) {
-        edgernn_narrow_rows1(half, scales, p);
+        EDGERNN_CALL(edgernn_narrow_set1, half, constants, p);
         return;
     }
 #endif
-    half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(scales));
     (void)narrow;
+    half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
+    p[0] = edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
+}
+
+/* The rescaled products of a panel of 4 are added to p: constants are scales. */
+EDGERNN_INLINE void edgernn_add_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
+                                      int32_t p[4]) {
+    int32_t sum[4];
+#if defined(__AVR__)
+    if (narrow) {
+        EDGERNN_CALL(edgernn_narrow_add4, half, constants, p);
+        return;
+    }
+#endif
+    (void)narrow;
+    half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
+    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants));
+    p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 1));
+    p[2] += edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 2));
+    p[3] += edgernn_scaled(matrix, sum[3], edgernn_read_int32(constants + 3));
+}
+
+/* The rescaled products of a panel of 1 are added to p: constants are scales. */
+EDGERNN_INLINE void edgernn_add_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
+                                      int32_t p[1]) {
+    int32_t sum[1];
+#if defined(__AVR__)
+    if (narrow) {
+        EDGERNN_CALL(edgernn_narrow_add1, half, constants, p);
+        return;
+    }
+#endif
+    (void)narrow;
+    half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
+    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants));
+}
+
+/* The rescaled products of two rows are added to p, that of the third becomes p[2] with its bias. */
+EDGERNN_INLINE void edgernn_gru_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
+                                      int32_t p[3]) {
+    int32_t sum[3];
+#if defined(__AVR__)
+    if (narrow) {
+        EDGERNN_CALL(edgernn_narrow_gru3, half, constants, p);
+        return;
+    }
+#endif
+    (void)narrow;
+    half->w = edgernn_panel3(half->w, half->x, half->blocks, sum);
+    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants));
+    p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 1));
+    p[2] = edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 2)) + edgernn_read_int32(constants + 3);
 }
 
 /* The operand of a product: `count` values, rounded to bytes or not, filled up with zeros to a multiple of four. */
@@ -102,40 +151,25 @@ static inline edgernn_pair edgernn_begin(const edgernn_rows *W, const edgernn_ro
     return pair;
 }
 
-/* Gate inputs of the next unit of a GRU: h of W, z, r, h of R. Panels hold h z r of W and z r h of R; constants are
- * four biases and the scales of both panels. */
+/* Gate inputs of the next unit of a GRU: h of W, z, r, h of R. Panels hold h z r of W and z r h of R; constants are scale
+ * and bias of each row of W, scales of z and r of R, scale and bias of h of R. */
 EDGERNN_INLINE void edgernn_unit3(const edgernn_rows *W, const edgernn_rows *R, edgernn_pair *pair, int32_t p[4]) {
-#if defined(__AVR__)
-    if (pair->narrow) {
-        edgernn_narrow_unit3(pair, p);
-        return;
-    }
-#endif
-    edgernn_take4(pair->constants, p);
-    edgernn_add_rows3(W, &pair->input, pair->constants + 4, p);
-    edgernn_add_rows3(R, &pair->state, pair->constants + 7, p + 1);
+    edgernn_set_rows3(W, pair->narrow, &pair->input, pair->constants, p);
+    edgernn_gru_rows3(R, pair->narrow, &pair->state, pair->constants + 6, p + 1);
     pair->constants += 10;
 }
 
-/* Gate inputs of the next unit of an LSTM, i o f c, or of the next four units of an Elman cell. Constants are four
- * biases and the scales of both panels. */
+/* Gate inputs of the next unit of an LSTM, i o f c, or of the next four units of an Elman cell. Constants are scale and
+ * bias of each row of W, then the scales of R. */
 EDGERNN_INLINE void edgernn_unit4(const edgernn_rows *W, const edgernn_rows *R, edgernn_pair *pair, int32_t p[4]) {
-#if defined(__AVR__)
-    if (pair->narrow) {
-        edgernn_narrow_unit4(pair, p);
-        return;
-    }
-#endif
-    edgernn_take4(pair->constants, p);
-    edgernn_add_rows4(W, 0, &pair->input, pair->constants + 4, p);
-    edgernn_add_rows4(R, 0, &pair->state, pair->constants + 8, p);
+    edgernn_set_rows4(W, pair->narrow, &pair->input, pair->constants, p);
+    edgernn_add_rows4(R, pair->narrow, &pair->state, pair->constants + 8, p);
     pair->constants += 12;
 }
 
 /* The same for one row of each matrix. */
 EDGERNN_INLINE void edgernn_unit1(const edgernn_rows *W, const edgernn_rows *R, edgernn_pair *pair, int32_t p[1]) {
-    p[0] = edgernn_read_int32(pair->constants);
-    edgernn_add_rows1(W, pair->narrow, &pair->input, pair->constants + 1, p);
+    edgernn_set_rows1(W, pair->narrow, &pair->input, pair->constants, p);
     edgernn_add_rows1(R, pair->narrow, &pair->state, pair->constants + 2, p);
     pair->constants += 3;
 }
