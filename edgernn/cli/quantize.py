@@ -117,7 +117,7 @@ def quantize(
     if html is not None:
         html.write_text(quantization_page(model.name, report), "utf-8")
     if not int8.takes_counts:
-        warn("without --count-size, or with operations in float, it cannot run on sensor counts nor be exported")
+        warn("samples go in as floats: for a sensor's own counts, keep no operation in float and say --count-size")
     if as_json:
         print_json({"file": str(output), "hash": int8.hash, "report": json.loads(report.to_json())})
     else:
