@@ -30,6 +30,8 @@ class Noise(NamedTuple):
 
 def noise_of(model: CModel, name: str) -> Noise:
     """Noise that fills the range of an input."""
+    if model.step.input_dtype(name) == "int16":
+        return Noise(0.0, 1, 0)
     quantize = next((operation for operation in model.program.operations if name in operation.inputs), None)
     if not isinstance(quantize, Quantize):
         return Noise(2.0**-13, 1, 0)

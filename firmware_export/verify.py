@@ -21,6 +21,7 @@ from firmware_export.emulators.emulator import HERE, Sizes, sizes
 from firmware_export.generate import CModel
 from firmware_export.golden import FLOAT_TOLERANCE
 from firmware_export.literals import float_literal
+from firmware_export.memory import TYPE_BYTES
 
 Array: TypeAlias = NDArray[Any]
 
@@ -167,10 +168,11 @@ def harness_ports(model: CModel) -> str:
     for port in model.program.inputs:
         unit, factor, shift = noise_of(model, port.name)
         local = f"selftest_{model.step.inputs[port.name]}"
-        inputs.append(f"    {{{local}, {port.size}, {float_literal(unit)}, {factor}, {shift}}},")
+        size = TYPE_BYTES[model.step.input_dtype(port.name)]
+        inputs.append(f"    {{{local}, {port.size}, {float_literal(unit)}, {factor}, {shift}, {size}}},")
     for port in model.program.outputs:
         local = f"selftest_{model.step.outputs[port.name]}"
-        outputs.append(f"    {{{local}, sizeof {local}, 0.0f, 0, 0}},")
+        outputs.append(f"    {{{local}, sizeof {local}, 0.0f, 0, 0, 0}},")
     return "".join(
         f"static const harness_port harness_{what}[] = {{\n{chr(10).join(lines)}\n}};\n"
         for what, lines in (("inputs", inputs), ("outputs", outputs))

@@ -67,6 +67,19 @@ def bare_cell(program: Program) -> Program:
     return Program(description, {name: program.weights[name] for name in names})
 
 
+def cell_from_integers(program: Program) -> Program:
+    """The cell alone, its input quantized already."""
+    bare = bare_cell(program)
+    quantize, cell, dequantize = bare.operations
+    (port,) = bare.description.inputs
+    description = msgspec.structs.replace(
+        bare.description,
+        inputs=(msgspec.structs.replace(port, dtype="int16"),),
+        operations=(msgspec.structs.replace(cell, inputs=quantize.inputs), dequantize),
+    )
+    return Program(description, {name: bare.weights[name] for name in cell.weight_names()})
+
+
 def every_int8_program() -> dict[str, Program]:
     """One program for every integer operation and form, by name."""
     programs = {f"{kind}-{operands}": int8_cell(kind, operands) for kind in CELLS for operands in OPERANDS}

@@ -139,7 +139,9 @@ def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
     h, clip = step.state(operation.h), [str(operation.clip)]
     if not operation.linear_before_reset:
         sizes = [1] * (3 * hidden_size)
-        constants = _constants(step, operation, _unit_constants(*map(_reset_first, (W, R, B)), sizes))
+        constants = _constants(
+            step, operation, _unit_constants(_reset_first(W), _reset_first(R), _reset_first(B), sizes)
+        )
         states, orders = [h, str(int(operation.wide))], (_reset_first, _reset_first)
         return _cell(step, operation, "gru_reset_first_int8", orders, sizes, states, constants, [], clip)
     W_z, W_r, W_h = np.split(W, 3)
@@ -161,8 +163,8 @@ def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
         words = by_unit(scale_words(weights[operation.P_multiplier], weights[operation.P_shift]), 3)
         peepholes = step.table(f"{operation.name}_P", words, f"{operation.name}: scales of the peepholes i o f")
     sizes = [4] * hidden_size
-    columns = [by_unit(column, 4) for column in (_scales(step, operation, "W"), _scales(step, operation, "R"))]
-    constants = _constants(step, operation, _unit_constants(*columns, by_unit(weights[operation.B], 4), sizes))
+    W, R, B = _scales(step, operation, "W"), _scales(step, operation, "R"), weights[operation.B]
+    constants = _constants(step, operation, _unit_constants(by_unit(W, 4), by_unit(R, 4), by_unit(B, 4), sizes))
     numbers = (int(operation.input_forget), operation.clip, operation.candidate_shift, operation.cell_shift)
     states = [step.state(operation.h), step.state(operation.c)]
     orders = (lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4))

@@ -6,13 +6,13 @@
 #include "selftest.c"
 
 /* An input or output: `count` numbers of an input, bytes of an output. Made-up inputs are noise of 16 bits times `unit`
- * if they are float, else times `factor` / 2^`shift`. */
+ * if they are float, else times `factor` / 2^`shift`, in `bytes` bytes. */
 typedef struct {
     void *data;
     uint16_t count;
     float unit;
     int32_t factor;
-    uint8_t shift;
+    uint8_t shift, bytes;
 } harness_port;
 #include "ports.h" /* harness_inputs, harness_outputs */
 
@@ -98,7 +98,12 @@ static void fill_inputs(uint32_t step) {
             if (input->unit != 0.0f) {
                 ((float *)input->data)[k] = (float)noise * input->unit;
             } else {
-                ((int32_t *)input->data)[k] = (noise * input->factor) >> input->shift;
+                const int32_t number = (noise * input->factor) >> input->shift;
+                if (input->bytes == 2) {
+                    ((int16_t *)input->data)[k] = (int16_t)number;
+                } else {
+                    ((int32_t *)input->data)[k] = number;
+                }
             }
         }
     }

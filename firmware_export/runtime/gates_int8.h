@@ -44,8 +44,20 @@ EDGERNN_INLINE int edgernn_between(int from, int to, uint8_t fraction) {
 }
 
 EDGERNN_INLINE int edgernn_interpolate(const int16_t *table, uint16_t x) {
-    const int16_t *const entry = table + (x >> 7);
+    const uint8_t index = (uint8_t)((uint16_t)(x << 1) >> 8); /* x >> 7 of 15 bits, by whole bytes */
+    const int16_t *const entry = table + index;
+#if defined(__AVR__)
+    const int16_t *read = entry;
+    int from, to;
+    __asm__("lpm %A[from], Z+\n"
+            "lpm %B[from], Z+\n"
+            "lpm %A[to], Z+\n"
+            "lpm %B[to], Z\n"
+            : [from] "=&r"(from), [to] "=&r"(to), "+z"(read));
+    return edgernn_between(from, to, (uint8_t)(x & 127u));
+#else
     return edgernn_between(edgernn_read_int16(entry), edgernn_read_int16(entry + 1), (uint8_t)(x & 127u));
+#endif
 }
 
 /* |x|, at most 32767. */
@@ -60,11 +72,7 @@ static inline int edgernn_cell_input(int c, int8_t shift) {
     return edgernn_saturate16(c * ((int32_t)1 << -shift));
 }
 
-/* The state of a GRU between the candidate n and the old state h. */
+/* The state of a GRU between the candidate n and the old state h: the difference may have 17 bits, the sum has 16. */
 static inline int16_t edgernn_blend(int h, int n, int z) {
-#if defined(__AVR__)
-    return (int16_t)(n + edgernn_shift15((int32_t)h * z - (int32_t)n * z)); /* two products of 16 bits, not one of 17 */
-#else
-    return (int16_t)(n + edgernn_shift15((int32_t)((int32_t)h - n) * z));
-#endif
+    return (int16_t)((uint16_t)n + (uint16_t)edgernn_shift15(((int32_t)h - n) * z));
 }

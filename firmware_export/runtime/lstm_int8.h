@@ -7,10 +7,11 @@ static void edgernn_lstm_int8(const int16_t *x, uint16_t input_size, int16_t *h,
                               const int32_t *P, edgernn_function f, edgernn_function g, edgernn_function output,
                               int input_forget, int32_t clip, int8_t candidate_shift, int8_t cell_shift, int16_t *y,
                               int16_t *operand) {
-    edgernn_pair pair = edgernn_begin(W, R, constants, x, input_size, h, hidden_size, operand);
+    const int narrow = edgernn_are_narrow(W, input_size, R, hidden_size);
+    edgernn_pair pair = edgernn_begin(W, R, narrow, constants, x, input_size, h, hidden_size, operand);
     for (uint16_t unit = 0; unit < hidden_size; unit++) {
         int32_t p[4];
-        edgernn_unit4(W, R, &pair, p);
+        edgernn_unit4(W, R, narrow, &pair, p);
         if (P) {
             p[0] += edgernn_rescale(c[unit], edgernn_read_int32(P));
             p[2] += edgernn_rescale(c[unit], edgernn_read_int32(P + 2));

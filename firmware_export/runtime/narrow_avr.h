@@ -53,31 +53,31 @@
     "adc r17, r1\n"                        \
     "adc r14, r15\n"                       \
     "tst r20\n"                            \
-    "brmi 1f\n"                            \
-    "0: asr r14\n"                         \
-    "ror r17\n"                            \
-    "ror r16\n"                            \
-    "dec r20\n"                            \
-    "brpl 0b\n"                            \
-    "clr r0\n"                             \
-    "sbrc r14, 7\n"                        \
-    "dec r0\n"                             \
-    "rjmp 3f\n"                            \
-    "1: mov r0, r14\n"                     \
+    "brpl 1f\n"                            \
+    "mov r0, r14\n"                        \
     "lsl r0\n"                             \
     "sbc r0, r0\n"                         \
-    "2: lsl r18\n"                         \
+    "0: lsl r18\n"                         \
     "rol r19\n"                            \
     "rol r16\n"                            \
     "rol r17\n"                            \
     "rol r14\n"                            \
     "rol r0\n"                             \
     "inc r20\n"                            \
-    "brne 2b\n"                            \
+    "brne 0b\n"                            \
     "asr r0\n"                             \
     "ror r14\n"                            \
     "ror r17\n"                            \
     "ror r16\n"                            \
+    "rjmp 3f\n"                            \
+    "1: asr r14\n"                         \
+    "ror r17\n"                            \
+    "ror r16\n"                            \
+    "dec r20\n"                            \
+    "brpl 1b\n"                            \
+    "clr r0\n"                             \
+    "sbrc r14, 7\n"                        \
+    "dec r0\n"                             \
     "3:\n"
 
 /* the rescaled sum plus a bias becomes the next number of p, or is added to it */
@@ -102,36 +102,26 @@
     EDGERNN_ADD_BYTE("r14")            \
     EDGERNN_ADD_BYTE("r0")
 
-/* A function takes half in r25:r24, constants in r23:r22, p in r21:r20, and keeps Y alone: its callers say what it
- * changes. It multiplies (Z weights, X operand, r24 blocks), then rescales (Z constants, X p). */
+/* A function takes weights in Z, the operand in X, blocks in r24, constants in r23:r22, p in r21:r20, and leaves the
+ * weights of the next panel in Z. It multiplies (r24 counts blocks), then rescales (Z constants, X p). */
 #define EDGERNN_BEGIN \
-    "push r28\n"      \
-    "push r29\n"      \
-    "movw r28, r24\n" \
     "movw r18, r22\n" \
-    "movw r16, r20\n" \
-    "ldd r30, Y+0\n"  \
-    "ldd r31, Y+1\n"  \
-    "ldd r26, Y+2\n"  \
-    "ldd r27, Y+3\n"  \
-    "ldd r24, Y+4\n"
+    "movw r16, r20\n"
 #define EDGERNN_BLOCK \
     "1: ld r20, X+\n" \
     "ld r21, X+\n"    \
     "ld r22, X+\n"    \
     "ld r23, X+\n"
-#define EDGERNN_NEXT    \
-    "dec r24\n"         \
-    "breq 2f\n"         \
-    "rjmp 1b\n"         \
-    "2: std Y+0, r30\n" \
-    "std Y+1, r31\n"    \
-    "movw r30, r18\n"   \
+#define EDGERNN_NEXT     \
+    "dec r24\n"          \
+    "breq 2f\n"          \
+    "rjmp 1b\n"          \
+    "2: movw r24, r30\n" \
+    "movw r30, r18\n"    \
     "movw r26, r16\n"
 #define EDGERNN_END      \
     "clr __zero_reg__\n" \
-    "pop r29\n"          \
-    "pop r28\n"          \
+    "movw r30, r24\n"    \
     "ret\n"
 #define EDGERNN_ASSEMBLY __attribute__((naked, noinline, unused)) static void
 
@@ -229,16 +219,19 @@ EDGERNN_ASSEMBLY edgernn_narrow_add1(void) {
         EDGERNN_END);
 }
 
-/* Calls one of these functions. */
-#define EDGERNN_CALL(function, half, constants, p)                                                               \
-    do {                                                                                                         \
-        register edgernn_half *half_ __asm__("r24") = (half);                                                    \
-        register const int32_t *constants_ __asm__("r22") = (constants);                                         \
-        register int32_t *p_ __asm__("r20") = (p);                                                               \
-        __asm__ volatile("%~call %x3"                                                                            \
-                         : "+r"(half_), "+r"(constants_), "+r"(p_)                                               \
-                         : "i"(function)                                                                         \
-                         : "r0", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13",     \
-                           "r14", "r15", "r16", "r17", "r18", "r19", "r26", "r27", "r30", "r31", "memory");      \
+/* Calls one of these functions; whoever calls knows best what must be saved. */
+#define EDGERNN_CALL(function, half, constants, p)                                                           \
+    do {                                                                                                     \
+        register const int8_t *w_ __asm__("r30") = (half)->w;                                                \
+        register const int16_t *x_ __asm__("r26") = (half)->x;                                               \
+        register uint8_t blocks_ __asm__("r24") = (uint8_t)(half)->blocks;                                   \
+        register const int32_t *constants_ __asm__("r22") = (constants);                                     \
+        register int32_t *p_ __asm__("r20") = (p);                                                           \
+        __asm__ volatile("%~call %x5"                                                                        \
+                         : "+r"(w_), "+r"(x_), "+r"(blocks_), "+r"(constants_), "+r"(p_)                     \
+                         : "i"(function)                                                                     \
+                         : "r0", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", \
+                           "r14", "r15", "r16", "r17", "r18", "r19", "r25", "memory");                       \
+        (half)->w = w_;                                                                                      \
     } while (0)
 #endif

@@ -4,10 +4,10 @@
 
 #if defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__)
 /* Two products in one instruction; weights are loaded in words and widened in pairs. */
-#define EDGERNN_ROW(word, sum)                   \
-    "sxtb16 %[pair], " word "\n"                 \
-    "sxtb16 " word ", " word ", ror #8\n"        \
-    "smlad " sum ", %[pair], %[x01], " sum "\n"  \
+#define EDGERNN_ROW(word, sum)                  \
+    "sxtb16 %[pair], " word "\n"                \
+    "sxtb16 " word ", " word ", ror #8\n"       \
+    "smlad " sum ", %[pair], %[x01], " sum "\n" \
     "smlad " sum ", " word ", %[x23], " sum "\n"
 
 static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
@@ -73,27 +73,27 @@ static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, ui
 #elif defined(__ARM_ARCH_6M__)
 /* Cortex-M0 has eight registers to compute in, loads signed bytes slowly, and adds to all sixteen: words are taken
  * apart by shifts, two columns at a time, and sums are kept above. */
-#define EDGERNN_PAIR(offset)                    \
-    "ldr %[right], [%[x], #" offset "]\n"       \
-    "sxth %[left], %[right]\n"                  \
+#define EDGERNN_PAIR(offset)              \
+    "ldr %[right], [%[x], #" offset "]\n" \
+    "sxth %[left], %[right]\n"            \
     "asrs %[right], %[right], #16\n"
-#define EDGERNN_FIRST(offset, sum)              \
-    "ldr %[word], [%[w], #" offset "]\n"        \
-    "sxtb %[part], %[word]\n"                   \
-    "muls %[part], %[left]\n"                   \
-    "add " sum ", %[part]\n"                    \
-    "lsls %[word], %[word], #8\n"               \
-    "asrs %[word], %[word], #24\n"              \
-    "muls %[word], %[right]\n"                  \
+#define EDGERNN_FIRST(offset, sum)       \
+    "ldr %[word], [%[w], #" offset "]\n" \
+    "sxtb %[part], %[word]\n"            \
+    "muls %[part], %[left]\n"            \
+    "add " sum ", %[part]\n"             \
+    "lsls %[word], %[word], #8\n"        \
+    "asrs %[word], %[word], #24\n"       \
+    "muls %[word], %[right]\n"           \
     "add " sum ", %[word]\n"
-#define EDGERNN_SECOND(offset, sum)             \
-    "ldr %[word], [%[w], #" offset "]\n"        \
-    "lsls %[part], %[word], #16\n"              \
-    "asrs %[part], %[part], #24\n"              \
-    "muls %[part], %[left]\n"                   \
-    "add " sum ", %[part]\n"                    \
-    "asrs %[word], %[word], #24\n"              \
-    "muls %[word], %[right]\n"                  \
+#define EDGERNN_SECOND(offset, sum)      \
+    "ldr %[word], [%[w], #" offset "]\n" \
+    "lsls %[part], %[word], #16\n"       \
+    "asrs %[part], %[part], #24\n"       \
+    "muls %[part], %[left]\n"            \
+    "add " sum ", %[part]\n"             \
+    "asrs %[word], %[word], #24\n"       \
+    "muls %[word], %[right]\n"           \
     "add " sum ", %[word]\n"
 
 static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {

@@ -8,8 +8,20 @@ static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, int3
 
 /* An int16 rounded to its high byte. */
 static inline int8_t edgernn_high_byte(int16_t x) {
-    const int16_t high = (int16_t)((x >> 8) + ((x & 0x80) != 0)); /* (x + 128) >> 8 within 16 bits */
+#if defined(__AVR__)
+    int8_t high = (int8_t)(x >> 8);
+    uint8_t low = (uint8_t)x;
+    __asm__("lsl %[low]\n"
+            "adc %[high], __zero_reg__\n"
+            "brvc 1f\n"
+            "dec %[high]\n"
+            "1:"
+            : [high] "+r"(high), [low] "+r"(low));
+    return high;
+#else
+    const int32_t high = ((int32_t)x + 128) >> 8;
     return (int8_t)(high > 127 ? 127 : high);
+#endif
 }
 
 /* Whether products go the narrow way, on AVR: their operands are then bytes. */
@@ -23,8 +35,8 @@ static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks)
 }
 
 /* p becomes the rescaled products of a panel of 4 plus biases: constants are scale and bias of each row. */
-EDGERNN_INLINE void edgernn_set_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                      int32_t p[4]) {
+EDGERNN_INLINE void edgernn_set_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half,
+                                      const int32_t *constants, int32_t p[4]) {
     int32_t sum[4];
 #if defined(__AVR__)
     if (narrow) {
@@ -41,8 +53,8 @@ EDGERNN_INLINE void edgernn_set_rows4(const edgernn_rows *matrix, int narrow, ed
 }
 
 /* p becomes the rescaled products of a panel of 3 plus biases: constants are scale and bias of each row. */
-EDGERNN_INLINE void edgernn_set_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                      int32_t p[3]) {
+EDGERNN_INLINE void edgernn_set_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half,
+                                      const int32_t *constants, int32_t p[3]) {
     int32_t sum[3];
 #if defined(__AVR__)
     if (narrow) {
@@ -58,8 +70,8 @@ EDGERNN_INLINE void edgernn_set_rows3(const edgernn_rows *matrix, int narrow, ed
 }
 
 /* p becomes the rescaled products of a panel of 1 plus biases: constants are scale and bias of each row. */
-EDGERNN_INLINE void edgernn_set_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                      int32_t p[1]) {
+EDGERNN_INLINE void edgernn_set_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half,
+                                      const int32_t *constants, int32_t p[1]) {
     int32_t sum[1];
 #if defined(__AVR__)
     if (narrow) {
@@ -73,8 +85,8 @@ EDGERNN_INLINE void edgernn_set_rows1(const edgernn_rows *matrix, int narrow, ed
 }
 
 /* The rescaled products of a panel of 4 are added to p: constants are scales. */
-EDGERNN_INLINE void edgernn_add_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                      int32_t p[4]) {
+EDGERNN_INLINE void edgernn_add_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half,
+                                      const int32_t *constants, int32_t p[4]) {
     int32_t sum[4];
 #if defined(__AVR__)
     if (narrow) {
@@ -91,8 +103,8 @@ EDGERNN_INLINE void edgernn_add_rows4(const edgernn_rows *matrix, int narrow, ed
 }
 
 /* The rescaled products of a panel of 1 are added to p: constants are scales. */
-EDGERNN_INLINE void edgernn_add_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                      int32_t p[1]) {
+EDGERNN_INLINE void edgernn_add_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half,
+                                      const int32_t *constants, int32_t p[1]) {
     int32_t sum[1];
 #if defined(__AVR__)
     if (narrow) {
@@ -106,8 +118,8 @@ EDGERNN_INLINE void edgernn_add_rows1(const edgernn_rows *matrix, int narrow, ed
 }
 
 /* The rescaled products of two rows are added to p, that of the third becomes p[2] with its bias. */
-EDGERNN_INLINE void edgernn_gru_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                      int32_t p[3]) {
+EDGERNN_INLINE void edgernn_gru_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half,
+                                      const int32_t *constants, int32_t p[3]) {
     int32_t sum[3];
 #if defined(__AVR__)
     if (narrow) {
@@ -138,38 +150,45 @@ static inline edgernn_half edgernn_load(const edgernn_rows *matrix, int narrow, 
     return half;
 }
 
+/* Whether both products of a cell go the narrow way. */
+static inline int edgernn_are_narrow(const edgernn_rows *W, uint16_t input_size, const edgernn_rows *R,
+                                     uint16_t hidden_size) {
+    return edgernn_is_narrow(W, edgernn_blocks(input_size)) && edgernn_is_narrow(R, edgernn_blocks(hidden_size));
+}
+
 /* Begins a step of a cell. `operand` has room for input and state, each a multiple of four. */
-static inline edgernn_pair edgernn_begin(const edgernn_rows *W, const edgernn_rows *R, const int32_t *constants,
-                                         const int16_t *x, uint16_t input_size, const int16_t *h, uint16_t hidden_size,
-                                         int16_t *operand) {
+static inline edgernn_pair edgernn_begin(const edgernn_rows *W, const edgernn_rows *R, int narrow,
+                                         const int32_t *constants, const int16_t *x, uint16_t input_size,
+                                         const int16_t *h, uint16_t hidden_size, int16_t *operand) {
     edgernn_pair pair;
-    const uint16_t x_blocks = edgernn_blocks(input_size);
-    pair.narrow = edgernn_is_narrow(W, x_blocks) && edgernn_is_narrow(R, edgernn_blocks(hidden_size));
-    pair.input = edgernn_load(W, pair.narrow, x, input_size, operand);
-    pair.state = edgernn_load(R, pair.narrow, h, hidden_size, operand + 4u * x_blocks);
+    pair.input = edgernn_load(W, narrow, x, input_size, operand);
+    pair.state = edgernn_load(R, narrow, h, hidden_size, operand + 4u * edgernn_blocks(input_size));
     pair.constants = constants;
     return pair;
 }
 
-/* Gate inputs of the next unit of a GRU: h of W, z, r, h of R. Panels hold h z r of W and z r h of R; constants are scale
- * and bias of each row of W, scales of z and r of R, scale and bias of h of R. */
-EDGERNN_INLINE void edgernn_unit3(const edgernn_rows *W, const edgernn_rows *R, edgernn_pair *pair, int32_t p[4]) {
-    edgernn_set_rows3(W, pair->narrow, &pair->input, pair->constants, p);
-    edgernn_gru_rows3(R, pair->narrow, &pair->state, pair->constants + 6, p + 1);
+/* Gate inputs of the next unit of a GRU: h of W, z, r, h of R. Panels hold h z r of W and z r h of R; constants are
+ * scale and bias of each row of W, scales of z and r of R, scale and bias of h of R. */
+EDGERNN_INLINE void edgernn_unit3(const edgernn_rows *W, const edgernn_rows *R, int narrow, edgernn_pair *pair,
+                                  int32_t p[4]) {
+    edgernn_set_rows3(W, narrow, &pair->input, pair->constants, p);
+    edgernn_gru_rows3(R, narrow, &pair->state, pair->constants + 6, p + 1);
     pair->constants += 10;
 }
 
 /* Gate inputs of the next unit of an LSTM, i o f c, or of the next four units of an Elman cell. Constants are scale and
  * bias of each row of W, then the scales of R. */
-EDGERNN_INLINE void edgernn_unit4(const edgernn_rows *W, const edgernn_rows *R, edgernn_pair *pair, int32_t p[4]) {
-    edgernn_set_rows4(W, pair->narrow, &pair->input, pair->constants, p);
-    edgernn_add_rows4(R, pair->narrow, &pair->state, pair->constants + 8, p);
+EDGERNN_INLINE void edgernn_unit4(const edgernn_rows *W, const edgernn_rows *R, int narrow, edgernn_pair *pair,
+                                  int32_t p[4]) {
+    edgernn_set_rows4(W, narrow, &pair->input, pair->constants, p);
+    edgernn_add_rows4(R, narrow, &pair->state, pair->constants + 8, p);
     pair->constants += 12;
 }
 
 /* The same for one row of each matrix. */
-EDGERNN_INLINE void edgernn_unit1(const edgernn_rows *W, const edgernn_rows *R, edgernn_pair *pair, int32_t p[1]) {
-    edgernn_set_rows1(W, pair->narrow, &pair->input, pair->constants, p);
-    edgernn_add_rows1(R, pair->narrow, &pair->state, pair->constants + 2, p);
+EDGERNN_INLINE void edgernn_unit1(const edgernn_rows *W, const edgernn_rows *R, int narrow, edgernn_pair *pair,
+                                  int32_t p[1]) {
+    edgernn_set_rows1(W, narrow, &pair->input, pair->constants, p);
+    edgernn_add_rows1(R, narrow, &pair->state, pair->constants + 2, p);
     pair->constants += 3;
 }

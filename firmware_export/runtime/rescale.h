@@ -9,11 +9,27 @@
 #endif
 
 /* The nearest int16, in the machine's own integer: int has at least 16 bits. */
-static inline int edgernn_saturate16(int32_t x) {
+EDGERNN_INLINE int edgernn_saturate16(int32_t x) {
 #if defined(__ARM_FEATURE_SAT)
     int saturated;
     __asm__("ssat %0, #16, %1" : "=r"(saturated) : "r"(x));
     return saturated;
+#elif defined(__AVR__)
+    uint8_t sign; /* of the low half: the high half must be all of it */
+    __asm__("mov %[sign], %B[x]\n"
+            "lsl %[sign]\n"
+            "sbc %[sign], %[sign]\n"
+            "cp %C[x], %[sign]\n"
+            "cpc %D[x], %[sign]\n"
+            "breq 1f\n"
+            "ldi %A[x], 0xFF\n"
+            "ldi %B[x], 0x7F\n"
+            "lsl %D[x]\n"
+            "adc %A[x], __zero_reg__\n"
+            "adc %B[x], __zero_reg__\n"
+            "1:"
+            : [x] "+d"(x), [sign] "=&r"(sign));
+    return (int)x;
 #else
     if (x > 32767) return 32767;
     if (x < -32768) return -32767 - 1;
@@ -103,12 +119,16 @@ static inline int32_t edgernn_rescale_down(int32_t x, int32_t scale) {
 #endif
 }
 
-/* x / 2^15, rounded to nearest, halves up. */
-static inline int32_t edgernn_shift15(int32_t x) {
-#if defined(__AVR__)
+/* x / 2^15, rounded to nearest, halves up; the result must fit into 16 bits, or only they matter. */
+static inline int edgernn_shift15(int32_t x) {
     x += 16384;
-    return (x >> 16) * 2 + ((uint16_t)x >> 15); /* it shifts by whole bytes and by one */
+#if defined(__AVR__)
+    __asm__("lsl %B[x]\n"
+            "rol %C[x]\n"
+            "rol %D[x]\n"
+            : [x] "+r"(x));
+    return (int)(x >> 16); /* it shifts by one bit at a time, or by whole bytes */
 #else
-    return (x + 16384) >> 15;
+    return (int)(x >> 15);
 #endif
 }

@@ -11,7 +11,7 @@ typedef struct {
     int small_shifts; /* some row is shifted by less than 17 */
 } edgernn_rows;
 
-/* One matrix during a step: weights of the next panel, operand, blocks of four columns. Assembly knows the order. */
+/* One matrix during a step: weights of the next panel, operand, blocks of four columns. */
 typedef struct {
     const int8_t *w;
     const int16_t *x;
@@ -22,7 +22,6 @@ typedef struct {
 typedef struct {
     edgernn_half input, state;
     const int32_t *constants; /* of the next unit */
-    int narrow;
 } edgernn_pair;
 
 static inline uint16_t edgernn_blocks(uint16_t columns) { return (uint16_t)((columns + 3u) / 4u); }

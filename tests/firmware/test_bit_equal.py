@@ -74,10 +74,9 @@ def test_a_difference_is_found_at_its_step(
     export = exported(PROGRAMS["gru-w8a16"])
     header = export.include / export.model.file
     text = header.read_text()
-    table = text.index("model_cell_constants[")
-    first = text.index("{", table) + 1
-    number = text[first:].split(",", 1)[0].strip()
-    header.write_text(text[:first] + text[first:].replace(number, str(int(number) + 900), 1))
+    begin = text.index("{", text.index("model_cell_constants[")) + 1
+    scale, bias, rest = text[begin:].split(",", 2)
+    header.write_text(f"{text[:begin]}{scale}, {int(bias) + 900},{rest}")
     report = verify(export, machine("host"), steps=50)
     assert not report.equal
     assert report.difference.startswith("self-test, step ")
