@@ -5,39 +5,53 @@ from __future__ import annotations
 import msgspec
 
 from edgernn.errors import ExportError
+from edgernn.program import Program
 from firmware_export.generate import CModel
 
 
-class Board(msgspec.Struct, frozen=True):
-    """A board: its chip, memory for programs, and what its core needs for a multiply-accumulate.
+class Core(msgspec.Struct, frozen=True):
+    """About how many cycles a core needs for each multiply-accumulate of a recurrent step, activations included.
 
-    `cycles_int8` and `cycles_float` are cycles for each multiply-accumulate of a whole recurrent step, activations
-    included, measured on cells of 16 to 32 units (instructions in QEMU, true cycles in simavr).
+    Measured on a GRU and an LSTM of 16 units: true cycles of AVR, else instructions in QEMU and a quarter more.
     """
 
+    w8a8: float
+    w8a16: float
+    float32: float
+
+
+class Board(msgspec.Struct, frozen=True):
+    """A board: its core, and the memory that programs have."""
+
     title: str
+    core: Core
     flash_bytes: int
     ram_bytes: int
     clock_hz: int
-    cycles_int8: float
-    cycles_float: float
 
+
+AVR = Core(w8a8=29, w8a16=127, float32=520)
+CORTEX_M0 = Core(w8a8=12, w8a16=12, float32=440)
+CORTEX_M3 = Core(w8a8=7.4, w8a16=7.2, float32=210)
+CORTEX_M4 = Core(w8a8=4.8, w8a16=4.6, float32=13.7)  # M7 and M33 execute the same
+RV32IMC = Core(w8a8=9.3, w8a16=9.2, float32=400)
 
 BOARDS: dict[str, Board] = {
-    "uno": Board("Arduino Uno, ATmega328P", 32256, 2048, 16_000_000, 34, 440),
-    "mega": Board("Arduino Mega, ATmega2560", 253952, 8192, 16_000_000, 34, 440),
-    "nano33": Board("Arduino Nano 33 BLE, nRF52840", 983040, 262144, 64_000_000, 3.5, 10),
-    "nano33iot": Board("Arduino Nano 33 IoT, SAMD21", 262144, 32768, 48_000_000, 9.5, 130),
-    "pico": Board("Raspberry Pi Pico, RP2040", 2097152, 270336, 125_000_000, 9.5, 90),
-    "pico2": Board("Raspberry Pi Pico 2, RP2350", 4194304, 532480, 150_000_000, 3.5, 10),
-    "bluepill": Board("Blue Pill, STM32F103C8", 65536, 20480, 72_000_000, 7.5, 75),
-    "nucleo-f411": Board("Nucleo F411RE, STM32F411", 524288, 131072, 100_000_000, 3.5, 10),
-    "teensy41": Board("Teensy 4.1, i.MX RT1062", 8126464, 1048576, 600_000_000, 2.5, 7),
-    "microbit": Board("micro:bit, nRF51822", 262144, 16384, 16_000_000, 9.5, 130),
-    "microbit2": Board("micro:bit v2, nRF52833", 524288, 131072, 64_000_000, 3.5, 10),
-    "esp32c3": Board("ESP32-C3, RV32IMC", 4194304, 409600, 160_000_000, 6, 95),
+    "uno": Board("Arduino Uno, ATmega328P", AVR, 32256, 2048, 16_000_000),
+    "mega": Board("Arduino Mega, ATmega2560", AVR, 253952, 8192, 16_000_000),
+    "nano33": Board("Arduino Nano 33 BLE, nRF52840", CORTEX_M4, 983040, 262144, 64_000_000),
+    "nano33iot": Board("Arduino Nano 33 IoT, SAMD21", CORTEX_M0, 262144, 32768, 48_000_000),
+    "pico": Board("Raspberry Pi Pico, RP2040", CORTEX_M0, 2097152, 270336, 125_000_000),
+    "pico2": Board("Raspberry Pi Pico 2, RP2350", CORTEX_M4, 4194304, 532480, 150_000_000),
+    "bluepill": Board("Blue Pill, STM32F103C8", CORTEX_M3, 65536, 20480, 72_000_000),
+    "nucleo-f411": Board("Nucleo F411RE, STM32F411", CORTEX_M4, 524288, 131072, 100_000_000),
+    "teensy41": Board("Teensy 4.1, i.MX RT1062", CORTEX_M4, 8126464, 1048576, 600_000_000),
+    "microbit": Board("micro:bit, nRF51822", CORTEX_M0, 262144, 16384, 16_000_000),
+    "microbit2": Board("micro:bit v2, nRF52833", CORTEX_M4, 524288, 131072, 64_000_000),
+    "esp32c3": Board("ESP32-C3, RV32IMC", RV32IMC, 4194304, 409600, 160_000_000),
 }
 
+LARGEST_AVR_TABLE = 32767  # bytes, of avr-gcc
 CODE_BYTES = {"int8": 3000, "float32": 4500}  # of the functions of a model, at most, without its tables
 FIRMWARE_BYTES = (2500, 450)  # flash and RAM that the rest of the smallest firmware (Arduino core, stack) takes
 
@@ -72,8 +86,21 @@ def fit(model: CModel, board: str) -> Fit:
                 f"{model.prefix} does not fit on {facts.title}: it needs {need} bytes of {what}, and firmware about "
                 f"{other} more, the board has {have}; take a smaller model, int8, or another board"
             )
-    if facts.title.endswith(("ATmega328P", "ATmega2560")) and model.largest_table > 32767:
-        raise ExportError(f"a table of {model.largest_table} bytes is more than avr-gcc can hold (32767)")
-    each = facts.cycles_int8 if program.arithmetic == "int8" else facts.cycles_float
-    cycles = round(program.multiply_accumulates * model.copies * each) + 300
+    if facts.core is AVR and model.largest_table > LARGEST_AVR_TABLE:
+        raise ExportError(
+            f"{model.prefix} has a table of {model.largest_table} bytes, more than {LARGEST_AVR_TABLE}, which avr-gcc "
+            "can hold: take a smaller model or another board"
+        )
+    cycles = round(_cycles(program, facts.core) * model.copies)
     return Fit(flash, ram, cycles, cycles / facts.clock_hz)
+
+
+def _cycles(program: Program, core: Core) -> float:
+    """Cycles of the matrix products of one step of one state, activations included."""
+    total = 0.0
+    for operation in program.operations:
+        inputs = tuple(program.values[name] for name in operation.inputs)
+        bits = getattr(operation, "operand_bits", 0)  # only integer products have it
+        each = {8: core.w8a8, 16: core.w8a16}.get(bits, core.float32)
+        total += each * operation.multiply_accumulates(inputs, program.weights)
+    return total
