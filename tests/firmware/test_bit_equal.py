@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 from firmware_programs import every_int8_program, int8_cell
+from small_programs import cell_program, recording
 
 from edgernn.program import Program
+from edgernn.quantizer import quantize
 from firmware_export.emulators import EMULATORS, Emulator
 from firmware_export.verify import Exported, verify
 
@@ -97,3 +99,15 @@ def test_windows_of_any_size(
 ) -> None:
     report = verify(exported(window_of(steps, hop)), machine("host"), steps=60)
     assert report.equal, report.difference
+
+
+def test_a_program_without_counts_takes_and_gives_floats(
+    machine: Callable[[str], Emulator], exported: Callable[..., Exported]
+) -> None:
+    program = quantize(cell_program("gru", 3, 8), recording(3))
+    assert not program.takes_counts
+    export = exported(program)
+    assert "const float x[3], float y[4]" in export.model.signature("step")
+    for name in EACH_FORM:
+        report = verify(export, machine(name), steps=STEPS)
+        assert report.equal, f"{name}: {report.difference}"
