@@ -112,7 +112,7 @@ class Pipeline:
         observer: Observer | None = None,
     ) -> None:
         self.notes: list[str] = []
-        self.program = _as_trained(program, settings, self.notes)
+        self.program = as_trained(program, settings, self.notes)
         self.metadata = _changed_metadata(program.metadata, settings)
         self.settings = settings
         if len(self.program.inputs) != 1:
@@ -357,7 +357,7 @@ def link_stream_kernels() -> None:
     Decider(DecisionSettings(), ("",))
 
 
-def _as_trained(program: Program, settings: StreamSettings, notes: list[str]) -> Program:
+def as_trained(program: Program, settings: StreamSettings, notes: list[str]) -> Program:
     """The program on windows of the length it was trained on, where it must not run on a state it never saw."""
     trained = program.trained_steps
     whole = not program.description.outputs[0].per_frame

@@ -95,9 +95,11 @@ def _describe_memory(program: Program) -> dict[str, int]:
 
 def _describe_budget(program: Program) -> dict[str, Any] | None:
     """How late an event is by design; None where the model names no rate."""
+    from edgernn.config import StreamSettings
     from edgernn.latency.budget import latency_budget
+    from edgernn.pipeline import as_trained
 
-    budget = latency_budget(program)
+    budget = latency_budget(as_trained(program, StreamSettings(), []))  # as `run` would run it
     return None if budget is None else msgspec.to_builtins(budget)
 
 

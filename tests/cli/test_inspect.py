@@ -101,3 +101,14 @@ def test_a_file_of_noise_is_status_3(tmp_path: Path, edgernn_command: Command) -
     status, _, err = edgernn_command("inspect", path)
     assert status == 3
     assert "Traceback" not in err
+
+
+def test_the_latency_budget_is_that_of_the_windows_that_run_makes(tmp_path: Path, edgernn_command: Command) -> None:
+    """A model trained on 25 samples that gives a result of its last state runs on windows of 25, one every 6."""
+    model = Path(__file__).parents[1] / "models" / "torch" / "gru_head_last_opset18_legacy.onnx"
+    converted = tmp_path / "gru.safetensors"
+    assert edgernn_command("convert", model, "-o", converted, "--rate", 50)[0] == 0
+    facts = json.loads(edgernn_command("inspect", converted, "--json")[1])
+    assert facts["mode"] == "continuous"
+    worst_ms = {part["name"]: part["worst_ns"] / 1e6 for part in facts["latency_budget"]["parts"]}
+    assert worst_ms["window hop"] == pytest.approx(5 * 20)  # five more samples at most, 20 ms each
