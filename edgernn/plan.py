@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.errors import MalformedModelError, UnsupportedModelError
+from edgernn.errors import MalformedModelError
 from edgernn.kernels.library import Kernel, address_of
 from edgernn.kernels.rows import ROW_SLOTS, STATE_PRELUDE_BYTES, CopyRow, FrameRow
 from edgernn.lowering import LOWERINGS, Place, TableBuilder
@@ -56,10 +56,8 @@ class Plan:
     """
 
     def __init__(self, program: Program) -> None:
-        if program.delay_steps:
-            raise UnsupportedModelError("programs with look-ahead (delay_steps above 0) have no compiled runner")
         self.window = program.window
-        self.warmup_steps = program.description.warmup_steps
+        self.warmup_steps = 0
         self.copies = self.window.copies if self.window else 1
         builder = TableBuilder(program)
         self.inputs = tuple(

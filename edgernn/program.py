@@ -17,15 +17,21 @@ from numpy.typing import NDArray
 from edgernn.errors import MalformedModelError
 from edgernn.metadata import Metadata
 from edgernn.operations import (
+    EVERY_STEP,
     MAX_ELEMENTS,
     AnyOperation,
     Int8RecurrentOperation,
+    PutFrame,
     Quantize,
     ReadState,
     RecurrentOperation,
+    Repeat,
+    Schedule,
     Shape,
+    TakeFrame,
     Value,
     Weights,
+    WriteState,
 )
 
 Mode: TypeAlias = Literal["continuous", "delayed", "windowed"]
@@ -34,7 +40,7 @@ Arithmetic: TypeAlias = Literal["float32", "int8"]
 MAX_OPERATIONS = 100_000
 MAX_NAME = 512  # characters of a name
 MAX_WINDOW_STEPS = 10_000_000
-NUMBER_TYPES = ("float32", "int8", "int16", "int32", "int64")  # of ports and states
+NUMBER_TYPES = ("float32", "float64", "int8", "int16", "int32", "int64")  # of ports and states
 
 
 class Port(msgspec.Struct, frozen=True):
@@ -105,25 +111,34 @@ class OutputDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     `per_frame` tells an output that the model has for each frame from one that belongs to the whole sequence.
     `time_axis` is where the graph has the time axis of a per-frame output once the batch is removed; it shapes the
-    frames of a window.
+    frames of a window. `when` says in which steps the output comes, `frames` how many frames of the graph each brings:
+    above 1 the value has them along `time_axis`.
     """
 
     name: str
     value: str
     per_frame: bool
     time_axis: int = 0
+    when: Schedule = EVERY_STEP
+    frames: int = 1
 
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A sliding window: outputs come at t = steps - 1 + n * hop, each from a fresh state."""
+    """A sliding window: outputs come at t = steps - 1 + n * hop, each as from a fresh state.
+
+    Of a model that reads its frames in order, copies of the state run staggered, and the work is spread evenly. A
+    window that is `recomputed` is kept as frames, and the model runs over all of them when the window is full: its
+    operations say so themselves (`Operation.when`), to the runner it is a program like any other.
+    """
 
     steps: int
     hop: int
+    recomputed: bool = False
 
     @property
     def copies(self) -> int:
         """States that run side by side, each begun `hop` steps after the one before."""
-        return -(-self.steps // self.hop)
+        return 1 if self.recomputed else -(-self.steps // self.hop)
 
 
 class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,8 +151,11 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     arithmetic : "float32" or "int8"
     mode_reason : str
         Why the model runs in its mode, for `inspect`.
-    delay_steps, warmup_steps : int
-        Steps by which outputs lag; first steps without an output (for a window, added by the Program).
+    tail_steps : int
+        Steps that follow the end of a sequence until the last frame has come.
+    tail : "step" or "flush"
+        Where an output of the whole sequence needs the tail: run it in each step on a copy of the state, or only when
+        the stream is flushed.
     window : Window or None
         Present for windowed programs.
     trained_steps : int or None
@@ -153,8 +171,8 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     operations: tuple[AnyOperation, ...]
     arithmetic: Arithmetic = "float32"
     mode_reason: str = ""
-    delay_steps: int = 0
-    warmup_steps: int = 0
+    tail_steps: int = 0
+    tail: Literal["step", "flush"] = "step"
     window: Window | None = None
     trained_steps: int | None = None
     warnings: tuple[str, ...] = ()
@@ -205,12 +223,13 @@ class Program:
 
     def _output_port(self, output: OutputDescription) -> Port:
         value = self.values[output.value]
-        if self.window is None:
-            return Port(output.name, value.shape, value.dtype)
+        if self.staggered is None:
+            return Port(output.name, value.shape, value.dtype, Fraction(output.frames, output.when.period))
         shape = value.shape
         if output.per_frame:
-            shape = (*shape[: output.time_axis], self.window.steps, *shape[output.time_axis :])
-        return Port(output.name, shape, value.dtype, Fraction(1, self.window.hop))
+            frames = output.when.frames(self.staggered.steps)
+            shape = (*shape[: output.time_axis], frames, *shape[output.time_axis :])
+        return Port(output.name, shape, value.dtype, Fraction(1, self.staggered.hop))
 
     @property
     def state(self) -> tuple[StateSlot, ...]:
@@ -228,21 +247,42 @@ class Program:
         return self.description.window
 
     @property
+    def staggered(self) -> Window | None:
+        """The sliding window that runs as staggered copies of the state, None where there is none."""
+        window = self.description.window
+        return None if window is None or window.recomputed else window
+
+    @property
     def mode(self) -> Mode:
         """ "continuous", "delayed" or "windowed"."""
         if self.description.window is not None:
             return "windowed"
-        return "delayed" if self.description.delay_steps else "continuous"
+        return "delayed" if self.delay_steps else "continuous"
 
     @property
     def delay_steps(self) -> int:
-        """Steps by which the outputs lag behind the input."""
-        return self.description.delay_steps
+        """Steps by which the outputs lag behind the input, as many as the tail of a flushed stream has."""
+        if self.window is not None:
+            return 0
+        return max(output.when.tail_steps for output in self.description.outputs)
 
     @property
     def warmup_steps(self) -> int:
-        """First steps that return nothing."""
-        return self.description.window.steps - 1 if self.description.window else self.description.warmup_steps
+        """First steps that return nothing, beside the delay."""
+        if self.window is not None:
+            return self.window.steps - 1
+        return min(output.when.first - output.when.tail_steps for output in self.description.outputs)
+
+    @property
+    def tail_steps(self) -> int:
+        """Steps that follow the end of a sequence until the last frame has come."""
+        return self.description.tail_steps
+
+    @property
+    def runs_tail_in_each_step(self) -> bool:
+        """Whether an output of the whole sequence needs the tail of each prefix."""
+        at_end = any(output.when.at_end for output in self.description.outputs)
+        return at_end and self.tail_steps > 0 and self.description.tail == "step" and self.staggered is None
 
     @property
     def window_steps(self) -> int | None:
@@ -305,6 +345,13 @@ class Program:
             `steps` or `hop` is out of range.
         """
         window = Window(steps, hop)
+        if self.window is not None and self.window.recomputed:
+            if (steps, hop) == (self.window.steps, self.window.hop):
+                return self
+            raise MalformedModelError(
+                f"the program was made for windows of {self.window.steps} steps every {self.window.hop}: load the ONNX "
+                f"model again with window={steps}, hop={hop}"
+            )
         return Program(msgspec.structs.replace(self.description, window=window, mode_reason=reason), self.weights)
 
     def with_metadata(self, metadata: Metadata) -> Program:
@@ -343,6 +390,8 @@ def _infer_values(description: ProgramDescription, weights: Weights) -> dict[str
             raise operation.malformed(f"reads {missing[0]}, which no earlier operation writes")
         inputs = tuple(values[name] for name in operation.inputs)
         operation.expect_dtypes(inputs)
+        if not operation.when.is_valid:
+            raise operation.malformed("its schedule is out of range")
         results = operation.infer(inputs, weights)
         for name, value in zip(operation.outputs, results, strict=True):
             if name in values:
@@ -352,17 +401,23 @@ def _infer_values(description: ProgramDescription, weights: Weights) -> dict[str
             values[name] = value
         _check_regions(operation, description, weights)
     _check_write_order(description, weights)
+    _check_loops(description, values)
     for output in description.outputs:
         if output.value not in values:
             raise MalformedModelError(f"output {output.name} reads {output.value}, which no operation writes")
-        if not 0 <= output.time_axis <= len(values[output.value].shape):
+        shape = values[output.value].shape
+        if not 0 <= output.time_axis <= len(shape):
             raise MalformedModelError(f"output {output.name} has time axis {output.time_axis}, out of range")
+        if output.frames != 1 and (output.time_axis == len(shape) or shape[output.time_axis] != output.frames):
+            raise MalformedModelError(f"output {output.name} claims {output.frames} frames, but has the shape {shape}")
+        if not output.when.is_valid or (output.when.at_end and output.per_frame):
+            raise MalformedModelError(f"output {output.name} has a schedule that is out of range")
     return values
 
 
 def _check_steps(description: ProgramDescription) -> None:
     window, trained_steps = description.window, description.trained_steps
-    counts = [("delay_steps", description.delay_steps, 0), ("warmup_steps", description.warmup_steps, 0)]
+    counts = [("tail_steps", description.tail_steps, 0)]
     if window is not None:
         counts += [("window", window.steps, 1), ("hop", window.hop, 1)]
     if trained_steps is not None:
@@ -426,7 +481,8 @@ def _check_regions(operation: AnyOperation, description: ProgramDescription, wei
 def _check_write_order(description: ProgramDescription, weights: Weights) -> None:
     """A state's old content must have been read by everyone who needs it before it is overwritten.
 
-    A ReadState may follow a recurrent cell: that is how the new cell state of an Lstm becomes a value.
+    A ReadState may follow a recurrent cell: that is how the new cell state of an Lstm becomes a value. One that says
+    `held` follows a write, and a write that says `begins` leaves no old content.
     """
     changed: dict[str, list[tuple[int, int, AnyOperation]]] = {}
     for operation in description.operations:
@@ -434,8 +490,34 @@ def _check_write_order(description: ProgramDescription, weights: Weights) -> Non
             changes = changed.setdefault(region.slot, [])
             for start, stop, by in changes:
                 overlaps = region.offset < stop and start < region.offset + size
-                cell = isinstance(by, RecurrentOperation | Int8RecurrentOperation)
-                if overlaps and not (isinstance(operation, ReadState) and cell):
+                if overlaps and not _may_follow(operation, by):
                     raise operation.malformed(f"uses state {region.slot} after another operation has changed it")
             if operation.changes_state:
                 changes.append((region.offset, region.offset + size, operation))
+
+
+def _may_follow(operation: AnyOperation, change: AnyOperation) -> bool:
+    """Whether an operation may use a state that another has changed in the same step."""
+    if isinstance(operation, ReadState):
+        return operation.held or isinstance(change, RecurrentOperation | Int8RecurrentOperation)
+    return isinstance(change, WriteState) and change.begins
+
+
+def _check_loops(description: ProgramDescription, values: Mapping[str, Value]) -> None:
+    """Every body ends before the one around it does, and who asks for a round stands inside of its Repeat."""
+    open_loops: list[tuple[Repeat, int]] = []  # and the operation behind its body
+    for index, operation in enumerate(description.operations):
+        while open_loops and open_loops[-1][1] <= index:
+            open_loops.pop()
+        end = open_loops[-1][1] if open_loops else len(description.operations)
+        if isinstance(operation, Repeat):
+            if index + 1 + operation.body > end:
+                raise operation.malformed("its body is longer than what follows it")
+            open_loops.append((operation, index + 1 + operation.body))
+        elif isinstance(operation, TakeFrame | PutFrame):
+            loop = next((loop for loop, _ in open_loops if loop.name == operation.loop), None)
+            if loop is None:
+                raise operation.malformed(f"asks for the round of {operation.loop}, outside of its body")
+            frames = operation.count if isinstance(operation, PutFrame) else values[operation.inputs[0]].shape[0]
+            if frames != loop.count:
+                raise operation.malformed(f"has {frames} frames for {loop.count} rounds")

@@ -29,7 +29,7 @@ MAX_TENSORS = 4 * MAX_OPERATIONS
 LENGTH_BYTES = 8  # the header's length, in front of the header
 
 # number types of the tensors: the name in the file and NumPy's
-NUMBER_TYPES = {"F32": "float32", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64"}
+NUMBER_TYPES = {"F32": "float32", "F64": "float64", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64"}
 
 
 class FileDescription(msgspec.Struct, forbid_unknown_fields=True):

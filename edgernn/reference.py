@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,33 @@ from edgernn.errors import InputError
 from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
     AnyOperation,
+    ArgMax,
     Binary,
+    Constant,
+    Convert,
     Dense,
+    GroupedDense,
     Gru,
+    History,
+    LayerNorm,
+    Lookup,
     Lstm,
+    MatMul,
+    PutFrame,
     ReadState,
     Rearrange,
     RecurrentOperation,
+    Reduce,
+    Repeat,
     Rnn,
+    RunningReduce,
+    RunningSoftmax,
     Softmax,
+    StateRegion,
+    TakeFrame,
+    TopK,
     Unary,
+    Where,
     WriteState,
 )
 from edgernn.program import OutputDescription, Program, StateSlot
@@ -30,6 +49,27 @@ from edgernn.reference_int8 import IntegerOperations, region
 Array = NDArray[Any]
 Frame = Array | dict[str, Array | None] | None
 Observer = Callable[[AnyOperation, str, Array], None]
+
+
+@dataclass
+class Copy:
+    """One copy of the state.
+
+    Attributes
+    ----------
+    slots : dict of str to ndarray
+    clock : int
+        The step that comes next, or runs.
+    end : int or None
+        Steps of the sequence, once it has ended.
+    frames : dict of str to list of ndarray
+        Of the per-frame outputs of a window, those that have come.
+    """
+
+    slots: dict[str, Array]
+    clock: int = 0
+    end: int | None = None
+    frames: dict[str, list[Array]] = field(default_factory=dict)
 
 
 class ReferenceRunner:
@@ -69,9 +109,14 @@ class ReferenceRunner:
 
     def reset(self) -> None:
         """Back to the initial state, before the first step."""
-        self.state = self._initial_state()
-        self._steps = 0
-        self._windows: list[tuple[dict[str, Array], dict[str, list[Array]]]] = []
+        self._copy = Copy(self._initial_state())
+        self._windows: list[Copy] = []
+        self._rounds: dict[str, int] = {}
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """State slots by name."""
+        return self._copy.slots
 
     def _initial_state(self) -> dict[str, Array]:
         return {slot.name: self._initial_slot(slot) for slot in self.program.state}
@@ -79,6 +124,8 @@ class ReferenceRunner:
     def _initial_slot(self, slot: StateSlot) -> Array:
         if slot.initial is not None:
             return self._weights[slot.initial].copy()
+        if slot.dtype == "float64":
+            return np.zeros(slot.shape)
         return np.zeros(slot.shape, self.dtype if slot.dtype == "float32" else np.int64)
 
     def step(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Frame:
@@ -101,30 +148,80 @@ class ReferenceRunner:
 
     def _step(self, x: ArrayLike | Mapping[str, ArrayLike], dtype: DTypeLike) -> Frame:
         inputs = x if isinstance(x, Mapping) else {self.program.inputs[0].name: x}
-        values = {port.name: np.asarray(inputs[port.name], dtype).reshape(port.shape) for port in self.program.inputs}
-        window = self.program.window
-        if window is None:
-            written = self._run_operations(values, self.state)
-            return self._pack({output.name: written[output.value] for output in self.program.description.outputs})
-        if self._steps % window.hop == 0:
-            self._windows.append((self._initial_state(), {port.name: [] for port in self.program.outputs}))
-        self._steps += 1
-        for state, frames in self._windows:
-            written = self._run_operations(dict(values), state)
-            for output in self.program.description.outputs:
-                frames[output.name].append(written[output.value])
-        return self._finished_window(window.steps)
+        values = {
+            port.name: np.asarray(inputs[port.name], dtype if port.dtype == "float32" else np.int64).reshape(port.shape)
+            for port in self.program.inputs
+        }
+        if self.program.staggered is not None:
+            return self._step_windows(values)
+        outputs = self._run_step(self._copy, values)
+        if self.program.runs_tail_in_each_step:
+            prefix = copy.deepcopy(self._copy)
+            prefix.end = prefix.clock
+            for _ in range(self.program.tail_steps):
+                written = self._run_step(prefix, self._no_input())
+            outputs |= {name: written[name] for name in self._outputs_at_end if name in written}
+        return self._pack(outputs)
 
-    def _finished_window(self, steps: int) -> Frame:
-        if not self._windows or len(next(iter(self._windows[0][1].values()))) < steps:
+    @property
+    def _outputs_at_end(self) -> list[str]:
+        return [output.name for output in self.program.description.outputs if output.when.at_end]
+
+    def _no_input(self) -> dict[str, Array]:
+        """In the tail there is no input, so whoever reads it is wrong."""
+        return {port.name: np.full(port.shape, np.nan) for port in self.program.inputs}
+
+    def _run_step(self, state: Copy, values: dict[str, Array]) -> dict[str, Array]:
+        """One step of a copy of the state, and the outputs that come in it."""
+        tail_steps = self.program.tail_steps
+        self._run_operations(values, state, self.program.operations)
+        outputs = {
+            output.name: values[output.value].copy()
+            for output in self.program.description.outputs
+            if output.when.happens(state.clock, state.end, tail_steps) and output.value in values
+        }
+        state.clock += 1
+        return outputs
+
+    def _step_windows(self, values: dict[str, Array]) -> Frame:
+        window = self.program.staggered
+        assert window is not None
+        if self._copy.clock % window.hop == 0:
+            frames: dict[str, list[Array]] = {output.name: [] for output in self.program.description.outputs}
+            self._windows.append(Copy(self._initial_state(), frames=frames))
+        self._copy.clock += 1
+        for state in self._windows:
+            self._collect(state, dict(values))
+        if not self._windows or self._windows[0].clock < window.steps:
             return None
-        _, frames = self._windows.pop(0)
-        return self._pack({output.name: _window_frame(output, frames) for output in self.program.description.outputs})
+        due = self._windows.pop(0)
+        due.end = window.steps
+        for _ in range(self.program.tail_steps):
+            self._collect(due, self._no_input())
+        return self._pack(
+            {output.name: _window_frame(output, due.frames[output.name]) for output in self.program.description.outputs}
+        )
+
+    def _collect(self, state: Copy, values: dict[str, Array]) -> None:
+        for name, frame in self._run_step(state, values).items():
+            state.frames[name].append(frame)
 
     def _pack(self, outputs: dict[str, Array]) -> Frame:
-        if len(outputs) == 1:
-            return next(iter(outputs.values()))
-        return dict(outputs)
+        names = [port.name for port in self.program.outputs]
+        if len(names) == 1:
+            return outputs.get(names[0])
+        return {name: outputs.get(name) for name in names} if outputs else None
+
+    def flush(self) -> dict[str, list[Array]]:
+        """The frames that are still to come at the end of the stream, by output."""
+        self._copy.end = self._copy.clock
+        frames: dict[str, list[Array]] = {port.name: [] for port in self.program.outputs}
+        if self.program.staggered is None:
+            for _ in range(self.program.tail_steps):
+                for name, frame in self._run_step(self._copy, self._no_input()).items():
+                    if name not in self._outputs_at_end or self.program.description.tail == "flush":
+                        frames[name].append(frame)
+        return frames
 
     def run(self, X: ArrayLike | Mapping[str, ArrayLike]) -> Any:
         """All time steps of X (T, n_in), or of a dict of such; outputs stacked, None left out."""
@@ -135,33 +232,75 @@ class ReferenceRunner:
             ]
         else:
             rows = np.asarray(X)
-        results = [frame for frame in (self.step(row) for row in rows) if frame is not None]
-        names = [port.name for port in self.program.outputs]
-        if len(names) == 1:
-            return np.array(results).reshape(len(results), *self.program.outputs[0].shape)
-        return {
-            port.name: np.array([frame[port.name] for frame in results if isinstance(frame, dict)]).reshape(
-                len(results), *port.shape
-            )
-            for port in self.program.outputs
-        }
+        frames: dict[str, list[Array]] = {port.name: [] for port in self.program.outputs}
+        for row in rows:
+            frame = self.step(row)
+            for name, output in (frame if isinstance(frame, dict) else {self.program.outputs[0].name: frame}).items():
+                if output is not None:
+                    frames[name].append(output)
+        stacked = {port.name: _stacked(frames[port.name], port.shape) for port in self.program.outputs}
+        return stacked if len(stacked) > 1 else next(iter(stacked.values()))
 
-    def _run_operations(self, values: dict[str, Array], state: dict[str, Array]) -> dict[str, Array]:
-        for operation in self.program.operations:
-            results = self._run(operation, [values[name] for name in operation.inputs], state)
-            for name, result in zip(operation.outputs, results, strict=True):
-                values[name] = result
-                if self._observe is not None:
-                    self._observe(operation, name, result)
-        return values
+    def _run_operations(self, values: dict[str, Array], state: Copy, operations: Sequence[AnyOperation]) -> None:
+        """Run operations in order, each where its schedule says so; their results go to `values`."""
+        index = 0
+        while index < len(operations):
+            operation = operations[index]
+            index += 1
+            happens = operation.when.happens(state.clock, state.end, self.program.tail_steps)
+            if isinstance(operation, Repeat):
+                body = operations[index : index + operation.body]
+                index += operation.body
+                for round_ in range(operation.count if happens else 0):
+                    self._rounds[operation.name] = round_
+                    self._run_operations(values, state, body)
+            elif isinstance(operation, History):
+                self._remember(operation, values, state)
+            elif happens:
+                results = self._run(operation, [values[name] for name in operation.inputs], state.slots, values)
+                self._write(operation, results, values)
+
+    def _write(self, operation: AnyOperation, results: tuple[Array, ...], values: dict[str, Array]) -> None:
+        for name, result in zip(operation.outputs, results, strict=True):
+            values[name] = result
+            if self._observe is not None:
+                self._observe(operation, name, result)
+
+    def _remember(self, operation: History, values: dict[str, Array], state: Copy) -> None:
+        """Write a frame into the ring, or padding behind the end, and read the taps."""
+        index = operation.when.frame(state.clock)
+        if index is None:
+            return
+        ring = region(state.slots, operation.ring, operation.length * operation.size).reshape(operation.length, -1)
+        position = region(state.slots, operation.position, 1)
+        ended = state.end is not None and index >= operation.when.frames(state.end)
+        ring[position[0]] = operation.fill if ended else values[operation.inputs[0]].ravel()
+        position[0] = (position[0] + 1) % operation.length
+        if operation.read.happens(state.clock, state.end, self.program.tail_steps):
+            rows = (position[0] + np.arange(operation.taps) * operation.dilation) % operation.length
+            shape = self.program.values[operation.outputs[0]].shape
+            self._write(operation, (ring[rows].reshape(shape),), values)
+
+    def _collected(self, operation: PutFrame, x: Array, values: dict[str, Array]) -> Array:
+        """The frames of a Repeat with this round's put in."""
+        name, round_ = operation.outputs[0], self._rounds[operation.loop]
+        y = values[name] if name in values else np.zeros((operation.count, *x.shape), x.dtype)
+        y[operation.count - 1 - round_ if operation.reverse else round_] = x
+        return y
 
     def _optional(self, name: str | None) -> Array | None:
         return None if name is None else self._weights[name]
 
-    def _run(self, operation: AnyOperation, inputs: list[Array], state: dict[str, Array]) -> tuple[Array, ...]:
+    def _run(
+        self, operation: AnyOperation, inputs: list[Array], state: dict[str, Array], values: dict[str, Array]
+    ) -> tuple[Array, ...]:
         match operation:
             case Dense():
                 return (float32.dense(inputs[0], self._weights[operation.W], self._optional(operation.B)),)
+            case GroupedDense():
+                return (float32.grouped_dense(inputs[0], self._weights[operation.W], self._optional(operation.B)),)
+            case MatMul():
+                return (inputs[0] @ (inputs[1].swapaxes(-1, -2) if operation.transposed else inputs[1]),)
             case Rnn() | Gru() | Lstm():
                 return (self._run_cell(operation, inputs[0], state),)
             case Unary():
@@ -170,9 +309,41 @@ class ReferenceRunner:
                 operands = list(inputs)
                 if operation.constant is not None:
                     operands.insert(0 if operation.constant_side == "left" else 1, self._weights[operation.constant])
-                return (float32.BINARY[operation.function](operands[0], operands[1]),)
+                return (float32.binary(operands[0], operands[1], operation.function),)
+            case Where():
+                return (np.where(inputs[0] != 0, inputs[1], inputs[2]),)
+            case Convert():
+                return (inputs[0].astype(self.dtype if operation.dtype == "float32" else np.int64),)
             case Softmax():
                 return (float32.softmax(inputs[0], operation.logarithm),)
+            case Reduce():
+                y = float32.REDUCE[operation.function](inputs[0], axis=operation.axis)
+                return (np.asarray(y).reshape(self.program.values[operation.outputs[0]].shape),)
+            case RunningReduce():
+                total, count = self._region(state, operation, "total"), self._region(state, operation, "count")
+                return (float32.running_reduce(inputs[0], total, count, operation.function),)
+            case RunningSoftmax():
+                regions = (self._region(state, operation, name) for name in ("largest", "total", "weighted"))
+                return (float32.running_softmax(inputs[0], inputs[1], *regions),)
+            case LayerNorm():
+                scale, bias = self._optional(operation.scale), self._optional(operation.bias)
+                return (float32.layer_norm(inputs[0], scale, bias, operation.epsilon),)
+            case ArgMax():
+                index = float32.arg_max(inputs[0], operation.last, operation.smallest)
+                return (index.reshape(self.program.values[operation.outputs[0]].shape),)
+            case TopK():
+                return float32.top_k(inputs[0], operation.k, operation.largest)
+            case Lookup():
+                table = self._weights[operation.table]
+                ids = np.where(inputs[0] < 0, inputs[0] + len(table), inputs[0])
+                return (table[np.clip(ids, 0, len(table) - 1)],)
+            case Constant():
+                return (self._weights[operation.weight_name],)
+            case TakeFrame():
+                round_ = self._rounds[operation.loop]
+                return (np.atleast_1d(inputs[0][-1 - round_ if operation.reverse else round_]),)
+            case PutFrame():
+                return (self._collected(operation, inputs[0], values),)
             case Rearrange():
                 joined = np.concatenate([value.ravel() for value in inputs])
                 indices = self._optional(operation.indices)
@@ -184,8 +355,14 @@ class ReferenceRunner:
             case WriteState():
                 region(state, operation.region, operation.size)[...] = inputs[0].ravel()
                 return ()
+            case Repeat() | History():
+                raise AssertionError("run by _run_operations")
             case _:
                 return (self._integer.run(operation, inputs, state),)
+
+    def _region(self, state: dict[str, Array], operation: AnyOperation, name: str) -> Array:
+        place: StateRegion = getattr(operation, name)
+        return region(state, place, operation.state_sizes(self.program.weights)[name])
 
     def _run_cell(self, operation: RecurrentOperation, x: Array, state: dict[str, Array]) -> Array:
         W, R, B = self._weights[operation.W], self._weights[operation.R], self._optional(operation.B)
@@ -203,6 +380,9 @@ class ReferenceRunner:
         return h.copy()
 
 
-def _window_frame(output: OutputDescription, frames: dict[str, list[Array]]) -> Array:
-    collected = frames[output.name]
-    return np.stack(collected, axis=output.time_axis) if output.per_frame else collected[-1]
+def _stacked(frames: list[Array], shape: tuple[int, ...]) -> Array:
+    return np.array(frames).reshape(len(frames), *shape)
+
+
+def _window_frame(output: OutputDescription, frames: list[Array]) -> Array:
+    return np.stack(frames, axis=output.time_axis) if output.per_frame else frames[-1]

@@ -4,14 +4,13 @@ import inspect
 import threading
 from collections.abc import Callable
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recurrent import Recurrent
 
-from edgernn.errors import InputError, NonFiniteInputError, ProgramFileError, RunnerStateError, UnsupportedModelError
+from edgernn.errors import InputError, NonFiniteInputError, ProgramFileError, RunnerStateError
 from edgernn.kernels import calls
 from edgernn.operations import Binary, Dense, ReadState, StateRegion, Unary, WriteState
 from edgernn.program import (
@@ -376,10 +375,3 @@ def test_warm_and_repr_and_documentation() -> None:
     assert runner.program is program
     assert "One time step" in (inspect.getdoc(Runner.step) or "")
     assert isinstance(program.inputs[0], Port)
-
-
-def test_look_ahead_has_no_runner_yet_and_says_so() -> None:
-    program = GRU.program()
-    delayed = Program(msgspec.structs.replace(program.description, delay_steps=2), program.weights)
-    with pytest.raises(UnsupportedModelError, match="look-ahead"):
-        Runner(delayed)

@@ -47,6 +47,13 @@ UNARY: dict[str, tuple[float, float, Callable[[Array, float, float], Array]]] = 
     "Sqrt": (0.0, 0.0, lambda x, a, b: np.sqrt(x)),
     "Reciprocal": (0.0, 0.0, lambda x, a, b: 1 / x),
     "Clip": (-np.inf, np.inf, lambda x, a, b: np.minimum(np.maximum(x, a), b)),
+    "Sin": (0.0, 0.0, lambda x, a, b: np.sin(x)),
+    "Cos": (0.0, 0.0, lambda x, a, b: np.cos(x)),
+    "Sign": (0.0, 0.0, lambda x, a, b: np.sign(x)),
+    "Floor": (0.0, 0.0, lambda x, a, b: np.floor(x)),
+    "Ceil": (0.0, 0.0, lambda x, a, b: np.ceil(x)),
+    "Round": (0.0, 0.0, lambda x, a, b: np.rint(x)),
+    "Not": (0.0, 0.0, lambda x, a, b: x == 0),
     # only as gates of recurrent operators
     "Affine": (1.0, 0.0, lambda x, a, b: a * x + b),
     "ScaledTanh": (1.0, 1.0, lambda x, a, b: a * np.tanh(b * x)),
@@ -60,6 +67,22 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "Min": np.minimum,
     "Max": np.maximum,
     "Pow": np.power,
+    "Mod": np.fmod,
+    "Equal": np.equal,
+    "Less": np.less,
+    "LessOrEqual": np.less_equal,
+    "Greater": np.greater,
+    "GreaterOrEqual": np.greater_equal,
+    "And": np.logical_and,
+    "Or": np.logical_or,
+    "Xor": np.logical_xor,
+}
+REDUCE: dict[str, Callable[..., Array]] = {
+    "Sum": np.sum,
+    "Mean": np.mean,
+    "Max": np.max,
+    "Min": np.min,
+    "Prod": np.prod,
 }
 
 
@@ -70,10 +93,72 @@ def unary(x: Array, function: str, alpha: float | None = None, beta: float | Non
     return y.astype(x.dtype, copy=False)
 
 
+def binary(a: Array, b: Array, function: str) -> Array:
+    """``function(a, b)`` with broadcasting, by ONNX name; what is true is 1."""
+    return np.asarray(BINARY[function](a, b)).astype(a.dtype, copy=False)
+
+
 def dense(x: Array, W: Array, B: Array | None) -> Array:
     """``x @ W.T + B``; x (..., K), W (N, K), B (N,) -> (..., N)."""
     y: Array = x @ W.T
     return y if B is None else y + B
+
+
+def grouped_dense(x: Array, W: Array, B: Array | None) -> Array:
+    """x (..., I, G), W (O, I, G), B (O, G) -> (..., O, G)."""
+    y: Array = np.einsum("...ig,oig->...og", x, W)
+    return y if B is None else y + B
+
+
+def layer_norm(x: Array, scale: Array | None, bias: Array | None, epsilon: float) -> Array:
+    """Layer normalisation over the last axis; scale and bias (N,)."""
+    centred = x - x.mean(axis=-1, keepdims=True)
+    y: Array = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon)
+    y = y if scale is None else y * scale
+    return y if bias is None else y + bias
+
+
+def arg_max(x: Array, last: bool, smallest: bool) -> NDArray[np.int64]:
+    """Index of the largest number of the last axis, or the smallest; of equal ones the first, or the last."""
+    ordered = -x if smallest else x
+    index: NDArray[np.int64] = np.asarray(
+        x.shape[-1] - 1 - ordered[..., ::-1].argmax(axis=-1) if last else ordered.argmax(axis=-1)
+    )
+    return index
+
+
+def top_k(x: Array, k: int, largest: bool) -> tuple[Array, NDArray[np.int64]]:
+    """The k largest numbers of the last axis, or smallest, in order, and where they are; of equal ones the first."""
+    indices = np.argsort(-x if largest else x, axis=-1, kind="stable")[..., :k]
+    return np.take_along_axis(x, indices, axis=-1), indices
+
+
+def running_reduce(x: Array, total: NDArray[np.float64], count: NDArray[np.int64], function: str) -> Array:
+    """Takes a frame into `total` and `count`, in place, and gives the reduction of all frames so far."""
+    count += 1
+    flat = x.ravel()
+    if function in ("Max", "Min"):
+        total[...] = BINARY[function](total, flat)
+    else:
+        total += flat
+    y = total / count[0] if function == "Mean" else total
+    return y.reshape(x.shape).astype(x.dtype)
+
+
+def running_softmax(
+    scores: Array,
+    values: Array,
+    largest: NDArray[np.float64],
+    total: NDArray[np.float64],
+    weighted: NDArray[np.float64],
+) -> Array:
+    """Attention pooling of all frames so far; scores (G,), values (G, N), states of a group each -> (G, N)."""
+    larger = np.maximum(largest, scores)
+    decay, weight = np.exp(largest - larger), np.exp(scores - larger)
+    largest[...] = larger
+    total[...] = total * decay + weight
+    weighted[...] = (weighted.reshape(values.shape) * decay[:, None] + weight[:, None] * values).ravel()
+    return (weighted.reshape(values.shape) / total[:, None]).astype(values.dtype)
 
 
 def softmax(x: Array, logarithm: bool = False) -> Array:

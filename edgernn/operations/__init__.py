@@ -4,8 +4,9 @@ To add one, write its class here, then one file per back end; CONTRIBUTING.md ha
 """
 
 from edgernn.operations.base import MAX_ELEMENTS, Operation, Shape, StateRegion, Value, Weights
-from edgernn.operations.dense import Dense
-from edgernn.operations.elementwise import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Binary, Softmax, Unary
+from edgernn.operations.dense import Dense, GroupedDense, MatMul
+from edgernn.operations.elementwise import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Binary, Convert, Softmax, Unary, Where
+from edgernn.operations.history import History
 from edgernn.operations.int8 import (
     Dequantize,
     Int8Affine,
@@ -19,26 +20,41 @@ from edgernn.operations.int8 import (
 )
 from edgernn.operations.int8_recurrent import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
 from edgernn.operations.layout import ReadState, Rearrange, WriteState
+from edgernn.operations.loops import Constant, Lookup, PutFrame, Repeat, TakeFrame
 from edgernn.operations.recurrent import SIGMOID, TANH, GateFunction, Gru, Lstm, RecurrentOperation, Rnn
+from edgernn.operations.reductions import ArgMax, LayerNorm, Reduce, RunningReduce, RunningSoftmax, TopK
+from edgernn.operations.schedule import EVERY_STEP, Schedule
 
 # all operations that a program file may hold, told apart by "kind"
-FloatOperation = Dense | Rnn | Gru | Lstm | Unary | Binary | Softmax
+FloatOperation = (
+    (Dense | GroupedDense | MatMul | Rnn | Gru | Lstm)
+    | (Unary | Binary | Where | Softmax | LayerNorm)
+    | (Reduce | RunningReduce | RunningSoftmax | ArgMax | TopK | Lookup)
+)
 Int8Operation = Int8Dense | Int8Rnn | Int8Gru | Int8Lstm | Int8Unary | Int8Affine | Int8Binary | Int8Softmax
-AnyOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Rearrange | ReadState | WriteState
+# that move numbers of any type without changing them, and what repeats others
+Movement = Rearrange | ReadState | WriteState | History | Repeat | TakeFrame | PutFrame | Constant | Convert
+AnyOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Movement
 
 __all__ = [
     "BINARY_FUNCTIONS",
+    "EVERY_STEP",
     "MAX_ELEMENTS",
     "SIGMOID",
     "TANH",
     "UNARY_FUNCTIONS",
     "AnyOperation",
+    "ArgMax",
     "Binary",
+    "Constant",
+    "Convert",
     "Dense",
     "Dequantize",
     "FloatOperation",
     "GateFunction",
+    "GroupedDense",
     "Gru",
+    "History",
     "Int8Affine",
     "Int8Binary",
     "Int8Dense",
@@ -51,18 +67,31 @@ __all__ = [
     "Int8Unary",
     "IntegerFunction",
     "IntegerOperation",
+    "LayerNorm",
+    "Lookup",
     "Lstm",
+    "MatMul",
+    "Movement",
     "Operation",
+    "PutFrame",
     "Quantize",
     "ReadState",
     "Rearrange",
     "RecurrentOperation",
+    "Reduce",
+    "Repeat",
     "Rnn",
+    "RunningReduce",
+    "RunningSoftmax",
+    "Schedule",
     "Shape",
     "Softmax",
     "StateRegion",
+    "TakeFrame",
+    "TopK",
     "Unary",
     "Value",
     "Weights",
+    "Where",
     "WriteState",
 ]

@@ -10,6 +10,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError
+from edgernn.operations.schedule import EVERY_STEP, Schedule
 
 Shape: TypeAlias = tuple[int, ...]
 Weights: TypeAlias = Mapping[str, NDArray[Any]]
@@ -53,6 +54,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Names of values. Every value is written by one operation, or is an input of the program.
     sources : tuple of str
         Names of all ONNX nodes that this operation stands for.
+    when : Schedule
+        The steps in which it runs. What it reads was written in the same step.
     """
 
     weight_fields: ClassVar[tuple[str, ...]] = ()  # fields that hold the name of a weight, or None
@@ -64,6 +67,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     sources: tuple[str, ...] = ()
+    when: Schedule = EVERY_STEP
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         """Check everything about this operation and return the type of each output.

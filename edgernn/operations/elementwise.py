@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -33,9 +33,21 @@ UNARY_FUNCTIONS: dict[str, tuple[float | None, float | None]] = {
     "Sqrt": (None, None),
     "Reciprocal": (None, None),
     "Clip": (None, None),  # alpha is the lower bound, beta the upper, None where there is none
+    "Sin": (None, None),
+    "Cos": (None, None),
+    "Sign": (None, None),
+    "Floor": (None, None),
+    "Ceil": (None, None),
+    "Round": (None, None),  # halves to the even number
+    "Not": (None, None),  # 1 where x is 0, else 0
 }
 
-BINARY_FUNCTIONS = ("Add", "Sub", "Mul", "Div", "Min", "Max", "Pow")
+# comparisons give 1 where they hold and 0 where they do not; And, Or and Xor take what is not 0 for true
+BinaryFunction = Literal[
+    "Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Mod",
+    "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor",
+]  # fmt: skip
+BINARY_FUNCTIONS: tuple[str, ...] = get_args(BinaryFunction)
 
 
 class Unary(Operation, frozen=True, kw_only=True):
@@ -62,7 +74,7 @@ class Binary(Operation, frozen=True, kw_only=True):
 
     weight_fields: ClassVar[tuple[str, ...]] = ("constant",)
 
-    function: Literal["Add", "Sub", "Mul", "Div", "Min", "Max", "Pow"]
+    function: BinaryFunction
     constant: str | None = None
     constant_side: Literal["left", "right"] = "right"
 
@@ -89,3 +101,27 @@ class Softmax(Operation, frozen=True, kw_only=True):
         if not inputs[0].shape:
             raise self.malformed(f"input {self.inputs[0]} is a scalar, it needs an axis")
         return (inputs[0],)
+
+
+class Where(Operation, frozen=True, kw_only=True):
+    """``y = a where condition is not 0, else b``, for each element of three values of one shape. Source: ONNX Where."""
+
+    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
+        self.expect_counts(inputs=3, outputs=1)
+        if len({value.shape for value in inputs}) > 1:
+            raise self.malformed(f"shapes {', '.join(str(value.shape) for value in inputs)} differ")
+        return (inputs[0],)
+
+
+class Convert(Operation, frozen=True, kw_only=True):
+    """The numbers in another number type, float32 or int32; fractions are cut off. Source: ONNX Cast."""
+
+    input_dtype: ClassVar[str | None] = None
+
+    dtype: Literal["float32", "int32"]
+
+    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
+        self.expect_counts(inputs=1, outputs=1)
+        if inputs[0].dtype not in ("float32", "int32") or inputs[0].scale is not None:
+            raise self.malformed(f"input {self.inputs[0]} is {inputs[0].dtype}, it must be float32 or int32")
+        return (Value(inputs[0].shape, self.dtype),)

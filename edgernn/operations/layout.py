@@ -42,14 +42,16 @@ class Rearrange(Operation, frozen=True, kw_only=True):
 class ReadState(Operation, frozen=True, kw_only=True):
     """The content that a state has at this point of the step, shaped as `shape`.
 
-    That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state. `dtype` and
-    `scale` are the state's; of an int32 state the high half is read, as int16.
+    That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state. With `held`
+    it comes after a WriteState, whose last value it is, also in steps in which nothing is written. `dtype` and `scale`
+    are the state's; of an int32 state with a scale the high half is read, as int16.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("region",)
 
     region: StateRegion
     shape: Shape
+    held: bool = False
     dtype: str = "float32"
     scale: float | None = None
 
@@ -69,7 +71,10 @@ class ReadState(Operation, frozen=True, kw_only=True):
 
 
 class WriteState(Operation, frozen=True, kw_only=True):
-    """Makes a value, flattened, the state's content for the next step. Writes come after all reads of the region."""
+    """Makes a value, flattened, the state's content for the next step. Writes come after all reads of the region.
+
+    With `begins` it is the other way round: the state begins anew in this step, and what follows goes on from there.
+    """
 
     state_fields: ClassVar[tuple[str, ...]] = ("region",)
     changes_state: ClassVar[bool] = True
@@ -77,6 +82,7 @@ class WriteState(Operation, frozen=True, kw_only=True):
 
     region: StateRegion
     size: int
+    begins: bool = False
     dtype: str = "float32"
     scale: float | None = None
 

@@ -1,0 +1,79 @@
+"""When something happens in a stream: the one description of delays, strides and ends."""
+
+from __future__ import annotations
+
+import msgspec
+
+MAX_STEPS = 1 << 30  # of a delay or an excess of frames
+MAX_PERIOD = 1 << 20
+
+
+class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Frame j comes at step ``first + j * period``; a sequence of T steps has ``(T + extra) // period`` frames.
+
+    A stream goes on, so its frames have no end. When it has ended after T steps, the *tail* follows: steps T, T + 1,
+    ... without input, in which the frames come that were still to come, up to the last.
+
+    Attributes
+    ----------
+    first : int
+        Step of the first frame, from 0.
+    period : int
+        Steps from one frame to the next.
+    extra : int
+        What makes the number of frames differ from that of the steps; negative where frames are lost at the ends.
+    at_end : bool
+        It happens once, in the last step of the tail, with all that the sequence so far gives; in each step from
+        `first` on where the program has no tail. `period` and `extra` then say nothing.
+
+    Examples
+    --------
+    >>> symmetric = Schedule(first=1, extra=0)  # a convolution of three frames with one frame of padding on both sides
+    >>> [symmetric.frame(t) for t in range(4)], symmetric.frames(4), symmetric.tail_steps
+    ([None, 0, 1, 2], 4, 1)
+    >>> Schedule(first=1, period=2).frame(5)
+    2
+    """
+
+    first: int = 0
+    period: int = 1
+    extra: int = 0
+    at_end: bool = False
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether all numbers are within their bounds."""
+        return 0 <= self.first <= MAX_STEPS and 1 <= self.period <= MAX_PERIOD and abs(self.extra) <= MAX_STEPS
+
+    def frame(self, step: int) -> int | None:
+        """Index of the frame that comes at a step, None where none comes."""
+        index, rest = divmod(step - self.first, self.period)
+        return index if index >= 0 and rest == 0 else None
+
+    def frames(self, steps: int) -> int:
+        """Frames of a sequence of so many steps."""
+        return max(0, (steps + self.extra) // self.period)
+
+    def frames_within(self, steps: int) -> int:
+        """Frames that come in the first `steps` steps of a stream that goes on."""
+        return max(0, (steps - 1 - self.first) // self.period + 1)
+
+    @property
+    def tail_steps(self) -> int:
+        """The most steps after the last sample until the last frame has come."""
+        return 0 if self.at_end else max(0, self.first + self.extra - self.period + 1)
+
+    def happens(self, step: int, end: int | None, tail_steps: int) -> bool:
+        """Whether it happens at a step of a sequence that ended after `end` steps, None while it goes on.
+
+        `tail_steps` is the length of the program's tail.
+        """
+        if self.at_end and tail_steps:
+            return end is not None and step == end - 1 + tail_steps and end > self.first
+        if self.at_end:
+            return step >= self.first
+        index = self.frame(step)
+        return index is not None and (end is None or index < self.frames(end))
+
+
+EVERY_STEP = Schedule()
