@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgernn import operations
 from edgernn.errors import UnsupportedModelError
-from edgernn.importers.onnx.values import Stream, check_step_shape, width_of
-from edgernn.operations import AnyOperation, ReadState, Rearrange, Shape, StateRegion, Value
+from edgernn.importers.onnx.timing import Timing
+from edgernn.importers.onnx.values import Constant, Stream, Tensor, check_step_shape, width_of
+from edgernn.operations import AnyOperation, ReadState, Rearrange, Shape, StateRegion, Value, WriteState
 from edgernn.program import StateSlot
 
 
@@ -67,7 +70,7 @@ class ProgramBuilder:
         self._weight_names: set[str] = set()
         self._slot_names: set[str] = set()
         self._stored: dict[bytes, str] = {}
-        self._arranged: dict[tuple[tuple[str, ...], Shape, bytes], str] = {}
+        self._arranged: dict[tuple[tuple[str, ...], Shape, bytes, Timing], str] = {}
         self._final_states: dict[str, tuple[StateRegion, int]] = {}
 
     def add_input(self, name: str, shape: Shape) -> None:
@@ -84,8 +87,9 @@ class ProgramBuilder:
         """A name for an operation."""
         return _numbered(name, self._operation_names)
 
-    def emit(self, operation: AnyOperation) -> None:
-        """Add an operation, after its own checks of shapes and weights."""
+    def emit(self, operation: AnyOperation, timing: Timing) -> None:
+        """Add an operation that runs when frames of `timing` come, after its own checks of shapes and weights."""
+        operation = msgspec.structs.replace(operation, when=timing.schedule)
         inputs = tuple(self.values[name] for name in operation.inputs)
         for name, value in zip(operation.outputs, operation.infer(inputs, self.weights), strict=True):
             check_step_shape(value.shape, f"value {name}")
@@ -105,6 +109,22 @@ class ProgramBuilder:
         """Numbers in the value or state that a stream is based on."""
         return self.values[base].size if base in self.values else self._final_states[base][1]
 
+    def constant(self, constant: Constant, timing: Timing) -> Stream:
+        """A constant as a stream."""
+        name = self.unique(f"{constant.name or 'constant'}:value")
+        dtype = "int32" if constant.elements.dtype.kind in "iub" else "float32"
+        weight = self.weight(name, constant.elements.reshape(-1), dtype)
+        operation = operations.Constant(
+            name=self.unique_operation(name),
+            inputs=(),
+            outputs=(name,),
+            sources=self.sources,
+            weight_name=weight,
+            dtype=dtype,
+        )
+        self.emit(operation, timing)
+        return Stream.of(name, constant.axes, timing)
+
     def value(self, stream: Stream, shape: Shape | None = None) -> str:
         """The name of a value that holds the stream, shaped as `shape` or as is natural.
 
@@ -112,12 +132,12 @@ class ProgramBuilder:
         """
         shape = natural_shape(stream) if shape is None else shape
         for base in stream.bases:
-            self._make_readable(base)
+            self._make_readable(base, stream.timing)
         whole = len(stream.bases) == 1 and _is_all_in_order(stream.elements, self.values[stream.bases[0]].size)
         if whole and self.values[stream.bases[0]].shape == shape:
             return stream.bases[0]
         indices = stream.elements.astype(np.int32).ravel()
-        key = (stream.bases, shape, b"" if whole else indices.tobytes())
+        key = (stream.bases, shape, b"" if whole else indices.tobytes(), stream.timing)
         if key not in self._arranged:
             name = self.unique(f"{stream.bases[0]}:arranged")
             self.emit(
@@ -125,10 +145,11 @@ class ProgramBuilder:
                     name=self.unique_operation(name),
                     inputs=stream.bases,
                     outputs=(name,),
-                    sources=(self.source,) if self.source else (),
+                    sources=self.sources,
                     shape=shape,
                     indices=None if whole else self.weight(f"{name}.indices", indices, "int32"),
-                )
+                ),
+                stream.timing,
             )
             self._arranged[key] = name
         return self._arranged[key]
@@ -136,11 +157,11 @@ class ProgramBuilder:
     def value_of_any_shape(self, stream: Stream) -> str:
         """As `value`, for operations to which only the order of the elements matters."""
         base = stream.bases[0]
-        self._make_readable(base)
+        self._make_readable(base, stream.timing)
         is_value = len(stream.bases) == 1 and _is_all_in_order(stream.elements, self.values[base].size)
         return base if is_value else self.value(stream)
 
-    def _make_readable(self, base: str) -> None:
+    def _make_readable(self, base: str, timing: Timing) -> None:
         if self.has_time and base in self.state_inputs:
             raise UnsupportedModelError(
                 f"the state input {base} is read by more than the recurrence that it begins: export the model for one "
@@ -149,16 +170,48 @@ class ProgramBuilder:
         if base not in self.values:
             region, size = self._final_states[base]
             name = self.unique_operation(f"read {base}")
-            self.emit(ReadState(name=name, inputs=(), outputs=(base,), region=region, shape=(size,)))
+            self.emit(ReadState(name=name, inputs=(), outputs=(base,), region=region, shape=(size,)), timing)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the nodes that an operation emitted now comes from."""
+        return (self.source,) if self.source else ()
 
     # states
+
+    def ring(self, name: str, length: int, frame: Value, fill: float) -> tuple[StateRegion, StateRegion]:
+        """States for the last `length` frames, all numbers of which are `fill` at first, and for the position."""
+        check_step_shape((length, frame.size), f"the history {name}")
+        region = self.hidden_state(name, np.full(length * frame.size, fill, frame.dtype))
+        position = _numbered(f"{name}.position", self._slot_names)
+        self.slots[position] = StateSlot(position, (1,), "int32")
+        return region, StateRegion(position)
 
     def hidden_state(self, name: str, initial: NDArray[Any]) -> StateRegion:
         """A new state that the graph hides; `initial` is its content after a reset, (hidden_size,)."""
         slot = _numbered(name, self._slot_names)
-        start = self.weight(f"{slot}.initial", initial) if initial.any() else None
-        self.slots[slot] = StateSlot(slot, initial.shape, initial=start)
+        dtype = initial.dtype.name
+        start = self.weight(f"{slot}.initial", initial, dtype) if initial.any() else None
+        self.slots[slot] = StateSlot(slot, initial.shape, dtype, initial=start)
         return StateRegion(slot)
+
+    def begun_state(self, name: str, initial: Tensor | None, size: int, timing: Timing) -> StateRegion:
+        """A state that begins anew whenever frames of `timing` come; `initial` is (size,), None for zeros."""
+        region = self.hidden_state(name, np.zeros(size, np.float32))
+        start = Constant.of(np.zeros(size, np.float32)) if initial is None else initial
+        stream = self.constant(start, timing) if isinstance(start, Constant) else start
+        assert isinstance(stream, Stream)
+        write = WriteState(
+            name=self.unique_operation(f"begin {region.slot}"),
+            inputs=(self.value(stream, (size,)),),
+            outputs=(),
+            sources=self.sources,
+            region=region,
+            size=size,
+            begins=True,
+        )
+        self.emit(write, timing)
+        return region
 
     def claim(self, stream: Stream, last: str) -> StateRegion | None:
         """The region of a state input that `stream` is, now owned by a recurrence whose last state is `last`.

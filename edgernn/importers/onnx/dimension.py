@@ -1,26 +1,43 @@
-"""Extents of tensors while the lengths of time and batch are unknown: polynomials in both with integer coefficients."""
+"""Extents of tensors while the lengths of time and batch are unknown: polynomials with integer coefficients.
+
+The unknowns are the batch size and lengths of time: the number of steps T, and what strides leave of it,
+``(T + extra) // period``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import prod
-from typing import Any, TypeAlias, Union
+from math import gcd, prod
+from typing import Any, NamedTuple, TypeAlias, Union
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import UnsupportedModelError
 
-Powers: TypeAlias = tuple[int, int]  # of the number of time steps and of the batch size
-
 MAX_TERMS = 32
+MAX_POWER = 8
+
+
+class Unknown(NamedTuple):
+    """The batch size, where `period` is 0, or ``(T + extra) // period`` with extra from 0 to period - 1."""
+
+    period: int
+    extra: int = 0
+
+    def __str__(self) -> str:
+        if self.period < 2:
+            return "time" if self.period else "batch"
+        return f"((time + {self.extra}) // {self.period})"
+
+
+Monomial: TypeAlias = tuple[tuple[Unknown, int], ...]  # unknowns in order, each with its power
 
 
 class Dimension:
     """An extent that is not a plain number, such as the number of time steps, or 16 times the batch size.
 
-    Arithmetic gives an `int` wherever the unknown lengths cancel. A division must have no remainder whatever the
-    lengths are, else the model computes something that this package cannot follow and is refused.
+    Arithmetic gives an `int` wherever the unknown lengths cancel.
 
     Examples
     --------
@@ -28,11 +45,13 @@ class Dimension:
     True
     >>> TIME + 3 - TIME
     3
+    >>> (TIME + 1) // 2 * 2 + 3
+    2*((time + 1) // 2) + 3
     """
 
     __slots__ = ("_terms",)
 
-    def __init__(self, terms: dict[Powers, int]) -> None:
+    def __init__(self, terms: dict[Monomial, int]) -> None:
         self._terms = terms
 
     def __add__(self, other: Extent) -> Extent:
@@ -45,21 +64,24 @@ class Dimension:
         return self * -1 + other
 
     def __mul__(self, other: Extent) -> Extent:
-        return _sum(
-            ((a[0] + b[0], a[1] + b[1]), m * n) for a, m in _terms_of(self).items() for b, n in _terms_of(other).items()
-        )
+        return _sum((_times(a, b), m * n) for a, m in _terms_of(self).items() for b, n in _terms_of(other).items())
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __floordiv__(self, other: Extent) -> Extent:
         quotient = divide(self, other)
+        if quotient is None and isinstance(other, int) and other > 0:
+            quotient = _floor(self, other)
         if quotient is None:
             raise UnsupportedModelError(
                 f"the model divides the length {self} by {other}, which leaves a remainder for some lengths: export it "
                 "with a frozen length"
             )
         return quotient
+
+    def __mod__(self, other: Extent) -> Extent:
+        return self - self // other * other
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dimension) and self._terms == other._terms
@@ -69,51 +91,102 @@ class Dimension:
 
     def __repr__(self) -> str:
         parts = []
-        for powers, coefficient in self._terms.items():
-            factors = [name for name, power in zip(("time", "batch"), powers, strict=True) for _ in range(power)]
+        for monomial, coefficient in self._terms.items():
+            factors = [str(unknown) for unknown, power in monomial for _ in range(power)]
             parts.append("*".join([str(coefficient), *factors] if coefficient != 1 or not factors else factors))
         return " + ".join(parts)
+
+    @property
+    def content(self) -> int:
+        """The largest number that divides every coefficient."""
+        return gcd(*self._terms.values())
+
+    @property
+    def is_time(self) -> bool:
+        """Whether it depends on the length of time, and on nothing else."""
+        return all(unknown.period for monomial in self._terms for unknown, _ in monomial)
 
 
 # typing.Union, because the other spelling does not take the name of a class that is not there yet
 Extent: TypeAlias = Union[int, Dimension]  # noqa: UP007
 
-TIME = Dimension({(1, 0): 1})
-BATCH = Dimension({(0, 1): 1})
+TIME = Dimension({((Unknown(1), 1),): 1})
+BATCH = Dimension({((Unknown(0), 1),): 1})
 
 
-def _terms_of(extent: Any) -> dict[Powers, int]:
-    return extent._terms if isinstance(extent, Dimension) else {(0, 0): int(extent)}
+def _terms_of(extent: Any) -> dict[Monomial, int]:
+    return extent._terms if isinstance(extent, Dimension) else {(): int(extent)}
 
 
-def _sum(*groups: Iterable[tuple[Powers, int]]) -> Extent:
-    terms: dict[Powers, int] = {}
+def _times(a: Monomial, b: Monomial) -> Monomial:
+    powers = dict(a)
+    for unknown, power in b:
+        powers[unknown] = powers.get(unknown, 0) + power
+    if max(powers.values(), default=0) > MAX_POWER:
+        raise UnsupportedModelError("the model multiplies lengths with each other too often")
+    return tuple(sorted(powers.items()))
+
+
+def _sum(*groups: Iterable[tuple[Monomial, int]]) -> Extent:
+    terms: dict[Monomial, int] = {}
     for group in groups:
-        for powers, coefficient in group:
-            terms[powers] = terms.get(powers, 0) + coefficient
-    terms = {powers: coefficient for powers, coefficient in terms.items() if coefficient}
+        for monomial, coefficient in group:
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+    terms = {monomial: terms[monomial] for monomial in sorted(terms, reverse=True) if terms[monomial]}
     if len(terms) > MAX_TERMS:
         raise UnsupportedModelError(f"the model computes a length with more than {MAX_TERMS} terms")
-    if set(terms) <= {(0, 0)}:
-        return terms.get((0, 0), 0)
+    if set(terms) <= {()}:
+        return terms.get((), 0)
     return Dimension(terms)
 
 
+def _floor(extent: Dimension, by: int) -> Extent | None:
+    """``extent // by`` where it is one length of time plus a number: again such a length."""
+    terms = dict(extent._terms)
+    plain = terms.pop((), 0)
+    if len(terms) != 1:
+        return None
+    ((monomial, coefficient),) = terms.items()
+    if coefficient % by == 0:
+        return Dimension({monomial: coefficient // by}) + plain // by
+    if coefficient != 1 or len(monomial) != 1 or monomial[0][1] != 1 or not monomial[0][0].period:
+        return None
+    unknown = monomial[0][0]
+    period = unknown.period * by
+    whole, extra = divmod(unknown.extra + unknown.period * plain, period)
+    return Dimension({((Unknown(period, extra), 1),): 1}) + whole
+
+
 def divide(extent: Extent, by: Extent) -> Extent | None:
-    """The quotient, None where there is a remainder for some lengths, or where `by` is a sum."""
+    """The quotient, None where there is a remainder for some lengths."""
     if extent == by:
         return 1
-    divisor = _terms_of(by)
-    if len(divisor) != 1:
+    if by == 0:
         return None
-    ((powers, coefficient),) = divisor.items()
-    quotient = {}
-    for mine, count in _terms_of(extent).items():
-        left = (mine[0] - powers[0], mine[1] - powers[1])
-        if coefficient == 0 or count % coefficient or min(left) < 0:
+    divisor = _terms_of(by)
+    leading, leading_coefficient = next(iter(divisor.items()))
+    quotient: Extent = 0
+    rest = extent
+    for _ in range(MAX_TERMS):
+        if rest == 0:
+            return quotient
+        monomial, coefficient = next(iter(_terms_of(rest).items()))
+        left = _without(monomial, leading)
+        if left is None or coefficient % leading_coefficient:
             return None
-        quotient[left] = count // coefficient
-    return _sum(quotient.items())
+        part = _sum([(left, coefficient // leading_coefficient)])
+        quotient, rest = part + quotient, rest - part * by
+    return None
+
+
+def _without(monomial: Monomial, other: Monomial) -> Monomial | None:
+    """The monomial divided by another, None where that is impossible."""
+    powers = dict(monomial)
+    for unknown, power in other:
+        powers[unknown] = powers.get(unknown, 0) - power
+        if powers[unknown] < 0:
+            return None
+    return tuple(sorted((unknown, power) for unknown, power in powers.items() if power))
 
 
 def product(extents: Iterable[Extent]) -> Extent:

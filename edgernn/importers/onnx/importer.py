@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from edgernn.errors import ModelError, UnsupportedModelError
+from edgernn.errors import MalformedModelError, ModelError, StatePairingError, UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.constants import FOLDS
 from edgernn.importers.onnx.fusion import fuse_biases
@@ -17,15 +17,18 @@ from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.rules import RULES, Call, advice
 from edgernn.importers.onnx.rules.call import Options, Results
+from edgernn.importers.onnx.sequence import frames_of, settled
 from edgernn.importers.onnx.states import named_states, pair_states, stated_pairs
 from edgernn.importers.onnx.tensors import type_name
-from edgernn.importers.onnx.time_axis import Layout, WrongAxisError, find_state_inputs, layouts
-from edgernn.importers.onnx.values import Constant, Role, Stream, Tensor, check_step_shape, features, width_of
+from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, find_state_inputs, layouts
+from edgernn.importers.onnx.timing import NeedsWindowError, Timing
+from edgernn.importers.onnx.values import Constant, Role, Stream, Tensor, check_step_shape, features, has_role, width_of
 from edgernn.metadata import Metadata
-from edgernn.operations import AnyOperation, ReadState, RecurrentOperation, StateRegion, WriteState
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.operations import AnyOperation, History, ReadState, RecurrentOperation, StateRegion, WriteState
+from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
 
 CONTINUOUS = "each output needs only the samples up to its own, so the states simply go on"
+DELAYED = "outputs look ahead, so they come that much later"
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,16 @@ def import_model(
     model: ModelProto,
     folder: Path | None = None,
     *,
+    window: int | None = None,
+    hop: int = 1,
     time_axis: int | None = None,
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
 ) -> ImportedModel:
     """Import an ONNX model; the options are those of `edgernn.load`.
+
+    A model that cannot be streamed becomes one on windows of `window` steps, else of the length frozen in the file. One
+    that can be streamed is streamed, whatever `window` says.
 
     Parameters
     ----------
@@ -71,25 +79,90 @@ def import_model(
     graph = Graph(model, folder)
     _check_loops(graph)
     _check_inputs(graph)
-    metadata = Metadata.from_properties(graph.properties)
-    stated = stated_pairs(graph.properties, states)
-    options = Options(assume_torch_gru)
-    first_error: ModelError | None = None
     with np.errstate(all="ignore"):
-        for place, (state_inputs, layout) in enumerate(_assumptions(graph, time_axis, stated)):
+        return _Search(graph, window, hop, time_axis, states, assume_torch_gru).run()
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An assumption about the axes that did not lead to a stream."""
+
+    state_inputs: frozenset[str]
+    layout: dict[str, Layout]
+    error: ModelError
+    runs_over_time: bool
+
+    @property
+    def unlikely(self) -> tuple[bool, bool]:
+        """How little speaks for the axes: something ran over time, and only the end of the sequence was missing."""
+        return not self.runs_over_time, not isinstance(self.error, NeedsWindowError)
+
+
+class _Search:
+    """Tries the axes that may be time and batch: first as a stream, then on windows."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        window: int | None,
+        hop: int,
+        time_axis: int | None,
+        states: Mapping[str, str] | None,
+        assume_torch_gru: bool,
+    ) -> None:
+        self.graph, self.window, self.hop, self.time_axis = graph, window, hop, time_axis
+        self.metadata = Metadata.from_properties(graph.properties)
+        self.stated = stated_pairs(graph.properties, states)
+        self.options = Options(assume_torch_gru)
+
+    def run(self) -> ImportedModel:
+        """The first assumption that works."""
+        failures: list[_Failure] = []
+        has_cells = any(node.operator in CELL_STATES for node in self.graph.nodes)
+        for inner_sequences in (False, True) if has_cells else (False,):
+            options = replace(self.options, inner_sequences=inner_sequences)
+            imported = self._stream(options, failures)
+            if imported is not None:
+                return imported
+        failures.sort(key=lambda failure: failure.unlikely)
+        imported = self._on_windows(failures)
+        if imported is not None:
+            return imported
+        if not failures:
+            raise UnsupportedModelError(
+                f"no axis of the inputs ({', '.join(map(str, self.graph.inputs))}) can be time with all other dynamic "
+                "axes being the batch: export the model with at most these two axes dynamic"
+            )
+        if isinstance(failures[0].error, NeedsWindowError):
+            raise UnsupportedModelError(f"{failures[0].error}: run it on sliding windows, with window=") from None
+        raise failures[0].error
+
+    def _stream(self, options: Options, failures: list[_Failure]) -> ImportedModel | None:
+        for place, (state_inputs, layout) in enumerate(_assumptions(self.graph, self.time_axis, self.stated)):
+            attempt = _Attempt(self.graph, layout, state_inputs, options)
             try:
-                attempt = _Attempt(graph, layout, state_inputs, options)
-                if place == 0 or time_axis is not None or attempt.runs_a_recurrence:
-                    return attempt.finish(stated, metadata)
+                attempt.apply_nodes()
+                if place == 0 or self.time_axis is not None or attempt.runs_over_time:
+                    return attempt.finish(self.stated, self.metadata)
             except ModelError as error:
-                if first_error is None or (
-                    isinstance(first_error, WrongAxisError) and not isinstance(error, WrongAxisError)
-                ):
-                    first_error = error
-    raise first_error or UnsupportedModelError(
-        f"no axis of the inputs ({', '.join(map(str, graph.inputs))}) can be time with all other dynamic axes being "
-        "the batch: export the model with at most these two axes dynamic"
-    )
+                failures.append(_Failure(state_inputs, layout, error, attempt.runs_over_time))
+        return None
+
+    def _on_windows(self, failures: list[_Failure]) -> ImportedModel | None:
+        """The model on windows, with the likeliest axes on which that works."""
+        options = replace(self.options, inner_sequences=True, is_window=True)
+        for failure in failures:
+            steps = self.window or _frozen_steps(self.graph, failure.layout)
+            if steps is None or isinstance(failure.error, MalformedModelError | StatePairingError):
+                continue
+            attempt = _Attempt(self.graph, failure.layout, failure.state_inputs, options, Window(steps, self.hop, True))
+            try:
+                attempt.apply_nodes()
+                return attempt.finish(self.stated, self.metadata, f"{failure.error}")
+            except ModelError as error:
+                if failure is failures[0]:
+                    failures[0] = replace(failure, error=error)
+        return None
 
 
 def _assumptions(
@@ -129,18 +202,23 @@ def _check_inputs(graph: Graph) -> None:
 
 
 class _Attempt:
-    """One pass over the graph with assumed axes of time and batch."""
+    """One pass over the graph with assumed axes of time and batch, on a stream or, with `window`, on windows."""
 
-    def __init__(self, graph: Graph, layout: dict[str, Layout], state_inputs: frozenset[str], options: Options) -> None:
-        self.graph, self.layout, self.options = graph, layout, options
-        self.inputs: dict[str, Stream] = {}
+    def __init__(
+        self,
+        graph: Graph,
+        layout: dict[str, Layout],
+        state_inputs: frozenset[str],
+        options: Options,
+        window: Window | None = None,
+    ) -> None:
+        self.graph, self.layout, self.options, self.window = graph, layout, options, window
+        axes = {entry.name: layout[entry.name].axes(entry.dimensions) for entry in graph.inputs}
+        has_time = any(has_role(axis, Role.TIME) for entry in axes.values() for axis in entry)
         names = [name for node in graph.nodes for name in node.outputs] + [entry.name for entry in graph.inputs]
-        for entry in graph.inputs:
-            axes = layout[entry.name].axes(entry.dimensions)
-            self.inputs[entry.name] = Stream.of(entry.name, axes)
-        has_time = any(stream.find(Role.TIME) is not None for stream in self.inputs.values())
         self.builder = ProgramBuilder(has_time, state_inputs, names)
         self.builder.warnings += [f"input {name} is not used, so it is left out" for name in graph.unused_inputs]
+        self.inputs: dict[str, Stream] = {}
         for entry in graph.inputs:
             shape = layout[entry.name].step_shape(entry.dimensions) or (1,)
             check_step_shape(shape, f"input {entry.name}")
@@ -148,8 +226,23 @@ class _Attempt:
             if entry.number_type != TensorProto.FLOAT:
                 wider = type_name(entry.number_type)
                 self.builder.warnings.append(f"the model computes in {wider}, edgernn in float32: results may differ")
+            self.inputs[entry.name] = self._input(Stream.of(entry.name, axes[entry.name]))
         self.tensors: dict[str, Tensor] = dict(self.inputs)
-        for node in graph.nodes:
+
+    def _input(self, x: Stream) -> Stream:
+        """An input of the graph as it comes in each step; on windows, all frames of one."""
+        if self.window is None:
+            return x
+        place = x.find(Role.TIME)
+        if place is None:
+            return x.timed(Timing(self.window.steps - 1, self.window.hop, self.window.hop - self.window.steps))
+        frames = frames_of(self.builder, x, self.window.steps, stride=self.window.hop)
+        axes = (*x.axes[:place], features(self.window.steps), *x.axes[place + 1 :])
+        return frames.moved(axes, np.moveaxis(frames.elements.squeeze(place + 1), 0, place))
+
+    def apply_nodes(self) -> None:
+        """Every node's rule, in order."""
+        for node in self.graph.nodes:
             self._apply(node)
 
     def _apply(self, node: Node) -> None:
@@ -188,20 +281,21 @@ class _Attempt:
         return RULES[node.operator](Call(node, inputs, self.builder, self.graph, self.options))
 
     @property
-    def runs_a_recurrence(self) -> bool:
-        """Whether a recurrent operator has accepted the axes of time and batch."""
-        return any(isinstance(operation, RecurrentOperation) for operation in self.builder.operations)
+    def runs_over_time(self) -> bool:
+        """Whether an operator has accepted the axis of time as the one that it runs over."""
+        return any(isinstance(operation, RecurrentOperation | History) for operation in self.builder.operations)
 
     # ---- what becomes of the inputs and outputs
 
-    def finish(self, stated: Mapping[str, str] | None, metadata: Metadata) -> ImportedModel:
-        """The Program."""
+    def finish(self, stated: Mapping[str, str] | None, metadata: Metadata, window_reason: str = "") -> ImportedModel:
+        """The Program; `window_reason` says why it is no stream."""
         builder, self.builder.source = self.builder, ""
         streams = {name: self._output_stream(name) for name in self.graph.outputs}
         pairs = pair_states(builder, self.inputs, streams, stated)
         ports = [name for name in streams if name not in pairs.values()] or list(streams)
         outputs = tuple(self._output(name, streams[name]) for name in ports)
         states = {name for name in self.inputs if name in pairs or any(c.state_input == name for c in builder.claims)}
+        tail_steps = max(output.timing.tail_steps for name, output in streams.items() if name in ports)
         writes = [write for name in pairs for write in self._writes(name, streams[pairs[name]])]
         kept_values = [output.value for output in outputs] + [write.inputs[0] for write in writes]
         reads = self._reads(states, kept_values)
@@ -218,8 +312,10 @@ class _Attempt:
             outputs=outputs,
             state=tuple(slots),
             operations=operations,
-            mode_reason=CONTINUOUS,
-            trained_steps=metadata.window_steps or self._frozen_steps(),
+            mode_reason=window_reason or (DELAYED if tail_steps else CONTINUOUS),
+            tail_steps=tail_steps,
+            window=self.window,
+            trained_steps=metadata.window_steps or _frozen_steps(self.graph, self.layout),
             warnings=tuple(dict.fromkeys(builder.warnings)),
             metadata=metadata,
         )
@@ -232,7 +328,7 @@ class _Attempt:
             raise UnsupportedModelError(
                 f"output {name} does not depend on the model's inputs: remove it from the graph"
             )
-        return tensor
+        return settled(self.builder, tensor)
 
     def _output(self, name: str, stream: Stream) -> OutputDescription:
         """Describe an output; a batch or time of one, which nobody follows, is taken to be its leading axes of one."""
@@ -243,7 +339,14 @@ class _Attempt:
                 kept = kept[1:]
         shape = tuple(width_of(stream.axes[i]) for i in kept) or (1,)
         time_axis = 0 if time is None else sum(i < time for i in kept)
-        return OutputDescription(name, self.builder.value(stream, shape), not stream.whole, time_axis)
+        return OutputDescription(
+            name,
+            self.builder.value(stream, shape),
+            per_frame=not stream.whole and self.window is None,
+            time_axis=time_axis,
+            when=stream.timing.schedule,
+            frames=1 if time is None else width_of(stream.axes[time]),
+        )
 
     def _axes_of_one(self) -> int:
         """How many of time and batch have the extent 1 in the inputs."""
@@ -291,11 +394,12 @@ class _Attempt:
             )
         return writes
 
-    def _frozen_steps(self) -> int | None:
-        """The length of time that the file holds, if it is no single step."""
-        for entry in self.graph.inputs:
-            axis = self.layout[entry.name].time_axis
-            dimension = entry.dimensions[axis] if axis is not None else 1
-            if isinstance(dimension, int) and dimension > 1:
-                return dimension
-        return None
+
+def _frozen_steps(graph: Graph, layout: dict[str, Layout]) -> int | None:
+    """The length of time that the file holds, if it is no single step."""
+    for entry in graph.inputs:
+        axis = layout[entry.name].time_axis
+        dimension = entry.dimensions[axis] if axis is not None else 1
+        if isinstance(dimension, int) and dimension > 1:
+            return dimension
+    return None

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError
-from edgernn.importers.onnx.dimension import BATCH, TIME, Dimension, Extent, divide, product
+from edgernn.importers.onnx.dimension import BATCH, Dimension, Extent, divide, product
+from edgernn.importers.onnx.timing import EVERY_FRAME, Timing
 from edgernn.operations import MAX_ELEMENTS
 
 MAX_STEP_ELEMENTS = 1 << 22  # of one tensor in one step
@@ -58,12 +59,13 @@ def axis_of(extent: Extent) -> Axis:
     if not isinstance(extent, Dimension):
         return features(extent)
     axis: Axis = ()
-    for role, unknown in ((Role.BATCH, BATCH), (Role.TIME, TIME)):
-        while (rest := divide(extent, unknown)) is not None:
-            axis, extent = (*axis, Factor(role, unknown)), rest
-    if isinstance(extent, Dimension):
+    while (rest := divide(extent, BATCH)) is not None:
+        axis, extent = (*axis, Factor(Role.BATCH, BATCH)), rest
+    if not isinstance(extent, Dimension):
+        return axis + features(extent)
+    if not extent.is_time:
         raise MalformedModelError(f"a tensor has the extent {extent}, which is no product of time and batch")
-    return axis + features(extent)
+    return (*axis, Factor(Role.TIME, extent // extent.content), *features(extent.content))
 
 
 def extent_of(axis: Axis) -> Extent:
@@ -138,21 +140,26 @@ class Constant(Tensor):
 
 @dataclass(frozen=True, eq=False)
 class Stream(Tensor):
-    """A tensor that has new numbers in each step.
-
-    `whole` tells one that belongs to the whole sequence so far (a last frame, a last state) from one that the graph has
-    for every frame.
-    """
+    """A tensor that has new numbers in each step, or whenever its `timing` says."""
 
     bases: tuple[str, ...] = field(kw_only=True)
-    whole: bool = field(kw_only=True, default=False)
+    timing: Timing = field(kw_only=True, default=EVERY_FRAME)
 
     @classmethod
-    def of(cls, base: str, axes: tuple[Axis, ...], whole: bool = False) -> Stream:
+    def of(cls, base: str, axes: tuple[Axis, ...], timing: Timing = EVERY_FRAME) -> Stream:
         """All of the value `base` in its own order."""
         shape = tuple(width_of(axis) for axis in axes)
         check_step_shape(shape, base)
-        return cls(axes, np.arange(prod(shape)).reshape(shape), bases=(base,), whole=whole)
+        return cls(axes, np.arange(prod(shape)).reshape(shape), bases=(base,), timing=timing)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it belongs to the whole sequence so far, as a last frame does."""
+        return self.timing.whole
+
+    def timed(self, timing: Timing) -> Stream:
+        """The same numbers, coming at other steps."""
+        return replace(self, timing=timing)
 
 
 def check_step_shape(shape: tuple[int, ...], where: str) -> None:

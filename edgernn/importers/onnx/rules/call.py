@@ -11,6 +11,7 @@ from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.dimension import Dimension, Extent
 from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.sequence import settled
 from edgernn.importers.onnx.values import Constant, Stream, Tensor
 
 Results: TypeAlias = tuple[Tensor, ...]  # the outputs of a node, in order
@@ -18,9 +19,22 @@ Results: TypeAlias = tuple[Tensor, ...]  # the outputs of a node, in order
 
 @dataclass(frozen=True)
 class Options:
-    """What the user asked for that rules look at."""
+    """What rules need to know beside the graph.
+
+    Attributes
+    ----------
+    assume_torch_gru : bool
+        As in `edgernn.load`.
+    inner_sequences : bool
+        Recurrences may run over the features of a frame. While the axis of time is being looked for, that speaks
+        against an axis.
+    is_window : bool
+        The frames of a window are features: the graph is computed on them as a whole.
+    """
 
     assume_torch_gru: bool = False
+    inner_sequences: bool = False
+    is_window: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,11 @@ class Call:
         return tensor
 
     def stream(self, index: int) -> Stream:
-        """An input that varies from step to step."""
+        """An input that varies from step to step, its padding made frames."""
+        return settled(self.builder, self.sequence(index))
+
+    def sequence(self, index: int) -> Stream:
+        """An input that varies from step to step, as it is."""
         tensor = self.tensor(index)
         if not isinstance(tensor, Stream):
             raise self.node.unsupported(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_pair
+from edgernn.importers.onnx.sequence import settled
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.values import Constant, Stream, features, is_features, width_of
 from edgernn.operations import Dense
@@ -94,6 +95,7 @@ def _transposed(x: Stream) -> Stream:
 
 def _emit(call: Call, x: Stream, W: Array, B: Array | None, output: str) -> Stream:
     """Dense over the last axis of x; W is (outputs, inputs)."""
+    x = settled(call.builder, x)
     if x.rank == 0 or not is_features(x.axes[-1]):
         raise WrongAxisError(
             f"{call.node!r} has weights that span time or the batch, so it needs a window of frames: only weights over "
@@ -109,9 +111,10 @@ def _emit(call: Call, x: Stream, W: Array, B: Array | None, output: str) -> Stre
             sources=(call.node.name,),
             W=call.builder.weight(f"{call.node.name}.W", W),
             B=None if B is None else call.builder.weight(f"{call.node.name}.B", B),
-        )
+        ),
+        x.timing,
     )
-    return Stream.of(output, (*x.axes[:-1], features(W.shape[0])), whole=x.whole)
+    return Stream.of(output, (*x.axes[:-1], features(W.shape[0])), x.timing)
 
 
 def _two_signals(call: Call) -> Exception:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.constants import fold_pair
 from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.sequence import aligned, settled
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.values import Axis, Constant, Role, Stream, Tensor, has_role, is_features, width_of
 from edgernn.operations import UNARY_FUNCTIONS, Binary, Shape, Unary
@@ -93,6 +94,7 @@ def _emit_unary(
     call: Call, x: Tensor, output: str, function: str, alpha: float | None = None, beta: float | None = None
 ) -> Stream:
     assert isinstance(x, Stream)
+    x = settled(call.builder, x)
     call.builder.emit(
         Unary(
             name=call.builder.unique_operation(call.node.name),
@@ -102,9 +104,10 @@ def _emit_unary(
             function=function,
             alpha=alpha,
             beta=beta,
-        )
+        ),
+        x.timing,
     )
-    return Stream.of(output, x.axes, whole=x.whole)
+    return Stream.of(output, x.axes, x.timing)
 
 
 def binary(call: Call) -> Results:
@@ -122,6 +125,13 @@ def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> T
     """Emit one Binary with NumPy's broadcasting; of two constants, compute it."""
     if isinstance(a, Constant) and isinstance(b, Constant):
         return fold_pair(call.node, function, a, b)
+    if isinstance(a, Stream) and isinstance(b, Stream):
+        a, b = aligned(call.builder, (a, b), repr(call.node))
+    elif isinstance(a, Stream):
+        a = settled(call.builder, a)
+    elif isinstance(b, Stream):
+        b = settled(call.builder, b)
+    timing = next(operand.timing for operand in (a, b) if isinstance(operand, Stream))
     axes = _broadcast(call, a, b)
     inputs, constant, constant_side = [], None, "right"
     for operand, side in ((a, "left"), (b, "right")):
@@ -140,19 +150,14 @@ def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> T
             function=function,  # type: ignore[arg-type]
             constant=constant,
             constant_side=constant_side,  # type: ignore[arg-type]
-        )
+        ),
+        timing,
     )
-    return Stream.of(output, axes, whole=any(isinstance(operand, Stream) and operand.whole for operand in (a, b)))
+    return Stream.of(output, axes, timing)
 
 
 def _broadcast(call: Call, a: Tensor, b: Tensor) -> tuple[Axis, ...]:
     """The axes of the result."""
-    streams = [operand for operand in (a, b) if isinstance(operand, Stream)]
-    if len({operand.find(Role.TIME) is None for operand in streams}) > 1:
-        raise call.node.unsupported(
-            "combines a last frame or last state with every frame, so it needs the end of the sequence: take the last "
-            "frame of both sides"
-        )
     rank = max(a.rank, b.rank)
     own, others = (((),) * (rank - operand.rank) + operand.axes for operand in (a, b))
     return tuple(_broadcast_axis(call, a, b, mine, other) for mine, other in zip(own, others, strict=True))

@@ -39,9 +39,10 @@ def _emit(call: Call, x: Stream) -> Stream:
             outputs=(call.output,),
             sources=(call.node.name,),
             logarithm=call.node.operator == "LogSoftmax",
-        )
+        ),
+        x.timing,
     )
-    return Stream.of(call.output, x.axes, whole=x.whole)
+    return Stream.of(call.output, x.axes, x.timing)
 
 
 def batch_normalization(call: Call) -> Results:

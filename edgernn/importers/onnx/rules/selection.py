@@ -1,6 +1,7 @@
 """Operators that pick or join parts of tensors: Slice, Gather, Split, Concat.
 
-Along time only the last frame can be taken: it is the newest one while the sequence goes on.
+Along time, frames can be left out at the ends or by a stride, and the last ones can be taken: they are the newest while
+the sequence goes on.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from edgernn.importers.onnx import sequence
 from edgernn.importers.onnx.dimension import Dimension, Extent, extents_array
 from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.sequence import aligned, is_time, join, with_length
 from edgernn.importers.onnx.time_axis import WrongAxisError
+from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import (
     Axis,
     Constant,
@@ -63,12 +67,38 @@ def _slice_axis(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
         kept = slice(indices[0], None if indices[-1] + step < 0 else indices[-1] + step, step)
         elements = x.elements[(slice(None),) * axis + (kept,)]
         return x.moved(_with_axis(x, axis, features(len(indices))), elements)
-    first, stop = _position(start, extent), _position(end, extent)
-    if step == 1 and first == 0 and stop == extent:
+    return _slice_time(call, x, axis, _position(start, extent), _position(end, extent), step)
+
+
+def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, stop: Extent, step: int) -> Tensor:
+    """Frames from `start` up to `stop`, each counted from the beginning."""
+    extent = extent_of(x.axes[axis])
+    if step == 1 and start == 0 and stop == extent:
         return x
-    if step == 1 and stop == extent and first == extent + -1:
+    if step < 1 or not is_time(x.axes[axis]) or not isinstance(x, Stream):
+        raise _refusal(call, x.axes[axis])
+    trail = extent - stop  # frames left out at the end
+    last = stop - start  # frames that are taken
+    if not isinstance(trail, int) or (isinstance(extent, int) and 2 * trail > extent):
+        raise _refusal(call, x.axes[axis])
+    x = sequence.settled(call.builder, x)
+    x = with_length(x, axis, stop, x.timing.padded(0, -trail, 0.0))
+    if last == 1:
         return last_frame(call, x, axis, keep_axis=True)
-    raise _refusal(call, x.axes[axis])
+    if isinstance(start, Dimension) or (isinstance(extent, int) and 2 * start > extent):
+        if not isinstance(last, int) or step > 1:
+            raise _refusal(call, x.axes[axis])
+        return _last_frames(call, x, axis, last)
+    length = -(-last // step) if isinstance(last, int) else (last + (step - 1)) // step
+    return with_length(x, axis, length, x.timing.padded(-start, 0, 0.0).strided(step))
+
+
+def _last_frames(call: Call, x: Stream, axis: int, count: int) -> Tensor:
+    """The newest frames of a sequence, as features."""
+    frames = sequence.frames_of(call.builder, x, count)  # taps, then the axes of x
+    newest = sequence.last_frame(call.builder, frames, 1 + axis, keep_axis=False)
+    order = [*range(1, axis + 1), 0, *range(axis + 1, newest.rank)]
+    return newest.moved(tuple(newest.axes[i] for i in order), newest.elements.transpose(order))
 
 
 def _position(index: Extent, extent: Extent) -> Extent:
@@ -89,13 +119,12 @@ def _position_within(index: Extent, extent: Extent) -> Extent:
 
 def last_frame(call: Call, x: Tensor, axis: int, keep_axis: bool) -> Tensor:
     """The newest frame of a sequence; of a constant that is the same throughout, any."""
-    if not all(factor.role is Role.TIME for factor in x.axes[axis]):
+    if not is_time(x.axes[axis]):
         raise _refusal(call, x.axes[axis])
-    axes = (*x.axes[:axis], *([()] if keep_axis else []), *x.axes[axis + 1 :])
-    elements = x.elements if keep_axis else x.elements.squeeze(axis)
     if isinstance(x, Stream):
-        return Stream(axes, elements, bases=x.bases, whole=True)
-    return x.moved(axes, elements)
+        return sequence.last_frame(call.builder, x, axis, keep_axis)
+    axes = (*x.axes[:axis], *([()] if keep_axis else []), *x.axes[axis + 1 :])
+    return x.moved(axes, x.elements if keep_axis else x.elements.squeeze(axis))
 
 
 def _refusal(call: Call, axis: Axis) -> Exception:
@@ -103,20 +132,10 @@ def _refusal(call: Call, axis: Axis) -> Exception:
     node = call.node
     if not has_role(axis, Role.TIME):
         return WrongAxisError(f"{node!r} selects along the batch axis: export the model so that samples stay apart")
-    if not all(factor.role is Role.TIME for factor in axis):
-        return node.unsupported("selects along an axis that mixes time with other axes: export them apart")
-    pickers = [
-        reader for reader in call.graph.consumers(node.inputs[0]) if reader.operator in {"Slice", "Gather", "Split"}
-    ]
-    parts = sum(len(reader.outputs) for reader in pickers)
-    if parts > 1:
-        return node.unsupported(
-            f"is one of {parts} parts that the graph cuts {node.inputs[0]} into along time: a recurrence written out "
-            "step by step for one length. Export it as a recurrent operator: torch.onnx.export(..., dynamo=False) "
-            "writes nn.RNN as RNN; in Keras set unroll=False, and use Dense without TimeDistributed"
-        )
-    return node.unsupported(
-        "takes frames by their position in time; of a stream only the last frame can be taken: take index -1"
+    if not is_time(axis):
+        return NeedsWindowError(f"{node!r} selects along an axis that mixes time with other axes")
+    return NeedsWindowError(
+        f"{node!r} takes frames by their position in time; in a stream only those at its end can be taken"
     )
 
 
@@ -135,11 +154,18 @@ def gather(call: Call) -> Results:
     extent = extent_of(data.axes[axis])
     if not others and indices.ndim <= 1:
         keep_axis = indices.ndim == 1
-        if has_role(data.axes[axis], Role.TIME) and index in (-1, extent + -1):
-            return (last_frame(call, data, axis, keep_axis),)
+        if is_time(data.axes[axis]):
+            start = _position(index, extent)
+            frame = _slice_time(call, data, axis, start, start + 1, 1)
+            if not has_role(frame.axes[axis], Role.TIME):
+                return (frame if keep_axis else _without_axis(frame, axis),)
         if not has_role(data.axes[axis], Role.TIME) and index == 0 and not keep_axis:
-            return (data.moved((*data.axes[:axis], *data.axes[axis + 1 :]), data.elements.squeeze(axis)),)
+            return (_without_axis(data, axis),)
     raise _refusal(call, data.axes[axis])
+
+
+def _without_axis(x: Tensor, axis: int) -> Tensor:
+    return x.moved((*x.axes[:axis], *x.axes[axis + 1 :]), x.elements.squeeze(axis))
 
 
 def _gather_features(call: Call, data: Tensor, axis: int) -> Tensor:
@@ -156,10 +182,10 @@ def split(call: Call) -> Results:
     """Split; sizes are an attribute before operator set 13."""
     x, node = call.tensor(0), call.node
     axis = x.reversed_axis(node.integer("axis", 0))
-    if not is_features(x.axes[axis]):
-        raise _refusal(call, x.axes[axis])
     width, parts = width_of(x.axes[axis]), len(node.outputs)
     sizes = call.integers(1, "split") if call.has(1) else node.integers("split")
+    if not is_features(x.axes[axis]):
+        raise _refusal(call, x.axes[axis])
     if node.integer("num_outputs", parts) != parts:
         raise node.malformed(f"has {parts} outputs, but its attribute num_outputs says otherwise")
     if sizes is None:
@@ -180,45 +206,58 @@ def concat(call: Call) -> Results:
     if not tensors:
         raise call.node.malformed("has no inputs")
     axis = tensors[0].reversed_axis(call.node.integer("axis", 1))
+    if any(tensor.rank != tensors[0].rank for tensor in tensors):
+        raise call.node.malformed("joins tensors with different numbers of axes")
+    if any(isinstance(tensor, Stream) and is_time(tensor.axes[axis]) for tensor in tensors):
+        return (_join_padding(call, tensors, axis),)
+    streams = [tensor for tensor in tensors if isinstance(tensor, Stream)]
+    if streams:
+        joined = iter(aligned(call.builder, streams, repr(call.node)))
+        tensors = [next(joined) if isinstance(tensor, Stream) else tensor for tensor in tensors]
     for tensor in tensors:
-        if tensor.rank != tensors[0].rank:
-            raise call.node.malformed("joins tensors with different numbers of axes")
         if not is_features(tensor.axes[axis]):
             raise WrongAxisError(f"{call.node!r} joins tensors along time or batch: only features can be joined")
-        for own, other in zip(_with_axis(tensor, axis, ()), _with_axis(tensors[0], axis, ()), strict=True):
-            if own != other:
-                raise call.node.unsupported(
-                    f"joins tensors whose other axes differ ({_shown(tensors[0])} and {_shown(tensor)}); a last frame "
-                    "or state cannot be joined with every frame"
-                )
+    others = [_common(call, [_with_axis(tensor, axis, ()) for tensor in tensors], i) for i in range(tensors[0].rank)]
     width = sum(width_of(tensor.axes[axis]) for tensor in tensors)
-    axes = _with_axis(tensors[0], axis, features(width))
+    axes = (*others[:axis], features(width), *others[axis + 1 :])
     shape = tuple(width_of(part) for part in axes)
-    if all(isinstance(tensor, Constant) for tensor in tensors):
+    if not streams:
         check_constant_shape(shape, repr(call.node))
         elements = np.concatenate([tensor.elements for tensor in tensors], axis)
         return (
             Constant(axes, extents_array(elements) if elements.dtype == object and elements.ndim == 1 else elements),
         )
     check_step_shape(shape, repr(call.node))
-    return (_join(call, [call.stream(i) for i in range(len(tensors))], axis, axes),)
+    timing = next(tensor.timing for tensor in tensors if isinstance(tensor, Stream))
+    parts = [tensor if isinstance(tensor, Stream) else call.builder.constant(tensor, timing) for tensor in tensors]
+    return (join(call.builder, parts, axis, axes),)
 
 
-def _join(call: Call, streams: list[Stream], axis: int, axes: tuple[Axis, ...]) -> Stream:
-    bases: list[str] = []
-    parts = []
-    for stream in streams:
-        offset = sum(call.builder.size_of(base) for base in bases)
-        bases.extend(stream.bases)
-        parts.append(stream.elements + offset)
-    if len({stream.whole for stream in streams}) > 1:
-        raise call.node.unsupported("joins a last frame or state with every frame: the model needs a window")
-    return Stream(axes, np.concatenate(parts, axis), bases=tuple(bases), whole=streams[0].whole)
+def _common(call: Call, all_axes: list[tuple[Axis, ...]], place: int) -> Axis:
+    """The axis that all have at a place; a constant may have one element for all frames or samples."""
+    axes = [axes[place] for axes in all_axes]
+    roles = [axis for axis in axes if not is_features(axis)]
+    kept = roles[0] if roles else axes[0]
+    for axis in axes:
+        if axis != kept and (axis or is_features(kept)):
+            raise call.node.unsupported(f"joins tensors whose other axes differ: {axis} and {kept}")
+    return kept
+
+
+def _join_padding(call: Call, tensors: list[Tensor], axis: int) -> Tensor:
+    """A sequence between constants that hold one number throughout: it is padded along time."""
+    streams = [i for i, tensor in enumerate(tensors) if isinstance(tensor, Stream)]
+    x = tensors[streams[0]]
+    numbers = np.concatenate([tensor.elements.ravel() for tensor in tensors if not isinstance(tensor, Stream)] or [[]])
+    is_padding = numbers.size and all(map(is_features, (t.axes[axis] for t in tensors if not isinstance(t, Stream))))
+    if len(streams) > 1 or not isinstance(x, Stream) or not is_padding or not (numbers == numbers[0]).all():
+        raise NeedsWindowError(f"{call.node!r} joins sequences one after the other along time")
+    before, after = (
+        sum(width_of(tensor.axes[axis]) for tensor in part)
+        for part in (tensors[: streams[0]], tensors[streams[0] + 1 :])
+    )
+    return sequence.padded(call.builder, x, axis, (before, after), float(numbers[0]))
 
 
 def _with_axis(x: Tensor, axis: int, new: Axis) -> tuple[Axis, ...]:
     return (*x.axes[:axis], new, *x.axes[axis + 1 :])
-
-
-def _shown(x: Tensor) -> str:
-    return f"({', '.join(str(extent) for extent in x.extents)})"

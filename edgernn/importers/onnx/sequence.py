@@ -1,0 +1,209 @@
+"""What happens to a stream along its time: windows of frames, padding, delays, the last frame, branches that meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edgernn.importers.onnx.builder import ProgramBuilder
+from edgernn.importers.onnx.dimension import Extent
+from edgernn.importers.onnx.timing import NeedsWindowError, Timing
+from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, extent_of, features
+from edgernn.operations import History, ReadState, WriteState
+
+
+def frames_of(
+    builder: ProgramBuilder,
+    x: Stream,
+    taps: int,
+    *,
+    dilation: int = 1,
+    stride: int = 1,
+    pads: tuple[int, int] = (0, 0),
+    fill: float = 0.0,
+    late: int = 0,
+) -> Stream:
+    """Windows of `taps` frames along time, `dilation` frames apart, one every `stride` frames of the padded sequence.
+
+    The axes of the result are the taps, oldest first, and those of x. A window comes with its newest frame, or `late`
+    frames after it.
+    """
+    if x.timing.is_padded and x.timing.fill != fill and pads != (0, 0):
+        x = settled(builder, x)
+    timing = x.timing.padded(*pads, fill)
+    real, period, span = timing.real, timing.period, (taps - 1) * dilation + 1
+    first = timing.first + period * (span - 1)
+    late = max(late, -((first - real.first) // period))
+    timing = Timing(first + period * late, period * stride, timing.extra + period * (stride - span))
+    value = builder.value(x.timed(real))
+    name = builder.unique(f"{value}:history")
+    ring, position = builder.ring(name, span + late, builder.values[value], fill)
+    builder.emit(
+        History(
+            name=builder.unique_operation(name),
+            inputs=(value,),
+            outputs=(name,),
+            sources=builder.sources,
+            ring=ring,
+            position=position,
+            length=span + late,
+            taps=taps,
+            dilation=dilation,
+            fill=fill,
+            read=timing.schedule,
+            size=builder.values[value].size,
+            dtype=builder.values[value].dtype,
+        ),
+        real,
+    )
+    place = x.find(Role.TIME)
+    axes = tuple(
+        tuple(
+            Factor(Role.TIME, windows(factor.extent, span, stride, pads)) if factor.role is Role.TIME else factor
+            for factor in axis
+        )
+        if i == place
+        else axis
+        for i, axis in enumerate(x.axes)
+    )
+    return Stream.of(name, (features(taps), *axes), timing)
+
+
+def windows(extent: Extent, span: int, stride: int, pads: tuple[int, int]) -> Extent:
+    """How many windows of `span` elements there are along an axis."""
+    return (extent + (sum(pads) - span)) // stride + 1
+
+
+def is_time(axis: Axis) -> bool:
+    """Whether an axis is time and nothing else."""
+    return len(axis) == 1 and axis[0].role is Role.TIME
+
+
+def with_length(x: Stream, axis: int, extent: Extent, timing: Timing) -> Stream:
+    """The stream with another length and timing of its time axis."""
+    axes = (*x.axes[:axis], (Factor(Role.TIME, extent),), *x.axes[axis + 1 :])
+    return replace(x, axes=axes, timing=timing)
+
+
+def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int], fill: float) -> Stream:
+    """The stream with frames of padding before and behind along its time; negative numbers take frames away."""
+    if x.timing.is_padded and (x.timing.fill != fill or min(pads) < 0):
+        x = settled(builder, x)
+    return with_length(x, axis, extent_of(x.axes[axis]) + sum(pads), x.timing.padded(*pads, fill))
+
+
+def settled(builder: ProgramBuilder, x: Stream) -> Stream:
+    """The stream with its padding made real frames."""
+    if not x.timing.is_padded:
+        return x
+    frames = frames_of(builder, x, 1, fill=x.timing.fill)
+    return _only_tap(frames, x)
+
+
+def delayed(builder: ProgramBuilder, x: Stream, frames: int) -> Stream:
+    """The stream, so many frames later."""
+    if frames == 0:
+        return x
+    return _only_tap(frames_of(builder, x, 1, late=frames), x)
+
+
+def _only_tap(frames: Stream, x: Stream) -> Stream:
+    return replace(frames, axes=frames.axes[1:], elements=frames.elements[0])
+
+
+def held(builder: ProgramBuilder, x: Stream, timing: Timing) -> Stream:
+    """What came last, at other steps: it is kept in a state."""
+    value = builder.value(x)
+    name = builder.unique(f"{value}:held")
+    size = builder.values[value].size
+    region = builder.hidden_state(name, np.zeros(size, builder.values[value].dtype))
+    write = WriteState(
+        name=builder.unique_operation(f"hold {value}"),
+        inputs=(value,),
+        outputs=(),
+        sources=builder.sources,
+        region=region,
+        size=size,
+        dtype=builder.values[value].dtype,
+    )
+    builder.emit(write, x.timing)
+    read = ReadState(
+        name=builder.unique_operation(f"read {name}"),
+        inputs=(),
+        outputs=(name,),
+        sources=builder.sources,
+        region=region,
+        shape=(size,),
+        held=True,
+        dtype=builder.values[value].dtype,
+    )
+    builder.emit(read, timing)
+    return Stream.of(name, x.axes, timing)
+
+
+def last_frame(builder: ProgramBuilder, x: Stream, axis: int, keep_axis: bool) -> Stream:
+    """The newest frame of a sequence, which belongs to the whole of it."""
+    x = settled(builder, x)
+    timing = x.timing.as_whole()
+    if x.timing.period > 1 or timing.tail:
+        x = held(builder, x, timing)
+    axes = (*x.axes[:axis], *([()] if keep_axis else []), *x.axes[axis + 1 :])
+    return replace(x, axes=axes, elements=x.elements if keep_axis else x.elements.squeeze(axis), timing=timing)
+
+
+def join(builder: ProgramBuilder, streams: Sequence[Stream], place: int, axes: tuple[Axis, ...]) -> Stream:
+    """Streams of one timing one after the other along an axis; the result has the axes `axes`."""
+    bases: list[str] = []
+    parts = []
+    for stream in streams:
+        offset = sum(builder.size_of(base) for base in bases)
+        bases.extend(stream.bases)
+        parts.append(stream.elements + offset)
+    return Stream(axes, np.concatenate(parts, place), bases=tuple(bases), timing=streams[0].timing)
+
+
+def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:
+    """The streams with the same timing, those that come earlier delayed; `where` names who joins them.
+
+    Raises
+    ------
+    NeedsWindowError
+        They cannot meet in a stream.
+    """
+    streams = [settled(builder, stream) for stream in streams]
+    timings = [stream.timing for stream in streams]
+    if len(set(timings)) < 2:
+        return streams
+    if len({timing.whole for timing in timings}) > 1:
+        raise NeedsWindowError(
+            f"{where} combines what belongs to the whole sequence, as a last frame does, with every frame, so it needs "
+            "the end of the sequence before its beginning"
+        )
+    if timings[0].whole:
+        return _aligned_wholes(builder, streams)
+    if len({timing.period for timing in timings}) > 1:
+        raise NeedsWindowError(f"{where} joins sequences whose frames come at different rates")
+    period, latest = timings[0].period, max(timing.first for timing in timings)
+    extra = min(timing.extra for timing in timings)
+    meeting = []
+    for stream in streams:
+        frames, rest = divmod(latest - stream.timing.first, period)
+        late = delayed(builder, stream, frames)
+        if rest:
+            late = held(builder, late, replace(late.timing, first=latest))
+        meeting.append(late.timed(replace(late.timing, extra=extra)))
+    return meeting
+
+
+def _aligned_wholes(builder: ProgramBuilder, streams: Sequence[Stream]) -> list[Stream]:
+    timing = Timing(
+        first=max(stream.timing.first for stream in streams),
+        whole=True,
+        tail=max(stream.timing.tail for stream in streams),
+    )
+    return [
+        stream.timed(timing) if bool(stream.timing.tail) == bool(timing.tail) else held(builder, stream, timing)
+        for stream in streams
+    ]

@@ -1,0 +1,117 @@
+"""When the frames of a stream come, as far as the importer has followed it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edgernn.errors import UnsupportedModelError
+from edgernn.operations import Schedule
+from edgernn.operations.schedule import MAX_PERIOD, MAX_STEPS
+
+
+class NeedsWindowError(UnsupportedModelError):
+    """The model needs frames that a stream does not have yet, or has no more, so it can only run on windows."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Frame j comes at step ``first + j * period``; a sequence of T steps has ``(T + extra) // period`` frames.
+
+    Attributes
+    ----------
+    first, period, extra : int
+        As of a `Schedule`, but the first frame may come before the stream begins, if it is padding.
+    lead, trail : int
+        How many of the first and of the last frames are padding, which no operation makes.
+    fill : float
+        What padding holds.
+    whole : bool
+        The stream is not a frame of the sequence, but belongs to the whole sequence so far: a last frame, a last state,
+        a mean. Then it is there from step `first` on, in each step.
+    tail : int
+        Of a whole stream: steps that must follow the end of the sequence until it is right.
+
+    Examples
+    --------
+    >>> symmetric = Timing(first=1)
+    >>> symmetric.tail_steps, Timing(first=2, extra=-2).tail_steps
+    (1, 0)
+    """
+
+    first: int = 0
+    period: int = 1
+    extra: int = 0
+    lead: int = 0
+    trail: int = 0
+    fill: float = 0.0
+    whole: bool = False
+    tail: int = 0
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether some frames are padding."""
+        return bool(self.lead or self.trail)
+
+    @property
+    def schedule(self) -> Schedule:
+        """When an operation on the stream runs."""
+        assert self.first >= 0, "padding is settled before"
+        if self.whole:
+            return bounded(Schedule(self.first, extra=-self.first, at_end=self.tail > 0))
+        return bounded(Schedule(self.first, self.period, self.extra))
+
+    @property
+    def real(self) -> Timing:
+        """The timing of the frames that are no padding."""
+        return replace(
+            self,
+            first=self.first + self.period * self.lead,
+            extra=self.extra - self.period * (self.lead + self.trail),
+            lead=0,
+            trail=0,
+        )
+
+    @property
+    def tail_steps(self) -> int:
+        """Steps that must follow the end of the sequence until the last frame has come."""
+        return self.tail if self.whole else max(0, self.first + self.extra - self.period + 1)
+
+    def padded(self, lead: int, trail: int, fill: float) -> Timing:
+        """With more frames of padding in front and behind; negative numbers take frames away."""
+        timing = replace(
+            self,
+            first=self.first - self.period * lead,
+            extra=self.extra + self.period * (lead + trail),
+            lead=max(0, self.lead + lead),
+            trail=max(0, self.trail + trail),
+            fill=fill if lead > 0 or trail > 0 else self.fill,
+        )
+        if self.is_padded and fill != self.fill and (lead > 0 or trail > 0):
+            raise AssertionError("padding of another kind is settled before")
+        return timing
+
+    def strided(self, stride: int) -> Timing:
+        """Every `stride`-th frame, the first among them."""
+        assert not self.is_padded
+        return replace(self, period=self.period * stride, extra=self.extra + self.period * (stride - 1))
+
+    def as_whole(self) -> Timing:
+        """Of something that belongs to the whole sequence: there is none before the sequence has a frame."""
+        if self.whole:
+            return self
+        first = max(0, self.period - self.extra - 1)
+        return Timing(first=first if self.tail_steps else max(first, self.first), whole=True, tail=self.tail_steps)
+
+
+EVERY_FRAME = Timing()
+LAST = Timing(whole=True)
+
+
+def bounded(schedule: Schedule) -> Schedule:
+    """The schedule, if its numbers are within bounds."""
+    if not schedule.is_valid:
+        raise UnsupportedModelError(
+            f"the model looks further into the future, or strides over more frames, than {MAX_STEPS} steps and a "
+            f"period of {MAX_PERIOD} allow: make its receptive field shorter"
+        )
+    return schedule
