@@ -109,6 +109,10 @@ class ProgramBuilder:
         """Numbers in the value or state that a stream is based on."""
         return self.values[base].size if base in self.values else self._final_states[base][1]
 
+    def as_stream(self, tensor: Tensor, timing: Timing) -> Stream:
+        """A tensor as a stream: a constant comes with the frames of `timing`."""
+        return self.constant(tensor, timing) if isinstance(tensor, Constant) else tensor
+
     def constant(self, constant: Constant, timing: Timing) -> Stream:
         """A constant as a stream."""
         name = self.unique(f"{constant.name or 'constant'}:value")
@@ -199,8 +203,7 @@ class ProgramBuilder:
         """A state that begins anew whenever frames of `timing` come; `initial` is (size,), None for zeros."""
         region = self.hidden_state(name, np.zeros(size, np.float32))
         start = Constant.of(np.zeros(size, np.float32)) if initial is None else initial
-        stream = self.constant(start, timing) if isinstance(start, Constant) else start
-        assert isinstance(stream, Stream)
+        stream = self.as_stream(start, timing)
         write = WriteState(
             name=self.unique_operation(f"begin {region.slot}"),
             inputs=(self.value(stream, (size,)),),

@@ -134,7 +134,7 @@ class _Layer:
         """One direction: Y (time, batch, hidden_size), then the last states (batch, hidden_size)."""
         builder, node = self.call.builder, self.call.node
         tag = ":reverse" if len(self.directions) > 1 and self.directions[place] else ""
-        fields = {
+        fields: dict[str, Any] = {
             name: builder.weight(f"{node.name}{tag}.{name}", numbers[place]) for name, numbers in self.weights.items()
         }
         fields |= self.fields

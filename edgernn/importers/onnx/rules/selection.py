@@ -229,7 +229,7 @@ def concat(call: Call) -> Results:
         )
     check_step_shape(shape, repr(call.node))
     timing = next(tensor.timing for tensor in tensors if isinstance(tensor, Stream))
-    parts = [tensor if isinstance(tensor, Stream) else call.builder.constant(tensor, timing) for tensor in tensors]
+    parts = [call.builder.as_stream(tensor, timing) for tensor in tensors]
     return (join(call.builder, parts, axis, axes),)
 
 
@@ -248,8 +248,9 @@ def _join_padding(call: Call, tensors: list[Tensor], axis: int) -> Tensor:
     """A sequence between constants that hold one number throughout: it is padded along time."""
     streams = [i for i, tensor in enumerate(tensors) if isinstance(tensor, Stream)]
     x = tensors[streams[0]]
-    numbers = np.concatenate([tensor.elements.ravel() for tensor in tensors if not isinstance(tensor, Stream)] or [[]])
-    is_padding = numbers.size and all(map(is_features, (t.axes[axis] for t in tensors if not isinstance(t, Stream))))
+    constants = [tensor for tensor in tensors if isinstance(tensor, Constant)]
+    numbers = np.concatenate([np.zeros(0), *(constant.elements.ravel() for constant in constants)])
+    is_padding = numbers.size and all(is_features(constant.axes[axis]) for constant in constants)
     if len(streams) > 1 or not isinstance(x, Stream) or not is_padding or not (numbers == numbers[0]).all():
         raise NeedsWindowError(f"{call.node!r} joins sequences one after the other along time")
     before, after = (
