@@ -271,7 +271,7 @@ class Program:
         """First steps that return nothing, beside the delay."""
         if self.window is not None:
             return self.window.steps - 1
-        return min(output.when.first - output.when.tail_steps for output in self.description.outputs)
+        return max(0, min(output.when.first - output.when.tail_steps for output in self.description.outputs))
 
     @property
     def tail_steps(self) -> int:
@@ -353,6 +353,12 @@ class Program:
                 f"model again with window={steps}, hop={hop}"
             )
         return Program(msgspec.structs.replace(self.description, window=window, mode_reason=reason), self.weights)
+
+    def with_tail(self, tail: Literal["step", "flush"]) -> Program:
+        """The same model with outputs of the whole sequence in each step, or only when the stream is flushed."""
+        if tail == self.description.tail:
+            return self
+        return Program(msgspec.structs.replace(self.description, tail=tail), self.weights)
 
     def with_metadata(self, metadata: Metadata) -> Program:
         """The same model with other metadata."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from edgernn.errors import InputError, MissingPackageError
 from edgernn.program import Program
@@ -24,6 +24,7 @@ def load(
     time_axis: int | None = None,
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
+    tail: Literal["step", "flush"] = "step",
 ) -> Program:
     """Load a model as a program for one time step.
 
@@ -42,6 +43,9 @@ def load(
         The output that feeds each state input, where names or the graph do not make it plain; ``{}`` for none.
     assume_torch_gru : bool, default False
         Read a GRU from PyTorch with ``linear_before_reset = 0`` as PyTorch computed it.
+    tail : "step" or "flush"
+        Where an output of the whole sequence needs frames that the model looks ahead for: give it in each step, which
+        costs as many more steps as the model looks ahead, or only when the stream is flushed.
 
     Returns
     -------
@@ -84,13 +88,17 @@ def load(
             )
         program = load_weight_table(path) if is_weight_table(path) else load_program(path)
     else:
-        program = import_onnx(path, time_axis=time_axis, states=states, assume_torch_gru=assume_torch_gru).program
-    return program if window is None else program.with_window(window, hop)
+        program = import_onnx(
+            path, window=window, hop=hop, time_axis=time_axis, states=states, assume_torch_gru=assume_torch_gru
+        ).program
+    return program.with_tail(tail) if window is None else program.with_window(window, hop)
 
 
 def import_onnx(
     path: str | os.PathLike[str],
     *,
+    window: int | None = None,
+    hop: int = 1,
     time_axis: int | None = None,
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
@@ -106,5 +114,11 @@ def import_onnx(
         ) from error
     path = Path(path)
     return import_model(
-        read_model(path), path.parent, time_axis=time_axis, states=states, assume_torch_gru=assume_torch_gru
+        read_model(path),
+        path.parent,
+        window=window,
+        hop=hop,
+        time_axis=time_axis,
+        states=states,
+        assume_torch_gru=assume_torch_gru,
     )

@@ -111,7 +111,10 @@ class ProgramBuilder:
 
     def as_stream(self, tensor: Tensor, timing: Timing) -> Stream:
         """A tensor as a stream: a constant comes with the frames of `timing`."""
-        return self.constant(tensor, timing) if isinstance(tensor, Constant) else tensor
+        if isinstance(tensor, Constant):
+            return self.constant(tensor, timing)
+        assert isinstance(tensor, Stream)
+        return tensor
 
     def constant(self, constant: Constant, timing: Timing) -> Stream:
         """A constant as a stream."""
@@ -134,6 +137,7 @@ class ProgramBuilder:
 
         Emits a Rearrange where the stream is not a value as it is.
         """
+        assert type(stream) is Stream, "what nobody knows before the end is no value"
         shape = natural_shape(stream) if shape is None else shape
         for base in stream.bases:
             self._make_readable(base, stream.timing)

@@ -87,6 +87,10 @@ class Graph:
         """Nodes that read a tensor."""
         return [node for node in self.nodes if name in node.inputs]
 
+    def reads(self, name: str) -> bool:
+        """Whether a node reads a tensor, or it is an output."""
+        return name in self.outputs or bool(self.consumers(name))
+
     def _outside_names(self, graph: Any) -> set[str]:
         """Names that no node writes: initializers and inputs, each defined once."""
         names = [tensor.name for tensor in graph.initializer] + [entry.name for entry in self.inputs]

@@ -162,6 +162,18 @@ class Stream(Tensor):
         return replace(self, timing=timing)
 
 
+@dataclass(frozen=True, eq=False)
+class TimeSoftmax(Stream):
+    """A softmax over time: `elements` are of the scores, not of the shares, which nobody knows before the end.
+
+    Only a sum over time can take it (rules/over_time.py).
+    """
+
+    def scores(self) -> Stream:
+        """The scores as they are."""
+        return Stream(self.axes, self.elements, bases=self.bases, timing=self.timing)
+
+
 def check_step_shape(shape: tuple[int, ...], where: str) -> None:
     """Refuse what no step on a small machine can hold."""
     if len(shape) > MAX_RANK or prod(shape) > MAX_STEP_ELEMENTS:

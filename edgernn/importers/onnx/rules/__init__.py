@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgernn.importers.onnx.rules import dense, elementwise, layout, normalization, recurrent, selection
+from edgernn.importers.onnx.rules import (
+    convolution,
+    dense,
+    elementwise,
+    layout,
+    normalization,
+    padding,
+    pooling,
+    recurrent,
+    selection,
+)
 from edgernn.importers.onnx.rules.call import Call, Results
 
 Rule = Callable[[Call], Results]
@@ -16,11 +26,17 @@ Rule = Callable[[Call], Results]
 RULES: dict[str, Rule] = {
     "Abs": elementwise.unary,
     "Add": elementwise.binary,
+    "AveragePool": pooling.average_pool,
     "BatchNormalization": normalization.batch_normalization,
     "Cast": layout.cast,
+    "CausalConvWithState": convolution.causal_conv_with_state,
+    "Ceil": elementwise.unary,
     "Celu": elementwise.unary,
     "Clip": elementwise.clip,
     "Concat": selection.concat,
+    "Conv": convolution.conv,
+    "ConvTranspose": convolution.conv_transpose,
+    "Cos": elementwise.unary,
     "Div": elementwise.binary,
     "Dropout": layout.identity,
     "Elu": elementwise.unary,
@@ -28,10 +44,13 @@ RULES: dict[str, Rule] = {
     "Exp": elementwise.unary,
     "Expand": layout.expand,
     "Flatten": layout.flatten,
+    "Floor": elementwise.unary,
     "GRU": recurrent.recurrent,
     "Gather": selection.gather,
     "Gelu": elementwise.gelu,
     "Gemm": dense.gemm,
+    "GlobalAveragePool": pooling.global_pool,
+    "GlobalMaxPool": pooling.global_pool,
     "HardSigmoid": elementwise.unary,
     "HardSwish": elementwise.unary,
     "Identity": layout.identity,
@@ -39,21 +58,28 @@ RULES: dict[str, Rule] = {
     "LeakyRelu": elementwise.unary,
     "Log": elementwise.unary,
     "LogSoftmax": normalization.softmax,
+    "LpPool": pooling.lp_pool,
     "MatMul": dense.matmul,
     "Max": elementwise.binary,
+    "MaxPool": pooling.max_pool,
     "Min": elementwise.binary,
     "Mish": elementwise.unary,
     "Mul": elementwise.binary,
     "Neg": elementwise.unary,
+    "Not": elementwise.unary,
     "PRelu": elementwise.prelu,
+    "Pad": padding.pad,
     "Pow": elementwise.binary,
     "RNN": recurrent.recurrent,
     "Reciprocal": elementwise.unary,
     "Relu": elementwise.unary,
     "Reshape": layout.reshape,
+    "Round": elementwise.unary,
     "Selu": elementwise.unary,
     "Shape": layout.shape,
     "Sigmoid": elementwise.unary,
+    "Sign": elementwise.unary,
+    "Sin": elementwise.unary,
     "Size": layout.size,
     "Slice": selection.slice_,
     "Softmax": normalization.softmax,
@@ -90,7 +116,6 @@ ADVICE: dict[str, str] = {
     "LayerNormalization": "use BatchNormalization, which is supported, or leave it out",
 }
 FAMILIES: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("Conv", "MaxPool", "AveragePool", "Global"), "convolution and pooling over time are not supported"),
     (("Reduce", "ArgM", "TopK"), "reductions are not supported: leave them to the code that uses the outputs"),
     (("QLinear", "QGemm", "Quantize", "Dequantize", "DynamicQuantize", "MatMulInteger", "ConvInteger"),
      "the model is quantized already: load the float model and use edgernn.quantize"),

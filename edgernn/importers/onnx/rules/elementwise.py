@@ -15,7 +15,18 @@ from edgernn.importers.onnx.constants import fold_pair
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.sequence import aligned, settled
 from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.values import Axis, Constant, Role, Stream, Tensor, has_role, is_features, width_of
+from edgernn.importers.onnx.timing import NeedsWindowError
+from edgernn.importers.onnx.values import (
+    Axis,
+    Constant,
+    Role,
+    Stream,
+    Tensor,
+    TimeSoftmax,
+    has_role,
+    is_features,
+    width_of,
+)
 from edgernn.operations import UNARY_FUNCTIONS, Binary, Shape, Unary
 
 # how ONNX calls the constants of an activation, where it does not call them alpha and beta
@@ -30,7 +41,7 @@ def unary(call: Call) -> Results:
         None if default is None else call.node.number(name, default)
         for name, default in zip(names, UNARY_FUNCTIONS[function], strict=True)
     ]
-    return (_emit_unary(call, call.stream(0), call.output, function, *constants),)
+    return (emit_unary(call, call.stream(0), call.output, function, *constants),)
 
 
 def gelu(call: Call) -> Results:
@@ -39,14 +50,14 @@ def gelu(call: Call) -> Results:
     if approximate not in {"none", "tanh"}:
         raise call.node.malformed(f"has approximate = {approximate!r}")
     function = "GeluTanh" if approximate == "tanh" else "Gelu"
-    return (_emit_unary(call, call.stream(0), call.output, function),)
+    return (emit_unary(call, call.stream(0), call.output, function),)
 
 
 def swish(call: Call) -> Results:
     """Swish, ``x * sigmoid(alpha * x)``."""
     x, alpha = call.stream(0), call.node.number("alpha", 1.0)
     scaled = x if alpha == 1.0 else emit_pair(call, "Mul", x, _number(alpha), _inner_name(call, "scaled"))
-    gate = _emit_unary(call, scaled, _inner_name(call, "gate"), "Sigmoid")
+    gate = emit_unary(call, scaled, _inner_name(call, "gate"), "Sigmoid")
     return (emit_pair(call, "Mul", x, gate, call.output),)
 
 
@@ -55,7 +66,7 @@ def prelu(call: Call) -> Results:
     x, slope = call.stream(0), call.constant(1, "slope")
     slopes = call.array(1, "slope")
     if slopes.size and (slopes == slopes.flat[0]).all() and slope.rank <= x.rank:
-        return (_emit_unary(call, x, call.output, "LeakyRelu", float(slopes.flat[0])),)
+        return (emit_unary(call, x, call.output, "LeakyRelu", float(slopes.flat[0])),)
     positive = emit_pair(call, "Max", x, _number(0.0), _inner_name(call, "positive"))
     negative = emit_pair(call, "Min", x, _number(0.0), _inner_name(call, "negative"))
     sloped = emit_pair(call, "Mul", negative, slope, _inner_name(call, "sloped"))
@@ -78,7 +89,7 @@ def clip(call: Call) -> Results:
         bounds = [_bound(call, index, name) for index, name in ((1, "min"), (2, "max"))]
     if bounds == [None, None]:
         return (call.tensor(0),)
-    return (_emit_unary(call, call.stream(0), call.output, "Clip", *bounds),)
+    return (emit_unary(call, call.stream(0), call.output, "Clip", *bounds),)
 
 
 def _bound(call: Call, index: int, name: str) -> float | None:
@@ -90,9 +101,10 @@ def _bound(call: Call, index: int, name: str) -> float | None:
     return None if np.isinf(array).any() else float(array.ravel()[0])
 
 
-def _emit_unary(
+def emit_unary(
     call: Call, x: Tensor, output: str, function: str, alpha: float | None = None, beta: float | None = None
 ) -> Stream:
+    """Emit one Unary."""
     assert isinstance(x, Stream)
     x = settled(call.builder, x)
     call.builder.emit(
@@ -113,12 +125,25 @@ def _emit_unary(
 def binary(call: Call) -> Results:
     """Arithmetic of two tensors, or of any number of them for Min, Max and Sum."""
     function = {"Sum": "Add"}.get(call.node.operator, call.node.operator)
+    pair = (call.tensor(0), call.tensor(1)) if len(call.inputs) == 2 else ()
+    if function == "Mul" and any(isinstance(operand, TimeSoftmax) for operand in pair):
+        return (_weighted(call, *pair),)
     result = call.tensor(0)
     for index in range(1, len(call.inputs)):
         is_last = index == len(call.inputs) - 1
         output = call.output if is_last else call.builder.unique(f"{call.output}:{index}")
         result = emit_pair(call, function, result, call.tensor(index), output)
     return (result,)
+
+
+def _weighted(call: Call, a: Tensor, b: Tensor) -> Tensor:
+    """A softmax over time times frames."""
+    from edgernn.importers.onnx.rules.over_time import weighted
+
+    weights, values = (a, b) if isinstance(a, TimeSoftmax) else (b, a)
+    if not isinstance(weights, TimeSoftmax) or type(values) is not Stream:
+        raise NeedsWindowError(f"{call.node!r} multiplies a softmax over time with something other than frames")
+    return weighted(call, weights, values)
 
 
 def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> Tensor:
@@ -186,9 +211,8 @@ def _one_frame(call: Call, constant: Constant, axes: tuple[Axis, ...]) -> NDArra
             first = numbers.take([0], i)
             if not (numbers == first).all():
                 along = "time" if has_role(axis, Role.TIME) else "the batch"
-                raise call.node.unsupported(
-                    f"has a constant that differs along {along}: a stream has no position in time; export the model "
-                    "without positions"
+                raise NeedsWindowError(
+                    f"{call.node!r} has a constant that differs along {along}, and a stream has no position in time"
                 )
             numbers = first
     if numbers.dtype.kind not in "fiu":

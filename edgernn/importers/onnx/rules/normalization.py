@@ -8,8 +8,18 @@ from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_pair
 from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
+from edgernn.importers.onnx.sequence import is_time
 from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.values import Constant, Role, Stream, features, has_role, is_features, width_of
+from edgernn.importers.onnx.values import (
+    Constant,
+    Role,
+    Stream,
+    TimeSoftmax,
+    features,
+    has_role,
+    is_features,
+    width_of,
+)
 from edgernn.operations import Softmax
 
 
@@ -18,6 +28,8 @@ def softmax(call: Call) -> Results:
     x, node = call.stream(0), call.node
     flattens = node.opset < 13
     axis = x.reversed_axis(node.integer("axis", 1 if flattens else -1))
+    if is_time(x.axes[axis]) and node.operator == "Softmax" and not (flattens and x.elements[(0,) * axis].size > 1):
+        return (TimeSoftmax(x.axes, x.elements, bases=x.bases, timing=x.timing),)
     for over in x.axes[axis:] if flattens else x.axes[axis : axis + 1]:
         if not is_features(over):
             name = "time" if has_role(over, Role.TIME) else "the batch"

@@ -1,0 +1,189 @@
+"""What runs over all frames so far: means and other reductions, attention pooling, running sums.
+
+Source: ONNX ReduceMean, ReduceSum, ReduceMax, ReduceMin, CumSum; Softmax over time where a sum over time follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.sequence import aligned, held, is_time, settled
+from edgernn.importers.onnx.timing import NeedsWindowError
+from edgernn.importers.onnx.values import Role, Stream, TimeSoftmax, features, has_role, width_of
+from edgernn.operations import Reduce, RunningReduce, RunningSoftmax
+
+Function = Literal["Sum", "Mean", "Max", "Min"]
+BEGINS = {"Max": -1e300, "Min": 1e300}  # what every number replaces
+
+
+def reduced(call: Call, x: Stream, axes: list[int], function: Function, keep_axes: bool) -> Stream:
+    """A reduction over any axes of x, features and time."""
+    times = [axis for axis in axes if has_role(x.axes[axis], Role.TIME)]
+    inner = [axis for axis in axes if axis not in times and x.axes[axis]]
+    if any(has_role(x.axes[axis], Role.BATCH) for axis in axes):
+        raise call.node.unsupported("reduces over the batch: export the model so that samples stay apart")
+    if isinstance(x, TimeWeighted):
+        return _attention(call, x, axes, function, keep_axes)
+    x = settled(call.builder, x)
+    for axis in inner:
+        output = call.output if axis == inner[-1] and not times else call.builder.unique(f"{call.output}:{axis}")
+        x = over_features(call, x, axis, function, output)
+    for axis in times:
+        x = over_all_frames(call, x, axis, function, call.output)
+    return x if keep_axes else _without(x, axes)
+
+
+def _without(x: Stream, axes: list[int]) -> Stream:
+    """The stream without axes that are 1."""
+    kept = [axis for axis in range(x.rank) if axis not in axes]
+    return x.moved(tuple(x.axes[axis] for axis in kept), x.elements.squeeze(tuple(axes)))
+
+
+def over_features(call: Call, x: Stream, axis: int, function: str, output: str) -> Stream:
+    """A reduction over one axis of features, which stays as one of 1."""
+    builder = call.builder
+    first = x.moved((x.axes[axis], *x.axes[:axis], *x.axes[axis + 1 :]), np.moveaxis(x.elements, axis, 0))
+    width = width_of(x.axes[axis])
+    rows = first.moved((features(width), features(first.elements[0].size)), first.elements.reshape(width, -1))
+    builder.emit(
+        Reduce(
+            name=builder.unique_operation(call.node.name),
+            inputs=(builder.value(rows, rows.elements.shape),),
+            outputs=(output,),
+            sources=builder.sources,
+            function=function,  # type: ignore[arg-type]
+        ),
+        x.timing,
+    )
+    return Stream.of(output, (*x.axes[:axis], (), *x.axes[axis + 1 :]), x.timing)
+
+
+def over_all_frames(call: Call, x: Stream, axis: int, function: Function, output: str) -> Stream:
+    """A reduction over time so far; the axis stays as one of 1, and the result belongs to the whole sequence."""
+    if not is_time(x.axes[axis]):
+        inside = [factor for factor in x.axes[axis] if factor.role is not Role.TIME]
+        if len(x.axes[axis]) != 2 or has_role(tuple(inside), Role.BATCH):
+            raise NeedsWindowError(f"{call.node!r} reduces over time and the batch together")
+        apart = x.moved((*x.axes[:axis], tuple(inside), *x.axes[axis + 1 :]), x.elements)
+        frames = over_features(call, apart, axis, function, call.builder.unique(f"{output}:frame"))
+        time = tuple(factor for factor in x.axes[axis] if factor.role is Role.TIME)
+        x = frames.moved((*x.axes[:axis], time, *x.axes[axis + 1 :]), frames.elements)
+    running = running_reduction(call, x, function, output if _is_plain(x) else call.builder.unique(f"{output}:running"))
+    return _as_whole(call, running, axis)
+
+
+def _is_plain(x: Stream) -> bool:
+    return x.timing.period == 1 and not x.timing.tail_steps
+
+
+def _as_whole(call: Call, running: Stream, axis: int) -> Stream:
+    whole = running.timing.as_whole()
+    last = running.timed(whole) if _is_plain(running) else held(call.builder, running, whole)
+    return last.moved((*last.axes[:axis], (), *last.axes[axis + 1 :]), last.elements)
+
+
+def running_reduction(call: Call, x: Stream, function: Function, output: str) -> Stream:
+    """The reduction of all frames up to each."""
+    builder = call.builder
+    value = builder.value_of_any_shape(x)
+    size = builder.values[value].size
+    total = builder.hidden_state(f"{output}.total", np.full(size, BEGINS.get(function, 0.0)))
+    count = builder.hidden_state(f"{output}.count", np.zeros(1, np.int64))
+    builder.emit(
+        RunningReduce(
+            name=builder.unique_operation(call.node.name),
+            inputs=(value,),
+            outputs=(output,),
+            sources=builder.sources,
+            function=function,
+            total=total,
+            count=count,
+            size=size,
+        ),
+        x.timing,
+    )
+    return Stream.of(output, x.axes, x.timing)
+
+
+def cumulative_sum(call: Call, axis: int) -> Results:
+    """CumSum over time, of which only the plain form streams."""
+    x = call.stream(0)
+    if call.node.integer("reverse", 0) or call.node.integer("exclusive", 0) or not is_time(x.axes[axis]):
+        raise NeedsWindowError(f"{call.node!r} sums from the end, or without the newest frame")
+    return (running_reduction(call, x, "Sum", call.output),)
+
+
+# ---- attention pooling: a softmax over time, then a weighted sum over time
+
+
+@dataclass(frozen=True, eq=False)
+class TimeWeighted(Stream):
+    """Frames, each to be multiplied with its share of a softmax over time, of the score that `scores` holds.
+
+    `scores` has the axes of the frames; along those where it is 1, a score serves all.
+    """
+
+    scores: Stream | None = None
+
+
+def weighted(call: Call, weights: TimeSoftmax, values: Stream) -> TimeWeighted:
+    """The product of a softmax over time and frames."""
+    scores = replace(weights.scores(), timing=weights.timing)
+    scores, values = aligned(call.builder, (scores, values), repr(call.node))
+    rank = max(scores.rank, values.rank)
+    axes = []
+    padded = [((),) * (rank - x.rank) + x.axes for x in (scores, values)]
+    for own, other in zip(*padded, strict=True):
+        if own != other and own and other:
+            raise call.node.malformed("weights frames of another shape than its scores")
+        axes.append(own or other)
+    widths = tuple(map(width_of, axes))
+    scores, values = (
+        x.moved(tuple(axes), np.broadcast_to(x.elements.reshape((1,) * (rank - x.rank) + x.elements.shape), widths))
+        for x in (scores, values)
+    )
+    return TimeWeighted(values.axes, values.elements, bases=values.bases, timing=values.timing, scores=scores)
+
+
+def _attention(call: Call, x: TimeWeighted, axes: list[int], function: Function, keep_axes: bool) -> Stream:
+    """The weighted sum over time: one RunningSoftmax."""
+    if function != "Sum" or len(axes) != 1 or not is_time(x.axes[axes[0]]):
+        raise NeedsWindowError(f"{call.node!r} uses a softmax over time for something other than a sum over time")
+    assert x.scores is not None
+    builder = call.builder
+    flat = x.scores.elements.ravel()  # a score for each number
+    scores, groups = np.unique(flat, return_inverse=True)
+    order = np.argsort(groups, kind="stable")
+    size, rest = divmod(flat.size, scores.size)
+    if rest or (groups[order] != np.repeat(np.arange(scores.size), size)).any():
+        raise NeedsWindowError(f"{call.node!r} weights frames with scores that serve different parts of them")
+    shape = (scores.size, size)
+    score_value = builder.value(
+        Stream((features(scores.size),), scores, bases=x.scores.bases, timing=x.timing), (scores.size,)
+    )
+    by_group = x.elements.ravel()[order].reshape(shape)
+    value = builder.value(Stream(tuple(map(features, shape)), by_group, bases=x.bases, timing=x.timing), shape)
+    output = call.output if _is_plain(x) else builder.unique(f"{call.output}:running")
+    builder.emit(
+        RunningSoftmax(
+            name=builder.unique_operation(call.node.name),
+            inputs=(score_value, value),
+            outputs=(output,),
+            sources=builder.sources,
+            largest=builder.hidden_state(f"{output}.largest", np.full(scores.size, -1e300)),
+            total=builder.hidden_state(f"{output}.total", np.zeros(scores.size)),
+            weighted=builder.hidden_state(f"{output}.weighted", np.zeros(flat.size)),
+            groups=scores.size,
+            size=size,
+        ),
+        x.timing,
+    )
+    places = np.empty(flat.size, np.int64)
+    places[order] = np.arange(flat.size)
+    pooled = Stream(x.axes, places.reshape(x.elements.shape), bases=(output,), timing=x.timing)
+    whole = _as_whole(call, pooled, axes[0])
+    return whole if keep_axes else _without(whole, axes)
