@@ -505,7 +505,8 @@ def _check_write_order(description: ProgramDescription, weights: Weights) -> Non
 def _may_follow(operation: AnyOperation, change: AnyOperation) -> bool:
     """Whether an operation may use a state that another has changed in the same step."""
     if isinstance(operation, ReadState):
-        return operation.held or isinstance(change, RecurrentOperation | Int8RecurrentOperation)
+        is_new = isinstance(change, RecurrentOperation | Int8RecurrentOperation)
+        return operation.held or is_new or (isinstance(change, WriteState) and change.begins)
     return isinstance(change, WriteState) and change.begins
 
 

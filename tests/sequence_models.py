@@ -89,11 +89,16 @@ def largest_difference(
             if slot.name in feeds:
                 initial = _of_sample(feeds[slot.name], layouts[slot.name].batch_axis, sample)
                 stepper.state[slot.name][...] = initial.reshape(slot.shape)
-        frames = [_outputs(program, stepper.step(_frame(imported, feeds, sample, step))) for step in range(steps)]
+        frames: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
+        for step in range(steps):
+            _append(frames, stepper.step(_frame(imported, feeds, sample, step)))
+        flushed = stepper.flush()
+        for name, tail in (flushed if isinstance(flushed, dict) else {program.outputs[0].name: flushed}).items():
+            frames[name].extend(tail)
         got = {
-            output.name: np.stack([frame[output.name] for frame in frames], output.time_axis)
+            output.name: np.stack(frames[output.name], output.time_axis)
             if output.per_frame
-            else frames[-1][output.name]
+            else frames[output.name][-1]
             for output in program.description.outputs
         }
         got |= {output: np.asarray(stepper.state[name][...]) for name, output in imported.pairs.items()}
@@ -101,10 +106,11 @@ def largest_difference(
     return worst
 
 
-def _outputs(program: Program, frame: Any) -> dict[str, Array]:
-    """Copies of all outputs of a step, by name."""
-    by_name = frame if isinstance(frame, dict) else {program.outputs[0].name: frame}
-    return {port.name: np.array(by_name[port.name]).reshape(port.shape) for port in program.outputs}
+def _append(frames: dict[str, list[Array]], result: Any) -> None:
+    """Keep copies of what a step gave."""
+    for name, frame in (result if isinstance(result, dict) else dict.fromkeys(frames, result)).items():
+        if frame is not None:
+            frames[name].append(np.array(frame))
 
 
 def _frame(imported: ImportedModel, feeds: Mapping[str, Array], sample: int, step: int) -> Any:

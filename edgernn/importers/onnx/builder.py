@@ -52,6 +52,9 @@ class ProgramBuilder:
     warnings : list of str
     source : str
         Name of the node that is being applied.
+    doubtful : dict of str to str
+        Values and states that stand for something that a stream does not have, with what that is. Their shapes are
+        right; a program that needs their numbers is refused.
     """
 
     def __init__(self, has_time: bool, state_inputs: frozenset[str], tensor_names: Iterable[str]) -> None:
@@ -65,6 +68,8 @@ class ProgramBuilder:
         self.state_inputs = state_inputs
         self.warnings: list[str] = []
         self.source = ""
+        self.doubtful: dict[str, str] = {}
+        self.timings_of_repeats: dict[str, Timing] = {}
         self._value_names = set(tensor_names)
         self._operation_names: set[str] = set()
         self._weight_names: set[str] = set()
@@ -91,10 +96,19 @@ class ProgramBuilder:
         """Add an operation that runs when frames of `timing` come, after its own checks of shapes and weights."""
         operation = msgspec.structs.replace(operation, when=timing.schedule)
         inputs = tuple(self.values[name] for name in operation.inputs)
+        self._pass_doubts(operation)
         for name, value in zip(operation.outputs, operation.infer(inputs, self.weights), strict=True):
             check_step_shape(value.shape, f"value {name}")
             self.values[name] = value
         self.operations.append(operation)
+
+    def _pass_doubts(self, operation: AnyOperation) -> None:
+        """What is computed from a doubtful value or state is as doubtful."""
+        slots = [region.slot for region, _ in operation.regions(self.weights)]
+        doubts = [self.doubtful[name] for name in (*operation.inputs, *slots) if name in self.doubtful]
+        if doubts:
+            changed = slots if operation.changes_state else []
+            self.doubtful.update(dict.fromkeys((*operation.outputs, *changed), doubts[0]))
 
     def weight(self, name: str, array: ArrayLike, dtype: str = "float32") -> str:
         """Store a weight and return its name; equal weights are stored once."""
@@ -109,6 +123,12 @@ class ProgramBuilder:
         """Numbers in the value or state that a stream is based on."""
         return self.values[base].size if base in self.values else self._final_states[base][1]
 
+    def dtype_of(self, tensor: Tensor) -> str:
+        """Number type of a tensor's value in a step."""
+        if isinstance(tensor, Stream):
+            return self.values[tensor.bases[0]].dtype if tensor.bases[0] in self.values else "float32"
+        return "int32" if tensor.elements.dtype.kind in "iub" else "float32"
+
     def as_stream(self, tensor: Tensor, timing: Timing) -> Stream:
         """A tensor as a stream: a constant comes with the frames of `timing`."""
         if isinstance(tensor, Constant):
@@ -119,7 +139,7 @@ class ProgramBuilder:
     def constant(self, constant: Constant, timing: Timing) -> Stream:
         """A constant as a stream."""
         name = self.unique(f"{constant.name or 'constant'}:value")
-        dtype = "int32" if constant.elements.dtype.kind in "iub" else "float32"
+        dtype = self.dtype_of(constant)
         weight = self.weight(name, constant.elements.reshape(-1), dtype)
         operation = operations.Constant(
             name=self.unique_operation(name),
@@ -205,7 +225,8 @@ class ProgramBuilder:
 
     def begun_state(self, name: str, initial: Tensor | None, size: int, timing: Timing) -> StateRegion:
         """A state that begins anew whenever frames of `timing` come; `initial` is (size,), None for zeros."""
-        region = self.hidden_state(name, np.zeros(size, np.float32))
+        dtype = "float32" if initial is None else self.dtype_of(initial)
+        region = self.hidden_state(name, np.zeros(size, dtype))
         start = Constant.of(np.zeros(size, np.float32)) if initial is None else initial
         stream = self.as_stream(start, timing)
         write = WriteState(
@@ -216,6 +237,7 @@ class ProgramBuilder:
             region=region,
             size=size,
             begins=True,
+            dtype=dtype,
         )
         self.emit(write, timing)
         return region

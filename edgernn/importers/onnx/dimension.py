@@ -20,14 +20,17 @@ MAX_POWER = 8
 
 
 class Unknown(NamedTuple):
-    """The batch size, where `period` is 0, or ``(T + extra) // period`` with extra from 0 to period - 1."""
+    """The batch size, where `period` is 0, or ``(T + extra) // period`` with extra from 0 to period - 1.
+
+    A period of -1 stands for the round of a loop.
+    """
 
     period: int
     extra: int = 0
 
     def __str__(self) -> str:
         if self.period < 2:
-            return "time" if self.period else "batch"
+            return {-1: "round", 0: "batch", 1: "time"}[self.period]
         return f"((time + {self.extra}) // {self.period})"
 
 
@@ -104,7 +107,12 @@ class Dimension:
     @property
     def is_time(self) -> bool:
         """Whether it depends on the length of time, and on nothing else."""
-        return all(unknown.period for monomial in self._terms for unknown, _ in monomial)
+        return all(unknown.period > 0 for monomial in self._terms for unknown, _ in monomial)
+
+    @property
+    def is_of_round(self) -> bool:
+        """Whether it depends on the round of a loop."""
+        return any(unknown.period < 0 for monomial in self._terms for unknown, _ in monomial)
 
 
 # typing.Union, because the other spelling does not take the name of a class that is not there yet
@@ -112,6 +120,7 @@ Extent: TypeAlias = Union[int, Dimension]  # noqa: UP007
 
 TIME = Dimension({((Unknown(1), 1),): 1})
 BATCH = Dimension({((Unknown(0), 1),): 1})
+INDEX = Dimension({((Unknown(-1), 1),): 1})  # the round of a loop
 
 
 def _terms_of(extent: Any) -> dict[Monomial, int]:
@@ -149,7 +158,7 @@ def _floor(extent: Dimension, by: int) -> Extent | None:
     ((monomial, coefficient),) = terms.items()
     if coefficient % by == 0:
         return Dimension({monomial: coefficient // by}) + plain // by
-    if coefficient != 1 or len(monomial) != 1 or monomial[0][1] != 1 or not monomial[0][0].period:
+    if coefficient != 1 or len(monomial) != 1 or monomial[0][1] != 1 or monomial[0][0].period < 1:
         return None
     unknown = monomial[0][0]
     period = unknown.period * by

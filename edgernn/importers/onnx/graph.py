@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,73 @@ class Graph:
         for name in self.outputs:
             if name not in known:
                 raise MalformedModelError(f"output {name} of the model is written by no node")
+
+
+class Body:
+    """A graph inside of a node: the body of a loop, or a branch.
+
+    Attributes
+    ----------
+    inputs, outputs : tuple of str
+    nodes : tuple of Node
+        Those that the outputs need, in an order that can run.
+    captured : frozenset of str
+        Names that it reads from outside.
+    """
+
+    def __init__(self, node: Node, name: str) -> None:
+        graph = node.graph(name)
+        self._folder = node.folder
+        self.inputs = tuple(text(entry.name) for entry in graph.input)
+        self.outputs = tuple(text(entry.name) for entry in graph.output)
+        if len(graph.node) > MAX_NODES or len(graph.initializer) > MAX_NODES:
+            raise node.malformed(f"has a graph of more than {MAX_NODES} nodes or weights")
+        self._initializers = {text(tensor.name): tensor for tensor in graph.initializer}
+        nodes = [Node(proto, node.opset, node.folder) for proto in graph.node]
+        self._writers = {name: inner for inner in nodes for name in inner.outputs}
+        known = {name for inner in nodes for name in inner.inputs if name not in self._writers}
+        self.nodes = tuple(_in_order(nodes, known))
+        inner_names = {*self.inputs, *self._initializers, *self._writers, ""}
+        read = {name for inner in nodes for name in (*inner.inputs, *inner.captured)} | set(self.outputs)
+        self.captured = frozenset(read - inner_names)
+
+    def initializer(self, name: str) -> NDArray[Any] | None:
+        """The numbers of an initializer of the body, None if there is none of that name."""
+        return read_tensor(self._initializers[name], self._folder) if name in self._initializers else None
+
+    def writes(self, name: str) -> bool:
+        """Whether a node of the body, or an initializer, is a tensor of that name."""
+        return name in self._writers or name in self._initializers
+
+    def writer(self, name: str) -> Node | None:
+        """The node that writes a tensor, behind those that only pass it on; None where no node of the body does."""
+        node = self._writers.get(name)
+        while node is not None and node.operator in {"Identity", "Cast"}:
+            node = self._writers.get(node.inputs[0])
+        return node
+
+    def passes(self, output: str, name: str) -> bool:
+        """Whether an output is an input as it is."""
+        while output in self._writers and self._writers[output].operator == "Identity":
+            output = self._writers[output].inputs[0]
+        return output == name
+
+    def sources(self, output: str) -> set[str]:
+        """Names of all that an output is computed from, itself among them."""
+        found: set[str] = set()
+        waiting = [output]
+        while waiting:
+            name = waiting.pop()
+            if name and name not in found:
+                found.add(name)
+                if name in self._writers:
+                    waiting += [*self._writers[name].inputs, *self._writers[name].captured]
+        return found
+
+    def needed(self, outputs: Collection[str]) -> tuple[Node, ...]:
+        """The nodes that some of the outputs need, in order."""
+        needed = set().union(*(self.sources(output) for output in outputs))
+        return tuple(node for node in self.nodes if needed.intersection(node.outputs))
 
 
 def read_model(path: Path) -> ModelProto:

@@ -11,18 +11,17 @@ from onnx import ModelProto, TensorProto
 
 from edgernn.errors import MalformedModelError, ModelError, StatePairingError, UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
-from edgernn.importers.onnx.constants import FOLDS
 from edgernn.importers.onnx.fusion import fuse_biases
 from edgernn.importers.onnx.graph import Graph
-from edgernn.importers.onnx.node import Node
-from edgernn.importers.onnx.rules import RULES, Call, advice
-from edgernn.importers.onnx.rules.call import Options, Results
+from edgernn.importers.onnx.pruning import pruned
+from edgernn.importers.onnx.rules.call import Options
+from edgernn.importers.onnx.scope import Scope
 from edgernn.importers.onnx.sequence import frames_of, settled
 from edgernn.importers.onnx.states import named_states, pair_states, stated_pairs
 from edgernn.importers.onnx.tensors import type_name
 from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, find_state_inputs, layouts
 from edgernn.importers.onnx.timing import NeedsWindowError, Timing
-from edgernn.importers.onnx.values import Constant, Role, Stream, Tensor, check_step_shape, features, has_role, width_of
+from edgernn.importers.onnx.values import Role, Stream, check_step_shape, features, has_role, width_of
 from edgernn.metadata import Metadata
 from edgernn.operations import AnyOperation, History, ReadState, RecurrentOperation, StateRegion, WriteState
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
@@ -77,7 +76,6 @@ def import_model(
         `time_axis` does not exist.
     """
     graph = Graph(model, folder)
-    _check_loops(graph)
     _check_inputs(graph)
     with np.errstate(all="ignore"):
         return _Search(graph, window, hop, time_axis, states, assume_torch_gru).run()
@@ -142,8 +140,9 @@ class _Search:
             attempt = _Attempt(self.graph, layout, state_inputs, options)
             try:
                 attempt.apply_nodes()
+                imported = attempt.finish(self.stated, self.metadata)
                 if place == 0 or self.time_axis is not None or attempt.runs_over_time:
-                    return attempt.finish(self.stated, self.metadata)
+                    return imported
             except ModelError as error:
                 failures.append(_Failure(state_inputs, layout, error, attempt.runs_over_time))
         return None
@@ -179,13 +178,6 @@ def _assumptions(
     for state_inputs in dict.fromkeys((likely, sure)):
         for layout in layouts(graph, time_axis, state_inputs):
             yield state_inputs, layout
-
-
-def _check_loops(graph: Graph) -> None:
-    """Refuse loops and branches before the counting around them is refused, with advice that leads nowhere."""
-    for node in graph.nodes:
-        if node.captured and node.operator not in RULES:
-            raise node.unsupported(f"is not supported: {advice(node.operator)}")
 
 
 def _check_inputs(graph: Graph) -> None:
@@ -227,7 +219,7 @@ class _Attempt:
                 wider = type_name(entry.number_type)
                 self.builder.warnings.append(f"the model computes in {wider}, edgernn in float32: results may differ")
             self.inputs[entry.name] = self._input(Stream.of(entry.name, axes[entry.name]))
-        self.tensors: dict[str, Tensor] = dict(self.inputs)
+        self.scope = Scope(graph, self.builder, options, self.inputs, graph.initializer)
 
     def _input(self, x: Stream) -> Stream:
         """An input of the graph as it comes in each step; on windows, all frames of one."""
@@ -242,43 +234,7 @@ class _Attempt:
 
     def apply_nodes(self) -> None:
         """Every node's rule, in order."""
-        for node in self.graph.nodes:
-            self._apply(node)
-
-    def _apply(self, node: Node) -> None:
-        inputs = tuple(self._read(name) for name in node.inputs)
-        self.builder.source = node.name
-        try:
-            results = self._results(node, inputs)
-        except ModelError:
-            raise
-        except (ValueError, TypeError, IndexError, ArithmeticError, MemoryError) as error:
-            raise node.malformed(f"does not fit what it reads: {error}") from error
-        if node.unread_attributes:
-            raise node.unsupported(f"has the attribute {node.unread_attributes[0]}, which is not supported")
-        self.tensors.update((name, result) for name, result in zip(node.outputs, results, strict=False) if name)
-
-    def _read(self, name: str) -> Tensor | None:
-        if not name:
-            return None
-        if name not in self.tensors:
-            array = self.graph.initializer(name)
-            if array is None:
-                raise UnsupportedModelError(f"tensor {name} is an optional output that is not supported")
-            self.tensors[name] = Constant.of(array, name)
-        return self.tensors[name]
-
-    def _results(self, node: Node, inputs: tuple[Tensor | None, ...]) -> Results:
-        if node.domain:
-            raise node.unsupported(
-                f"is of the operator set {node.domain}, which is not supported: {advice(node.operator, node.domain)}"
-            )
-        constants = [tensor for tensor in inputs if isinstance(tensor, Constant)]
-        if len(constants) == len(inputs) and node.operator in FOLDS:
-            return (FOLDS[node.operator](node, *constants),)
-        if node.operator not in RULES:
-            raise node.unsupported(f"is not supported: {advice(node.operator)}")
-        return RULES[node.operator](Call(node, inputs, self.builder, self.graph, self.options))
+        self.scope.apply(self.graph.nodes)
 
     @property
     def runs_over_time(self) -> bool:
@@ -299,10 +255,15 @@ class _Attempt:
         writes = [write for name in pairs for write in self._writes(name, streams[pairs[name]])]
         kept_values = [output.value for output in outputs] + [write.inputs[0] for write in writes]
         reads = self._reads(states, kept_values)
-        steps = fuse_biases(builder.operations, builder.weights, kept_values)
+        state_writes = {write.region.slot for write in writes if isinstance(write, WriteState)}
+        claimed = {claim.state_input for claim in builder.claims if claim.state_input in pairs}
+        steps = pruned(builder.operations, builder.weights, kept_values, state_writes | claimed)
+        self._check_doubts(steps, kept_values)
+        steps = fuse_biases(steps, builder.weights, kept_values)
         operations = (*reads, *steps, *writes)
         slots = [StateSlot(name, builder.values[name].shape) for name in self.inputs if name in states]
-        slots += builder.slots.values()
+        used_slots = {region.slot for step in operations for region, _ in step.regions(builder.weights)}
+        slots += [slot for name, slot in builder.slots.items() if name in used_slots]
         used = {name for operation in operations for name in operation.weight_names()}
         used |= {slot.initial for slot in slots if slot.initial is not None}
         description = ProgramDescription(
@@ -322,8 +283,14 @@ class _Attempt:
         weights = {name: array for name, array in builder.weights.items() if name in used}
         return ImportedModel(Program(description, weights), self.layout, pairs)
 
+    def _check_doubts(self, operations: list[AnyOperation], values: list[str]) -> None:
+        doubtful = self.builder.doubtful
+        for name in (*values, *(name for operation in operations for name in operation.outputs)):
+            if name in doubtful:
+                raise NeedsWindowError(doubtful[name])
+
     def _output_stream(self, name: str) -> Stream:
-        tensor = self._read(name)
+        tensor = self.scope.read(name)
         if not isinstance(tensor, Stream):
             raise UnsupportedModelError(
                 f"output {name} does not depend on the model's inputs: remove it from the graph"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
-from onnx import AttributeProto, NodeProto
+from onnx import AttributeProto, GraphProto, NodeProto
 
 from edgernn.errors import MalformedModelError, UnsupportedModelError
 from edgernn.importers.onnx.tensors import read_tensor, text
@@ -111,6 +111,19 @@ class Node:
         """A tensor attribute, None where absent."""
         value = self._value(name, AttributeProto.TENSOR, "t", None)
         return None if value is None else read_tensor(value, self._folder)
+
+    def graph(self, name: str) -> GraphProto:
+        """A graph attribute."""
+        value = self._value(name, AttributeProto.GRAPH, "g", None)
+        if value is None:
+            raise self.malformed(f"lacks its graph {name}")
+        assert isinstance(value, GraphProto)
+        return value
+
+    @property
+    def folder(self) -> Path | None:
+        """Where external data may lie."""
+        return self._folder
 
     def _decoded(self, name: str, value: bytes) -> str:
         try:

@@ -11,7 +11,7 @@ from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.dimension import Extent
 from edgernn.importers.onnx.timing import NeedsWindowError, Timing
 from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, extent_of, features
-from edgernn.operations import History, ReadState, WriteState
+from edgernn.operations import History, ReadState, Rearrange, WriteState
 
 
 def frames_of(
@@ -164,6 +164,38 @@ def join(builder: ProgramBuilder, streams: Sequence[Stream], place: int, axes: t
         bases.extend(stream.bases)
         parts.append(stream.elements + offset)
     return Stream(axes, np.concatenate(parts, place), bases=tuple(bases), timing=streams[0].timing)
+
+
+def as_whole(builder: ProgramBuilder, x: Stream) -> Stream:
+    """The last of what comes with each frame, which belongs to the whole sequence."""
+    timing = x.timing.as_whole()
+    return held(builder, x, timing) if x.timing.period > 1 or timing.tail else x.timed(timing)
+
+
+def out_of_reach(builder: ProgramBuilder, x: Stream, axis: int, count: int | None, why: str) -> Stream:
+    """Frames that a stream does not have any more, or not yet: only their shape is right.
+
+    `count` frames stand in place of the axis of time; None for one frame without that axis.
+    """
+    x = settled(builder, x)
+    source = builder.value(x)
+    name = builder.unique(f"{source}:out_of_reach")
+    frames = 1 if count is None else count
+    indices = np.tile(np.arange(builder.values[source].size), frames)
+    builder.emit(
+        Rearrange(
+            name=builder.unique_operation(name),
+            inputs=(source,),
+            outputs=(name,),
+            sources=builder.sources,
+            shape=(indices.size,),
+            indices=builder.weight(f"{name}.indices", indices, "int32"),
+        ),
+        x.timing,
+    )
+    builder.doubtful[name] = why
+    axes = (*x.axes[:axis], *([] if count is None else [features(count)]), *x.axes[axis + 1 :])
+    return Stream.of(name, axes, x.timing.as_whole())
 
 
 def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:

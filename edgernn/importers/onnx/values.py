@@ -174,6 +174,14 @@ class TimeSoftmax(Stream):
         return Stream(self.axes, self.elements, bases=self.bases, timing=self.timing)
 
 
+@dataclass(frozen=True, eq=False)
+class Frames(Tensor):
+    """A sequence of tensors that a loop collects: `item` is that of each round, `count` the number of rounds."""
+
+    item: Tensor | None = None
+    count: Extent | None = None
+
+
 def check_step_shape(shape: tuple[int, ...], where: str) -> None:
     """Refuse what no step on a small machine can hold."""
     if len(shape) > MAX_RANK or prod(shape) > MAX_STEP_ELEMENTS:

@@ -13,6 +13,7 @@ from edgernn.importers.onnx.rules import (
     dense,
     elementwise,
     layout,
+    loops,
     normalization,
     padding,
     pooling,
@@ -34,6 +35,7 @@ RULES: dict[str, Rule] = {
     "Celu": elementwise.unary,
     "Clip": elementwise.clip,
     "Concat": selection.concat,
+    "ConcatFromSequence": loops.concat_from_sequence,
     "Conv": convolution.conv,
     "ConvTranspose": convolution.conv_transpose,
     "Cos": elementwise.unary,
@@ -54,10 +56,12 @@ RULES: dict[str, Rule] = {
     "HardSigmoid": elementwise.unary,
     "HardSwish": elementwise.unary,
     "Identity": layout.identity,
+    "If": loops.choice,
     "LSTM": recurrent.recurrent,
     "LeakyRelu": elementwise.unary,
     "Log": elementwise.unary,
     "LogSoftmax": normalization.softmax,
+    "Loop": loops.loop,
     "LpPool": pooling.lp_pool,
     "MatMul": dense.matmul,
     "Max": elementwise.binary,
@@ -75,7 +79,10 @@ RULES: dict[str, Rule] = {
     "Relu": elementwise.unary,
     "Reshape": layout.reshape,
     "Round": elementwise.unary,
+    "Scan": loops.scan,
     "Selu": elementwise.unary,
+    "SequenceEmpty": loops.sequence_empty,
+    "SequenceInsert": loops.sequence_insert,
     "Shape": layout.shape,
     "Sigmoid": elementwise.unary,
     "Sign": elementwise.unary,
@@ -97,15 +104,15 @@ RULES: dict[str, Rule] = {
     "Unsqueeze": layout.unsqueeze,
 }
 
+# operators whose rules do to constants what they do to streams; of others the constants are computed
+TAKES_CONSTANTS = {
+    *("Cast", "Clip", "Concat", "Dropout", "Expand", "Flatten", "Gather", "Identity", "If", "Loop", "Pad", "Reshape"),
+    *("SequenceEmpty", "Shape", "Size", "Slice", "Split", "Squeeze", "Sum", "Tile", "Transpose", "Unsqueeze"),
+    *("Add", "Div", "Max", "Min", "Mul", "Pow", "Sub"),
+}
+
 # what to do about operators that exporters often write and that have no rule
 ADVICE: dict[str, str] = {
-    "Loop": "a recurrence written as a loop: build it from layers that torch.onnx.export(..., dynamo=False) writes as "
-    "an LSTM, GRU or RNN operator. Keras writes its GRU, SimpleRNN and masked layers as loops: use a Keras LSTM with "
-    "default activations, a free batch size and without masking",
-    "Scan": "a recurrence written as a scan: export the model with LSTM, GRU or RNN layers as recurrent operators",
-    "SequenceEmpty": "it collects the frames of a loop: export the recurrence as an LSTM, GRU or RNN operator",
-    "If": "a choice between two graphs: export the model so that the choice is made before",
-    "ReverseSequence": "it reads the sequence from its end: train the model with forward layers only",
     "TreeEnsembleClassifier": "a forest of decision trees is no sequence model",
     "TreeEnsembleRegressor": "a forest of decision trees is no sequence model",
     "ArgMax": "it makes a label of scores: keep only the scores among the outputs. Convert a scikit-learn classifier "
@@ -135,4 +142,4 @@ def advice(operator: str, operator_set: str = "") -> str:
     return next(families, OPERATOR_SETS.get(operator_set, OTHERWISE))
 
 
-__all__ = ["RULES", "Call", "Results", "Rule", "advice"]
+__all__ = ["RULES", "TAKES_CONSTANTS", "Call", "Results", "Rule", "advice"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.dimension import Dimension, Extent
-from edgernn.importers.onnx.graph import Graph
+from edgernn.importers.onnx.graph import Body, Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.sequence import settled
 from edgernn.importers.onnx.values import Constant, Stream, Tensor
@@ -37,6 +38,26 @@ class Options:
     is_window: bool = False
 
 
+class Scope(Protocol):
+    """The tensors that a node can see."""
+
+    def find(self, name: str) -> Tensor | None:
+        """The tensor of that name."""
+
+    def run(
+        self, body: Body, bound: Mapping[str, Tensor], outputs: Collection[str], rounds: Rounds | None
+    ) -> Callable[[str], Tensor]:
+        """Follow a graph inside of a node."""
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """The loop whose body is being followed: `count` rounds, over time unless a Repeat called `repeat` runs them."""
+
+    count: Extent
+    repeat: str | None
+
+
 @dataclass(frozen=True)
 class Call:
     """One application of a rule. `inputs` has None where an optional input is left out."""
@@ -46,6 +67,29 @@ class Call:
     builder: ProgramBuilder
     graph: Graph
     options: Options
+    scope: Scope
+    rounds: Rounds | None = None
+
+    def body(self, name: str) -> Body:
+        """A graph inside of the node."""
+        return Body(self.node, name)
+
+    def outer(self, name: str) -> Tensor | None:
+        """A tensor that the node, or a graph inside of it, reads by name; None where it does not exist."""
+        return self.scope.find(name)
+
+    def run_body(
+        self,
+        body: Body,
+        bound: Mapping[str, Tensor],
+        outputs: Collection[str] | None = None,
+        rounds: Rounds | None = None,
+    ) -> Callable[[str], Tensor]:
+        """Follow the nodes of a graph inside of the node, with its inputs bound; returns what reads its tensors.
+
+        `outputs` are those that are needed, None for all.
+        """
+        return self.scope.run(body, bound, body.outputs if outputs is None else outputs, rounds or self.rounds)
 
     @property
     def output(self) -> str:

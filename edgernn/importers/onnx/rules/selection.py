@@ -13,6 +13,7 @@ import numpy as np
 from edgernn.importers.onnx import sequence
 from edgernn.importers.onnx.dimension import Dimension, Extent, extents_array
 from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.rules.loops import frame_of_round
 from edgernn.importers.onnx.sequence import aligned, is_time, join, with_length
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
@@ -58,6 +59,8 @@ def _slice_axis(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     node, extent = call.node, extent_of(x.axes[axis])
     if step == 0:
         raise node.malformed("has a step of 0")
+    if isinstance(start, Dimension) and start.is_of_round and end - start == 1:
+        return frame_of_round(call, x, axis, start, keep_axis=True)
     if is_features(x.axes[axis]):
         if isinstance(start, Dimension) or isinstance(end, Dimension):
             raise node.unsupported("slices features by the length of the sequence")
@@ -80,6 +83,9 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, stop: Extent, s
     trail = extent - stop  # frames left out at the end
     last = stop - start  # frames that are taken
     if not isinstance(trail, int) or (isinstance(extent, int) and 2 * trail > extent):
+        if isinstance(last, int) and last > 0 and step == 1:
+            why = str(_refusal(call, x.axes[axis]))
+            return sequence.out_of_reach(call.builder, x, axis, last, why)
         raise _refusal(call, x.axes[axis])
     x = sequence.settled(call.builder, x)
     x = with_length(x, axis, stop, x.timing.padded(0, -trail, 0.0))
@@ -148,6 +154,9 @@ def gather(call: Call) -> Results:
             "looks up entries by ids that vary in time; embeddings are not supported: feed the looked-up vectors"
         )
     indices = call.constant(1, "indices").elements
+    (first, *_) = indices.reshape(-1)[:1].tolist() or [0]
+    if isinstance(first, Dimension) and first.is_of_round and indices.size == 1:
+        return (frame_of_round(call, data, axis, first, keep_axis=indices.ndim == 1),)
     if is_features(data.axes[axis]):
         return (_gather_features(call, data, axis),)
     (index, *others) = call.extents(1, "indices") or [0]

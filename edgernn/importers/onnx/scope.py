@@ -1,0 +1,120 @@
+"""The tensors that nodes can see, and each node's rule applied in turn: for the graph, and for graphs inside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from edgernn.errors import ModelError, UnsupportedModelError
+from edgernn.importers.onnx.builder import ProgramBuilder
+from edgernn.importers.onnx.computing import computed
+from edgernn.importers.onnx.constants import FOLDS
+from edgernn.importers.onnx.graph import Body, Graph
+from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.rules import RULES, TAKES_CONSTANTS, Call, advice
+from edgernn.importers.onnx.rules.call import Options, Results, Rounds
+from edgernn.importers.onnx.values import Constant, Tensor
+
+MAX_DEPTH = 16  # of graphs inside of graphs
+
+
+class Scope:
+    """Tensors by name, those of the scope around it included.
+
+    Parameters
+    ----------
+    graph : Graph
+    builder : ProgramBuilder
+    options : Options
+    tensors : mapping of str to Tensor
+        What is known from the beginning: inputs.
+    initializer : callable
+        The numbers of an initializer by its name, None where there is none.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        builder: ProgramBuilder,
+        options: Options,
+        tensors: Mapping[str, Tensor],
+        initializer: Callable[[str], NDArray[Any] | None],
+        parent: Scope | None = None,
+        rounds: Rounds | None = None,
+    ) -> None:
+        self._graph, self._builder, self._options = graph, builder, options
+        self._tensors = dict(tensors)
+        self._initializer = initializer
+        self._parent, self._rounds = parent, rounds
+        self._depth: int = 0 if parent is None else parent._depth + 1
+
+    def find(self, name: str) -> Tensor | None:
+        """The tensor of that name, None where it does not exist."""
+        if name not in self._tensors:
+            array = self._initializer(name)
+            if array is None:
+                return None if self._parent is None else self._parent.find(name)
+            self._tensors[name] = Constant.of(array, name)
+        return self._tensors[name]
+
+    def read(self, name: str) -> Tensor:
+        """The tensor of that name.
+
+        Raises
+        ------
+        UnsupportedModelError
+            It is an output that the rule of its node does not give.
+        """
+        tensor = self.find(name)
+        if tensor is None:
+            raise UnsupportedModelError(f"tensor {name} is an optional output that is not supported")
+        return tensor
+
+    def apply(self, nodes: Iterable[Node]) -> None:
+        """Each node's rule, in order."""
+        for node in nodes:
+            self._apply(node)
+
+    def run(
+        self, body: Body, bound: Mapping[str, Tensor], outputs: Collection[str], rounds: Rounds | None
+    ) -> Callable[[str], Tensor]:
+        """Follow a graph inside of a node as far as `outputs` need it; returns what reads its tensors."""
+        if self._depth >= MAX_DEPTH:
+            raise UnsupportedModelError(f"the model has graphs inside of graphs, more than {MAX_DEPTH} deep")
+        inner = Scope(self._graph, self._builder, self._options, bound, body.initializer, self, rounds)
+        source = self._builder.source
+        inner.apply(body.needed(outputs))
+        self._builder.source = source
+        return inner.read
+
+    def _apply(self, node: Node) -> None:
+        inputs = tuple(self.read(name) if name else None for name in node.inputs)
+        self._builder.source = node.name
+        try:
+            results = self._results(node, inputs)
+        except ModelError:
+            raise
+        except (ValueError, TypeError, IndexError, ArithmeticError, MemoryError) as error:
+            raise node.malformed(f"does not fit what it reads: {error}") from error
+        if node.unread_attributes:
+            raise node.unsupported(f"has the attribute {node.unread_attributes[0]}, which is not supported")
+        self._tensors.update((name, result) for name, result in zip(node.outputs, results, strict=False) if name)
+
+    def _results(self, node: Node, inputs: tuple[Tensor | None, ...]) -> Results:
+        if node.domain:
+            raise node.unsupported(
+                f"is of the operator set {node.domain}, which is not supported: {advice(node.operator, node.domain)}"
+            )
+        constants = [tensor for tensor in inputs if isinstance(tensor, Constant)]
+        if len(constants) == len(inputs) and node.operator in FOLDS:
+            return (FOLDS[node.operator](node, *constants),)
+        if node.operator not in RULES:
+            raise node.unsupported(f"is not supported: {advice(node.operator)}")
+        if inputs and len(constants) == len(inputs) and node.operator not in TAKES_CONSTANTS:
+            return computed(inputs, lambda builder, streams: RULES[node.operator](self._call(node, streams, builder)))
+        return RULES[node.operator](self._call(node, inputs, self._builder))
+
+    def _call(self, node: Node, inputs: tuple[Tensor | None, ...], builder: ProgramBuilder) -> Call:
+        return Call(node, inputs, builder, self._graph, self._options, self, self._rounds)
