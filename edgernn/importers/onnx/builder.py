@@ -78,9 +78,9 @@ class ProgramBuilder:
         self._arranged: dict[tuple[tuple[str, ...], Shape, bytes, Timing], str] = {}
         self._final_states: dict[str, tuple[StateRegion, int]] = {}
 
-    def add_input(self, name: str, shape: Shape) -> None:
+    def add_input(self, name: str, shape: Shape, dtype: str = "float32") -> None:
         """Make an input of the graph a value."""
-        self.values[name] = Value(shape)
+        self.values[name] = Value(shape, dtype)
         self.inputs.add(name)
         self._slot_names.add(name)
 

@@ -183,14 +183,6 @@ def _assumptions(
 def _check_inputs(graph: Graph) -> None:
     if not graph.inputs:
         raise UnsupportedModelError("the outputs of the model depend on none of its inputs: there is nothing to stream")
-    for entry in graph.inputs:
-        if entry.is_integer:
-            readers = ", ".join(map(repr, graph.consumers(entry.name)[:3])) or "nobody else"
-            raise UnsupportedModelError(
-                f"input {entry.name}, which {readers} reads, holds integers ({type_name(entry.number_type)}): integer "
-                "ids and lengths are not supported; export the part of the model after its embedding, and no lengths "
-                "of sequences, since a stream ends where it ends"
-            )
 
 
 class _Attempt:
@@ -214,8 +206,8 @@ class _Attempt:
         for entry in graph.inputs:
             shape = layout[entry.name].step_shape(entry.dimensions) or (1,)
             check_step_shape(shape, f"input {entry.name}")
-            self.builder.add_input(entry.name, shape)
-            if entry.number_type != TensorProto.FLOAT:
+            self.builder.add_input(entry.name, shape, "int32" if entry.is_integer else "float32")
+            if entry.number_type != TensorProto.FLOAT and not entry.is_integer:
                 wider = type_name(entry.number_type)
                 self.builder.warnings.append(f"the model computes in {wider}, edgernn in float32: results may differ")
             self.inputs[entry.name] = self._input(Stream.of(entry.name, axes[entry.name]))
@@ -261,14 +253,20 @@ class _Attempt:
         self._check_doubts(steps, kept_values)
         steps = fuse_biases(steps, builder.weights, kept_values)
         operations = (*reads, *steps, *writes)
-        slots = [StateSlot(name, builder.values[name].shape) for name in self.inputs if name in states]
+        slots = [
+            StateSlot(name, builder.values[name].shape, builder.values[name].dtype)
+            for name in self.inputs
+            if name in states
+        ]
         used_slots = {region.slot for step in operations for region, _ in step.regions(builder.weights)}
         slots += [slot for name, slot in builder.slots.items() if name in used_slots]
         used = {name for operation in operations for name in operation.weight_names()}
         used |= {slot.initial for slot in slots if slot.initial is not None}
         description = ProgramDescription(
             inputs=tuple(
-                InputDescription(name, builder.values[name].shape) for name in self.inputs if name not in states
+                InputDescription(name, builder.values[name].shape, builder.values[name].dtype)
+                for name in self.inputs
+                if name not in states
             ),
             outputs=outputs,
             state=tuple(slots),
@@ -333,6 +331,7 @@ class _Attempt:
                 outputs=(name,),
                 region=StateRegion(name),
                 shape=self.builder.values[name].shape,
+                dtype=self.builder.values[name].dtype,
             )
             for name in self.inputs
             if name in states and name in read
@@ -357,6 +356,7 @@ class _Attempt:
                     outputs=(),
                     region=StateRegion(state, start),
                     size=stop - start,
+                    dtype=self.builder.values[state].dtype,
                 )
             )
         return writes

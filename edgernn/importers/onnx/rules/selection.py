@@ -31,6 +31,7 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
+from edgernn.operations import Lookup
 
 FAR = (1 << 31) - 1  # exporters write this, or 2^63 - 1, for "to the end"
 
@@ -146,13 +147,11 @@ def _refusal(call: Call, axis: Axis) -> Exception:
 
 
 def gather(call: Call) -> Results:
-    """Gather by constant positions."""
+    """Gather by constant positions, or by ids that come in each step."""
     data, node = call.tensor(0), call.node
     axis = data.reversed_axis(node.integer("axis", 0))
     if not isinstance(call.tensor(1), Constant):
-        raise node.unsupported(
-            "looks up entries by ids that vary in time; embeddings are not supported: feed the looked-up vectors"
-        )
+        return (_lookup(call, data, axis),)
     indices = call.constant(1, "indices").elements
     (first, *_) = indices.reshape(-1)[:1].tolist() or [0]
     if isinstance(first, Dimension) and first.is_of_round and indices.size == 1:
@@ -171,6 +170,33 @@ def gather(call: Call) -> Results:
         if not has_role(data.axes[axis], Role.TIME) and index == 0 and not keep_axis:
             return (_without_axis(data, axis),)
     raise _refusal(call, data.axes[axis])
+
+
+def _lookup(call: Call, data: Tensor, axis: int) -> Tensor:
+    """Rows of a constant table for the ids that a step brings."""
+    builder, ids = call.builder, call.stream(1)
+    if not isinstance(data, Constant) or data.elements.dtype.kind != "f" or not all(map(is_features, data.axes)):
+        raise call.node.unsupported(
+            "looks up entries of what varies itself, by ids that vary: only tables are supported"
+        )
+    table = np.moveaxis(data.elements, axis, 0)
+    value = builder.value(ids, (ids.elements.size,))
+    if builder.values[value].dtype != "int32":
+        raise call.node.malformed("looks up entries by numbers that are no integers")
+    builder.emit(
+        Lookup(
+            name=builder.unique_operation(call.node.name),
+            inputs=(value,),
+            outputs=(call.output,),
+            sources=builder.sources,
+            table=builder.weight(f"{call.node.name}.table", table.reshape(len(table), -1)),
+        ),
+        ids.timing,
+    )
+    others = (*data.axes[:axis], *data.axes[axis + 1 :])
+    rows = Stream.of(call.output, (*ids.axes, *others), ids.timing)
+    order = [*range(ids.rank, ids.rank + axis), *range(ids.rank), *range(ids.rank + axis, rows.rank)]
+    return rows.moved(tuple(rows.axes[i] for i in order), rows.elements.transpose(order))
 
 
 def _without_axis(x: Tensor, axis: int) -> Tensor:
