@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgernn import operations
 from edgernn.errors import UnsupportedModelError
 from edgernn.importers.onnx.timing import Timing
-from edgernn.importers.onnx.values import Constant, Stream, Tensor, check_step_shape, width_of
+from edgernn.importers.onnx.values import Constant, Factor, Role, Stream, Tensor, check_step_shape, width_of
 from edgernn.operations import AnyOperation, ReadState, Rearrange, Shape, StateRegion, Value, WriteState
 from edgernn.program import StateSlot
 
@@ -52,6 +52,10 @@ class ProgramBuilder:
     warnings : list of str
     source : str
         Name of the node that is being applied.
+    batch : int
+        Samples in a batch, where the file has frozen their number.
+    ran_over_time : bool
+        A loop has run over time.
     doubtful : dict of str to str
         Values and states that stand for something that a stream does not have, with what that is. Their shapes are
         right; a program that needs their numbers is refused.
@@ -68,6 +72,8 @@ class ProgramBuilder:
         self.state_inputs = state_inputs
         self.warnings: list[str] = []
         self.source = ""
+        self.batch = 1
+        self.ran_over_time = False
         self.doubtful: dict[str, str] = {}
         self.timings_of_repeats: dict[str, Timing] = {}
         self._value_names = set(tensor_names)
@@ -128,6 +134,16 @@ class ProgramBuilder:
         if isinstance(tensor, Stream):
             return self.values[tensor.bases[0]].dtype if tensor.bases[0] in self.values else "float32"
         return "int32" if tensor.elements.dtype.kind in "iub" else "float32"
+
+    def of_one_sample(self, tensor: Tensor) -> Tensor:
+        """A constant that begins a state: where it is the same for each sample of a frozen batch, that of one."""
+        if not isinstance(tensor, Constant) or self.batch < 2:
+            return tensor
+        for axis, extent in enumerate(tensor.extents):
+            if extent == self.batch and (tensor.elements == tensor.elements.take([0], axis)).all():
+                axes = (*tensor.axes[:axis], (Factor(Role.BATCH, self.batch),), *tensor.axes[axis + 1 :])
+                return tensor.moved(axes, tensor.elements.take([0], axis))
+        return tensor
 
     def as_stream(self, tensor: Tensor, timing: Timing) -> Stream:
         """A tensor as a stream: a constant comes with the frames of `timing`."""

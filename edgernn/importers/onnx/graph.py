@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto
 
 from edgernn.errors import MalformedModelError, UnsupportedModelError
 from edgernn.importers.onnx.node import Node
@@ -70,6 +70,8 @@ class Graph:
         self.inputs = tuple(_read_input(entry) for entry in graph.input if entry.name not in self._initializers)
         self.outputs = tuple(text(entry.name) for entry in graph.output)
         nodes = [Node(proto, self.opset, folder) for proto in graph.node]
+        self._constant_nodes = {node.outputs[0]: node for node in nodes if node.operator == "Constant"}
+        self._names = {name for node in nodes for name in (*node.inputs, *node.outputs, *node.captured)}
         self.nodes = self._needed(_in_order(nodes, self._outside_names(graph)))
         self._check_outputs()
         read = {name for node in self.nodes for name in (*node.inputs, *node.captured)} | set(self.outputs)
@@ -87,6 +89,41 @@ class Graph:
     def consumers(self, name: str) -> list[Node]:
         """Nodes that read a tensor."""
         return [node for node in self.nodes if name in node.inputs]
+
+    def integers(self, name: str) -> list[int] | None:
+        """The numbers of a constant vector, or single number, of integers; None where it is something else."""
+        array = self._constant(name)
+        return None if array is None or array.dtype.kind not in "iu" else [int(entry) for entry in array.reshape(-1)]
+
+    def is_scalar(self, name: str) -> bool:
+        """Whether it is a constant without axes."""
+        array = self._constant(name)
+        return array is not None and array.ndim == 0
+
+    def _constant(self, name: str) -> NDArray[Any] | None:
+        if name in self._constant_nodes:
+            return self._constant_nodes[name].tensor("value")
+        return self.initializer(name)
+
+    def unique(self, name: str) -> str:
+        """A name that no tensor has."""
+        while name in self._names:
+            name += "'"
+        self._names.add(name)
+        return name
+
+    def add_constant(self, name: str, array: NDArray[Any]) -> str:
+        """An initializer of a name that is unique."""
+        self._arrays[name] = array
+        return name
+
+    def replace(self, dropped: Collection[int], added: Sequence[NodeProto]) -> None:
+        """Leave out the nodes with these ids, and put others in; what is not needed any more goes as well."""
+        kept = [node for node in self.nodes if id(node) not in dropped]
+        nodes = [*kept, *(Node(proto, self.opset, self._folder) for proto in added)]
+        written = {name for node in nodes for name in node.outputs}
+        outside = {name for node in nodes for name in node.inputs if name not in written}
+        self.nodes = self._needed(_in_order(nodes, outside))
 
     def reads(self, name: str) -> bool:
         """Whether a node reads a tensor, or it is an output."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from edgernn.importers.onnx.states import named_states, pair_states, stated_pair
 from edgernn.importers.onnx.tensors import type_name
 from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, find_state_inputs, layouts
 from edgernn.importers.onnx.timing import NeedsWindowError, Timing
+from edgernn.importers.onnx.unrolled import roll_up
 from edgernn.importers.onnx.values import Role, Stream, check_step_shape, features, has_role, width_of
 from edgernn.metadata import Metadata
 from edgernn.operations import AnyOperation, History, ReadState, RecurrentOperation, StateRegion, WriteState
@@ -78,6 +79,11 @@ def import_model(
     graph = Graph(model, folder)
     _check_inputs(graph)
     with np.errstate(all="ignore"):
+        if roll_up(graph):
+            try:
+                return _Search(graph, window, hop, time_axis, states, assume_torch_gru).run()
+            except UnsupportedModelError:
+                graph = Graph(model, folder)  # as it was written
         return _Search(graph, window, hop, time_axis, states, assume_torch_gru).run()
 
 
@@ -202,6 +208,7 @@ class _Attempt:
         names = [name for node in graph.nodes for name in node.outputs] + [entry.name for entry in graph.inputs]
         self.builder = ProgramBuilder(has_time, state_inputs, names)
         self.builder.warnings += [f"input {name} is not used, so it is left out" for name in graph.unused_inputs]
+        self.builder.batch = max(_frozen_batch(entry.dimensions, layout[entry.name]) for entry in graph.inputs)
         self.inputs: dict[str, Stream] = {}
         for entry in graph.inputs:
             shape = layout[entry.name].step_shape(entry.dimensions) or (1,)
@@ -231,7 +238,8 @@ class _Attempt:
     @property
     def runs_over_time(self) -> bool:
         """Whether an operator has accepted the axis of time as the one that it runs over."""
-        return any(isinstance(operation, RecurrentOperation | History) for operation in self.builder.operations)
+        operations = self.builder.operations
+        return self.builder.ran_over_time or any(isinstance(o, RecurrentOperation | History) for o in operations)
 
     # ---- what becomes of the inputs and outputs
 
@@ -360,6 +368,11 @@ class _Attempt:
                 )
             )
         return writes
+
+
+def _frozen_batch(dimensions: Sequence[int | str], layout: Layout) -> int:
+    extent = dimensions[layout.batch_axis] if layout.batch_axis is not None else 1
+    return extent if isinstance(extent, int) else 1
 
 
 def _frozen_steps(graph: Graph, layout: dict[str, Layout]) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cached_property, partial
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ class Node:
         self.domain = "" if proto.domain == "ai.onnx" else text(proto.domain)
         self.inputs = tuple(map(text, proto.input))  # "" where an optional input is left out
         self.outputs = tuple(map(text, proto.output))
+        self.proto = proto
         self.captured = _names_in_graphs(proto)  # that graphs in its attributes read, from outside or from themselves
         self.opset = opset
         self.name = text(proto.name) or f"{self.operator}_{next(filter(None, self.outputs), '')}"
@@ -50,6 +51,12 @@ class Node:
     def unsupported(self, complaint: str) -> UnsupportedModelError:
         """The error for something that edgernn cannot do; `complaint` ends in what to do."""
         return UnsupportedModelError(f"{self!r} {complaint}")
+
+    @cached_property
+    def fingerprint(self) -> tuple[str, str, bytes]:
+        """What the node does to its inputs."""
+        attributes = (self._attributes[name].SerializeToString(deterministic=True) for name in sorted(self._attributes))
+        return self.operator, self.domain, b"\0".join(attributes)
 
     @property
     def unread_attributes(self) -> tuple[str, ...]:

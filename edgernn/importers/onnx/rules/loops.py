@@ -199,6 +199,7 @@ class _Frames:
         times = [x for x in streams if any(is_time(axis) and extent_of(axis) == count for axis in x.axes)]
         self.is_over_time = bool(times) and not call.options.is_window
         begun = [tensor for tensor in initial if isinstance(tensor, Stream)]
+        self.builder.ran_over_time |= self.is_over_time
         self.timing = self._timing(times if self.is_over_time else [*streams, *begun])
         self.start: int | None = None
         self.name: str | None = None
@@ -250,6 +251,7 @@ class _Frames:
         """States, before the first operation of the body."""
         if self.states or (self.start is not None):
             return
+        self.initial = [self.builder.of_one_sample(tensor) for tensor in self.initial]
         for i, tensor in enumerate(self.initial):
             self.states.append(self._over_time(i, tensor) if self.is_over_time else self._begun(i, tensor))
         if not self.is_over_time:
