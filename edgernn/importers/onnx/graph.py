@@ -92,15 +92,16 @@ class Graph:
 
     def integers(self, name: str) -> list[int] | None:
         """The numbers of a constant vector, or single number, of integers; None where it is something else."""
-        array = self._constant(name)
+        array = self.constant(name)
         return None if array is None or array.dtype.kind not in "iu" else [int(entry) for entry in array.reshape(-1)]
 
     def is_scalar(self, name: str) -> bool:
         """Whether it is a constant without axes."""
-        array = self._constant(name)
+        array = self.constant(name)
         return array is not None and array.ndim == 0
 
-    def _constant(self, name: str) -> NDArray[Any] | None:
+    def constant(self, name: str) -> NDArray[Any] | None:
+        """The numbers of an initializer, or of a Constant node; None if it is neither."""
         if name in self._constant_nodes:
             return self._constant_nodes[name].tensor("value")
         return self.initializer(name)

@@ -23,6 +23,7 @@ from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, find_state_inp
 from edgernn.importers.onnx.timing import NeedsWindowError, Timing
 from edgernn.importers.onnx.unrolled import roll_up
 from edgernn.importers.onnx.values import Role, Stream, check_step_shape, features, has_role, width_of
+from edgernn.importers.onnx.written_cells import recognise_cells
 from edgernn.metadata import Metadata
 from edgernn.operations import AnyOperation, History, ReadState, RecurrentOperation, StateRegion, WriteState
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
@@ -257,10 +258,12 @@ class _Attempt:
         reads = self._reads(states, kept_values)
         state_writes = {write.region.slot for write in writes if isinstance(write, WriteState)}
         claimed = {claim.state_input for claim in builder.claims if claim.state_input in pairs}
-        steps = pruned(builder.operations, builder.weights, kept_values, state_writes | claimed)
+        kept_slots = state_writes | claimed
+        steps = pruned(builder.operations, builder.weights, kept_values, kept_slots)
         self._check_doubts(steps, kept_values)
         steps = fuse_biases(steps, builder.weights, kept_values)
-        operations = (*reads, *steps, *writes)
+        operations = recognise_cells(builder, [*reads, *steps, *writes])
+        operations = pruned(operations, builder.weights, [output.value for output in outputs], kept_slots)
         slots = [
             StateSlot(name, builder.values[name].shape, builder.values[name].dtype)
             for name in self.inputs
@@ -278,7 +281,7 @@ class _Attempt:
             ),
             outputs=outputs,
             state=tuple(slots),
-            operations=operations,
+            operations=tuple(operations),
             mode_reason=window_reason or (DELAYED if tail_steps else CONTINUOUS),
             tail_steps=tail_steps,
             window=self.window,

@@ -235,7 +235,22 @@ def _begun_earlier(graph: Graph, steps: Steps) -> Steps:
         early[name] = outside
         return True
 
-    kept = {name: outside for name, outside in steps.initial.items() if not matches(name, outside)}
+    def is_of_zero(name: str, outside: str) -> bool:
+        """Whether an exporter has computed what the nodes would make of zeros."""
+        start = _zeros_before(graph, own, name, outside)
+        if start is None or name not in steps.names[0]:
+            return False
+        nodes, source, zeros = start
+        if initial.setdefault(source, zeros) != zeros:
+            return False
+        early.update((node.outputs[0], outside) for node in nodes)
+        return True
+
+    kept = {
+        name: outside
+        for name, outside in steps.initial.items()
+        if not matches(name, outside) and not is_of_zero(name, outside)
+    }
     if not early or set(initial) & set(early):
         return steps
     first = steps.names[0]
@@ -249,6 +264,34 @@ def _begun_earlier(graph: Graph, steps: Steps) -> Steps:
     before = {old: new for old, new in steps.before.items() if new not in early}
     before |= {first[name]: name for name in initial}
     return Steps(tuple(_sorted(body)), tuple(names), before, kept | initial)
+
+
+def _zeros_before(graph: Graph, own: Mapping[str, Node], name: str, outside: str) -> tuple[list[Node], str, str] | None:
+    """Nodes of a matrix product and its bias that make `outside` of zeros, what they read, and the name of zeros."""
+    constant, nodes, bias = graph.constant(outside), [], np.zeros(1, np.float32)
+    node = own.get(name)
+    while constant is not None and node is not None and len(node.outputs) == 1:
+        nodes.append(node)
+        arrays = [graph.constant(entry) for entry in node.inputs]
+        inner = [entry for entry in node.inputs if entry in own]
+        if len(inner) != 1:
+            return None
+        if node.operator == "Add":
+            other = next((array for array in arrays if array is not None), None)
+            if other is None:
+                return None
+            bias, node = bias + other, own[inner[0]]
+            continue
+        if node.operator not in ("MatMul", "Gemm") or inner[0] != node.inputs[0] or arrays[1] is None:
+            return None
+        if node.operator == "Gemm" and len(arrays) > 2 and arrays[2] is not None:
+            bias = bias + node.number("beta", 1.0) * arrays[2]
+        width = arrays[1].shape[1 if node.operator == "Gemm" and node.integer("transB", 0) else 0]
+        if bias.ndim > constant.ndim or not np.allclose(np.broadcast_to(bias, constant.shape), constant, atol=1e-7):
+            return None
+        zeros = np.zeros((*constant.shape[:-1], width), np.float32)
+        return nodes, inner[0], graph.add_constant(graph.unique(f"{inner[0]}:zeros"), zeros)
+    return None
 
 
 def _sorted(body: Sequence[Node]) -> list[Node]:
