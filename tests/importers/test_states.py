@@ -230,18 +230,6 @@ def test_state_input_that_is_read_beside_its_recurrence_is_refused() -> None:
         import_model(model)
 
 
-def test_last_frame_of_the_samples_is_no_state() -> None:
-    """A recurrence that begins from the end of its own input does not stream."""
-    nodes = [
-        node("Gather", ["x", "last"], ["end"], axis=0),
-        node("Unsqueeze", ["end", "0"], ["h0"]),
-        node("GRU", ["x", "W", "R", "B", "", "h0"], ["", "y"], hidden_size=3),
-    ]
-    weights = cell_weights("GRU", 3, 3, RNG) | {"last": np.array(-1), "0": np.array([0])}
-    with pytest.raises(edgernn.UnsupportedModelError, match="computes its initial_h from other signals"):
-        import_model(make_model(nodes, {"x": ("time", 1, 3)}, ["y"], weights))
-
-
 def test_the_only_output_stays_one_although_it_is_a_state() -> None:
     cell = node("GRU", ["x", "W", "R", "B", "", "h0"], ["", "hn"], hidden_size=4)
     model = make_model([cell], {"x": ("time", 1, 3), "h0": (1, 1, 4)}, ["hn"], cell_weights("GRU", 3, 4, RNG))

@@ -120,9 +120,14 @@ def test_arithmetic_of_unknown_lengths() -> None:
     assert isinstance(TIME * 0 + TIME, Dimension)
 
 
-def test_a_length_that_does_not_divide_is_refused() -> None:
+def test_what_strides_leave_of_a_length() -> None:
+    assert (TIME + 4) // 2 == TIME // 2 + 2
+    assert (TIME // 2 + 1) // 3 == (TIME + 2) // 6
+    assert ((TIME - 3) // 2 + 1) * 2 // 2 == (TIME + 1) // 2 - 1
+    assert (TIME * 3 + 2) // 3 == TIME
+    assert TIME % 2 + TIME // 2 * 2 == TIME
     with pytest.raises(edgernn.UnsupportedModelError, match="remainder"):
-        TIME // 2
+        (TIME + BATCH) // 2
 
 
 def test_inputs_that_nothing_reads_are_left_out() -> None:

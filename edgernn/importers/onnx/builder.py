@@ -205,12 +205,16 @@ class ProgramBuilder:
         is_value = len(stream.bases) == 1 and _is_all_in_order(stream.elements, self.values[base].size)
         return base if is_value else self.value(stream)
 
-    def _make_readable(self, base: str, timing: Timing) -> None:
+    def check_readable(self, base: str) -> None:
+        """Refuse to read a state input of a sequence as it is."""
         if self.has_time and base in self.state_inputs:
             raise UnsupportedModelError(
                 f"the state input {base} is read by more than the recurrence that it begins: export the model for one "
                 "time step (time length 1), where states may be used freely; if it is no state, say so with states={}"
             )
+
+    def _make_readable(self, base: str, timing: Timing) -> None:
+        self.check_readable(base)
         if base not in self.values:
             region, size = self._final_states[base]
             name = self.unique_operation(f"read {base}")

@@ -19,7 +19,7 @@ from edgernn.importers.onnx.scope import Scope
 from edgernn.importers.onnx.sequence import frames_of, settled
 from edgernn.importers.onnx.states import named_states, pair_states, stated_pairs
 from edgernn.importers.onnx.tensors import type_name
-from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, find_state_inputs, layouts
+from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, WrongAxisError, find_state_inputs, layouts
 from edgernn.importers.onnx.timing import NeedsWindowError, Timing
 from edgernn.importers.onnx.unrolled import roll_up
 from edgernn.importers.onnx.values import Role, Stream, check_step_shape, features, has_role, width_of
@@ -98,9 +98,10 @@ class _Failure:
     runs_over_time: bool
 
     @property
-    def unlikely(self) -> tuple[bool, bool]:
+    def unlikely(self) -> tuple[bool, int]:
         """How little speaks for the axes: something ran over time, and only the end of the sequence was missing."""
-        return not self.runs_over_time, not isinstance(self.error, NeedsWindowError)
+        kind = 0 if isinstance(self.error, NeedsWindowError) else 2 if isinstance(self.error, WrongAxisError) else 1
+        return not self.runs_over_time, kind
 
 
 class _Search:

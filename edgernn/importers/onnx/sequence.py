@@ -207,6 +207,8 @@ def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> l
         They cannot meet in a stream.
     """
     streams = [settled(builder, stream) for stream in streams]
+    for base in (base for stream in streams for base in stream.bases):
+        builder.check_readable(base)
     timings = [stream.timing for stream in streams]
     if len(set(timings)) < 2:
         return streams

@@ -284,6 +284,8 @@ class _Function:
         for gate in gates:
             if self._agree(self._of(gate), self.values[self.new[0]]):
                 affine = self._affine(gate.before, gate.units, gate.scale)
+                if self.size > 1 and not (affine.R * (1 - np.eye(self.size))).any():
+                    return None  # units that only decay need no matrix
                 weights = self._weights([affine], [np.zeros(self.size)])
                 return self._checked(Rnn(**self._fields(weights), activations=(gate.function,)))
         return None
