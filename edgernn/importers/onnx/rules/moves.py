@@ -6,7 +6,6 @@ DepthToSpace, SpaceToDepth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,19 +84,27 @@ def tile(call: Call) -> Results:
     return (x.moved(tuple(axes), np.tile(x.elements, counts)),)
 
 
+def _places_of_frame(call: Call, x: Tensor, axis: int) -> Elements:
+    """Constant positions along an axis of features, for each number beside it, the same in each frame and sample."""
+    _require_features(call, (x.axes[axis],))
+    places = _places(call, 1, "indices")
+    if places.ndim != x.rank:
+        raise call.node.malformed(f"has indices of {places.ndim} axes for a tensor of {x.rank}")
+    axes = (*x.axes[:axis], features(places.shape[axis]), *x.axes[axis + 1 :])
+    return one_frame(call, Constant.of(places), axes)
+
+
 def gather_elements(call: Call) -> Results:
     """GatherElements at constant positions."""
     x, node = call.tensor(0), call.node
     axis = x.reversed_axis(node.integer("axis", 0))
-    _require_features(call, (x.axes[axis],))
-    indices = call.constant(1, "indices").moved(call.constant(1, "indices").axes, _places(call, 1, "indices"))
-    others = (*x.axes[:axis], features(indices.elements.shape[axis]), *x.axes[axis + 1 :])
-    places = one_frame(call, indices, others)
-    others = tuple(
-        own if not is_features(own) else features(extent) for own, extent in zip(others, places.shape, strict=True)
-    )
+    places = _places_of_frame(call, x, axis)
     cut = x.elements[tuple(slice(None) if i == axis else slice(extent) for i, extent in enumerate(places.shape))]
-    return (_moved(call, x, others, np.take_along_axis(cut, places, axis)),)
+    axes = tuple(
+        own if not is_features(own) and i != axis else features(extent)
+        for i, (own, extent) in enumerate(zip(x.axes, places.shape, strict=True))
+    )
+    return (_moved(call, x, axes, np.take_along_axis(cut, places, axis)),)
 
 
 def gather_nd(call: Call) -> Results:
@@ -123,44 +130,37 @@ def gather_nd(call: Call) -> Results:
 
 def scatter_elements(call: Call) -> Results:
     """ScatterElements, and Scatter of old, at constant positions."""
-    axis = call.tensor(0).reversed_axis(call.node.integer("axis", 0))
-    places = _places(call, 1, "indices")
-
-    def put(data: Elements, updates: Elements) -> None:
-        grid = list(np.ogrid[tuple(map(slice, places.shape))])
-        grid[axis] = places
-        data[tuple(grid)] = updates
-
-    return (_scattered(call, put),)
+    data = call.tensor(0)
+    axis = data.reversed_axis(call.node.integer("axis", 0))
+    places = _places_of_frame(call, data, axis)
+    grid = list(np.ogrid[tuple(map(slice, places.shape))])
+    grid[axis] = places
+    return (_scattered(call, tuple(grid)),)
 
 
 def scatter_nd(call: Call) -> Results:
     """ScatterND at constant positions."""
     places = _places(call, 1, "indices")
-
-    def put(data: Elements, updates: Elements) -> None:
-        data[tuple(np.moveaxis(places, -1, 0))] = updates
-
-    return (_scattered(call, put),)
+    _require_features(call, call.tensor(0).axes[: places.shape[-1]])
+    return (_scattered(call, tuple(np.moveaxis(places, -1, 0))),)
 
 
-def _scattered(call: Call, put: Callable[[Elements, Elements], None]) -> Tensor:
+def _scattered(call: Call, places: tuple[Elements, ...]) -> Tensor:
     """Data with updates put into it."""
     if call.node.word("reduction", "none") != "none":
         raise call.node.unsupported("adds or multiplies what it scatters: only plain writing is supported")
     data, updates = call.tensor(0), call.tensor(2)
     if isinstance(data, Constant) and isinstance(updates, Constant):
         result = data.elements.copy()
-        put(result, updates.elements)
+        result[places] = updates.elements
         return data.moved(data.axes, result)
     streams = aligned(call.builder, [x for x in (data, updates) if isinstance(x, Stream)], repr(call.node))
     waiting, timing = iter(streams), streams[0].timing
     old, new = (next(waiting) if isinstance(x, Stream) else call.builder.as_stream(x, timing) for x in (data, updates))
     if is_integer(call.builder, old) != is_integer(call.builder, new):
         old, new = floats(call, old), floats(call, new)
-    _require_features(call, (*old.axes, *new.axes))
     elements = np.array(old.elements)
-    put(elements, new.elements + sum(call.builder.size_of(base) for base in old.bases))
+    elements[places] = new.elements + sum(call.builder.size_of(base) for base in old.bases)
     return pruned(call, Stream(old.axes, elements, bases=(*old.bases, *new.bases), timing=timing))
 
 
