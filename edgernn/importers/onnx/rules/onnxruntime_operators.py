@@ -50,13 +50,19 @@ def fused_gemm(call: Call) -> Results:
 def fused_matmul(call: Call) -> Results:
     """FusedMatMul: MatMul with its operands turned and its result scaled."""
     node = call.node
-    if node.integer("transBatchA", 0) or node.integer("transBatchB", 0):
-        raise node.unsupported("moves the axes of a batch: load the model as it was before onnxruntime optimised it")
     a, b = (
-        dense.transposed(x) if node.integer(name, 0) and x.rank > 1 else x
-        for x, name in ((call.tensor(0), "transA"), (call.tensor(1), "transB"))
+        _turned(call.tensor(i), node.integer(f"transBatch{letter}", 0), node.integer(f"trans{letter}", 0))
+        for i, letter in enumerate("AB")
     )
     return (dense.product(call, a, b, node.number("alpha", 1.0) or 0.0, call.output),)
+
+
+def _turned(x: Tensor, is_batch_last: int, is_transposed: int) -> Tensor:
+    """A matrix, or a stack whose rows are the first axis and whose stack comes behind them."""
+    if is_batch_last and x.rank > 2:
+        order = [*range(1, x.rank - 1), 0, x.rank - 1]
+        x = x.moved(tuple(x.axes[i] for i in order), x.elements.transpose(order))
+    return dense.transposed(x) if is_transposed and x.rank > 1 else x
 
 
 def biased_gelu(call: Call) -> Results:
