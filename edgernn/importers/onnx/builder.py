@@ -133,7 +133,7 @@ class ProgramBuilder:
         """Number type of a tensor's value in a step."""
         if isinstance(tensor, Stream):
             return self.values[tensor.bases[0]].dtype if tensor.bases[0] in self.values else "float32"
-        return "int32" if tensor.elements.dtype.kind in "iub" else "float32"
+        return "int32" if tensor.elements.dtype.kind in "iu" else "float32"
 
     def of_one_sample(self, tensor: Tensor) -> Tensor:
         """A constant that begins a state: where it is the same for each sample of a frozen batch, that of one."""
@@ -155,8 +155,10 @@ class ProgramBuilder:
     def constant(self, constant: Constant, timing: Timing) -> Stream:
         """A constant as a stream."""
         name = self.unique(f"{constant.name or 'constant'}:value")
-        dtype = self.dtype_of(constant)
-        weight = self.weight(name, constant.elements.reshape(-1), dtype)
+        numbers, dtype = constant.elements.reshape(-1), self.dtype_of(constant)
+        if dtype == "int32" and (np.abs(numbers.astype(float)) >= 2**31).any():
+            raise UnsupportedModelError(f"{name} holds integers of more than 32 bits: only those of 32 bits can run")
+        weight = self.weight(name, numbers, dtype)
         operation = operations.Constant(
             name=self.unique_operation(name),
             inputs=(),

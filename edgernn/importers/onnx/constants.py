@@ -51,6 +51,11 @@ UNARY: dict[str, Callable[[Array], Array]] = {
     "Not": np.logical_not,
     "Reciprocal": np.reciprocal,
     "Sqrt": np.sqrt,
+    "Cos": np.cos,
+    "Round": np.rint,
+    "Sign": np.sign,
+    "Sin": np.sin,
+    "Tanh": np.tanh,
 }
 
 BINARY: dict[str, Callable[[Array, Array], Array]] = {
@@ -62,6 +67,9 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "GreaterOrEqual": np.greater_equal,
     "Less": np.less,
     "LessOrEqual": np.less_equal,
+    "FloorMod": np.mod,
+    "Mod": np.fmod,
+    "Xor": np.logical_xor,
     "Max": np.maximum,
     "Min": np.minimum,
     "Mul": operator.mul,
@@ -92,10 +100,10 @@ def _like(elements: Array, *sources: Constant) -> Constant:
         for i, axis in enumerate(source.axes, start=rank - source.rank):
             if not is_features(axis) and width_of(axis) == elements.shape[i]:
                 axes[i] = axis
-    return Constant(tuple(axes), _tidy(elements))
+    return Constant(tuple(axes), tidy(elements))
 
 
-def _tidy(elements: Array) -> Array:
+def tidy(elements: Array) -> Array:
     """Lengths that have cancelled become plain numbers."""
     if elements.dtype == object and not any(isinstance(entry, Dimension) for entry in elements.ravel()):
         return elements.astype(np.int64)
@@ -171,5 +179,5 @@ FOLDS: dict[str, Callable[..., Constant]] = {
     "Range": _range,
     "Where": _where,
     **dict.fromkeys(UNARY, _unary),
-    **dict.fromkeys(BINARY, _binary),
+    **dict.fromkeys(set(BINARY) - {"Mod", "FloorMod"}, _binary),  # Mod has a rule, because of its attribute
 }

@@ -103,18 +103,19 @@ class Scope:
         self._tensors.update((name, result) for name, result in zip(node.outputs, results, strict=False) if name)
 
     def _results(self, node: Node, inputs: tuple[Tensor | None, ...]) -> Results:
-        if node.domain:
+        operator = f"{node.domain}.{node.operator}" if node.domain else node.operator
+        if node.domain and operator not in RULES:
             raise node.unsupported(
                 f"is of the operator set {node.domain}, which is not supported: {advice(node.operator, node.domain)}"
             )
         constants = [tensor for tensor in inputs if isinstance(tensor, Constant)]
-        if len(constants) == len(inputs) and node.operator in FOLDS:
-            return (FOLDS[node.operator](node, *constants),)
-        if node.operator not in RULES:
-            raise node.unsupported(f"is not supported: {advice(node.operator)}")
-        if inputs and len(constants) == len(inputs) and node.operator not in TAKES_CONSTANTS:
-            return computed(inputs, lambda builder, streams: RULES[node.operator](self._call(node, streams, builder)))
-        return RULES[node.operator](self._call(node, inputs, self._builder))
+        if len(constants) == len(inputs) and operator in FOLDS:
+            return (FOLDS[operator](node, *constants),)
+        if operator not in RULES:
+            raise node.unsupported(f"is not supported: {advice(operator)}")
+        if inputs and len(constants) == len(inputs) and operator not in TAKES_CONSTANTS:
+            return computed(inputs, lambda builder, streams: RULES[operator](self._call(node, streams, builder)))
+        return RULES[operator](self._call(node, inputs, self._builder))
 
     def _call(self, node: Node, inputs: tuple[Tensor | None, ...], builder: ProgramBuilder) -> Call:
         return Call(node, inputs, builder, self._graph, self._options, self, self._rounds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
@@ -95,6 +95,14 @@ class Call:
     def output(self) -> str:
         """Name of the first output."""
         return str(self.node.outputs[0])
+
+    def renamed(self, output: str, operator: str = "") -> Call:
+        """The same application with another name for its output, or as another operator."""
+        return replace(self, node=self.node.rewritten(operator or self.node.operator, (output,)))
+
+    def inner(self, part: str) -> str:
+        """A name for a value between the operations that a node becomes."""
+        return self.builder.unique(f"{self.output}:{part}")
 
     def has(self, index: int) -> bool:
         """Whether an optional input is connected."""

@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from math import prod
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.importers.onnx.builder import without_leading_ones
+from edgernn.importers.onnx.rules import products
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.rules.elementwise import emit_pair
+from edgernn.importers.onnx.rules.elementwise import emit_pair, number
+from edgernn.importers.onnx.rules.number_types import floats
 from edgernn.importers.onnx.sequence import settled
 from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.values import Constant, Stream, features, is_features, width_of
+from edgernn.importers.onnx.values import (
+    Constant,
+    Stream,
+    Tensor,
+    check_constant_shape,
+    features,
+    is_features,
+    width_of,
+)
 from edgernn.operations import Dense
 
 Array = NDArray[Any]
+TensorType = TypeVar("TensorType", bound=Tensor)
 
 
 def gemm(call: Call) -> Results:
-    """Gemm: ``Y = alpha * A' * B' + beta * C``, one of A and B constant."""
+    """Gemm: ``Y = alpha * A' * B' + beta * C``."""
     node, A, B = call.node, call.tensor(0), call.tensor(1)
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     if A.rank != 2 or B.rank != 2:
@@ -27,50 +39,63 @@ def gemm(call: Call) -> Results:
     A = A.moved(A.axes[::-1], A.elements.T) if node.integer("transA", 0) else A
     B = B.moved(B.axes[::-1], B.elements.T) if node.integer("transB", 0) else B
     C = call.tensor(2) if call.has(2) else None
-    if isinstance(A, Constant):
-        if not isinstance(B, Stream):
-            raise node.unsupported("multiplies two constants: fold constants before the export")
-        product = _transposed(_emit(call, _transposed(B), _numbers(call, A) * alpha, None, _inner_name(call, C)))
-    elif isinstance(A, Stream) and isinstance(B, Constant):
+    if isinstance(A, Stream) and isinstance(B, Constant) and C is not None:
         bias = _bias(call, C, width_of(B.axes[1]), beta)
         if bias is not None:
-            return (_emit(call, A, _numbers(call, B).T * alpha, bias, call.output),)
-        product = _emit(call, A, _numbers(call, B).T * alpha, None, _inner_name(call, C))
-    else:
-        raise _two_signals(call)
+            return (emit_dense(call, A, _numbers(call, B).T * alpha, bias, call.output),)
+    y = product(call, A, B, alpha or 0.0, call.output if C is None else call.inner("product"))
     if C is None:
-        return (product,)
+        return (y,)
     if beta != 1.0:
-        raise node.unsupported(f"has beta = {beta} with a C that is no vector of biases: scale C before")
-    return (emit_pair(call, "Add", product, C, call.output),)
+        C = emit_pair(call, "Mul", C, number(beta), call.inner("term"))
+    return (emit_pair(call, "Add", y, C, call.output),)
 
 
 def matmul(call: Call) -> Results:
-    """MatMul with constant weights on either side."""
-    a, b = call.tensor(0), call.tensor(1)
-    if isinstance(a, Stream) and isinstance(b, Constant):
-        weights = _matrix(call, b, a.rank)
-        result = _emit(call, a, weights.T, None, call.output)
-        return (result.moved(result.axes[:-1], result.elements[..., 0]) if b.rank == 1 else result,)
-    if isinstance(a, Constant) and isinstance(b, Stream):
-        if a.rank < 2 or b.rank < 2:
-            raise call.node.unsupported("multiplies a constant vector with a signal: write it as Gemm")
-        return (_transposed(_emit(call, _transposed(b), _matrix(call, a, b.rank), None, call.output)),)
-    raise _two_signals(call)
+    """MatMul of a signal with constant weights on either side, or of two signals."""
+    return (product(call, call.tensor(0), call.tensor(1), 1.0, call.output),)
 
 
-def _matrix(call: Call, weights: Constant, rank: int) -> Array:
-    """Constant weights as a matrix."""
-    numbers = _numbers(call, weights)
-    if numbers.ndim == 1:
-        return numbers[:, np.newaxis]
-    if numbers.ndim > max(rank, 2) or any(extent != 1 for extent in numbers.shape[:-2]):
-        raise call.node.unsupported(f"has a stack of weight matrices, shape {numbers.shape}: only one is supported")
-    return numbers.reshape(numbers.shape[-2:])
+def product(call: Call, a: Tensor, b: Tensor, alpha: float, output: str) -> Tensor:
+    """``alpha * a @ b`` with NumPy's rules for vectors and stacks."""
+    if a.rank == 0 or b.rank == 0:
+        raise call.node.malformed("multiplies a scalar as a matrix")
+    if a.rank == 1:
+        row = product(call, a.moved(((), *a.axes), a.elements[np.newaxis]), b, alpha, output)
+        place = row.rank - (1 if b.rank == 1 else 2)
+        return row.moved((*row.axes[:place], *row.axes[place + 1 :]), row.elements.squeeze(place))
+    if b.rank == 1:
+        column = product(call, a, b.moved((*b.axes, ()), b.elements[:, np.newaxis]), alpha, output)
+        return column.moved(column.axes[:-1], column.elements[..., 0])
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return _of_constants(call, a, b, alpha)
+    if isinstance(a, Constant):
+        assert isinstance(b, Stream)
+        return transposed(_with_weights(call, transposed(b), transposed(a), alpha, output))
+    assert isinstance(a, Stream)
+    if isinstance(b, Constant):
+        return _with_weights(call, a, b, alpha, output)
+    assert isinstance(b, Stream)
+    return products.of_streams(call, a, b, alpha, output)
+
+
+def _of_constants(call: Call, a: Constant, b: Constant, alpha: float) -> Constant:
+    products.check_contraction(call, a.axes[-1], b.axes[-2])
+    axes = (*products.stack_of(call, a, b), a.axes[-2], b.axes[-1])
+    check_constant_shape(tuple(map(width_of, axes)), repr(call.node))
+    return Constant(axes, _numbers(call, a) @ _numbers(call, b) * np.float32(alpha))
+
+
+def _with_weights(call: Call, a: Stream, b: Constant, alpha: float, output: str) -> Stream:
+    """The product of a signal and one matrix of weights, or a stack of them."""
+    weights = _numbers(call, b)
+    if weights.ndim <= max(a.rank, 2) and weights.size == prod(weights.shape[-2:]):
+        return emit_dense(call, a, weights.reshape(weights.shape[-2:]).T * alpha, None, output)
+    return products.of_stack(call, a, b.moved(b.axes, weights * alpha), output)
 
 
 def _numbers(call: Call, constant: Constant) -> Array:
-    if constant.elements.dtype.kind != "f" or not all(map(is_features, constant.axes)):
+    if constant.elements.dtype.kind != "f":
         raise call.node.unsupported(f"has weights of type {constant.elements.dtype}: export them as float32")
     return constant.elements
 
@@ -84,16 +109,13 @@ def _bias(call: Call, C: Any, size: int, beta: float | None) -> Array | None:
     return np.broadcast_to(_numbers(call, C).ravel(), size) * beta
 
 
-def _inner_name(call: Call, C: Any) -> str:
-    return call.output if C is None else call.builder.unique(f"{call.output}:product")
-
-
-def _transposed(x: Stream) -> Stream:
+def transposed(x: TensorType) -> TensorType:
+    """The last two axes exchanged."""
     axes = (*x.axes[:-2], x.axes[-1], x.axes[-2])
     return x.moved(axes, x.elements.swapaxes(-1, -2))
 
 
-def _emit(call: Call, x: Stream, W: Array, B: Array | None, output: str) -> Stream:
+def emit_dense(call: Call, x: Stream, W: Array, B: Array | None, output: str) -> Stream:
     """Dense over the last axis of x; W is (outputs, inputs)."""
     x = settled(call.builder, x)
     if x.rank == 0 or not is_features(x.axes[-1]):
@@ -101,6 +123,9 @@ def _emit(call: Call, x: Stream, W: Array, B: Array | None, output: str) -> Stre
             f"{call.node!r} has weights that span time or the batch, so it needs a window of frames: only weights over "
             "the features of one frame are supported"
         )
+    x = floats(call, x)
+    if W.shape[1] != width_of(x.axes[-1]):
+        raise call.node.malformed(f"has weights for {W.shape[1]} features and reads {width_of(x.axes[-1])}")
     inside = tuple(width_of(axis) for axis in x.axes[:-1] if is_features(axis) or width_of(axis) > 1)
     width = width_of(x.axes[-1])
     call.builder.emit(
@@ -115,9 +140,3 @@ def _emit(call: Call, x: Stream, W: Array, B: Array | None, output: str) -> Stre
         x.timing,
     )
     return Stream.of(output, (*x.axes[:-1], features(W.shape[0])), x.timing)
-
-
-def _two_signals(call: Call) -> Exception:
-    return call.node.unsupported(
-        "multiplies two tensors that both vary, as attention does: only products with constant weights are supported"
-    )

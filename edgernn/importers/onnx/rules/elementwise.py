@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.constants import fold_pair
 from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.rules.masks import finite
+from edgernn.importers.onnx.rules.number_types import COMPARISONS, converted, floats, is_integer
 from edgernn.importers.onnx.sequence import aligned, settled
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
@@ -56,8 +58,8 @@ def gelu(call: Call) -> Results:
 def swish(call: Call) -> Results:
     """Swish, ``x * sigmoid(alpha * x)``."""
     x, alpha = call.stream(0), call.node.number("alpha", 1.0)
-    scaled = x if alpha == 1.0 else emit_pair(call, "Mul", x, _number(alpha), _inner_name(call, "scaled"))
-    gate = emit_unary(call, scaled, _inner_name(call, "gate"), "Sigmoid")
+    scaled = x if alpha == 1.0 else emit_pair(call, "Mul", x, number(alpha), call.inner("scaled"))
+    gate = emit_unary(call, scaled, call.inner("gate"), "Sigmoid")
     return (emit_pair(call, "Mul", x, gate, call.output),)
 
 
@@ -67,18 +69,39 @@ def prelu(call: Call) -> Results:
     slopes = call.array(1, "slope")
     if slopes.size and (slopes == slopes.flat[0]).all() and slope.rank <= x.rank:
         return (emit_unary(call, x, call.output, "LeakyRelu", float(slopes.flat[0])),)
-    positive = emit_pair(call, "Max", x, _number(0.0), _inner_name(call, "positive"))
-    negative = emit_pair(call, "Min", x, _number(0.0), _inner_name(call, "negative"))
-    sloped = emit_pair(call, "Mul", negative, slope, _inner_name(call, "sloped"))
+    positive = emit_pair(call, "Max", x, number(0.0), call.inner("positive"))
+    negative = emit_pair(call, "Min", x, number(0.0), call.inner("negative"))
+    sloped = emit_pair(call, "Mul", negative, slope, call.inner("sloped"))
     return (emit_pair(call, "Add", positive, sloped, call.output),)
 
 
-def _number(value: float | None) -> Constant:
+def number(value: float | None) -> Constant:
     return Constant.of(np.array(value, np.float32))
 
 
-def _inner_name(call: Call, part: str) -> str:
-    return call.builder.unique(f"{call.output}:{part}")
+def mean(call: Call) -> Results:
+    """Mean of any number of tensors."""
+    count = len(call.inputs)
+    (total,) = binary(call.renamed(call.inner("sum"), "Sum")) if count > 1 else (call.tensor(0),)
+    return (emit_pair(call, "Mul", total, number(1 / count), call.output),)
+
+
+def tan(call: Call) -> Results:
+    """Tan, the sine over the cosine."""
+    x = call.stream(0)
+    sine, cosine = (emit_unary(call, x, call.inner(name), name) for name in ("Sin", "Cos"))
+    return (emit_pair(call, "Div", sine, cosine, call.output),)
+
+
+def shrink(call: Call) -> Results:
+    """Shrink: x + bias below -lambd, x - bias above lambd, else 0."""
+    x, bias, lambd = call.stream(0), call.node.number("bias", 0.0) or 0.0, call.node.number("lambd", 0.5) or 0.0
+    parts = []
+    for comparison, bound, shift in (("Less", -lambd, bias), ("Greater", lambd, -bias)):
+        beyond = emit_pair(call, comparison, x, number(bound), call.inner(comparison))
+        shifted = emit_pair(call, "Add", x, number(shift), call.inner("shifted"))
+        parts.append(emit_pair(call, "Mul", beyond, shifted, call.inner("part")))
+    return (emit_pair(call, "Add", *parts, call.output),)
 
 
 def clip(call: Call) -> Results:
@@ -104,9 +127,12 @@ def _bound(call: Call, index: int, name: str) -> float | None:
 def emit_unary(
     call: Call, x: Tensor, output: str, function: str, alpha: float | None = None, beta: float | None = None
 ) -> Stream:
-    """Emit one Unary."""
+    """Emit one Unary; of integers it gives integers."""
     assert isinstance(x, Stream)
     x = settled(call.builder, x)
+    if is_integer(call.builder, x):
+        y = emit_unary(call, floats(call, x), call.inner("float"), function, alpha, beta)
+        return converted(call, y, "int32", output)
     call.builder.emit(
         Unary(
             name=call.builder.unique_operation(call.node.name),
@@ -150,6 +176,8 @@ def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> T
     """Emit one Binary with NumPy's broadcasting; of two constants, compute it."""
     if isinstance(a, Constant) and isinstance(b, Constant):
         return fold_pair(call.node, function, a, b)
+    if any(isinstance(operand, Stream) and is_integer(call.builder, operand) for operand in (a, b)):
+        return _emit_integer_pair(call, function, a, b, output)
     if isinstance(a, Stream) and isinstance(b, Stream):
         a, b = aligned(call.builder, (a, b), repr(call.node))
     elif isinstance(a, Stream):
@@ -157,11 +185,11 @@ def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> T
     elif isinstance(b, Stream):
         b = settled(call.builder, b)
     timing = next(operand.timing for operand in (a, b) if isinstance(operand, Stream))
-    axes = _broadcast(call, a, b)
+    axes = broadcast(call, a, b)
     inputs, constant, constant_side = [], None, "right"
     for operand, side in ((a, "left"), (b, "right")):
         if isinstance(operand, Constant):
-            numbers = _one_frame(call, operand, axes)
+            numbers = one_frame(call, finite(call, operand), axes)
             shape = _operand_shape(numbers.shape, axes)
             constant, constant_side = call.builder.weight(f"{call.node.name}.constant", numbers.reshape(shape)), side
         elif isinstance(operand, Stream):
@@ -181,7 +209,17 @@ def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> T
     return Stream.of(output, axes, timing)
 
 
-def _broadcast(call: Call, a: Tensor, b: Tensor) -> tuple[Axis, ...]:
+def _emit_integer_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> Tensor:
+    """A Binary of integers, computed in float32, which is exact to 24 bits; the quotient is rounded towards zero."""
+    first, second = (floats(call, operand) if isinstance(operand, Stream) else operand for operand in (a, b))
+    if function in COMPARISONS or not all(is_integer(call.builder, operand) for operand in (a, b)):
+        return emit_pair(call, function, first, second, output)
+    y = emit_pair(call, function, first, second, call.inner("float"))
+    assert isinstance(y, Stream)
+    return converted(call, y, "int32", output)
+
+
+def broadcast(call: Call, a: Tensor, b: Tensor) -> tuple[Axis, ...]:
     """The axes of the result."""
     rank = max(a.rank, b.rank)
     own, others = (((),) * (rank - operand.rank) + operand.axes for operand in (a, b))
@@ -203,7 +241,7 @@ def _broadcast_axis(call: Call, a: Tensor, b: Tensor, own: Axis, other: Axis) ->
     )
 
 
-def _one_frame(call: Call, constant: Constant, axes: tuple[Axis, ...]) -> NDArray[Any]:
+def one_frame(call: Call, constant: Constant, axes: tuple[Axis, ...]) -> NDArray[Any]:
     """The constant's numbers aligned with `axes`; along time and batch they must all be equal."""
     numbers = constant.elements.reshape((1,) * (len(axes) - constant.rank) + constant.elements.shape)
     for i, axis in enumerate(axes):
@@ -215,7 +253,7 @@ def _one_frame(call: Call, constant: Constant, axes: tuple[Axis, ...]) -> NDArra
                     f"{call.node!r} has a constant that differs along {along}, and a stream has no position in time"
                 )
             numbers = first
-    if numbers.dtype.kind not in "fiu":
+    if numbers.dtype.kind not in "fiub":
         raise call.node.unsupported(f"combines a signal with a constant of type {numbers.dtype}")
     return numbers
 

@@ -1,6 +1,6 @@
 """Operators that give the same numbers another shape or order. They do the same to constants and to streams.
 
-Source: ONNX Transpose, Reshape, Flatten, Squeeze, Unsqueeze, Expand, Identity, Dropout, Cast, Shape, Size.
+Source: ONNX Transpose, Reshape, Flatten, Squeeze, Unsqueeze, Expand, Identity, Dropout, Shape, Size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import numpy as np
 from edgernn.importers.onnx.dimension import Dimension, Extent, divide, extents_array, product
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.tensors import NUMBER_TYPES, type_name
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.values import (
     Axis,
@@ -39,20 +38,6 @@ def identity(call: Call) -> Results:
     if call.has(2) and call.array(2, "training_mode").any():
         raise call.node.unsupported("is in training mode: export the model in evaluation mode (model.eval())")
     return (call.tensor(0),)
-
-
-def cast(call: Call) -> Results:
-    """Cast: streams are float32 whatever float type the graph has; constants are converted."""
-    x, to = call.tensor(0), call.node.integer("to", 0)
-    call.node.ignore("saturate", "round_mode")
-    if to not in NUMBER_TYPES:
-        raise call.node.unsupported(f"casts to {type_name(to)}: export the model in float32")
-    dtype = np.dtype(NUMBER_TYPES[to])
-    if isinstance(x, Constant):
-        return (x if x.elements.dtype == object else x.moved(x.axes, x.elements.astype(dtype)),)
-    if dtype.kind != "f":
-        raise call.node.unsupported(f"casts a signal to {type_name(to)}: leave such a cast out of the exported model")
-    return (x,)
 
 
 def shape(call: Call) -> Results:

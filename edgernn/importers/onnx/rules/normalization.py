@@ -6,7 +6,7 @@ import numpy as np
 
 from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.rules.elementwise import emit_pair
+from edgernn.importers.onnx.rules.elementwise import emit_pair, number
 from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
 from edgernn.importers.onnx.sequence import is_time
 from edgernn.importers.onnx.time_axis import WrongAxisError
@@ -14,6 +14,7 @@ from edgernn.importers.onnx.values import (
     Constant,
     Role,
     Stream,
+    Tensor,
     TimeSoftmax,
     features,
     has_role,
@@ -26,9 +27,9 @@ from edgernn.operations import Softmax
 def softmax(call: Call) -> Results:
     """Softmax and LogSoftmax; before operator set 13 they run over all axes from `axis` on."""
     x, node = call.stream(0), call.node
-    flattens = node.opset < 13
+    flattens, logarithm = node.opset < 13, node.operator == "LogSoftmax"
     axis = x.reversed_axis(node.integer("axis", 1 if flattens else -1))
-    if is_time(x.axes[axis]) and node.operator == "Softmax" and not (flattens and x.elements[(0,) * axis].size > 1):
+    if is_time(x.axes[axis]) and not logarithm and not (flattens and x.elements[(0,) * axis].size > 1):
         return (TimeSoftmax(x.axes, x.elements, bases=x.bases, timing=x.timing),)
     for over in x.axes[axis:] if flattens else x.axes[axis : axis + 1]:
         if not is_features(over):
@@ -37,24 +38,25 @@ def softmax(call: Call) -> Results:
     if flattens:
         widths = x.elements.shape[:axis]
         rows = x.moved((*x.axes[:axis], features(x.elements[(0,) * axis].size)), x.elements.reshape(*widths, -1))
-        return (_emit(call, rows).moved(x.axes, np.arange(x.elements.size).reshape(x.elements.shape)),)
-    return (with_axis_from_end(_emit(call, with_last_axis(x, axis)), axis),)
+        y = emit_softmax(call, rows, call.output, logarithm)
+        return (y.moved(x.axes, y.elements.reshape(x.elements.shape)),)
+    return (with_axis_from_end(emit_softmax(call, with_last_axis(x, axis), call.output, logarithm), axis),)
 
 
-def _emit(call: Call, x: Stream) -> Stream:
+def emit_softmax(call: Call, x: Stream, output: str, logarithm: bool = False) -> Stream:
     """Softmax over the last axis."""
     inside = tuple(width_of(axis) for axis in x.axes[:-1] if is_features(axis) or width_of(axis) > 1)
     call.builder.emit(
         Softmax(
             name=call.builder.unique_operation(call.node.name),
             inputs=(call.builder.value(x, without_leading_ones((*inside, width_of(x.axes[-1])))),),
-            outputs=(call.output,),
+            outputs=(output,),
             sources=(call.node.name,),
-            logarithm=call.node.operator == "LogSoftmax",
+            logarithm=logarithm,
         ),
         x.timing,
     )
-    return Stream.of(call.output, x.axes, x.timing)
+    return Stream.of(output, x.axes, x.timing)
 
 
 def batch_normalization(call: Call) -> Results:
@@ -65,6 +67,8 @@ def batch_normalization(call: Call) -> Results:
         raise node.unsupported("is in training mode: export the model in evaluation mode (model.eval())")
     if x.rank < 2:
         raise node.malformed(f"needs channels on axis 1, but has {x.rank} axes")
+    if any(isinstance(call.tensor(i), Stream) for i in range(1, 5)):
+        return (_by_signals(call, x),)
     if not is_features(x.axes[1]):
         raise WrongAxisError(f"{node!r} normalises axis 1, which is not features: transpose before the layer")
     names = ("scale", "B", "input_mean", "input_var")
@@ -74,3 +78,19 @@ def batch_normalization(call: Call) -> Results:
     scaled = call.builder.unique(f"{call.output}:scaled")
     product = emit_pair(call, "Mul", x, Constant.of(factor.reshape(shape)), scaled)
     return (emit_pair(call, "Add", product, Constant.of((bias - mean * factor).reshape(shape)), call.output),)
+
+
+def _by_signals(call: Call, x: Stream) -> Tensor:
+    """BatchNormalization by a mean and variance that are computed in the graph, as Keras normalises layers."""
+    parts = []
+    for i in range(1, 5):
+        part = call.tensor(i)
+        shape = (*part.elements.shape, *(1,) * (x.rank - 2))
+        parts.append(part.moved((*part.axes, *((),) * (x.rank - 2)), part.elements.reshape(shape)))
+    scale, bias, mean, variance = parts
+    centred = emit_pair(call, "Sub", x, mean, call.inner("centred"))
+    above = emit_pair(call, "Add", variance, number(call.node.number("epsilon", 1e-5)), call.inner("above"))
+    root = emit_pair(call, "Pow", above, number(0.5), call.inner("root"))
+    quotient = emit_pair(call, "Div", centred, root, call.inner("quotient"))
+    scaled = emit_pair(call, "Mul", quotient, scale, call.inner("scaled"))
+    return emit_pair(call, "Add", scaled, bias, call.output)

@@ -6,6 +6,7 @@ Source: ONNX ReduceMean, ReduceSum, ReduceMax, ReduceMin, CumSum; Softmax over t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -29,9 +30,9 @@ def reduced(call: Call, x: Stream, axes: list[int], function: Function, keep_axe
     if isinstance(x, TimeWeighted):
         return _attention(call, x, axes, function, keep_axes)
     x = settled(call.builder, x)
-    for axis in inner:
-        output = call.output if axis == inner[-1] and not times else call.builder.unique(f"{call.output}:{axis}")
-        x = over_features(call, x, axis, function, output)
+    if inner:
+        output = call.builder.unique(f"{call.output}:frame") if times else call.output
+        x = over_features(call, x, inner, function, output)
     for axis in times:
         x = over_all_frames(call, x, axis, function, call.output)
     return x if keep_axes else _without(x, axes)
@@ -43,23 +44,34 @@ def _without(x: Stream, axes: list[int]) -> Stream:
     return x.moved(tuple(x.axes[axis] for axis in kept), x.elements.squeeze(tuple(axes)))
 
 
-def over_features(call: Call, x: Stream, axis: int, function: str, output: str) -> Stream:
-    """A reduction over one axis of features, which stays as one of 1."""
+def over_features(call: Call, x: Stream, axes: list[int], function: str, output: str) -> Stream:
+    """A reduction over axes of features, which stay as axes of 1.
+
+    Where they lie beside each other, the value is read as it is: (numbers before, reduced, behind).
+    """
     builder = call.builder
-    first = x.moved((x.axes[axis], *x.axes[:axis], *x.axes[axis + 1 :]), np.moveaxis(x.elements, axis, 0))
-    width = width_of(x.axes[axis])
-    rows = first.moved((features(width), features(first.elements[0].size)), first.elements.reshape(width, -1))
+    kept = tuple(() if i in axes else axis for i, axis in enumerate(x.axes))
+    over = [i for i in range(x.rank) if i in axes and x.elements.shape[i] > 1]
+    if not over:
+        return x.moved(kept, x.elements)
+    between = [i for i in range(over[0], over[-1]) if i not in axes and x.elements.shape[i] > 1]
+    others = [i for i in range(x.rank) if i not in over]
+    elements = x.elements.transpose(over + others) if between else x.elements
+    before = 1 if between else prod(x.elements.shape[: over[0]])
+    rows = elements.reshape(before, prod(x.elements.shape[i] for i in over), -1)
+    shape = rows.shape[int(before == 1) : 3 - int(rows.shape[2] == 1)]
     builder.emit(
         Reduce(
             name=builder.unique_operation(call.node.name),
-            inputs=(builder.value(rows, rows.elements.shape),),
+            inputs=(builder.value(x.moved(tuple(map(features, rows.shape)), rows), shape),),
             outputs=(output,),
             sources=builder.sources,
             function=function,  # type: ignore[arg-type]
+            axis=int(before > 1),
         ),
         x.timing,
     )
-    return Stream.of(output, (*x.axes[:axis], (), *x.axes[axis + 1 :]), x.timing)
+    return Stream.of(output, kept, x.timing)
 
 
 def over_all_frames(call: Call, x: Stream, axis: int, function: Function, output: str) -> Stream:
@@ -69,7 +81,7 @@ def over_all_frames(call: Call, x: Stream, axis: int, function: Function, output
         if len(x.axes[axis]) != 2 or has_role(tuple(inside), Role.BATCH):
             raise NeedsWindowError(f"{call.node!r} reduces over time and the batch together")
         apart = x.moved((*x.axes[:axis], tuple(inside), *x.axes[axis + 1 :]), x.elements)
-        frames = over_features(call, apart, axis, function, call.builder.unique(f"{output}:frame"))
+        frames = over_features(call, apart, [axis], function, call.builder.unique(f"{output}:frame"))
         time = tuple(factor for factor in x.axes[axis] if factor.role is Role.TIME)
         x = frames.moved((*x.axes[:axis], time, *x.axes[axis + 1 :]), frames.elements)
     running = running_reduction(call, x, function, output if _is_plain(x) else call.builder.unique(f"{output}:running"))

@@ -67,7 +67,9 @@ def _slice_axis(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
             raise node.unsupported("slices features by the length of the sequence")
         indices = range(*slice(start, end, step).indices(width_of(x.axes[axis])))
         if not indices:
-            raise node.malformed("selects nothing")
+            if not isinstance(x, Constant):
+                raise node.malformed("selects nothing")
+            return x.moved(_with_axis(x, axis, features(0)), x.elements.take([], axis))
         kept = slice(indices[0], None if indices[-1] + step < 0 else indices[-1] + step, step)
         elements = x.elements[(slice(None),) * axis + (kept,)]
         return x.moved(_with_axis(x, axis, features(len(indices))), elements)
