@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgernn.importers.onnx.importer import ImportedModel, import_model
-from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 
 Array = NDArray[Any]
