@@ -1,7 +1,7 @@
 """Random programs over time: schedules, histories, running reductions, tails, loops and several outputs.
 
-A program follows a few streams, each with a schedule, as an importer would: every operation lies on the schedule of what
-it reads, convolutions pad on both sides or not, and the tail is as long as the last frame needs.
+A program follows a few streams, each with a schedule, as an importer would: every operation lies on the schedule of
+what it reads, convolutions pad on both sides or not, and the tail is as long as the last frame needs.
 """
 
 from __future__ import annotations
@@ -188,7 +188,13 @@ def random_program(seed: int, operations: int = 5, tail: str = "step") -> Progra
             streams.append(maker.held(streams[-1], EVERY_STEP) if not streams[-1].when.at_end else streams[-1])
     count = int(random.integers(1, 4))
     outputs = tuple(
-        OutputDescription(f"y{k}", x.value, per_frame=not x.when.at_end, time_axis=int(random.integers(2)), when=x.when)
+        OutputDescription(
+            f"y{k}",
+            x.value,
+            per_frame=not x.when.at_end and random.random() < 0.8,
+            time_axis=int(random.integers(2)),
+            when=x.when,
+        )
         for k, x in enumerate(streams[-count:])
     )
     schedules = [x.when for x in streams]

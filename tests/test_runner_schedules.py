@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -11,7 +14,9 @@ from hypothesis import strategies as st
 from schedule_programs import random_program
 
 from edgernn.errors import RunnerStateError
-from edgernn.program import Program
+from edgernn.operations import History, ReadState, Rearrange, Schedule, StateRegion, WriteState
+from edgernn.plan import plan_of
+from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
 
@@ -70,7 +75,7 @@ def test_steps_and_flush_equal_the_reference(seed: int, steps: int, tail: str) -
 @given(seed=seeds, steps=st.integers(1, 9), hop=st.integers(1, 11))
 def test_staggered_windows_with_tails_equal_the_reference(seed: int, steps: int, hop: int) -> None:
     program = random_program(seed).with_window(steps, hop)
-    if any(0 in port.shape for port in program.outputs):
+    if any(not output.when.at_end and not output.when.frames(steps) for output in program.description.outputs):
         return  # the window is shorter than what a frame needs
     expect_equal_streams(program, samples(program, 25, seed))
 
@@ -112,8 +117,8 @@ def test_snapshots_anywhere(seed: int, at: int, window: tuple[int, int] | None) 
     second.run(X[:5])
     second.flush()
     second.restore(first.snapshot())
-    for one, other in ((first.run(X[at:]), second.run(X[at:])), (first.flush(), second.flush())):
-        one, other = by_output(program, one), by_output(program, other)
+    for pair in ((first.run(X[at:]), second.run(X[at:])), (first.flush(), second.flush())):
+        one, other = (by_output(program, frames) for frames in pair)
         assert all(one[name].tobytes() == other[name].tobytes() for name in one)
 
 
@@ -128,3 +133,125 @@ def test_reset_begins_anew_also_after_flush(seed: int) -> None:
         runner.reset()
     for one, other in zip(*results, strict=True):
         assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
+def upsampled(time_axis: int) -> Program:
+    """Two frames in each step, from the step before, (2, 3) or (3, 2); and the input itself."""
+    history = History(
+        name="delay",
+        inputs=("x",),
+        outputs=("late",),
+        ring=StateRegion("ring"),
+        position=StateRegion("position"),
+        length=2,
+        fill=9.0,
+        size=6,
+        read=Schedule(first=1),
+    )
+    shape = (2, 3) if time_axis == 0 else (3, 2)
+    frames = Rearrange(name="frames", inputs=("late",), outputs=("y",), shape=shape, when=Schedule(first=1))
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (6,)),),
+        outputs=(
+            OutputDescription("y", "y", per_frame=True, time_axis=time_axis, when=Schedule(first=1), frames=2),
+            OutputDescription("x", "x", per_frame=True),
+        ),
+        state=(StateSlot("ring", (2, 6)), StateSlot("position", (1,), "int32")),
+        operations=(history, frames),
+        tail_steps=1,
+    )
+    return Program(description, {})
+
+
+@pytest.mark.parametrize("time_axis", [0, 1])
+def test_several_frames_in_a_step_are_laid_end_to_end(time_axis: int) -> None:
+    program = upsampled(time_axis)
+    runner, X = Runner(program), np.arange(24, dtype=np.float32).reshape(4, 6)
+    assert runner.step(X[0])["y"] is None
+    assert runner.step(X[1])["y"].tolist() == X[0].reshape(program.outputs[0].shape).tolist()
+    Y, indices = runner.run(X[2:], index=True)
+    frames = np.moveaxis(X.reshape(4, *program.outputs[0].shape), 1 + time_axis, 1).reshape(8, 3)
+    assert Y["y"].tolist() == frames[2:6].tolist()
+    assert (indices["y"].tolist(), indices["x"].tolist()) == ([0, 0, 1, 1], [0, 1])
+    flushed = runner.flush()
+    assert flushed["y"].tolist() == frames[6:].tolist()
+    assert flushed["x"].shape == (0, 6)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "float64"])
+def test_a_history_holds_numbers_of_any_type(dtype: str) -> None:
+    """Taps of a ring, put through a state, turned round; with padding behind the end."""
+    when = Schedule(first=1)
+    operations = (
+        History(
+            name="past",
+            inputs=("x",),
+            outputs=("taps",),
+            ring=StateRegion("ring"),
+            position=StateRegion("position"),
+            length=3,
+            taps=2,
+            dilation=2,
+            fill=-7.0,
+            size=5,
+            dtype=dtype,
+            read=when,
+        ),
+        WriteState(
+            name="write", inputs=("taps",), outputs=(), region=StateRegion("kept"), size=10, dtype=dtype, when=when
+        ),
+        ReadState(
+            name="read",
+            inputs=(),
+            outputs=("kept",),
+            region=StateRegion("kept"),
+            shape=(10,),
+            held=True,
+            dtype=dtype,
+            when=when,
+        ),
+        Rearrange(name="turn", inputs=("kept", "taps"), outputs=("y",), shape=(20,), indices="order", when=when),
+    )
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (5,), dtype),),
+        outputs=(OutputDescription("y", "y", per_frame=True, when=when),),
+        state=(
+            StateSlot("ring", (3, 5), dtype),
+            StateSlot("position", (1,), "int32"),
+            StateSlot("kept", (10,), dtype),
+        ),
+        operations=operations,
+        tail_steps=1,
+    )
+    program = Program(description, {"order": np.arange(20, dtype=np.int32)[::-1].copy()})
+    runner, reference = Runner(program), ReferenceRunner(program)
+    X = np.random.default_rng(0).integers(-100, 100, (9, 5)).astype(dtype)
+    found = runner.run(X)
+    assert found.dtype == dtype
+    assert found.tolist() == reference.run(X).tolist()
+    assert runner.flush().tolist() == [frame.tolist() for frame in reference.flush()["y"]]
+
+
+def test_a_position_that_a_user_wrote_cannot_lead_outside_of_the_ring() -> None:
+    runner = Runner(upsampled(0))
+    for position in (-5, 2, 2**31 - 1):
+        runner.state["position"][...] = position
+        runner.step(np.ones(6))
+        assert 0 <= np.asarray(runner.state["position"])[0] < 2
+
+
+def test_steps_of_several_outputs_allocate_nothing() -> None:
+    program = random_program(next(seed for seed in range(100) if len(plan_of(random_program(seed)).beats) == 3))
+    step, x = Runner(program).step, samples(program, 1)[0]
+    for _ in range(100):
+        step(x)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in repeat(None, 100_000):
+            step(x)
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert max(after, peak) - before < 1000
