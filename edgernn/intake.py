@@ -46,8 +46,23 @@ def write_frame(given: Any, place: Place, target: Array) -> None:
     numbers = _numbers(given, place)
     if not _fits(numbers.shape, place.shape):
         raise InputError(f"input {place.name} has shape {numbers.shape}, a frame of it is {place.shape}")
-    with np.errstate(over="ignore"):  # what is too large becomes infinite
-        target[...] = numbers.reshape(place.shape)
+    target[...] = _converted(numbers.reshape(place.shape), place)
+
+
+def expect_ids(name: str, ids: Array, rows: int) -> None:
+    """Check that ids choose rows of a table of so many; those below 0 count from its end.
+
+    Raises
+    ------
+    InputError
+        One does not.
+    """
+    outside = (ids < -rows) | (ids >= rows)
+    if outside.any():
+        raise InputError(
+            f"input {name} holds the id {np.asarray(ids)[outside].flat[0]}; ids go from 0 to {rows - 1}, or from -1 "
+            f"to {-rows} to count from the end; no state was touched"
+        )
 
 
 def counts(given: Any, place: Place) -> Array:
@@ -110,8 +125,7 @@ def _column(given: Any, place: Place) -> Array:
             f"input {place.name} has shape {numbers.shape}, it must be (time steps, ...) with frames of {place.shape}"
         )
     frames = numbers.reshape(len(numbers), *place.shape)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite
-        return np.require(frames, place.dtype, ["C", "A"])
+    return np.require(_converted(frames, place), place.dtype, ["C", "A"])
 
 
 @lru_cache(maxsize=256)
@@ -119,6 +133,22 @@ def _fits(shape: Shape, frame_shape: Shape) -> bool:
     """Whether a shape is a frame's, or that of a vector with as many numbers; axes of length 1 do not count."""
     squeezed = [extent for extent in shape if extent != 1]
     return any(squeezed == [extent for extent in form if extent != 1] for form in (frame_shape, (prod(frame_shape),)))
+
+
+def _converted(numbers: Array, place: Place) -> Array:
+    """In the input's number type. A float that is too large becomes infinite; an integer has no such way out."""
+    if place.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return numbers.astype(place.dtype, copy=False)
+    limits = np.iinfo(place.dtype)
+    with np.errstate(invalid="ignore"):
+        whole = numbers.astype(np.int64)
+    refused = (whole != numbers) | (whole < limits.min) | (whole > limits.max)
+    if refused.any():
+        raise InputError(
+            f"input {place.name} holds {numbers[refused].flat[0]}; it takes whole numbers of type {place.dtype}"
+        )
+    return whole.astype(place.dtype)
 
 
 def _numbers(given: Any, place: Place) -> Array:

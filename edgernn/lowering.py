@@ -5,43 +5,39 @@ One function for each operation: it packs the weights, takes memory and emits on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.errors import UnsupportedModelError
 from edgernn.kernels.library import Kernel
 from edgernn.kernels.packing import pack_panels, pack_units, panel_lanes
 from edgernn.kernels.rows import (
     ROW_SLOTS,
     STATE_PRELUDE_BYTES,
     CellRow,
-    CopyRow,
     DenseRow,
     ElementwiseRow,
+    GateRow,
     GatherRow,
     SoftmaxRow,
 )
 from edgernn.kernels.target import processor
 from edgernn.operations import (
     UNARY_FUNCTIONS,
-    AnyOperation,
     Binary,
     Dense,
     Gru,
     Lstm,
-    ReadState,
-    Rearrange,
     RecurrentOperation,
     Rnn,
     Shape,
     Softmax,
     StateRegion,
     Unary,
-    WriteState,
 )
 from edgernn.program import Program
 
@@ -102,6 +98,10 @@ class TableBuilder:
         Values of a step; one copy of the state.
     slots : dict of Place
         Where each state slot lies in a copy of the state; float32 slots come first.
+    constants : list of (int, ndarray)
+        What stands in the arena from the beginning, and where.
+    rounds : dict of str to int
+        Where in the arena each loop counts its rounds.
     """
 
     def __init__(self, program: Program) -> None:
@@ -113,6 +113,8 @@ class TableBuilder:
         self.arena = Memory()
         self.state = Memory(STATE_PRELUDE_BYTES)
         self.slots: dict[str, Place] = {}
+        self.constants: list[tuple[int, NDArray[Any]]] = []
+        self.rounds: dict[str, int] = {}
         for slot in sorted(program.state, key=lambda slot: slot.dtype != "float32"):
             place = Place(slot.name, 0, slot.shape, np.dtype(slot.dtype))
             self.slots[slot.name] = place._replace(offset=self.state.take(place.size_bytes))
@@ -155,6 +157,22 @@ class TableBuilder:
         self.kernels.append(kernel)
         self.rows.append(_whole_row(row))
         self.operation_names.append(operation_name)
+
+    @contextmanager
+    def gate(self, kernel: Kernel | None, row: GateRow, operation_name: str) -> Iterator[None]:
+        """What is emitted inside runs only where a gate lets it; none if `kernel` is None or nothing is emitted."""
+        if kernel is None:
+            yield
+            return
+        self.emit(kernel, row, operation_name)
+        begin = len(self.rows)
+        yield
+        if len(self.rows) == begin:
+            for column in (self.rows, self.kernels, self.operation_names):
+                column.pop()
+            return
+        self.rows[begin - 1][1] = 8 * ROW_SLOTS * (len(self.rows) - begin)
+        self.operation_names[begin - 1] = self.operation_names[begin]
 
     def emit_raw(self, kernel: Kernel, row: tuple[int, ...]) -> None:
         """What stands in place of the last row for sensor counts."""
@@ -313,13 +331,16 @@ def _broadcast(builder: TableBuilder, name: str, shape: Shape, operation_name: s
         return builder.value(name)
     indices = np.broadcast_to(np.arange(value.size).reshape(value.shape), shape).ravel()
     target = builder.arena.take(4 * indices.size)
-    _gather(builder, builder.value(name) + 4 * indices, target, operation_name)
+    gather(builder, builder.value(name) + 4 * indices, target, operation_name)
     return target
 
 
-def _gather(builder: TableBuilder, offsets: NDArray[np.int64], target: int, operation_name: str) -> None:
+def gather(
+    builder: TableBuilder, offsets: NDArray[np.int64], target: int, operation_name: str, item_bytes: int = 4
+) -> None:
+    """Emit a row that collects numbers of `item_bytes` from anywhere in the arena."""
     row = GatherRow(target=target, offsets=builder.pack(offsets.astype(np.int64)), size=offsets.size)
-    builder.emit(Kernel("layout", ("gather",)), row, operation_name)
+    builder.emit(Kernel("layout", ("gather", str(item_bytes))), row, operation_name)
 
 
 def _lower_softmax(builder: TableBuilder, operation: Softmax) -> None:
@@ -336,48 +357,6 @@ def _lower_softmax(builder: TableBuilder, operation: Softmax) -> None:
     builder.emit(Kernel("softmax", (form, length, str(lanes))), row, operation.name)
 
 
-def _lower_rearrange(builder: TableBuilder, operation: Rearrange) -> None:
-    values = [builder.program.values[name] for name in operation.inputs]
-    if operation.indices is None and len(operation.inputs) == 1:
-        builder.alias(operation.outputs[0], operation.inputs[0])
-        return
-    _expect_float32(operation, values[0].dtype)
-    offsets = np.concatenate(
-        [builder.value(name) + 4 * np.arange(value.size) for name, value in zip(operation.inputs, values, strict=True)]
-    )
-    if operation.indices is not None:
-        offsets = offsets[builder.program.weights[operation.indices]]
-    _gather(builder, offsets, builder.value(operation.outputs[0]), operation.name)
-
-
-def _lower_read_state(builder: TableBuilder, operation: ReadState) -> None:
-    _expect_float32(operation, operation.dtype)
-    row = CopyRow(
-        source=builder.region(operation.region),
-        target=builder.value(operation.outputs[0]),
-        size_bytes=4 * prod(operation.shape),
-    )
-    builder.emit(Kernel("layout", ("read_state",)), row, operation.name)
-
-
-def _lower_write_state(builder: TableBuilder, operation: WriteState) -> None:
-    _expect_float32(operation, operation.dtype)
-    row = CopyRow(
-        source=builder.value(operation.inputs[0]),
-        target=builder.region(operation.region),
-        size_bytes=4 * operation.size,
-    )
-    builder.emit(Kernel("layout", ("write_state",)), row, operation.name)
-
-
-def _expect_float32(operation: AnyOperation, dtype: str) -> None:
-    if dtype != "float32":
-        raise UnsupportedModelError(
-            f"operation {operation.name} ({type(operation).__name__}) on {dtype} has no compiled kernel; "
-            "edgernn.reference.ReferenceRunner runs it in NumPy"
-        )
-
-
 LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Rnn: _lower_rnn,
     Gru: _lower_gru,
@@ -386,7 +365,4 @@ LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Unary: _lower_unary,
     Binary: _lower_binary,
     Softmax: _lower_softmax,
-    Rearrange: _lower_rearrange,
-    ReadState: _lower_read_state,
-    WriteState: _lower_write_state,
 }

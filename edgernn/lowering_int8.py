@@ -31,9 +31,8 @@ from edgernn.kernels.int8_rows import (
 )
 from edgernn.kernels.library import Kernel
 from edgernn.kernels.packing import panel_lanes
-from edgernn.kernels.rows import CopyRow, GatherRow
 from edgernn.kernels.target import processor
-from edgernn.lowering import TableBuilder
+from edgernn.lowering import TableBuilder, gather
 from edgernn.operations import (
     Dequantize,
     Int8Affine,
@@ -47,10 +46,7 @@ from edgernn.operations import (
     Int8Unary,
     IntegerFunction,
     Quantize,
-    ReadState,
-    Rearrange,
     Shape,
-    WriteState,
 )
 
 Array: TypeAlias = NDArray[Any]
@@ -328,48 +324,10 @@ def _broadcast(builder: TableBuilder, name: str, shape: Shape, operation_name: s
         return builder.value(name)
     indices = np.broadcast_to(np.arange(value.size).reshape(value.shape), shape).ravel()
     target = builder.arena.take(2 * indices.size)
-    _gather(builder, builder.value(name) + 2 * indices, target, operation_name)
+    gather(builder, builder.value(name) + 2 * indices, target, operation_name, 2)
     return target
 
 
-def _gather(builder: TableBuilder, offsets: Array, target: int, operation_name: str) -> None:
-    row = GatherRow(target=target, offsets=builder.pack(offsets.astype(np.int64)), size=offsets.size)
-    builder.emit(Kernel("int8_layout", ("gather",)), row, operation_name)
-
-
-def _lower_rearrange(builder: TableBuilder, operation: Rearrange) -> None:
-    if operation.indices is None and len(operation.inputs) == 1:
-        builder.alias(operation.outputs[0], operation.inputs[0])
-        return
-    sizes = [builder.program.values[name].size for name in operation.inputs]
-    offsets = np.concatenate(
-        [builder.value(name) + 2 * np.arange(size) for name, size in zip(operation.inputs, sizes, strict=True)]
-    )
-    if operation.indices is not None:
-        offsets = offsets[builder.program.weights[operation.indices]]
-    _gather(builder, offsets, builder.value(operation.outputs[0]), operation.name)
-
-
-def _lower_read_state(builder: TableBuilder, operation: ReadState) -> None:
-    row = CopyRow(
-        source=builder.region(operation.region),
-        target=builder.value(operation.outputs[0]),
-        size_bytes=2 * prod(operation.shape),
-    )
-    kernel = Kernel("int8_layout", ("read_high",)) if operation.dtype == "int32" else Kernel("layout", ("read_state",))
-    builder.emit(kernel, row, operation.name)
-
-
-def _lower_write_state(builder: TableBuilder, operation: WriteState) -> None:
-    row = CopyRow(
-        source=builder.value(operation.inputs[0]),
-        target=builder.region(operation.region),
-        size_bytes=2 * operation.size,
-    )
-    builder.emit(Kernel("int8_layout", ("write_state",)), row, operation.name)
-
-
-# operations that read or write an int16 value
 INT8_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Quantize: _lower_quantize,
     Dequantize: _lower_dequantize,
@@ -381,7 +339,4 @@ INT8_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Int8Rnn: _lower_rnn,
     Int8Gru: _lower_gru,
     Int8Lstm: _lower_lstm,
-    Rearrange: _lower_rearrange,
-    ReadState: _lower_read_state,
-    WriteState: _lower_write_state,
 }

@@ -13,15 +13,27 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.errors import MalformedModelError
+from edgernn.errors import MalformedModelError, UnsupportedModelError
 from edgernn.kernels.library import Kernel, address_of
-from edgernn.kernels.rows import ROW_SLOTS, STATE_PRELUDE_BYTES, CopyRow, FrameRow
-from edgernn.lowering import LOWERINGS, Place, TableBuilder
-from edgernn.lowering_int8 import INT8_LOWERINGS
-from edgernn.operations import AnyOperation, ReadState
+from edgernn.kernels.rows import CLOCK, END, ENDLESS, ROW_SLOTS, STATE_PRELUDE_BYTES, BeatRow, CopyRow, FrameRow
+from edgernn.lowering import Place, TableBuilder, aligned_bytes
+from edgernn.lowering_time import NO_GATE, gate_of, lower_operations
+from edgernn.operations import (
+    EVERY_STEP,
+    AnyOperation,
+    History,
+    Lookup,
+    PutFrame,
+    ReadState,
+    Rearrange,
+    Repeat,
+    Schedule,
+    TakeFrame,
+)
 from edgernn.program import OutputDescription, Program
 
 MAX_BYTES = 1 << 32  # of one runner
+MAX_BEATS = 62  # bits of an int64, but for two
 
 
 class Plan:
@@ -40,10 +52,16 @@ class Plan:
         at its end.
     inputs, outputs : tuple of Place
         Ports, in the arena.
+    beats : tuple of BeatRow
+        The schedules that outputs have.
+    output_beats : tuple of int
+        The beat of each output.
+    id_rows : dict of str to int
+        Inputs whose numbers choose rows of tables, and how many rows the smallest of these has.
     slots_end, float_slots_end : int
         Where in a copy of the state the slots end, and those of float32, which come first.
     slots, frames : tuple of Place
-        State slots, and in a window the frames of its per-frame outputs, in a copy of the state.
+        State slots, and in a staggered window the frames of its outputs that are collected, in a copy of the state.
     arena_bytes, copy_bytes, copies : int
         Bytes of the values of one step and of one copy of the state; number of copies.
 
@@ -56,24 +74,25 @@ class Plan:
     """
 
     def __init__(self, program: Program) -> None:
-        self.window = program.window
-        self.warmup_steps = 0
+        self.window = program.staggered
+        self.tail_steps = program.tail_steps
+        self.runs_prefix = program.runs_tail_in_each_step
         self.copies = self.window.copies if self.window else 1
         builder = TableBuilder(program)
         self.inputs = tuple(
             Place(port.name, builder.value(port.name), port.shape, np.dtype(port.dtype)) for port in program.inputs
         )
         for_state, for_outputs = _split(program)
-        for operation in for_state:
-            _lower(builder, operation)
-        frames = [self._collect(output, program, builder) for output in program.description.outputs]
+        lower_operations(builder, for_state)
+        outputs = program.description.outputs
+        frames = [self._collect(output, program, builder) for output in outputs]
         self.state_row_count = len(builder.rows)
-        for operation in for_outputs:
-            _lower(builder, operation)
+        lower_operations(builder, for_outputs)
         self.outputs = tuple(
-            self._output(output, place, program, builder)
-            for output, place in zip(program.description.outputs, frames, strict=True)
+            self._output(output, place, program, builder) for output, place in zip(outputs, frames, strict=True)
         )
+        self.beats, self.output_beats = _beats(program)
+        self.id_rows = _id_rows(program)
         self.frames = tuple(place for place in frames if place is not None)
         self.slots = tuple(builder.slots.values())
         self.slots_end = max([place.offset + place.size_bytes for place in self.slots], default=STATE_PRELUDE_BYTES)
@@ -85,6 +104,7 @@ class Plan:
         self.operation_names = tuple(builder.operation_names)
         self._table = np.array(builder.rows, np.int64).reshape(-1, ROW_SLOTS)
         self._raw = builder.raw
+        self._constants = builder.constants
         self.weights = builder.packed_weights()
         self.arena_bytes = builder.arena.size_bytes
         self.copy_bytes = builder.state.size_bytes
@@ -96,37 +116,55 @@ class Plan:
         self._initial = {slot.name: program.weights[slot.initial] for slot in program.state if slot.initial is not None}
 
     def _collect(self, output: OutputDescription, program: Program, builder: TableBuilder) -> Place | None:
-        """Let every step of a window put its frame of a per-frame output beside the state."""
-        if self.window is None or not output.per_frame:
+        """Let every step of a staggered window put its frame of an output beside the state.
+
+        That is the output's next frame or, where one frame is all there is, the latest; what comes at the window's end
+        needs no keeping.
+        """
+        if self.window is None or not _is_collected(output):
             return None
         value = program.values[output.value]
         axis, item_bytes = output.time_axis, np.dtype(value.dtype).itemsize
-        shape = (*value.shape[:axis], self.window.steps, *value.shape[axis:])
+        count, shape = 1, value.shape
+        if output.per_frame:
+            count = output.when.frames(self.window.steps)
+            shape = (*shape[:axis], count, *shape[axis:])
         offset = builder.state.take(prod(shape) * item_bytes)
-        builder.emit(
-            Kernel("layout", ("collect_frame",)),
-            FrameRow(
+        kernel, gate = gate_of(output.when, self.tail_steps)
+        with builder.gate(kernel, gate, output.name):
+            row = FrameRow(
                 source=builder.value(output.value),
                 frames=offset,
-                outer=prod(value.shape[:axis]),
-                piece_bytes=prod(value.shape[axis:]) * item_bytes,
-                steps=self.window.steps,
-            ),
-            output.name,
-        )
+                outer=prod(value.shape[:axis]) if output.per_frame else 1,
+                piece_bytes=prod(value.shape[axis:] if output.per_frame else value.shape) * item_bytes,
+                count=count,
+                first=output.when.first if output.per_frame else 0,
+                period=output.when.period if output.per_frame else ENDLESS,
+            )
+            builder.emit(Kernel("layout", ("collect_frame",)), row, output.name)
         return Place(output.name, offset, shape, np.dtype(value.dtype))
 
     def _output(
         self, output: OutputDescription, frames: Place | None, program: Program, builder: TableBuilder
     ) -> Place:
         """Where an output lies in the arena; the frames of a window are brought there at its end."""
-        if frames is None:
-            value = program.values[output.value]
-            return Place(output.name, builder.value(output.value), value.shape, np.dtype(value.dtype))
-        target = builder.arena.take(frames.size_bytes)
-        row = CopyRow(source=frames.offset, target=target, size_bytes=frames.size_bytes)
-        builder.emit(Kernel("layout", ("read_state",)), row, output.name)
-        return frames._replace(offset=target)
+        if frames is not None:
+            target = builder.arena.take(frames.size_bytes)
+            kernel, gate = gate_of(Schedule(at_end=True), self.tail_steps)
+            with builder.gate(kernel, gate, output.name):
+                row = CopyRow(source=frames.offset, target=target, size_bytes=frames.size_bytes)
+                builder.emit(Kernel("layout", ("read_state",)), row, output.name)
+            return frames._replace(offset=target)
+        value = program.values[output.value]
+        place = Place(output.name, builder.value(output.value), value.shape, np.dtype(value.dtype))
+        if not self.runs_prefix or output.when.at_end:
+            return place
+        # the tail of the stream so far, which each step runs, must leave this output alone
+        target = builder.arena.take(place.size_bytes)
+        with builder.gate(Kernel("gates", ("stream",)), NO_GATE, output.name):
+            row = CopyRow(source=place.offset, target=target, size_bytes=place.size_bytes)
+            builder.emit(Kernel("layout", ("copy",)), row, output.name)
+        return place._replace(offset=target)
 
     @cached_property
     def table(self) -> NDArray[np.int64]:
@@ -152,8 +190,15 @@ class Plan:
         for place in self.slots:
             if place.name in self._initial:
                 place.view(block)[...] = self._initial[place.name]
-        self.clocks(block)[...] = self.clocks_after(0)
+        self.set_clocks(block, 0)
         block.setflags(write=False)
+        return block
+
+    def initial_arena(self) -> NDArray[np.uint8]:
+        """The values of a step before the first one: zeros and constants."""
+        block = aligned_bytes((self.arena_bytes,))
+        for offset, array in self._constants:
+            Place("constant", offset, array.shape, array.dtype).view(block)[...] = array
         return block
 
     @property
@@ -161,22 +206,29 @@ class Plan:
         """Steps from one window of a copy to its next."""
         return self.copies * self.window.hop if self.window else 0
 
-    def clocks(self, block: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """The clock of each copy of a state block, (copies,): steps since the copy's window began, or -steps to go."""
-        return Place("clock", 0, (), np.dtype(np.int64)).view(block)
+    def set_clocks(self, block: NDArray[np.uint8], steps: int) -> None:
+        """Set the preludes of all copies of a state block to what they are after a number of steps since the reset."""
+        clocks = np.full(self.copies, steps, np.int64)
+        if self.window is not None:  # steps since the copy's window began, or -steps to go
+            clocks -= self.window.hop * np.arange(self.copies, dtype=np.int64)
+            clocks = np.where(clocks < 0, clocks, clocks % self.window_period)
+        Place("clock", CLOCK, (), np.dtype(np.int64)).view(block)[...] = clocks
+        Place("end", END, (), np.dtype(np.int64)).view(block)[...] = ENDLESS
 
-    def clocks_after(self, steps: int) -> NDArray[np.int64]:
-        """What the clocks are after a number of steps since the reset, (copies,)."""
-        if self.window is None:
-            return np.zeros(1, np.int64)
-        clocks = steps - self.window.hop * np.arange(self.copies, dtype=np.int64)
-        return np.where(clocks < 0, clocks, clocks % self.window_period)
+    def frames_within(self, steps: int, beat: int = 0) -> int:
+        """How many of the first `steps` steps after a reset have outputs of a beat."""
+        first, period, *_ = self.beats[beat]
+        return max(0, (steps - 1 - first) // period + 1)
 
-    def frames_within(self, steps: int) -> int:
-        """How many of the first `steps` steps after a reset have outputs."""
-        if self.window is None:
-            return max(0, steps - self.warmup_steps)
-        return 0 if steps < self.window.steps else (steps - self.window.steps) // self.window.hop + 1
+    def frames_in_tail(self, steps: int, beat: int = 0) -> int:
+        """How many steps of the tail of a sequence of `steps` steps have outputs of a beat."""
+        _, period, extra, at_end, least = self.beats[beat]
+        if self.window is not None or not self.tail_steps:
+            return 0
+        if at_end:
+            return int(steps > least)
+        frames = min(self.frames_within(steps + self.tail_steps, beat), (steps + extra) // period)
+        return max(0, frames - self.frames_within(steps, beat))
 
     @property
     def weight_bytes(self) -> int:
@@ -189,29 +241,81 @@ class Plan:
         return self.copies * self.copy_bytes
 
 
-def _lower(builder: TableBuilder, operation: AnyOperation) -> None:
-    """Append the rows of an operation; those that touch int16 values work in integers."""
-    values = builder.program.values
-    is_integer = any(values[name].dtype == "int16" for name in (*operation.inputs, *operation.outputs))
-    (INT8_LOWERINGS if is_integer else LOWERINGS)[type(operation)](builder, operation)
+def _is_collected(output: OutputDescription) -> bool:
+    """Whether an output of a staggered window may come before the window's last step."""
+    return output.per_frame or not (output.when.at_end or output.when == EVERY_STEP)
 
 
 def _split(program: Program) -> tuple[list[AnyOperation], list[AnyOperation]]:
     """The operations that must run in every step, and those that only make outputs.
 
     The first are all that change a state, that read one (a later write would change what they read) or whose result
-    a per-frame output of a window needs, with everything before them.
+    a collected output of a window needs, with everything before them. A loop stays with its body.
     """
-    needed = {output.value for output in program.description.outputs if program.window and output.per_frame}
-    for_state: list[AnyOperation] = []
-    for_outputs: list[AnyOperation] = []
-    for operation in reversed(program.operations):
-        if operation.changes_state or isinstance(operation, ReadState) or needed.intersection(operation.outputs):
-            needed.update(operation.inputs)
-            for_state.append(operation)
+    needed: set[str] = set()
+    if program.staggered is not None:
+        needed = {output.value for output in program.description.outputs if _is_collected(output)}
+    for_state: list[list[AnyOperation]] = []
+    for_outputs: list[list[AnyOperation]] = []
+    for unit in reversed(_units(program.operations)):
+        if any(
+            operation.changes_state or isinstance(operation, ReadState) or needed.intersection(operation.outputs)
+            for operation in unit
+        ):
+            needed.update(name for operation in unit for name in operation.inputs)
+            for_state.append(unit)
         else:
-            for_outputs.append(operation)
-    return for_state[::-1], for_outputs[::-1]
+            for_outputs.append(unit)
+    return [operation for unit in for_state[::-1] for operation in unit], [
+        operation for unit in for_outputs[::-1] for operation in unit
+    ]
+
+
+def _units(operations: tuple[AnyOperation, ...]) -> list[list[AnyOperation]]:
+    """Operations by themselves, loops with their bodies."""
+    units, index = [], 0
+    while index < len(operations):
+        operation = operations[index]
+        end = index + 1 + (operation.body if isinstance(operation, Repeat) else 0)
+        units.append(list(operations[index:end]))
+        index = end
+    return units
+
+
+def _beats(program: Program) -> tuple[tuple[BeatRow, ...], tuple[int, ...]]:
+    """The different schedules of the outputs, and which one each output has."""
+    rows = [_beat(output.when, program) for output in program.description.outputs]
+    beats = tuple(dict.fromkeys(rows))
+    if len(beats) > MAX_BEATS:
+        raise UnsupportedModelError(
+            f"the outputs come at {len(beats)} different paces, the most is {MAX_BEATS}: leave some of them out"
+        )
+    return beats, tuple(beats.index(row) for row in rows)
+
+
+def _beat(when: Schedule, program: Program) -> BeatRow:
+    if program.staggered is not None:
+        window = program.staggered
+        return BeatRow(window.steps - 1, window.hop, -ENDLESS, 0, 0)
+    if not when.at_end:
+        return BeatRow(when.first, when.period, when.extra, 0, 0)
+    if program.tail_steps and program.description.tail == "flush":
+        return BeatRow(ENDLESS, 1, 0, 1, when.first)
+    return BeatRow(when.first, 1, -ENDLESS, 0, 0)  # each step has given all of the stream so far
+
+
+def _id_rows(program: Program) -> dict[str, int]:
+    """Inputs that reach a Lookup without being changed, and the rows of its table, the least of several."""
+    comes_from: dict[str, set[str]] = {port.name: {port.name} for port in program.inputs if port.dtype != "float32"}
+    rows: dict[str, int] = {}
+    for operation in program.operations:
+        sources = set().union(*(comes_from.get(name, set()) for name in operation.inputs))
+        if isinstance(operation, Rearrange | History | TakeFrame | PutFrame):
+            comes_from |= dict.fromkeys(operation.outputs, sources)
+        elif isinstance(operation, Lookup):
+            count = len(program.weights[operation.table])
+            rows |= {name: min(count, rows.get(name, count)) for name in sources}
+    return rows
 
 
 _plans: WeakKeyDictionary[Program, Plan] = WeakKeyDictionary()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgernn import intake
 from edgernn.errors import InputError
-from edgernn.program import Program
+from edgernn.program import OutputDescription, Program
 from edgernn.runner_memory import Frame, RunnerMemory
 from edgernn.state_view import StateView
 
@@ -29,12 +29,14 @@ Returns
 -------
 ndarray, a dict of them by output name where there are several outputs, or None
     The outputs. They belong to the runner and are overwritten by the next step: copy to keep. None where the step has
-    nothing to say (inside a window, warming up).
+    nothing to say (inside a window, warming up, between the frames of a strided layer); a dict always has all names,
+    with None for an output that has nothing to say. A model that gives several frames in a step returns them along the
+    output's time axis.
 
 Raises
 ------
 InputError
-    x has another shape or holds no numbers.
+    x has another shape, holds no numbers, or an id that is in no table of the model; no state was touched.
 NonFiniteInputError
     x holds NaN or infinity; no state was touched.
 RunnerStateError
@@ -101,7 +103,7 @@ class Runner:
     def __init__(self, program: Program) -> None:
         self._memory = memory = RunnerMemory(program)
         contents = {place.name: place.view(memory.state) for place in memory.plan.slots}
-        if program.window is None:
+        if program.staggered is None:
             contents = {name: content[0] for name, content in contents.items()}
         self.state = MappingProxyType(
             {slot.name: StateView(slot.name, contents[slot.name], slot.scale) for slot in program.state}
@@ -152,14 +154,15 @@ class Runner:
         Returns
         -------
         Y : ndarray (T_out, ...), or a dict of them where there are several outputs
-            New arrays, bit-identical to what `step` returns, without the steps that return None.
-        indices : ndarray of int64, (T_out,)
+            New arrays, bit-identical to what `step` returns, without the steps that return None. Where a step gives
+            several frames, they are laid end to end.
+        indices : ndarray of int64, (T_out,), or a dict of them where outputs come in different steps
             Only with `index`.
 
         Raises
         ------
         InputError
-            X has another shape or holds no numbers.
+            X has another shape, holds no numbers, or an id that is in no table of the model; no state was touched.
         NonFiniteInputError
             X holds NaN or infinity; no state was touched.
         RunnerStateError
@@ -168,20 +171,43 @@ class Runner:
         memory = self._memory
         columns = intake.columns(X, memory.plan.inputs)
         outputs, indices = self._room_for(len(columns[0]))
-        memory.run(columns, outputs, indices)
+        memory.run(columns, outputs, list(indices))
         Y = self._named(outputs)
-        return (Y, indices) if index else Y
+        return (Y, self._indices(indices)) if index else Y
 
-    def _room_for(self, steps: int) -> tuple[list[Array], NDArray[np.int64]]:
-        """Arrays for exactly the outputs of the next `steps` steps, and for their indices."""
+    def _room_for(self, steps: int) -> tuple[list[Array], list[NDArray[np.int64]]]:
+        """Arrays for exactly the outputs of the next `steps` steps, and for the indices of each beat."""
         plan, before = self._memory.plan, self._memory.steps
-        frames = plan.frames_within(before + steps) - plan.frames_within(before)
-        return [np.empty((frames, *place.shape), place.dtype) for place in plan.outputs], np.empty(frames, np.int64)
+        frames = [
+            plan.frames_within(before + steps, beat) - plan.frames_within(before, beat)
+            for beat in range(len(plan.beats))
+        ]
+        outputs = [
+            np.empty((frames[beat], *place.shape), place.dtype)
+            for place, beat in zip(plan.outputs, plan.output_beats, strict=True)
+        ]
+        return outputs, [np.empty(count, np.int64) for count in frames]
 
     def _named(self, outputs: list[Array]) -> Frames:
+        """What is returned of many steps: frames end to end, by output where there are several."""
+        described = self.program.description.outputs
+        if self._memory.plan.window is None:
+            outputs = [_end_to_end(array, output) for array, output in zip(outputs, described, strict=True)]
         if len(outputs) == 1:
             return outputs[0]
-        return {place.name: output for place, output in zip(self._memory.plan.outputs, outputs, strict=True)}
+        return {output.name: array for array, output in zip(outputs, described, strict=True)}
+
+    def _indices(self, indices: list[NDArray[np.int64]]) -> Frames:
+        """The row of X that each row of the outputs belongs to, by output where they differ."""
+        plan = self._memory.plan
+        named = {
+            output.name: np.repeat(indices[beat], 1 if plan.window else output.frames)
+            for output, beat in zip(self.program.description.outputs, plan.output_beats, strict=True)
+        }
+        frames = {output.frames for output in self.program.description.outputs}
+        if len(plan.beats) == 1 and (plan.window or len(frames) == 1):
+            return next(iter(named.values()))
+        return named
 
     def run_into(self, X: Array, Y: Array, indices: NDArray[np.int64] | None = None) -> int:
         """`run` into arrays that exist, for programs with one input and one output.
@@ -223,16 +249,31 @@ class Runner:
             indices.dtype == np.int64 and indices.ndim == 1 and indices.flags.c_contiguous and len(indices) >= frames
         ):
             raise InputError(f"indices must be a contiguous int64 array of at least ({frames},)")
-        return self._memory.run([X], [Y], indices)
+        self._memory.run([X], [Y], [indices])
+        return frames
 
     def flush(self) -> Frames:
         """End the stream: all outputs that are still to come, none for a model without look-ahead.
 
         Afterwards `step` and `run` raise a RunnerStateError until `reset`.
+
+        Returns
+        -------
+        Y : ndarray (T_out, ...), or a dict of them where there are several outputs
+            New arrays, as `run` returns them.
+
+        Raises
+        ------
+        RunnerStateError
+            The stream was ended already.
         """
-        self._memory.expect_open()
-        self._memory.finish()
-        return self._named([np.empty((0, *place.shape), place.dtype) for place in self._memory.plan.outputs])
+        plan, steps = self._memory.plan, self._memory.steps
+        outputs = [
+            np.empty((plan.frames_in_tail(steps, beat), *place.shape), place.dtype)
+            for place, beat in zip(plan.outputs, plan.output_beats, strict=True)
+        ]
+        self._memory.drain(outputs)
+        return self._named(outputs)
 
     def reset(self) -> None:
         """Back to the initial state, before the first step."""
@@ -255,3 +296,11 @@ class Runner:
     def state_is_finite(self) -> bool:
         """Whether no state is infinite or NaN: a diverged model needs a `reset`."""
         return self._memory.state_is_finite()
+
+
+def _end_to_end(array: Array, output: OutputDescription) -> Array:
+    """The frames of steps that have several each, (steps, ..., frames, ...), one after the other, (rows, ...)."""
+    if output.frames == 1:
+        return array
+    frames = np.moveaxis(array, 1 + output.time_axis, 1)
+    return np.ascontiguousarray(frames.reshape(-1, *frames.shape[2:]))

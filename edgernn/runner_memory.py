@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,13 +13,13 @@ from edgernn import intake
 from edgernn.errors import CompileCacheError, InputError, ProgramFileError, RunnerStateError
 from edgernn.kernels import calls
 from edgernn.kernels.objects import data_address
-from edgernn.kernels.rows import STATE_PRELUDE_BYTES, Header
+from edgernn.kernels.rows import IS_PREFIX, STATE_PRELUDE_BYTES, Header
 from edgernn.lowering import Place, aligned_bytes
 from edgernn.plan import plan_of
 from edgernn.program import Program
 
 Array: TypeAlias = NDArray[Any]
-Frame: TypeAlias = Array | dict[str, Array] | None  # what a step returns
+Frame: TypeAlias = Array | dict[str, Array | None] | None  # what a step returns
 
 ENTRIES = {name: index for index, name in enumerate(Header._fields)}
 
@@ -28,6 +27,7 @@ SNAPSHOT_MAGIC = b"EDGERNN-SNAPSHOT"
 SNAPSHOT_FORMAT = 1
 SNAPSHOT_HEAD = struct.Struct("<16sI32sqI")  # magic, format, program hash, steps since the reset, 1 after flush()
 DIGEST_BYTES = 32
+MAX_PREPARED_BEATS = 6
 
 
 class HeaderArray(np.ndarray[Any, Any]):
@@ -49,22 +49,33 @@ class RunnerMemory:
         try:
             self._table = plan.table
             self._step, self._run, self._is_finite = calls.step(), calls.run(), calls.is_finite()
+            self._drain = calls.drain() if plan.tail_steps else None
             self._enter = calls.entry()
         except PermissionError as error:
             raise CompileCacheError(str(error)) from error
         self.state = aligned_bytes((plan.copies, plan.copy_bytes))
-        self._arena = aligned_bytes((plan.arena_bytes,))
+        self._prefix = self._scratch_copy() if plan.runs_prefix else None
+        self._arena = plan.initial_arena()
         self._inputs = [place.view(self._arena) for place in plan.inputs]
-        outputs = {place.name: place.view(self._arena) for place in plan.outputs}
-        self.result: Frame = outputs if len(outputs) > 1 else next(iter(outputs.values()))
+        self._outputs = [place.view(self._arena) for place in plan.outputs]
+        self._results: dict[int, Frame] = {0: None}
+        self._raw_results: dict[int, Frame] = {0: None}
         self._input_table, self._output_table = self._port_table(plan.inputs), self._port_table(plan.outputs)
+        self._output_table = np.column_stack([self._output_table, plan.output_beats])
+        self._beats = np.array(plan.beats, np.int64)
         self._input_addresses = self._input_table[:, 0].tolist()
-        self._places = np.zeros(len(plan.inputs) + len(plan.outputs), np.int64)
+        self._places = np.zeros(len(plan.inputs) + len(plan.outputs) + len(plan.beats), np.int64)
         self._places_address = self._places.ctypes.data
         self._header = np.zeros(len(Header._fields), np.int64)
         self._address = self._header.ctypes.data
         self._describe()
         self.reset()
+
+    def _scratch_copy(self) -> NDArray[np.uint8]:
+        """A copy of the state on which a prefix of the stream is ended."""
+        block = aligned_bytes((self.plan.copy_bytes,))
+        Place("is_prefix", IS_PREFIX, (), np.dtype(np.int64)).view(block)[...] = 1
+        return block
 
     def _port_table(self, places: tuple[Place, ...]) -> NDArray[np.int64]:
         """Address and bytes of each port, (ports, 2)."""
@@ -86,12 +97,36 @@ class RunnerMemory:
             copy_bytes=plan.copy_bytes,
             initial=plan.initial_state.ctypes.data + STATE_PRELUDE_BYTES,
             initial_bytes=plan.slots_end - STATE_PRELUDE_BYTES,
-            warmup_steps=plan.warmup_steps,
+            tail_steps=plan.tail_steps,
+            prefix=0 if self._prefix is None else self._prefix.ctypes.data,
+            prefix_bytes=plan.slots_end - STATE_PRELUDE_BYTES,
+            beats=self._beats.ctypes.data,
+            beat_count=len(plan.beats),
             inputs=self._input_table.ctypes.data,
             input_count=len(plan.inputs),
             outputs=self._output_table.ctypes.data,
             output_count=len(plan.outputs),
         )
+
+    def _result(self, due: int) -> Frame:
+        """What a step returns in which these beats of the outputs have come."""
+        if due not in self._results:
+            self._results[due] = self._named_result(due, self._outputs)
+        return self._results[due]
+
+    def _raw_result(self, due: int) -> Frame:
+        """The outputs' memory as the integers that `step_raw` leaves there."""
+        if due not in self._raw_results:
+            self._raw_results[due] = self._named_result(due, [array.view(np.int32) for array in self._outputs])
+        return self._raw_results[due]
+
+    def _named_result(self, due: int, arrays: list[Array]) -> Frame:
+        if len(arrays) == 1:
+            return arrays[0]
+        return {
+            place.name: array if due >> beat & 1 else None
+            for place, array, beat in zip(self.plan.outputs, arrays, self.plan.output_beats, strict=True)
+        }
 
     def _write(self, **numbers: int) -> None:
         for name, number in numbers.items():
@@ -110,12 +145,16 @@ class RunnerMemory:
         self.state[...] = self.plan.initial_state
         self._write(step_count=0, finished=0)
 
-    def finish(self) -> None:
-        """Refuse steps until the next reset."""
+    def drain(self, outputs: list[Array]) -> None:
+        """Run the tail, filling contiguous outputs, and refuse steps until the next reset."""
+        self.expect_open()
+        if self._drain is not None and self.plan.window is None:
+            self._places[: len(outputs)] = [data_address(array) for array in outputs]
+            self._drain(self._address, self._places_address)
         self._write(finished=1)
 
     def expect_open(self) -> None:
-        """Raise a RunnerStateError after `finish`."""
+        """Raise a RunnerStateError after `drain`."""
         if self._read("finished"):
             raise RunnerStateError("the runner was flushed: call reset() before the next step")
 
@@ -128,8 +167,15 @@ class RunnerMemory:
     def bound_step(self) -> Any:
         """The runner's step function: compiled where the layout of Python's objects is known, else the slow step."""
         places = self.plan.inputs
-        if self._enter is None or len(places) > 1 or places[0].dtype != np.float32:
+        beat_count = len(self.plan.beats)
+        if (
+            self._enter is None
+            or len(places) > 1
+            or places[0].dtype != np.float32
+            or beat_count > MAX_PREPARED_BEATS  # the results of all sets of beats would be too many
+        ):
             return self.slow_step
+        self._result_table = np.array([id(self._result(due)) for due in range(1 << beat_count)], np.int64)
         slow_step = self.slow_step
         increment_reference, call_with_one = calls.python_functions()
         self._write(
@@ -141,8 +187,7 @@ class RunnerMemory:
             list_type=id(list),
             tuple_type=id(tuple),
             float_type=id(float),
-            result=id(self.result),
-            silence=id(None),
+            results=self._result_table.ctypes.data,
             slow_step=id(slow_step),
             increment_reference=increment_reference,
             call_with_one=call_with_one,
@@ -160,7 +205,9 @@ class RunnerMemory:
             intake.write_frame(given[place.name], place, view)
             if place.dtype == np.float32 and not self._is_finite(address, 1, 0, view.size):
                 raise intake.non_finite(place, view)
-        return self.result if self._step(self._address) else None
+        for name, rows in self.plan.id_rows.items():
+            intake.expect_ids(name, np.asarray(given[name]), rows)
+        return self._result(self._step(self._address))
 
     def step_raw(self, counts: Any) -> Frame:
         """One time step of an int8 program, from sensor counts to integers.
@@ -170,7 +217,7 @@ class RunnerMemory:
         InputError
             The program does not take counts, or they do not fit.
         RunnerStateError
-            After `finish`, before `reset`.
+            After `drain`, before `reset`.
         """
         if not self.program.takes_counts:
             raise InputError("the program cannot run on sensor counts: quantize it whole, with count_size")
@@ -180,35 +227,38 @@ class RunnerMemory:
         for view, frame in zip(self._inputs, frames, strict=True):
             view.view(np.int32)[...] = frame
         self._write(rows=self.plan.raw_table.ctypes.data)
-        has_outputs = self._step(self._address)
+        due = self._step(self._address)
         self._write(rows=self._table.ctypes.data)
-        return self._raw_result if has_outputs else None
+        return self._raw_result(due)
 
-    @cached_property
-    def _raw_result(self) -> Frame:
-        """The outputs' memory as the integers that `step_raw` leaves there."""
-        if isinstance(self.result, dict):
-            return {name: array.view(np.int32) for name, array in self.result.items()}
-        assert self.result is not None
-        return self.result.view(np.int32)
+    def run(self, columns: list[Array], outputs: list[Array], indices: list[Array | None] | None = None) -> None:
+        """Step over contiguous inputs, filling contiguous outputs.
 
-    def run(self, columns: list[Array], outputs: list[Array], indices: Array | None = None) -> int:
-        """Step over contiguous inputs, filling contiguous outputs; the number of steps that had outputs.
+        Parameters
+        ----------
+        columns, outputs : list of ndarray
+            One for each input and output; outputs have room for all their frames.
+        indices : list of ndarray of int64, or None, optional
+            For each beat of the outputs, what takes the indices of its steps.
 
         Raises
         ------
+        InputError
+            An input holds an id that is in no table; no state was touched.
         NonFiniteInputError
             An input holds NaN or infinity; no state was touched.
         RunnerStateError
-            After `finish`, before `reset`.
+            After `drain`, before `reset`.
         """
         self.expect_open()
         for place, column in zip(self.plan.inputs, columns, strict=True):
             if column.dtype == np.float32 and not self._is_finite(data_address(column), 1, 0, column.size):
                 raise intake.first_non_finite(place, column)
-        self._places[:] = [data_address(array) for array in (*columns, *outputs)]
-        index_address = 0 if indices is None else data_address(indices)
-        return self._run(self._address, self._places_address, len(columns[0]), index_address)
+            if place.name in self.plan.id_rows:
+                intake.expect_ids(place.name, column, self.plan.id_rows[place.name])
+        index_arrays = [None] * len(self.plan.beats) if indices is None else indices
+        self._places[:] = [0 if array is None else data_address(array) for array in (*columns, *outputs, *index_arrays)]
+        self._run(self._address, self._places_address, len(columns[0]))
 
     def state_is_finite(self) -> bool:
         """Whether no float state is infinite or NaN."""
@@ -257,5 +307,5 @@ class RunnerMemory:
             stored = np.frombuffer(body, array.dtype.newbyteorder("<"), array.size, offset)
             array[...] = stored.reshape(array.shape)
             offset += array.nbytes
-        self.plan.clocks(self.state)[...] = self.plan.clocks_after(steps)
+        self.plan.set_clocks(self.state, steps)
         self._write(step_count=steps, finished=finished)

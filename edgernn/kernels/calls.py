@@ -63,14 +63,20 @@ def _function(kernel: Kernel, arguments: int, *, releases_lock: bool) -> Callabl
 
 @cache
 def step() -> Callable[[int], int]:
-    """``step(header)``: one time step; 1 if there are outputs."""
+    """``step(header)``: one time step; which beats of the outputs have come, one bit each."""
     return _function(Kernel("interpreter", ("step",)), 1, releases_lock=False)
 
 
 @cache
-def run() -> Callable[[int, int, int, int], int]:
-    """``run(header, places, steps, indices)``: many time steps, without the interpreter lock."""
-    return _function(Kernel("interpreter", ("run",)), 4, releases_lock=True)
+def run() -> Callable[[int, int, int], int]:
+    """``run(header, places, steps)``: many time steps, without the interpreter lock."""
+    return _function(Kernel("interpreter", ("run",)), 3, releases_lock=True)
+
+
+@cache
+def drain() -> Callable[[int, int], int]:
+    """``drain(header, places)``: the tail of the stream, without the interpreter lock."""
+    return _function(Kernel("interpreter", ("drain",)), 2, releases_lock=True)
 
 
 @cache

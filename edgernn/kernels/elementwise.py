@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.double import remainder, sine_from
 from edgernn.kernels.functions import FUNCTIONS
 from edgernn.kernels.rows import ElementwiseRow, slots
-from edgernn.kernels.simd import inline, load, load_float, slot, store, store_float, where_less, where_nan
+from edgernn.kernels.simd import inline, load, load_float, slot, store, store_float, where_equal, where_less, where_nan
 from edgernn.kernels.target import processor
 
 A, B, Y, SIZE = slots(ElementwiseRow)
@@ -17,7 +18,18 @@ BINARY_FUNCTIONS = {
     "Div": inline(lambda a, b: a / b),
     "Min": inline(lambda a, b: where_nan(b, b, where_less(b, a, b, a))),
     "Max": inline(lambda a, b: where_nan(b, b, where_less(a, b, b, a))),
+    "Equal": inline(lambda a, b: where_equal(a, b, 1.0, 0.0)),
+    "Less": inline(lambda a, b: where_less(a, b, 1.0, 0.0)),
+    "Greater": inline(lambda a, b: where_less(b, a, 1.0, 0.0)),
+    "LessOrEqual": inline(lambda a, b: where_less(a, b, 1.0, where_equal(a, b, 1.0, 0.0))),
+    "GreaterOrEqual": inline(lambda a, b: where_less(b, a, 1.0, where_equal(a, b, 1.0, 0.0))),
+    "And": inline(lambda a, b: where_equal(a, 0.0, 0.0, where_equal(b, 0.0, 0.0, 1.0))),
+    "Or": inline(lambda a, b: where_equal(a, 0.0, where_equal(b, 0.0, 0.0, 1.0), 1.0)),
+    "Xor": inline(lambda a, b: where_equal(a, 0.0, where_equal(b, 0.0, 0.0, 1.0), where_equal(b, 0.0, 1.0, 0.0))),
 }
+# of single numbers
+UNARY_NUMBER = {"Sin": inline(lambda x: sine_from(0, x)), "Cos": inline(lambda x: sine_from(1, x))}
+BINARY_NUMBER = {"Pow": inline(lambda a, b: a**b), "Mod": inline(lambda a, b: remainder(float(a), float(b)))}
 
 
 def build(arity, function, *sides):
@@ -25,11 +37,13 @@ def build(arity, function, *sides):
 
     Whole registers are computed: values have room behind their end.
     """
+    if function in UNARY_NUMBER:
+        return _unary_number(UNARY_NUMBER[function])
     if arity == "unary":
         return _unary(FUNCTIONS[function])
     a_in_weights, b_in_weights = (side == "weights" for side in sides)
-    if function == "Pow":
-        return _power(a_in_weights, b_in_weights)
+    if function in BINARY_NUMBER:
+        return _binary_number(BINARY_NUMBER[function], a_in_weights, b_in_weights)
     return _binary(BINARY_FUNCTIONS[function], a_in_weights, b_in_weights)
 
 
@@ -56,13 +70,23 @@ def _binary(function, a_in_weights, b_in_weights):
     return binary
 
 
-def _power(a_in_weights, b_in_weights):
-    def power(row, weights, state, arena):
+def _unary_number(function):
+    def unary(row, weights, state, arena):
+        a, y = arena + slot(row, A), arena + slot(row, Y)
+        for k in range(0, 4 * slot(row, SIZE), 4):
+            store_float(y + k, function(float(load_float(a + k))))
+        return 0
+
+    return unary
+
+
+def _binary_number(function, a_in_weights, b_in_weights):
+    def binary(row, weights, state, arena):
         a = (weights if a_in_weights else arena) + slot(row, A)
         b = (weights if b_in_weights else arena) + slot(row, B)
         y = arena + slot(row, Y)
         for k in range(0, 4 * slot(row, SIZE), 4):
-            store_float(y + k, load_float(a + k) ** load_float(b + k))
+            store_float(y + k, function(load_float(a + k), load_float(b + k)))
         return 0
 
-    return power
+    return binary

@@ -31,7 +31,7 @@ from edgernn.kernels.simd import bits_of, inline, load_double, load_float, load_
 FINISHED, SAMPLE, SAMPLE_SIZE = ENTRY["finished"], ENTRY["sample"], ENTRY["sample_size"]
 ARRAY_TYPE, FLOAT32, FLOAT64 = ENTRY["array_type"], ENTRY["float32_dtype"], ENTRY["float64_dtype"]
 LIST_TYPE, TUPLE_TYPE, FLOAT_TYPE = ENTRY["list_type"], ENTRY["tuple_type"], ENTRY["float_type"]
-RESULT, SILENCE, SLOW_STEP = ENTRY["result"], ENTRY["silence"], ENTRY["slow_step"]
+RESULTS, SLOW_STEP = ENTRY["results"], ENTRY["slow_step"]
 INCREMENT_REFERENCE, CALL_WITH_ONE = ENTRY["increment_reference"], ENTRY["call_with_one"]
 
 EXPONENT_BITS = 0x7F800000  # all set in infinity and NaN
@@ -110,7 +110,7 @@ def enter(self, x):
     header = load_long(self + ARRAY_DATA)
     if slot(header, FINISHED) != 0 or read_sample(header, x) == 0:
         return call_2(slot(header, CALL_WITH_ONE), slot(header, SLOW_STEP), x)
-    result = slot(header, RESULT) if step(header) == 1 else slot(header, SILENCE)
+    result = slot(slot(header, RESULTS), step(header))
     call_1(slot(header, INCREMENT_REFERENCE), result)
     return result
 

@@ -18,6 +18,7 @@ from edgernn.kernels.simd import (
     multiply_add,
     square_root,
     times_power_of_two,
+    where_equal,
     where_less,
     where_nan,
 )
@@ -145,6 +146,21 @@ def elu(x, alpha, beta):
     return where_less(x, 0.0, alpha * (exp(x) - 1.0), x)
 
 
+@inline
+def nearest(x):
+    """The nearest whole number, of two the even one. Numbers from 2**23 on, infinity and NaN are what they are."""
+    size = absolute(x)
+    whole = (size + 8388608.0) - 8388608.0
+    return where_less(size, 8388608.0, where_less(x, 0.0, whole * -1.0, whole), x)
+
+
+@inline
+def floor(x):
+    """The largest whole number that is not above x."""
+    whole = nearest(x)
+    return where_less(x, whole, whole - 1.0, whole)
+
+
 FUNCTIONS = {
     "Relu": inline(lambda x, alpha, beta: where_less(x, 0.0, 0.0, x)),
     "Tanh": inline(lambda x, alpha, beta: tanh(x)),
@@ -171,6 +187,11 @@ FUNCTIONS = {
     "Sqrt": inline(lambda x, alpha, beta: square_root(x)),
     "Reciprocal": inline(lambda x, alpha, beta: 1.0 / x),
     "Clip": clamp,
+    "Sign": inline(lambda x, alpha, beta: where_less(x, 0.0, -1.0, where_less(0.0, x, 1.0, x))),
+    "Floor": inline(lambda x, alpha, beta: floor(x)),
+    "Ceil": inline(lambda x, alpha, beta: floor(x * -1.0) * -1.0),
+    "Round": inline(lambda x, alpha, beta: nearest(x)),
+    "Not": inline(lambda x, alpha, beta: where_equal(x, 0.0, 1.0, 0.0)),
     "Affine": multiply_add,
     "ScaledTanh": inline(lambda x, alpha, beta: alpha * tanh(beta * x)),
 }

@@ -8,7 +8,7 @@ from numba.extending import intrinsic
 
 from edgernn.kernels.functions import INFINITY
 from edgernn.kernels.layout import copy_bytes
-from edgernn.kernels.rows import ROW_SLOTS, STATE_PRELUDE_BYTES, Header
+from edgernn.kernels.rows import END, ENDLESS, ROW_SLOTS, STATE_PRELUDE_BYTES, BeatRow, Header
 from edgernn.kernels.simd import (
     absolute,
     broadcast,
@@ -30,13 +30,13 @@ ROWS, ROW_COUNT, STATE_ROW_COUNT = ENTRY["rows"], ENTRY["row_count"], ENTRY["sta
 WEIGHTS, STATE, ARENA = ENTRY["weights"], ENTRY["state"], ENTRY["arena"]
 WINDOW_STEPS, WINDOW_PERIOD, COPIES = ENTRY["window_steps"], ENTRY["window_period"], ENTRY["copies"]
 COPY_BYTES, INITIAL, INITIAL_BYTES = ENTRY["copy_bytes"], ENTRY["initial"], ENTRY["initial_bytes"]
-WARMUP_STEPS, STEP_COUNT = ENTRY["warmup_steps"], ENTRY["step_count"]
-INPUTS, INPUT_COUNT, OUTPUTS, OUTPUT_COUNT = (
-    ENTRY["inputs"],
-    ENTRY["input_count"],
-    ENTRY["outputs"],
-    ENTRY["output_count"],
-)
+TAIL_STEPS, PREFIX, PREFIX_BYTES = ENTRY["tail_steps"], ENTRY["prefix"], ENTRY["prefix_bytes"]
+BEATS, BEAT_COUNT, STEP_COUNT = ENTRY["beats"], ENTRY["beat_count"], ENTRY["step_count"]
+INPUTS, INPUT_COUNT = ENTRY["inputs"], ENTRY["input_count"]
+OUTPUTS, OUTPUT_COUNT = ENTRY["outputs"], ENTRY["output_count"]
+BEAT_FIRST, BEAT_PERIOD, BEAT_EXTRA, BEAT_AT_END, BEAT_LEAST = range(len(BeatRow._fields))
+BEAT_BYTES = 8 * len(BeatRow._fields)
+INPUT_BYTES, OUTPUT_BYTES = 16, 24
 ROW_BYTES = 8 * ROW_SLOTS
 
 
@@ -59,8 +59,7 @@ def run_rows(header, state, first, last):
     row = slot(header, ROWS) + first * ROW_BYTES
     end = slot(header, ROWS) + last * ROW_BYTES
     while row < end:
-        call_kernel(load_long(row), row, weights, state, arena)
-        row += ROW_BYTES
+        row += ROW_BYTES + call_kernel(load_long(row), row, weights, state, arena)
 
 
 @inline
@@ -71,14 +70,54 @@ def advance_clock(header, state):
 
 
 @inline
-def step(header):
-    """One time step, with the inputs in the arena; 1 if there are outputs."""
-    state, row_count = slot(header, STATE), slot(header, ROW_COUNT)
-    store_long(header + 8 * STEP_COUNT, slot(header, STEP_COUNT) + 1)
-    window_steps = slot(header, WINDOW_STEPS)
-    if window_steps == 0:
-        run_rows(header, state, 0, row_count)
-        return 1 if slot(header, STEP_COUNT) > slot(header, WARMUP_STEPS) else 0
+def run_tail(header, state):
+    """End the sequence of a copy: steps without input, until its last frames have come."""
+    store_long(state + END, load_long(state))
+    for _ in range(slot(header, TAIL_STEPS)):
+        run_rows(header, state, 0, slot(header, ROW_COUNT))
+        store_long(state, load_long(state) + 1)
+
+
+@inline
+def beats_at(header, clock):
+    """Which of the outputs' schedules have a frame in a step of a stream that goes on, one bit each."""
+    beat, due = slot(header, BEATS), 0
+    for index in range(slot(header, BEAT_COUNT)):
+        waited, period = clock - slot(beat, BEAT_FIRST), slot(beat, BEAT_PERIOD)
+        if waited >= 0 and (period == 1 or waited % period == 0):
+            due |= 1 << index
+        beat += BEAT_BYTES
+    return due
+
+
+@inline
+def beats_in_tail(header, clock, end):
+    """Which of the outputs' schedules have a frame in a step of the tail of a sequence of `end` steps."""
+    beat, due = slot(header, BEATS), 0
+    for index in range(slot(header, BEAT_COUNT)):
+        waited, period = clock - slot(beat, BEAT_FIRST), slot(beat, BEAT_PERIOD)
+        if slot(beat, BEAT_AT_END) != 0:
+            if clock == end - 1 + slot(header, TAIL_STEPS) and end > slot(beat, BEAT_LEAST):
+                due |= 1 << index
+        elif waited >= 0 and waited % period == 0 and waited + period <= end + slot(beat, BEAT_EXTRA):
+            due |= 1 << index
+        beat += BEAT_BYTES
+    return due
+
+
+@inline
+def end_prefix(header, state):
+    """Run the tail of the stream so far on a scratch copy of the state."""
+    prefix = slot(header, PREFIX)
+    store_long(prefix, load_long(state))
+    copy_bytes(prefix + STATE_PRELUDE_BYTES, state + STATE_PRELUDE_BYTES, slot(header, PREFIX_BYTES))
+    run_tail(header, prefix)
+
+
+@inline
+def step_windows(header):
+    """One time step of all copies of the state; 1 if a window has ended."""
+    state, window_steps = slot(header, STATE), slot(header, WINDOW_STEPS)
     due = 0  # the copy whose window ends; it runs last, because all copies share the arena
     for _ in range(slot(header, COPIES)):
         clock = load_long(state)
@@ -93,9 +132,29 @@ def step(header):
         state += slot(header, COPY_BYTES)
     if due == 0:
         return 0
-    run_rows(header, due, 0, row_count)
+    run_rows(header, due, 0, slot(header, ROW_COUNT))
+    if slot(header, TAIL_STEPS) != 0:
+        store_long(due, window_steps)
+        run_tail(header, due)
+        store_long(due + END, ENDLESS)
+        store_long(due, window_steps - 1)
     advance_clock(header, due)
     return 1
+
+
+@inline
+def step(header):
+    """One time step, with the inputs in the arena; the set of `beats_at`, 0 if there are no outputs."""
+    store_long(header + 8 * STEP_COUNT, slot(header, STEP_COUNT) + 1)
+    if slot(header, WINDOW_STEPS) != 0:
+        return step_windows(header)
+    state = slot(header, STATE)
+    run_rows(header, state, 0, slot(header, ROW_COUNT))
+    clock = load_long(state)
+    store_long(state, clock + 1)
+    if slot(header, PREFIX) != 0:
+        end_prefix(header, state)
+    return beats_at(header, clock)
 
 
 def step_once(header):
@@ -103,29 +162,61 @@ def step_once(header):
     return step(header)
 
 
-def run(header, places, steps, indices):
-    """Many time steps; the number of steps that had outputs.
+@inline
+def deliver(header, places, due):
+    """Copy the outputs that have come to where their next frames go."""
+    output = slot(header, OUTPUTS)
+    for _ in range(slot(header, OUTPUT_COUNT)):
+        if due >> slot(output, 2) & 1:
+            target, size = load_long(places), slot(output, 1)
+            copy_bytes(target, slot(output, 0), size)
+            store_long(places, target + size)
+        output += OUTPUT_BYTES
+        places += 8
 
-    `places` is the address of a table of addresses: where the first row of each input lies, then where the first row of
-    each output goes. Rows follow each other without gaps. `indices`, unless 0, is where the int64 index of each step
-    with outputs goes.
+
+def run(header, places, steps):
+    """Many time steps.
+
+    `places` is the address of a table of addresses: where the next row of each input lies, then where the next frame of
+    each output goes, then where the int64 index of the next step goes in which there are outputs of a beat, 0 for
+    nowhere. Rows follow each other without gaps; the table is brought forward.
     """
-    input_count, output_count = slot(header, INPUT_COUNT), slot(header, OUTPUT_COUNT)
-    inputs, outputs = slot(header, INPUTS), slot(header, OUTPUTS)
-    frames = 0
+    input_count = slot(header, INPUT_COUNT)
+    targets = places + 8 * input_count
+    indices = targets + 8 * slot(header, OUTPUT_COUNT)
     for t in range(steps):
-        for port in range(input_count):
-            size = load_long(inputs + 16 * port + 8)
-            copy_bytes(load_long(inputs + 16 * port), load_long(places + 8 * port) + t * size, size)
-        if step(header) == 1:
-            for port in range(output_count):
-                size = load_long(outputs + 16 * port + 8)
-                target = load_long(places + 8 * (input_count + port)) + frames * size
-                copy_bytes(target, load_long(outputs + 16 * port), size)
-            if indices != 0:
-                store_long(indices + 8 * frames, t)
-            frames += 1
-    return frames
+        inputs, place = slot(header, INPUTS), places
+        for _ in range(input_count):
+            source, size = load_long(place), slot(inputs, 1)
+            copy_bytes(slot(inputs, 0), source, size)
+            store_long(place, source + size)
+            inputs += INPUT_BYTES
+            place += 8
+        due = step(header)
+        if due == 0:
+            continue
+        deliver(header, targets, due)
+        place = indices
+        for beat in range(slot(header, BEAT_COUNT)):
+            index = load_long(place)
+            if index != 0 and due >> beat & 1:
+                store_long(index, t)
+                store_long(place, index + 8)
+            place += 8
+    return 0
+
+
+def drain(header, places):
+    """The tail of the stream, after which it has ended. `places` tells where the frames of each output go."""
+    state = slot(header, STATE)
+    end = load_long(state)
+    store_long(state + END, end)
+    for clock in range(end, end + slot(header, TAIL_STEPS)):
+        run_rows(header, state, 0, slot(header, ROW_COUNT))
+        store_long(state, clock + 1)
+        deliver(header, places, beats_in_tail(header, clock, end))
+    return 0
 
 
 def is_finite(address, rows, row_bytes, size):
@@ -146,4 +237,4 @@ def is_finite(address, rows, row_bytes, size):
 
 def build(what):
     """The function called `what`."""
-    return {"step": step_once, "run": run, "is_finite": is_finite}[what]
+    return {"step": step_once, "run": run, "drain": drain, "is_finite": is_finite}[what]

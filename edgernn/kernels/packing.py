@@ -59,3 +59,26 @@ def pack_panels(matrix: Floats, bias: Floats | None, lanes: int) -> Floats:
 def pack_units(vectors: Floats, lanes: int) -> Floats:
     """Lay out one number a unit and gate, (gates, units), as (panels, gates, lanes)."""
     return pack_panels(vectors[:, :, np.newaxis][:, :, :0], vectors, lanes)[:, 0]
+
+
+def pack_groups(weights: Floats, bias: Floats | None, lanes: int) -> Floats:
+    """Lay out matrices that stand side by side, one for each group, in the order in which they are read.
+
+    Parameters
+    ----------
+    weights : ndarray of float32, (outputs, inputs, groups)
+    bias : ndarray of float32, (outputs, groups), or None for zeros
+    lanes : int
+
+    Returns
+    -------
+    ndarray of float32, (outputs, panels, 1 + inputs, lanes)
+        Panels of `lanes` groups; the bias comes first.
+    """
+    outputs, inputs, groups = weights.shape
+    panels = -(-groups // lanes)
+    padded = np.zeros((outputs, 1 + inputs, panels * lanes), np.float32)
+    padded[:, 1:, :groups] = weights
+    if bias is not None:
+        padded[:, 0, :groups] = bias
+    return np.ascontiguousarray(padded.reshape(outputs, 1 + inputs, panels, lanes).transpose(0, 2, 1, 3))

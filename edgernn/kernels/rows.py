@@ -7,8 +7,14 @@ field's comment names, never an address, so that all runners of a program share 
 A kernel has the signature ``kernel(row, weights, state, arena)``: the address of its row and the base addresses of
 
 - weights: the packed weights of the Plan (read only),
-- state: one copy of the state, beginning with `STATE_PRELUDE_BYTES` that hold the copy's clock,
+- state: one copy of the state, beginning with its prelude,
 - arena: the values of the step being computed.
+
+and returns how many bytes of the table to leave out, negative to go back; 0 but for gates and the ends of loops.
+
+The prelude of a copy of the state is `STATE_PRELUDE_BYTES` long. It holds int64 numbers: the copy's clock, which is the
+step that comes next or runs; the length of its sequence, `ENDLESS` while that goes on; and whether it is a scratch copy
+on which a prefix of the stream is ended.
 """
 
 from __future__ import annotations
@@ -16,7 +22,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 ROW_SLOTS = 16
-STATE_PRELUDE_BYTES = 64  # the clock of a window (int64: steps since it began), then nothing
+STATE_PRELUDE_BYTES = 64
+CLOCK, END, IS_PREFIX = 0, 8, 16  # bytes inside of the prelude
+ENDLESS = 1 << 62  # later than any step
 
 
 class CellRow(NamedTuple):
@@ -86,13 +94,163 @@ class GatherRow(NamedTuple):
 
 
 class FrameRow(NamedTuple):
-    """One frame of a window: `outer` pieces, each written at the clock's place among the window's frames."""
+    """One frame of a window: `outer` pieces, each written at its place among the window's frames."""
 
     source: int  # arena: (outer, piece_bytes)
-    frames: int  # state: (outer, steps, piece_bytes)
+    frames: int  # state: (outer, count, piece_bytes)
     outer: int
     piece_bytes: int
-    steps: int
+    count: int
+    first: int  # frame j comes at the step first + j * period
+    period: int
+
+
+class GateRow(NamedTuple):
+    """Leaves out the rows that follow in steps in which their operations do not happen (operations/schedule.py)."""
+
+    skip_bytes: int
+    first: int
+    period: int
+    extra: int  # of at_end: length of the program's tail
+
+
+class HistoryRow(NamedTuple):
+    """A frame into the ring, then taps out of it. Schedules only where the row keeps them itself."""
+
+    source: int  # arena: (frame_bytes,)
+    y: int  # arena: (taps, frame_bytes)
+    ring: int  # state: (length, frame_bytes)
+    position: int  # state: int32, the row of the ring that is written next
+    length: int
+    taps: int
+    dilation: int
+    frame_bytes: int
+    padding: int = 0  # weights: (frame_bytes,), what is written behind the end
+    first: int = 0
+    period: int = 1
+    extra: int = 0
+    read_first: int = 0
+    read_period: int = 1
+    read_extra: int = 0
+
+
+class LoopRow(NamedTuple):
+    """The beginning or end of a Repeat."""
+
+    round: int  # arena: int64
+    count: int = 0
+    body_bytes: int = 0  # from the first row of the body to the one behind the end
+
+
+class LoopFrameRow(NamedTuple):
+    """A frame out of, or into, frames: that of the loop's round."""
+
+    source: int  # arena
+    target: int  # arena
+    round: int  # arena: int64
+    frame_bytes: int
+    last: int  # rounds are counted from this frame backwards; -1: forwards
+
+
+class GroupedDenseRow(NamedTuple):
+    """A matrix product for each of many groups, which lie side by side."""
+
+    x: int  # arena: (rows, input_size, groups)
+    y: int  # arena: (rows, output_size, groups)
+    W: int  # weights: (output_size, panels, 1 + input_size, lanes), the bias first
+    rows: int
+    input_size: int
+    output_size: int
+    groups: int
+
+
+class MatMulRow(NamedTuple):
+    """Products of matrices that are values."""
+
+    a: int  # arena: (matrices, n, k)
+    b: int  # arena: (matrices, k, m), or transposed (matrices, m, k)
+    y: int  # arena: (matrices, n, m)
+    matrices: int
+    n: int
+    k: int
+    m: int
+
+
+class ReduceRow(NamedTuple):
+    """A reduction over the middle axis."""
+
+    x: int  # arena: (outer, n, inner)
+    y: int  # arena: (outer, inner)
+    outer: int
+    n: int
+    inner: int
+
+
+class RunningReduceRow(NamedTuple):
+    """A reduction over all frames so far."""
+
+    x: int  # arena: (size,)
+    y: int  # arena: (size,)
+    total: int  # state: float64 (size,)
+    count: int  # state: int64
+    size: int
+
+
+class RunningSoftmaxRow(NamedTuple):
+    """Attention pooling of all frames so far."""
+
+    scores: int  # arena: (groups,)
+    x: int  # arena: (groups, size)
+    y: int  # arena: (groups, size)
+    largest: int  # state: float64 (groups,)
+    total: int  # state: float64 (groups,)
+    weighted: int  # state: float64 (groups, size)
+    groups: int
+    size: int
+
+
+class LayerNormRow(NamedTuple):
+    """Each of `rows` vectors brought to mean 0 and variance 1, then scaled and shifted."""
+
+    x: int  # arena: (rows, size)
+    y: int  # arena: (rows, size)
+    scale: int  # weights: (size,)
+    bias: int  # weights: (size,)
+    epsilon: int  # weights: float32
+    rows: int
+    size: int
+
+
+class SelectRow(NamedTuple):
+    """The largest or smallest numbers of each of `rows` vectors."""
+
+    x: int  # arena: (rows, size)
+    y: int  # arena: (rows, k), the numbers
+    indices: int  # arena: int32 (rows, k)
+    rows: int
+    size: int
+    k: int
+
+
+class WhereRow(NamedTuple):
+    """One of two numbers for each element."""
+
+    condition: int  # arena: (size,)
+    a: int  # arena: (size,)
+    b: int  # arena: (size,)
+    y: int  # arena: (size,)
+    size: int
+
+
+class LookupRow(NamedTuple):
+    """Rows of a table by their ids."""
+
+    ids: int  # arena: int32 (size,)
+    y: int  # arena: (size, row_bytes)
+    table: int  # weights: (rows, row_bytes)
+    size: int
+    rows: int
+    row_bytes: int
 
 
 def slots(row: type[NamedTuple]) -> range:
@@ -102,6 +260,16 @@ def slots(row: type[NamedTuple]) -> range:
     range(1, 5)
     """
     return range(1, 1 + len(row._fields))
+
+
+class BeatRow(NamedTuple):
+    """When outputs come: at the steps first + j * period, of an ended sequence (steps + extra) // period of them."""
+
+    first: int
+    period: int
+    extra: int
+    at_end: int  # 1: only in the last step of the tail, if more than `least` steps came before
+    least: int
 
 
 class Header(NamedTuple):
@@ -122,12 +290,16 @@ class Header(NamedTuple):
     copy_bytes: int  # from one copy of the state to the next
     initial: int  # address of a state at the beginning of a window, behind its prelude
     initial_bytes: int
-    warmup_steps: int
+    tail_steps: int  # that end a sequence
+    prefix: int  # address of a scratch copy, on which each step ends the stream so far; 0: none
+    prefix_bytes: int  # of the state's content
+    beats: int  # address of a table: a BeatRow for each schedule that outputs have
+    beat_count: int
     step_count: int  # since the reset
     finished: int  # 1 after flush()
     inputs: int  # address of a table: for each input its address in the arena and its bytes
     input_count: int
-    outputs: int  # the same for the outputs
+    outputs: int  # the same for the outputs, and each one's beat
     output_count: int
     # entry from Python
     sample: int  # address in the arena of the only input
@@ -138,8 +310,7 @@ class Header(NamedTuple):
     list_type: int
     tuple_type: int
     float_type: int
-    result: int  # the object that a step returns
-    silence: int  # None, for a step without outputs
+    results: int  # address of a table: the object that a step returns, by its set of beats; first None
     slow_step: int  # callable that takes whatever the entry does not
     increment_reference: int  # Py_IncRef
     call_with_one: int  # PyObject_CallOneArg

@@ -22,7 +22,8 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 
 from edgernn.kernels.target import processor
 
-BYTE, INT, LONG, FLOAT, DOUBLE = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
+BYTE, SHORT, INT, LONG = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 
 inline = njit(forceinline=True, error_model="numpy")  # for the small functions that kernels are made of
 
@@ -100,6 +101,7 @@ def _access(kind, numba_type, alignment):
 
 # numbers that come from the caller may lie at any address
 load_byte, store_byte = _access(BYTE, types.int8, 1)
+load_short, store_short = _access(SHORT, types.int16, 1)
 load_int, store_int = _access(INT, types.int32, 1)
 load_long, store_long = _access(LONG, types.int64, 8)
 load_float, store_float = _access(FLOAT, types.float32, 1)
@@ -234,6 +236,8 @@ multiply_add = _elementwise(3, lambda builder, a, b, c: _intrinsic_call(builder,
 where_less = _elementwise(4, lambda builder, a, b, yes, no: builder.select(builder.fcmp_ordered("<", a, b), yes, no))
 # yes if a is NaN else no
 where_nan = _elementwise(3, lambda builder, a, yes, no: builder.select(builder.fcmp_unordered("uno", a, a), yes, no))
+# yes if a == b else no; a NaN gives no
+where_equal = _elementwise(4, lambda builder, a, b, yes, no: builder.select(builder.fcmp_ordered("==", a, b), yes, no))
 absolute = _elementwise(1, lambda builder, a: _intrinsic_call(builder, "fabs", a))
 square_root = _elementwise(1, lambda builder, a: _intrinsic_call(builder, "sqrt", a))
 
@@ -285,6 +289,20 @@ def _across_lanes(combine):
 
 sum_of_lanes = _across_lanes(lambda builder, a, b: builder.fadd(a, b))
 largest_lane = _across_lanes(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
+product_of_lanes = _across_lanes(lambda builder, a, b: builder.fmul(a, b))
+
+
+def _picked(relation):
+    """One of two registers lane by lane, NaN where one is NaN."""
+
+    def pick(builder, a, b):
+        picked = builder.select(builder.fcmp_ordered(relation, a, b), a, b)  # b if any is NaN
+        return builder.select(builder.fcmp_unordered("uno", a, a), a, picked)
+
+    return pick
+
+
+maximum_of_lanes, minimum_of_lanes = _across_lanes(_picked(">")), _across_lanes(_picked("<"))
 
 
 # ---- panels

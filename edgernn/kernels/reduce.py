@@ -1,0 +1,80 @@
+"""Reductions over one axis. Imports Numba: loaded only while kernels are compiled."""
+
+from __future__ import annotations
+
+from edgernn.kernels.elementwise import BINARY_FUNCTIONS
+from edgernn.kernels.functions import INFINITY
+from edgernn.kernels.rows import ReduceRow, slots
+from edgernn.kernels.simd import (
+    broadcast,
+    first_lanes,
+    load,
+    maximum_of_lanes,
+    minimum_of_lanes,
+    product_of_lanes,
+    slot,
+    store,
+    store_float,
+    sum_of_lanes,
+)
+from edgernn.kernels.target import processor
+
+X, Y, OUTER, N, INNER = slots(ReduceRow)
+LANES = processor().lanes
+REGISTER_BYTES = 4 * LANES
+
+# function -> (of two registers, of all lanes of one, what changes no result)
+FORMS = {
+    "Sum": ("Add", sum_of_lanes, 0.0),
+    "Mean": ("Add", sum_of_lanes, 0.0),
+    "Max": ("Max", maximum_of_lanes, -INFINITY),
+    "Min": ("Min", minimum_of_lanes, INFINITY),
+    "Prod": ("Mul", product_of_lanes, 1.0),
+}
+
+
+def build(function, form):
+    """The kernel for an axis "within" whose numbers lie beside each other, or "across" an axis of frames."""
+    combine, of_lanes, neutral = FORMS[function]
+    make = {"within": _within, "across": _across}[form]
+    return make(BINARY_FUNCTIONS[combine], of_lanes, neutral, function == "Mean")
+
+
+def _across(combine, of_lanes, neutral, is_mean):
+    """What is written behind the end of a row, the next row replaces."""
+
+    def across(row, weights, state, arena):
+        x, y = arena + slot(row, X), arena + slot(row, Y)
+        n, frame_bytes = slot(row, N), 4 * slot(row, INNER)
+        for _ in range(slot(row, OUTER)):
+            for k in range(0, frame_bytes, REGISTER_BYTES):
+                source = x + k
+                result = load(source, LANES)
+                for _ in range(n - 1):
+                    source += frame_bytes
+                    result = combine(result, load(source, LANES))
+                if is_mean:
+                    result = result / broadcast(n, LANES)
+                store(y + k, result)
+            x += n * frame_bytes
+            y += frame_bytes
+        return 0
+
+    return across
+
+
+def _within(combine, of_lanes, neutral, is_mean):
+    def within(row, weights, state, arena):
+        x, y, n = arena + slot(row, X), arena + slot(row, Y), slot(row, N)
+        nothing = broadcast(neutral, LANES)
+        for _ in range(slot(row, OUTER)):
+            result = nothing
+            for k in range(0, n, LANES):
+                result = combine(result, first_lanes(n - k, load(x + 4 * k, LANES), nothing))
+            number = of_lanes(result)
+            store_float(y, number / n if is_mean else number)
+            x += 4 * n
+            y += 4
+        return 0
+
+    return within
