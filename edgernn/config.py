@@ -48,6 +48,32 @@ class DecisionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ConfigError(f"decision: {error}") from error
 
 
+class InputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where one input of a model with several comes from.
+
+    Attributes
+    ----------
+    source : str or None
+        Address of its source, the stream's own if not given.
+    rate_hz : float or None
+        Samples a second of its source; needed where there are several sources.
+    columns : tuple of int
+        Which numbers of a sample it takes, counted from 0.
+    channels, mean, std
+        Of this input; if not given, its part of the model's, which stand in the order of the model's inputs.
+    scale : float or None
+        Unit of its numbers as they are sent, the stream's own if not given.
+    """
+
+    source: str | None = None
+    rate_hz: float | None = None
+    columns: tuple[int, ...] = ()
+    channels: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: float | None = None
+
+
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that can be said about a stream. What is None is taken from the model's metadata or has a default.
 
@@ -65,6 +91,12 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Unit of the numbers as they are sent.
     labels, rate_hz, mean, std
         As in `edgernn.Metadata`.
+    inputs : dict of str to InputSettings
+        Where each input of a model with several comes from. Without it the numbers of a sample are those of all inputs,
+        in their order.
+    join : {"hold"} or None
+        How samples of several sources come together: at each sample of the fastest source the others count with their
+        last ones.
     window, hop, time_axis, states, assume_torch_gru
         As in `edgernn.load`.
     continuous : bool
@@ -109,6 +141,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     rate_hz: float | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    inputs: dict[str, InputSettings] = {}
+    join: Literal["hold"] | None = None
     window: int | None = None
     hop: int = 1
     time_axis: int | None = None
@@ -229,7 +263,7 @@ def _variables(environment: Mapping[str, str], kind: type[msgspec.Struct], prefi
     entries: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         name = prefix + field.name.upper()
-        if name not in environment or field.name in {"decision", "states"}:
+        if name not in environment or field.name in {"decision", "inputs", "states"}:
             continue
         text = environment[name]
         is_list = isinstance(field.default, tuple)

@@ -9,13 +9,15 @@ recording of edgernn    marks between the bytes, or one label for all of it
                         ``label`` (N,); ``rate_hz`` if it is there
 ``.csv``                a heading and a column ``label``; or, beside ``monday.csv``, a file ``monday.labels.csv`` with
                         the columns ``start``, ``stop`` (samples from 0, stop not included) and ``label``. A column
-                        ``time_s``, or ``timestamp`` in milliseconds, is no channel and gives the rate
+                        ``time_s``, ``time_ms``, ``time_us``, or ``timestamp`` in milliseconds, is no channel and
+                        gives the rate
 ======================  ==============================================================================================
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,12 +27,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import FormatError, InputError
+from edgernn.formats.names import clock_unit_us, parse_names
 from edgernn.recording import LabelMark, RecordingReader, is_recording
 from edgernn.sources.base import Chunk
 
 MAX_BYTES = 1 << 30
 BLOCK_SAMPLES = 64  # of an array that are streamed together
-TIME_COLUMNS = {"time_s": 1.0, "timestamp": 1e-3}  # name -> seconds
+_TIME = re.compile(r"timestamp|(t|time|timestamp)_(s|ms|us)", re.IGNORECASE)  # a column that is no channel
 
 Label = str | None
 
@@ -52,11 +55,15 @@ class Session(NamedTuple):
         Samples a second, if the file says it.
     pieces : callable
         Gives an iterator over the pieces; may be called again.
+    channels, units : tuple of str
+        Names of the numbers in arrays of samples and their units, if the file says them.
     """
 
     name: str
     rate_hz: float | None
     pieces: Callable[[], Iterator[Piece]]
+    channels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 def read_sessions(path: Path) -> list[Session]:
@@ -102,7 +109,14 @@ def _recorded(path: Path) -> Session:
     return Session(path.name, None, pieces)
 
 
-def _array_session(name: str, rate_hz: float | None, samples: NDArray[Any], labels: Sequence[Label]) -> Session:
+def _array_session(
+    name: str,
+    rate_hz: float | None,
+    samples: NDArray[Any],
+    labels: Sequence[Label],
+    channels: Sequence[str] = (),
+    units: Sequence[str] = (),
+) -> Session:
     """A session of samples (N, channels) with a label for each."""
 
     def pieces() -> Iterator[Piece]:
@@ -112,7 +126,7 @@ def _array_session(name: str, rate_hz: float | None, samples: NDArray[Any], labe
                 yield Piece(samples[start:stop].astype(np.float64), labels[start])
                 start = stop
 
-    return Session(name, rate_hz, pieces)
+    return Session(name, rate_hz, pieces, tuple(channels), tuple(units))
 
 
 def _read_archive(path: Path) -> list[Session]:
@@ -124,8 +138,10 @@ def _read_archive(path: Path) -> list[Session]:
         samples = samples.reshape(len(samples), -1)
         rate_hz = float(arrays["rate_hz"]) if "rate_hz" in arrays else None
         names = [str(name) for name in arrays["label_names"]]
+        channels, units = _texts(arrays, "channel_names", samples), _texts(arrays, "channel_units", samples)
         if "lengths" in arrays:
-            return _laid_end_to_end(path, rate_hz, samples, arrays, names)
+            sessions = _laid_end_to_end(path, rate_hz, samples, arrays, names)
+            return [session._replace(channels=channels, units=units) for session in sessions]
         labels: list[Label] = [None] * len(samples)
         if "interval_start" in arrays:
             columns = (arrays[f"interval_{what}"].tolist() for what in ("start", "stop", "label"))
@@ -139,7 +155,13 @@ def _read_archive(path: Path) -> list[Session]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} holds no labelled samples as edgernn knows them: {error}") from error
-    return [_array_session(path.name, rate_hz, samples, labels)]
+    return [_array_session(path.name, rate_hz, samples, labels, channels, units)]
+
+
+def _texts(arrays: dict[str, NDArray[Any]], name: str, samples: NDArray[Any]) -> tuple[str, ...]:
+    """One text for each number of a sample; none if the archive has another count of them."""
+    texts = tuple(str(text) for text in arrays.get(name, np.zeros(0)).ravel().tolist())
+    return texts if len(texts) == samples.shape[1] else ()
 
 
 def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -192,12 +214,13 @@ def _read_table(path: Path) -> Session:
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
     rate_hz = None
-    for name in TIME_COLUMNS.keys() & columns.keys():
-        steps = np.diff(columns.pop(name)) * TIME_COLUMNS[name]
+    for name in [name for name in columns if _TIME.fullmatch(name)]:
+        steps = np.diff(columns.pop(name)) * (clock_unit_us(name) or 1.0) / 1e6
         rate_hz = len(steps) / float(steps.sum()) if len(steps) and steps.sum() > 0 else None
     if not rows or not columns:
         raise InputError(f"{path} holds no samples")
-    return _array_session(path.name, rate_hz, np.stack(list(columns.values()), axis=1), labels)
+    channels, units = parse_names(list(columns)) or (tuple(columns), ())
+    return _array_session(path.name, rate_hz, np.stack(list(columns.values()), axis=1), labels, channels, units)
 
 
 def _apply_intervals(path: Path, labels: list[Label]) -> None:

@@ -136,7 +136,7 @@ def _feed(pipeline: Pipeline, session: Session) -> tuple[NDArray[np.int64], list
         else:
             samples += len(data)
             arrival_ns = round(samples * period_ns)
-            found = pipeline.feed_samples(data, Chunk(b"", arrival_ns, arrival_ns, 0))
+            found = pipeline.feed_samples(data, Chunk(b"", arrival_ns, arrival_ns, 0), session.channels, session.units)
         events += [LabelledEvent(event.step, numbers[event.label]) for event in found]
         number = UNLABELLED if name is None else numbers[name]
         truth.append(np.full(pipeline.steps - before, number, np.int64))
