@@ -57,7 +57,7 @@ class Observer(Protocol):
     """Looks on while a pipeline works, as an evaluation does."""
 
     def outputs(self, steps: NDArray[np.int64], scores: NDArray[Any]) -> None:
-        """Scores (m, K) before smoothing, and the step (m,) at which each came; those of a flush count on."""
+        """Scores (m, K) before smoothing, and the step (m,) at which each came; those of a flush count on behind it."""
 
     def reset(self) -> None:
         """Model and decisions begin anew."""
@@ -381,10 +381,20 @@ class Pipeline(Sampler):
         """No more bytes come: the model says what it was still waiting to say."""
         return super().finish(chunk) + self._flush(chunk)
 
+    @property
+    def delay_steps(self) -> int:
+        """Steps by which an output comes after the frame that it is about."""
+        return self.program.delay_steps if self.program.description.outputs[0].per_frame else 0
+
     def _flush(self, chunk: Chunk) -> list[Event]:
+        """What a model with look-ahead says when nothing follows: its events come with the last sample."""
         Y = self._runner.flush()
         frames = len(self._scores(Y))
-        return self._decide(Y, self.steps + np.arange(frames), chunk) if frames else []
+        if not frames:
+            return []
+        period = max(1, round(1 / self.program.outputs[0].rate))
+        steps = self.steps - 1 + self.delay_steps - period * np.arange(frames)[::-1]  # (frames,)
+        return [msgspec.structs.replace(event, step=self.steps - 1) for event in self._decide(Y, steps, chunk)]
 
     def _joined(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Samples with the last ones of all other sources beside (n, C of all); none while one of these is unknown."""

@@ -1,11 +1,13 @@
 """Bytes to events: in any split, against the model and the decisions run by themselves."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from byte_streams import cuts, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_models import larger_channel, random_gru, turns
+from stream_models import LookAhead, larger_channel, random_gru, turns
 
 from edgernn.config import DecisionChanges, StreamSettings
 from edgernn.decisions import Decider
@@ -153,6 +155,38 @@ def test_missing_bytes_make_the_model_begin_anew_unless_the_state_is_kept() -> N
             reference.run(SAMPLES[:50].astype(np.float32))
         reference.step([1, 2, 3])
         np.testing.assert_allclose(np.asarray(runner.state["h"]), reference.state["h"], atol=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(cuts, st.sampled_from([None, 70]), st.integers(1, 12))
+def test_what_a_model_with_look_ahead_keeps_back_comes_at_the_end(
+    fractions: list[float], reset_every: int | None, delay: int
+) -> None:
+    program = larger_channel()
+    samples = np.abs(SAMPLES)
+    steps: list[int] = []
+    scores: list[np.ndarray] = []
+    observer = SimpleNamespace(outputs=lambda at, y: (steps.extend(at), scores.extend(y)), reset=lambda: None)
+    pipeline = Pipeline(
+        program,
+        StreamSettings(reset_every=reset_every),
+        runner=LookAhead(program, delay),  # type: ignore[arg-type]
+        whole_start=True,
+        observer=observer,
+    )
+    found = feed(pipeline, pieces(b"".join(csv_frames(samples, decimals=9)), fractions))
+    found += [(event.step, event.label, event.score) for event in pipeline.finish(Chunk(b"", 0, 0, 0))]
+    blocks = [range(start, min(start + (reset_every or 300), 300)) for start in range(0, 300, reset_every or 300)]
+    expected = []
+    decider = Decider(program.metadata.decision, program.metadata.labels)
+    for block in blocks:
+        decider.reset()
+        decisions = decider.feed(ReferenceRunner(program).run(samples[block].astype(np.float32)))
+        came = [min(block.start + one.output + delay, block.stop - 1) for one in decisions]
+        expected += [(step, program.metadata.labels[one.label]) for step, one in zip(came, decisions, strict=True)]
+    assert [event[:2] for event in found] == expected
+    np.testing.assert_allclose(scores, ReferenceRunner(program).run(samples.astype(np.float32)), atol=1e-5)
+    assert len(steps) == 300
 
 
 def test_two_labels_for_one_probability() -> None:

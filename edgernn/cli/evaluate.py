@@ -19,9 +19,25 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+def _parse_recordings(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> list[Path | dict[str, Path]]:
+    """Files; and files by the input that they belong to."""
+    found: list[Path | dict[str, Path]] = []
+    for text in value:
+        if "=" not in text or Path(text).exists():
+            found.append(_FILE.convert(text, parameter, ctx))
+            continue
+        pairs = [part.partition("=") for part in text.split(",")]
+        if len({name for name, _, _ in pairs}) != len(pairs) or not all(name and path for name, _, path in pairs):
+            raise click.BadParameter(f"{text!r} must be INPUT=FILE,INPUT=FILE with each input once", ctx, parameter)
+        found.append({name: _FILE.convert(path, parameter, ctx) for name, _, path in pairs})
+    return found
+
+
 @click.command()
 @click.argument("model", metavar="MODEL|CONFIG.toml", type=_FILE)
-@click.argument("recordings", nargs=-1, required=True, type=_FILE)
+@click.argument("recordings", nargs=-1, required=True, callback=_parse_recordings)
 @click.option("--also", multiple=True, metavar="MODEL", type=_FILE, help="Another model beside; may be repeated.")
 @click.option(
     "--grace",
@@ -51,7 +67,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @json_option
 def evaluate(
     model: Path,
-    recordings: tuple[Path, ...],
+    recordings: list[Path | dict[str, Path]],
     also: tuple[Path, ...],
     grace_s: float,
     jobs: int | None,
@@ -66,21 +82,27 @@ def evaluate(
 
     They are streamed exactly as `edgernn run` does it: recordings of edgernn with labels, .csv with a column "label" or
     with a file NAME.labels.csv beside it, .npz. Outputs are compared step by step, events with the intervals in which
-    something was done.
+    something was done. For a model whose inputs come from several sources, give the recordings of all that were made
+    at the same time together, as INPUT=FILE,INPUT=FILE.
 
     \b
     Example:
       edgernn evaluate gesture.onnx monday.edgerec tuesday.csv
       edgernn evaluate gesture.onnx *.npz --also gesture-int8.safetensors --html report.html
       edgernn evaluate gesture.onnx *.npz --sweep gesture.toml --false-per-hour 2
+      edgernn evaluate fusion.toml motion=monday.edgerec,heat=monday-heat.edgerec
     """
     from edgernn.evaluation.evaluate import evaluate_sessions
     from edgernn.evaluation.page import evaluation_page
-    from edgernn.evaluation.sessions import read_sessions
+    from edgernn.evaluation.sessions import joined_session, read_sessions
     from edgernn.stream import resolve_model
 
     given = given_settings(load_options, options)
-    sessions = [session for path in recordings for session in read_sessions(path)]
+    sessions = [
+        session
+        for recording in recordings
+        for session in ([joined_session(recording)] if isinstance(recording, dict) else read_sessions(recording))
+    ]
     evaluations = []
     for place, path in enumerate((model, *also)):
         settings, program = resolve_model(path, given)

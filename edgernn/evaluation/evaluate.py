@@ -137,7 +137,7 @@ def evaluate_sessions(
 
 
 def _expect_several_labels(traces: Sequence[Trace]) -> None:
-    occurring = set(np.concatenate([trace.truth[trace.steps] for trace in traces]).tolist()) - {UNLABELLED}
+    occurring = set(np.concatenate([trace.truth[trace.about] for trace in traces]).tolist()) - {UNLABELLED}
     if not occurring:
         raise InputError("no output of the model came at a labelled step: nothing can be measured")
     if len(occurring) == 1:

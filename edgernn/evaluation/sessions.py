@@ -16,9 +16,12 @@ recording of edgernn    marks between the bytes, or one label for all of it
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import heapq
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
@@ -39,10 +42,14 @@ Label = str | None
 
 
 class Piece(NamedTuple):
-    """Bytes, or samples (n, channels), that arrived together, and what was done meanwhile; None if that is unknown."""
+    """Bytes, or samples (n, channels), that arrived together, and what was done meanwhile; None if that is unknown.
+
+    `input_name` is that of an input to which they belong, in sessions of several recordings.
+    """
 
     data: Chunk | NDArray[np.float64]
     label: Label
+    input_name: str | None = None
 
 
 class Session(NamedTuple):
@@ -57,6 +64,8 @@ class Session(NamedTuple):
         Gives an iterator over the pieces; may be called again.
     channels, units : tuple of str
         Names of the numbers in arrays of samples and their units, if the file says them.
+    inputs : tuple of str
+        Names of the inputs to which the pieces belong; empty in sessions of one recording.
     """
 
     name: str
@@ -64,6 +73,7 @@ class Session(NamedTuple):
     pieces: Callable[[], Iterator[Piece]]
     channels: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 def read_sessions(path: Path) -> list[Session]:
@@ -91,22 +101,45 @@ def read_sessions(path: Path) -> list[Session]:
     return [_recorded(path) if is_recording(path) else _read_table(path)]
 
 
+def joined_session(recordings: Mapping[str, Path]) -> Session:
+    """Recordings of edgernn that were made at the same time on one machine, by the input that each belongs to.
+
+    A label holds for all of them, whichever it stands in.
+
+    Raises
+    ------
+    InputError
+        One is no recording of edgernn.
+    """
+    for path in recordings.values():
+        if not is_recording(path):
+            raise InputError(f"{path} is no recording of edgernn: only these say when each sample came")
+    name = "+".join(path.name for path in recordings.values())
+    return Session(name, None, lambda: _recorded_pieces(recordings), inputs=tuple(recordings))
+
+
 def _recorded(path: Path) -> Session:
-    def pieces() -> Iterator[Piece]:
-        reader = RecordingReader(path)
-        label = reader.info.label
+    return Session(path.name, None, lambda: (piece._replace(input_name=None) for piece in _recorded_pieces({"": path})))
+
+
+def _recorded_pieces(recordings: Mapping[str, Path]) -> Iterator[Piece]:
+    """The bytes of recordings in the order of their arrival."""
+    with contextlib.ExitStack() as stack:
         try:
-            for entry in reader.entries():
+            readers = {}
+            for name, path in recordings.items():
+                readers[name] = RecordingReader(path)
+                stack.callback(readers[name].close)
+            label = next((reader.info.label for reader in readers.values() if reader.info.label is not None), None)
+            entries = [zip(reader.entries(), repeat(name)) for name, reader in readers.items()]
+            for entry, name in heapq.merge(*entries, key=lambda pair: pair[0].monotonic_ns):
                 if isinstance(entry, LabelMark):
                     label = entry.label
                 else:
-                    yield Piece(Chunk(entry.data, entry.monotonic_ns, entry.wall_ns, 0, entry.after_gap), label)
+                    chunk = Chunk(entry.data, entry.monotonic_ns, entry.wall_ns, 0, entry.after_gap)
+                    yield Piece(chunk, label, name)
         except FormatError as error:
             raise InputError(str(error)) from error
-        finally:
-            reader.close()
-
-    return Session(path.name, None, pieces)
 
 
 def _array_session(

@@ -86,6 +86,7 @@ def test_delays_false_and_repeated_events_of_constructed_events() -> None:
         DecisionSettings(nothing="rest"),
         truth,
         np.arange(500),
+        np.arange(500),
         np.zeros((500, 3)),
         (),
         (),
