@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -221,6 +221,59 @@ def resolve(
         decision = {**merged.get("decision", {}), **layer.get("decision", {})}
         merged = {**merged, **layer, "decision": decision}
     return _convert(merged, "the settings together")
+
+
+def to_toml(settings: StreamSettings, folder: Path, comments: Sequence[str] = ()) -> str:
+    """A file in `folder` that says what differs from the defaults, for `resolve`; comments stand above the decision.
+
+    Examples
+    --------
+    >>> print(to_toml(StreamSettings(model="a.onnx", columns=(2, 0), decision=DecisionChanges(threshold=0.8)), Path()))
+    model = "a.onnx"
+    columns = [2, 0]
+    <BLANKLINE>
+    [decision]
+    threshold = 0.8
+    <BLANKLINE>
+    """
+    entries = _changed(settings)
+    if settings.model is not None:
+        entries["model"] = os.path.relpath(Path(settings.model).resolve(), folder.resolve())
+    tables = {name: entries.pop(name) for name in ("states", "inputs", "decision") if name in entries}
+    lines = _lines(entries)
+    if "states" in tables:
+        lines += ["", "[states]", *_lines(tables["states"])]
+    for name, entry in tables.get("inputs", {}).items():
+        lines += ["", f"[inputs.{_toml(name)}]", *_lines(entry)]
+    lines += ["", *(f"# {comment}" for comment in comments), "[decision]", *_lines(tables.get("decision", {}))]
+    return "\n".join(lines) + "\n"
+
+
+def _changed(settings: msgspec.Struct) -> dict[str, Any]:
+    """Fields that are not as by default, as plain values; those of structs within too."""
+    plain, default = msgspec.to_builtins(settings), msgspec.to_builtins(type(settings)())
+    entries = {name: value for name, value in plain.items() if value != default[name]}
+    for name in ("inputs", "decision"):
+        if name in entries:
+            inner = getattr(settings, name)
+            entries[name] = (
+                {key: _changed(value) for key, value in inner.items()} if isinstance(inner, dict) else _changed(inner)
+            )
+    return entries
+
+
+def _lines(entries: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{key if key.isidentifier() and key.isascii() else _toml(key)} = {_toml(value)}"
+        for key, value in entries.items()
+    ]
+
+
+def _toml(value: Any) -> str:
+    """Texts, numbers, truth values and lists of them, which TOML writes as JSON does; DEL has to be escaped too."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
 
 def _convert(entries: Mapping[str, Any], where: str) -> StreamSettings:
