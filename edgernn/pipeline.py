@@ -264,6 +264,11 @@ class Sampler(ABC):
             wanted = self._resample.from_hz
         if wanted is None or measured is None or abs(measured / wanted - 1) <= RATE_TOLERANCE:
             return None
+        if self.settings.inputs:
+            return (
+                f"{measured:.4g} samples a second come, inputs.{self.wiring.inputs[0]} says {wanted:.4g}: "
+                f"set the board or rate_hz, or go on with --allow-rate"
+            )
         expected = "they began with" if self._resample is not None else "the model was trained at"
         return (
             f"{measured:.4g} samples a second come, {expected} {wanted:.4g}: set the board to that rate, give "
