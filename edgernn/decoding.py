@@ -60,7 +60,7 @@ def decode(entries: Iterable[RecordedChunk | LabelMark], label: str | None = Non
             continue
         data = entry.data
         if entry.after_gap and parser is None:
-            detector = Detector()
+            detector = Detector(heading=detector.heading)
         elif entry.after_gap and parser is not None:
             parser.resynchronise()
         if parser is None:

@@ -175,7 +175,8 @@ class Sampler(ABC):
     def interrupted(self) -> None:
         """Bytes are missing: the unfinished frame is dropped, and the model begins anew unless its state is kept."""
         if self.format is None:
-            self._detector = Detector(self._only_format)
+            heading = None if self._detector is None else self._detector.heading
+            self._detector = Detector(self._only_format, heading=heading)
         else:
             self.format.resynchronise()
         if not self.settings.keep_state:

@@ -33,6 +33,8 @@ class Detector:
         The format if it is known, so that only the width is wanted.
     whole_start : bool
         The first byte begins a frame; else what comes before the first end of a frame is not looked at.
+    heading : Heading, optional
+        Seen before, as by a detector that an outage put an end to.
 
     Attributes
     ----------
@@ -40,6 +42,8 @@ class Detector:
         The bytes so far, to be fed to the parser once the format is known; on a source of garbage the last of them.
     whole_start : bool
         The first byte of `seen` begins a frame.
+    heading : Heading or None
+        The last one in these bytes.
 
     Examples
     --------
@@ -49,7 +53,7 @@ class Detector:
     Detected(format='csv', width=2, channels=('ax', 'ay'), units=('', ''))
     """
 
-    def __init__(self, only: str | None = None, *, whole_start: bool = False) -> None:
+    def __init__(self, only: str | None = None, *, whole_start: bool = False, heading: Heading | None = None) -> None:
         self.seen = bytearray()
         self.whole_start = whole_start
         self._only = only
@@ -57,7 +61,7 @@ class Detector:
         self._packet_start = 0
         self._position = 0
         self._last: Detected | None = None
-        self._heading: Heading | None = None
+        self.heading = heading
         self._agreeing = 0
 
     def feed(self, data: bytes | memoryview) -> Detected | None:
@@ -80,7 +84,7 @@ class Detector:
 
     def _headed(self, found: Detected) -> Detected:
         """With the names of the last heading, if it has as many as a sample has numbers."""
-        heading = self._heading
+        heading = self.heading
         if found.format != "csv" or heading is None or len(heading.channels) != found.width:
             return found
         return Detected(found.format, found.width, *heading)
@@ -97,7 +101,7 @@ class Detector:
         line = bytes(self.seen[line_start:end])
         found = line_format(line, self._only)
         if found is None and line.replace(b"\t", b" ").decode("latin-1").isprintable():
-            self._heading = self._heading_in(line) or self._heading
+            self.heading = self._heading_in(line) or self.heading
             return None  # a heading or message between samples
         self._agreeing = self._agreeing + 1 if found == self._last else 1
         self._last = found

@@ -66,6 +66,18 @@ def parse_names(fields: Sequence[str]) -> Heading | None:
     return Heading(tuple(names), tuple((match[2] or match[3] or "").strip() for match in found if match is not None))
 
 
+def write_heading(channels: Sequence[str], units: Sequence[str]) -> bytes:
+    """A heading as `read_heading` reads it, with the end of its line; nothing without names.
+
+    Examples
+    --------
+    >>> write_heading(("ax", "ay"), ("g", ""))
+    b'ax [g],ay\\n'
+    """
+    fields = [f"{name} [{unit}]" if unit else name for name, unit in zip(channels, units, strict=True)]
+    return (",".join(fields) + ("," if len(fields) == 1 else "") + "\n").encode() if fields else b""
+
+
 def same_unit(one: str, other: str) -> bool:
     """Whether two units are the same but for their spelling; a unit that is not given is that of the other.
 

@@ -91,7 +91,7 @@ class Reader:
             chunk = self.source.read(timeout_s)
             if chunk is None:
                 return Notice("end", f"{self.source.name} has ended")
-            return chunk if chunk.data else None
+            return chunk if chunk.data or chunk.after_gap else None
         with self._changed:
             if not self._chunks and not self._changed.wait_for(lambda: self._chunks, timeout_s):
                 return None
