@@ -37,8 +37,8 @@ DEFAULT_RATE_HZ = 1000.0  # to tell when a sequence may have wrapped, where the 
 class StepRunner(Protocol):
     """What the pipeline needs of `edgernn.Runner`."""
 
-    def run(self, X: Any, *, index: bool) -> tuple[Any, NDArray[np.int64]]:
-        """Outputs, and for each the index of its sample in X, or in all of X where that is a dict by input name."""
+    def run(self, X: Any, *, index: bool) -> tuple[Any, Any]:
+        """Outputs, and the index of the sample of each in X; dicts of both where outputs come at steps of their own."""
 
     def run_into(self, X: NDArray[np.float32], Y: NDArray[np.float32], indices: NDArray[np.int64]) -> int:
         """`run` into arrays that exist; how many outputs there were."""
@@ -434,6 +434,8 @@ class Pipeline(Sampler):
     def _decide(self, Y: Any, steps: NDArray[np.int64], chunk: Chunk) -> list[Event]:
         """The events of outputs that came at these steps (m,)."""
         scores = self._scores(Y)
+        if len(scores) != len(steps):  # several frames in each step
+            steps = np.repeat(steps, len(scores) // len(steps))
         if self._observer is not None:
             self._observer.outputs(steps, scores)
         return [
@@ -451,7 +453,8 @@ class Pipeline(Sampler):
     def _step(self, X: NDArray[np.float32]) -> tuple[Any, NDArray[np.int64]]:
         """Outputs of the model, and for each the index of its sample in X (n, C)."""
         if self._inputs.several or len(self.program.outputs) > 1 or self.program.arithmetic != "float32":
-            return self._runner.run(self._inputs(X), index=True)
+            Y, index = self._runner.run(self._inputs(X), index=True)
+            return Y, index[self.program.outputs[0].name] if isinstance(index, dict) else index
         Y = np.empty((len(X), *self.program.outputs[0].shape), np.float32)
         index = np.empty(len(X), np.int64)
         count = self._runner.run_into(X.reshape(-1, *self.program.inputs[0].shape), Y, index)

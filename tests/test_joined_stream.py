@@ -1,5 +1,6 @@
 """Models with several inputs: from one source, and from several at different rates that are joined by hold."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,32 @@ def test_recordings_of_all_sources_are_evaluated_together(tmp_path: Path) -> Non
             trace_session(fusion(), settings, joined_session(wrong))
     with pytest.raises(InputError, match="come from 2 sources"):
         trace_session(fusion(), settings, read_sessions(Path(fast))[0])
+
+
+def test_the_command_takes_recordings_by_their_input(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from edgernn.cli.evaluate import evaluate
+
+    fast, slow = (address.removeprefix("replay://") for address in recordings(tmp_path))
+    content = Path(slow).read_bytes()
+    heading = encode_heading(RecordingInfo())
+    marks = encode_mark(LabelMark(0, 0, "cold"))
+    Path(slow).write_bytes(heading + marks + content.removeprefix(heading) + encode_mark(LabelMark(910 * MS, 0, "hot")))
+    save(fusion(), tmp_path / "fusion.safetensors")
+    config = tmp_path / "fusion.toml"
+    config.write_text(
+        'model = "fusion.safetensors"\njoin = "hold"\n[inputs.heat]\nsource = "a"\nrate_hz = 10\n'
+        '[inputs.motion]\nsource = "b"\nrate_hz = 100\n'
+    )
+    done = CliRunner().invoke(evaluate, [str(config), f"motion={fast},heat={slow}", "--json"])
+    assert done.exit_code == 0, done.output
+    (report,) = json.loads(done.stdout)
+    assert report["outputs"]["outputs"] == 69
+    assert report["events"]["hours"] == pytest.approx(0.69 / 3600)
+    for wrong in (f"motion={fast},motion={slow}", f"motion={fast},=x"):
+        assert CliRunner().invoke(evaluate, [str(config), wrong]).exit_code == 2
+    assert CliRunner().invoke(evaluate, [str(config), f"motion={fast},heat={tmp_path}/none"]).exit_code == 2
 
 
 @PATIENT

@@ -1,7 +1,9 @@
 """Bytes to events: in any split, against the model and the decisions run by themselves."""
 
 from types import SimpleNamespace
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from byte_streams import cuts, pieces
@@ -187,6 +189,35 @@ def test_what_a_model_with_look_ahead_keeps_back_comes_at_the_end(
     assert [event[:2] for event in found] == expected
     np.testing.assert_allclose(scores, ReferenceRunner(program).run(samples.astype(np.float32)), atol=1e-5)
     assert len(steps) == 300
+
+
+class TwoPaces(LookAhead):
+    """Its first output comes at every second step, with two frames; the other at every step."""
+
+    def run(self, X: Any, *, index: bool) -> tuple[Any, Any]:
+        Y = self._runner.run(X)
+        steps = np.arange(len(Y["logits"]))  # blocks of an even length
+        frames = Y["scores"].reshape(len(steps) // 2, 2, 2)
+        return {"scores": frames, "logits": Y["logits"]}, {"scores": steps[1::2], "logits": steps}
+
+    def flush(self) -> Any:
+        return {"scores": np.zeros((0, 2, 2), np.float32), "logits": np.zeros((0, 2), np.float32)}
+
+
+def test_outputs_at_steps_of_their_own() -> None:
+    from edgernn.program import OutputDescription
+
+    one = larger_channel()
+    outputs = (*one.description.outputs, OutputDescription("logits", "logits", per_frame=True))
+    two = Program(msgspec.structs.replace(one.description, outputs=outputs), one.weights)
+    samples = np.abs(SAMPLES)
+    pipeline = Pipeline(two, StreamSettings(), runner=TwoPaces(two, 0), whole_start=True)  # type: ignore[arg-type]
+    lines = list(csv_frames(samples, decimals=9))
+    found = feed(pipeline, [b"".join(lines[k : k + 10]) for k in range(0, 300, 10)])
+    expected = expected_events(one, samples.astype(np.float32))
+    assert len(expected) > 5
+    assert [event[:2] for event in found] == [(step | 1, label) for step, label, _ in expected]
+    assert pipeline.finish(Chunk(b"", 0, 0, 0)) == []
 
 
 def test_two_labels_for_one_probability() -> None:

@@ -112,7 +112,7 @@ def trace_session(program: Program, settings: StreamSettings, session: Session) 
     _check_rate(session.name, rate_hz, pipeline.metadata.rate_hz, settings)
     return Trace(
         session.name,
-        pipeline.metadata.rate_hz if settings.resample is not None else rate_hz or pipeline.metadata.rate_hz,
+        pipeline.metadata.rate_hz if settings.resample is not None else rate_hz or pipeline.wiring.rate_hz,
         pipeline.labels,
         settings.decision.apply(pipeline.metadata.decision),
         truth,
