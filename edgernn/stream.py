@@ -16,8 +16,9 @@ from edgernn.clock import Clock, SystemClock
 from edgernn.config import StreamSettings, resolve
 from edgernn.errors import ConfigError, FormatError
 from edgernn.events import Event
-from edgernn.pipeline import Pipeline, Sampler, changed_metadata
+from edgernn.pipeline import Pipeline, changed_metadata
 from edgernn.program import Program
+from edgernn.sampler import Sampler
 from edgernn.sources import make_source
 from edgernn.sources.base import Chunk, Source
 from edgernn.sources.merged import MergedReader
@@ -307,7 +308,8 @@ def open_stream(
         A model, or a TOML file that names one.
     source : str, Path or Source, optional
         Address of the source, such as ``/dev/ttyACM0`` or ``serial:///dev/ttyACM0?baud=115200&format=csv``; the only
-        serial port if neither this nor the settings name one.
+        serial port if neither this nor the settings name one. Inputs with a source of their own are said by the settings
+        ``inputs`` and ``join``.
     on_notice : callable, optional
         Called with a sentence whenever something happened that a person should know, such as an unplugged cable.
     clock : Clock, optional

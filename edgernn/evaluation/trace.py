@@ -12,8 +12,9 @@ from edgernn.config import StreamSettings
 from edgernn.errors import FormatError, InputError
 from edgernn.evaluation.sessions import Session
 from edgernn.metadata import DecisionSettings
-from edgernn.pipeline import RATE_TOLERANCE, Pipeline
+from edgernn.pipeline import Pipeline
 from edgernn.program import Program
+from edgernn.sampler import RATE_TOLERANCE
 from edgernn.sources.base import Chunk
 
 UNLABELLED = -1
