@@ -52,6 +52,8 @@ class Sampler(ABC):
     sequence : SequenceTracker
     clock_fit : ClockFit
     gaps : Gaps
+    last_arrival_ns : int or None
+        Of the newest sample, on the monotonic clock.
     measuring : int
         Samples that only measured the rate, for resampling.
     """
@@ -89,7 +91,7 @@ class Sampler(ABC):
         self._last_bytes = b""
         self.steps = 0
         self._seen_breaks = 0  # of the sender's clock
-        self._last_arrival_ns: int | None = None
+        self.last_arrival_ns: int | None = None
         self._wrap_ns = round(SEQUENCES / 2 * 1e9 / (wiring.rate_hz or DEFAULT_RATE_HZ))
 
     def counts(self) -> dict[str, int]:
@@ -190,13 +192,13 @@ class Sampler(ABC):
         X = self._normalise(samples.values)  # (n, C)
         missing = None
         if samples.sequence is not None or samples.device_time_us is not None:
-            since_ns = 0 if self._last_arrival_ns is None else chunk.monotonic_ns - self._last_arrival_ns
+            since_ns = 0 if self.last_arrival_ns is None else chunk.monotonic_ns - self.last_arrival_ns
             followed = self.sequence.follow(samples.sequence, samples.device_time_us, outage=since_ns > self._wrap_ns)
             if samples.device_time_us is not None:
                 self._follow_clock(samples.device_time_us, chunk.monotonic_ns)
             missing = followed.missing
             X = X if followed.keep is None else X[followed.keep]
-        self._last_arrival_ns = chunk.monotonic_ns
+        self.last_arrival_ns = chunk.monotonic_ns
         events: list[Event] = []
         for segment in self.gaps(X, missing, finite=self._normalise.finite):
             if segment.reset:

@@ -28,6 +28,7 @@ from edgernn.wiring import wire
 WAIT_S = 0.1  # for bytes, before looking whether to stop
 SILENCE_NS = 3_000_000_000  # bytes without a sample for so long are worth a word
 DROPPED_PAUSE_NS = 1_000_000_000  # between two words about dropped bytes
+STALE_PERIODS = 10  # without a sample of a source whose last one is held, but SILENCE_NS at the least
 LATENCIES = 4096  # of the last reads, kept for percentiles
 
 _log = logging.getLogger("edgernn")
@@ -132,6 +133,7 @@ class Stream:
         self._said_dropped_ns = -DROPPED_PAUSE_NS
         self._seen_diverged = 0
         self._seen_restarts = [0] * len(self._sources)
+        self._stale = [False] * len(self._sources)
 
     def open(self) -> Stream:
         """Open the source and begin to read; `with` does it too.
@@ -228,7 +230,20 @@ class Stream:
             self._timed_reads += 1
         self._look_for_silence(chunk, place, sampler.steps != samples)
         self._look_for_trouble(place)
+        if self.pipeline.held:
+            self._look_for_stale(chunk.monotonic_ns)
         return events
+
+    def _look_for_stale(self, now_ns: int) -> None:
+        """Say that a source whose last sample is held gives no more."""
+        for place, held in enumerate(self.pipeline.held, 1):
+            since_ns = held.last_arrival_ns
+            longest_ns = max(SILENCE_NS, round(STALE_PERIODS * 1e9 / (held.wiring.rate_hz or 1.0)))
+            stale = since_ns is not None and held.last is not None and now_ns - since_ns > longest_ns
+            if stale and not self._stale[place]:
+                silence = f"no sample has come from {self._sources[place].name} for {longest_ns / 1e9:.0f} s"
+                self._notice(f"{silence}; its last one is held")
+            self._stale[place] = stale
 
     def _timed(self, events: list[Event], chunk: Chunk) -> list[Event]:
         """The same events with their latency."""
@@ -308,8 +323,8 @@ def open_stream(
         A model, or a TOML file that names one.
     source : str, Path or Source, optional
         Address of the source, such as ``/dev/ttyACM0`` or ``serial:///dev/ttyACM0?baud=115200&format=csv``; the only
-        serial port if neither this nor the settings name one. Inputs with a source of their own are said by the settings
-        ``inputs`` and ``join``.
+        serial port if neither this nor the settings name one. The settings ``inputs`` and ``join`` name sources of
+        several inputs.
     on_notice : callable, optional
         Called with a sentence whenever something happened that a person should know, such as an unplugged cable.
     clock : Clock, optional

@@ -223,6 +223,17 @@ def test_two_ports_one_of_which_is_unplugged(tmp_path: Path) -> None:
         port.close()
 
 
+def test_a_source_that_falls_silent_is_held_and_said(tmp_path: Path) -> None:
+    fast = record(tmp_path / "fast.edgerec", [(10 * k, "0,0") for k in range(2000)])
+    times = [*range(0, 3000, 100), *range(9000, 20000, 100)]
+    slow = record(tmp_path / "slow.edgerec", [(time_ms, "1") for time_ms in times])
+    notices: list[str] = []
+    with open_stream(fusion(), on_notice=notices.append, **joined(fast, slow)) as stream:  # type: ignore[arg-type]
+        assert events_of(stream) == [(0, "hot")]
+        assert stream.status().steps == 2000 - 11  # two samples of heat, at 0 and 100 ms, say what comes
+    assert notices == [f"no sample has come from {tmp_path}/slow.edgerec for 3 s; its last one is held"]
+
+
 def test_losses_in_one_source_are_counted_beside_those_of_the_other(tmp_path: Path) -> None:
     parts = [[encode_packet(k, 10_000 * k, [0.0, 1.0]) for k in range(50) if k not in {7, 8}]]
     parts += [[encode_packet(k, 100_000 * k, [1.0]) for k in range(5) if k != 2]]
