@@ -6,6 +6,7 @@ another; it bursts faster than its consumer takes it, falls silent for an hour, 
 times as many.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -172,7 +173,45 @@ class CobsBoard:
         self.expected["lost"] += frames
 
 
-Board = CsvBoard | CobsBoard
+class JsonBoard(CobsBoard):
+    """Sends the same as lines of JSON, whose damage no checksum shows."""
+
+    ends = b"\n"
+
+    def __init__(self, random: np.random.Generator) -> None:
+        super().__init__(random)
+        self.faults = [
+            self.drop,
+            self.duplicate,
+            self.swap,
+            lambda: self.packet([0.5, float("nan"), 2.0], "samples", "non_finite"),
+            lambda: self.packet([0.5, 1e39, 2.0], "samples", "out_of_range"),
+            lambda: self.packet([0.5, 1.0], "wrong_width", "lost"),
+            lambda: self.line(b"ready", "text"),
+            lambda: self.line(b'{"seq":1,', "text"),
+            lambda: self.line(b'{"seq":1.5,"t_us":0,"x":1,"y":2,"z":3}', "malformed"),
+            lambda: self.line(b'{"seq":1,"t_us":null,"x":1,"y":2,"z":3}', "malformed", "non_finite"),
+            lambda: self.line(b"[" * 50 + b"]" * 50, "text"),
+            lambda: self.line(bytes(self.random.integers(128, 256, 30).tolist()), "malformed"),
+            self.restart,
+            self.step_clock,
+        ]
+
+    def packet(self, values: list[float], *kinds: str) -> bytes:
+        self.expected.update(kinds)
+        self.number += 1
+        clock = {"seq": self.number - 1, "t_us": (self.number - 1) * 1000 + self.stepped_us}
+        return json.dumps({**clock, **dict(zip("xyz", values, strict=False))}).replace("NaN", "null").encode() + b"\n"
+
+    def line(self, text: bytes, *kinds: str) -> bytes:
+        self.expected.update(kinds)
+        return text + b"\n"
+
+    def huge(self) -> bytes:
+        return self.line(b"1" * (MAX_FRAME_BYTES + 100), "too_long")
+
+
+Board = CsvBoard | CobsBoard | JsonBoard
 
 
 def _all_came(reader: Reader, sent: int) -> bool:
@@ -378,10 +417,10 @@ def faults(request: pytest.FixtureRequest) -> int:
     return FAULTS * (20 if request.config.getoption("--soak") else 1)
 
 
-@pytest.mark.parametrize(("name", "make_board"), [("csv", CsvBoard), ("cobs", CobsBoard)])
+@pytest.mark.parametrize(("name", "make_board"), [("csv", CsvBoard), ("cobs", CobsBoard), ("jsonl", JsonBoard)])
 def test_every_fault_is_counted_as_what_it_is(
     name: str,
-    make_board: type[CsvBoard] | type[CobsBoard],
+    make_board: type[Board],
     faults: int,
     tmp_path: os.PathLike[str],
     monkeypatch: pytest.MonkeyPatch,
