@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgernn.config import InputSettings, StreamSettings
 from edgernn.errors import ConfigError, FormatError
-from edgernn.formats.names import clock_columns, same_unit
+from edgernn.formats.names import are_made_up, places_by_name, places_without_clock, same_unit
 from edgernn.metadata import Metadata
 from edgernn.program import Port, Program
 
@@ -215,12 +215,10 @@ def choose_columns(
     """
     if wiring.columns:
         columns: Sequence[int] = wiring.columns
-    elif wiring.channels and names and not _made_up(names):
+    elif wiring.channels and names and not are_made_up(names):
         columns = _by_name(wiring, form, names, units)
     else:
-        clock = clock_columns(names)
-        own = {None if clock is None else clock.time, None if clock is None else clock.sequence}
-        columns = [place for place in range(width) if place not in own]
+        columns = places_without_clock(names, width)
         columns = columns if len(columns) == wiring.size else range(width)
     if len(columns) != wiring.size:
         channels = f" ({', '.join(wiring.channels)})" if wiring.channels else ""
@@ -235,17 +233,15 @@ def choose_columns(
 
 
 def _by_name(wiring: Wiring, form: str, names: tuple[str, ...], units: tuple[str, ...]) -> list[int]:
-    places = {name.casefold(): place for place, name in enumerate(names)} | {
-        name: place for place, name in enumerate(names)
-    }
-    missing = [channel for channel in wiring.channels if channel not in places and channel.casefold() not in places]
+    found = places_by_name(names, wiring.channels)
+    missing = [channel for channel, place in zip(wiring.channels, found, strict=True) if place is None]
     if missing:
         raise FormatError(
             f"the source names its numbers {', '.join(names)} ({form}), the model's channels are "
             f"{', '.join(wiring.channels)}: {', '.join(missing)} is missing; rename them on the board, or choose them "
             f"by their places with --columns, counted from 0"
         )
-    columns = [places[channel] if channel in places else places[channel.casefold()] for channel in wiring.channels]
+    columns = [place for place in found if place is not None]
     for channel, wanted, column in zip(wiring.channels, wiring.units, columns, strict=False):
         if units and not same_unit(wanted, units[column]):
             raise FormatError(
@@ -253,10 +249,3 @@ def _by_name(wiring: Wiring, form: str, names: tuple[str, ...], units: tuple[str
                 f"board send that, or choose the numbers with --columns and bring them to it with --scale"
             )
     return columns
-
-
-def _made_up(names: Sequence[str]) -> bool:
-    """Whether numbers have only the names that a converted recording gives them."""
-    return any(name == "x0" for name in names) and all(
-        name.removeprefix("x").isdigit() or clock_columns((name,)) is not None for name in names
-    )

@@ -90,6 +90,38 @@ def same_unit(one: str, other: str) -> bool:
     return not all(plain) or plain[0] == plain[1]
 
 
+def places_by_name(names: Sequence[str], channels: Sequence[str]) -> list[int | None]:
+    """The place of each channel among numbers with these names, in either case; None of one that is not there.
+
+    Examples
+    --------
+    >>> places_by_name(("t_ms", "AY", "ax"), ("ax", "ay", "az"))
+    [2, 1, None]
+    """
+    places = {name.casefold(): place for place, name in enumerate(names)}
+    places |= {name: place for place, name in enumerate(names)}
+    return [places.get(channel, places.get(channel.casefold())) for channel in channels]
+
+
+def are_made_up(names: Sequence[str]) -> bool:
+    """Whether numbers have only the names that a converted recording gives them: x0, x1 and so on.
+
+    Examples
+    --------
+    >>> are_made_up(("seq", "x0", "x1")), are_made_up(("x", "y"))
+    (True, False)
+    """
+    own = [name for name in names if clock_unit_us(name) is None and not is_sequence(name)]
+    return own == [f"x{place}" for place in range(len(own))]
+
+
+def places_without_clock(names: Sequence[str], width: int) -> list[int]:
+    """The places, of `width`, that are neither the sender's clock nor its sequence."""
+    clock = clock_columns(names)
+    own = {None if clock is None else clock.time, None if clock is None else clock.sequence}
+    return [place for place in range(width) if place not in own]
+
+
 def clock_unit_us(name: str) -> float | None:
     """Microseconds in a unit of the sender's clock called `name`; None if that is no clock.
 
