@@ -79,7 +79,7 @@ def recorded_sequences(program: Program, path: Path, steps: int | None = None) -
         names = ", ".join(port.name for port in program.inputs)
         raise InputError(f"the model has several inputs ({names}), a recording holds one: check it without a recording")
     (port,), metadata = program.inputs, program.metadata
-    samples = read_samples(path)[:steps]
+    samples = read_samples(path, metadata.channels)[:steps]
     if samples[0].size != port.size:
         raise InputError(f"{path} has {samples[0].size} channels, input {port.name} takes {port.size}")
     samples = samples.reshape(-1, port.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +48,32 @@ class DecisionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ConfigError(f"decision: {error}") from error
 
 
+class InputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where one input of a model with several comes from.
+
+    Attributes
+    ----------
+    source : str or None
+        Address of its source, the stream's own if not given.
+    rate_hz : float or None
+        Samples a second of its source; needed where there are several sources.
+    columns : tuple of int
+        Which numbers of a sample it takes, counted from 0.
+    channels, mean, std
+        Of this input; if not given, its part of the model's, which stand in the order of the model's inputs.
+    scale : float or None
+        Unit of its numbers as they are sent, the stream's own if not given.
+    """
+
+    source: str | None = None
+    rate_hz: float | None = None
+    columns: tuple[int, ...] = ()
+    channels: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    scale: float | None = None
+
+
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that can be said about a stream. What is None is taken from the model's metadata or has a default.
 
@@ -65,6 +91,12 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Unit of the numbers as they are sent.
     labels, rate_hz, mean, std
         As in `edgernn.Metadata`.
+    inputs : dict of str to InputSettings
+        Where each input of a model with several comes from. Without it the numbers of a sample are those of all inputs,
+        in their order.
+    join : {"hold"} or None
+        How samples of several sources come together: at each sample of the fastest source the others count with their
+        last ones.
     window, hop, time_axis, states, assume_torch_gru
         As in `edgernn.load`.
     continuous : bool
@@ -109,6 +141,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     rate_hz: float | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    inputs: dict[str, InputSettings] = {}
+    join: Literal["hold"] | None = None
     window: int | None = None
     hop: int = 1
     time_axis: int | None = None
@@ -189,6 +223,59 @@ def resolve(
     return _convert(merged, "the settings together")
 
 
+def to_toml(settings: StreamSettings, folder: Path, comments: Sequence[str] = ()) -> str:
+    """A file in `folder` that says what differs from the defaults, for `resolve`; comments stand above the decision.
+
+    Examples
+    --------
+    >>> print(to_toml(StreamSettings(model="a.onnx", columns=(2, 0), decision=DecisionChanges(threshold=0.8)), Path()))
+    model = "a.onnx"
+    columns = [2, 0]
+    <BLANKLINE>
+    [decision]
+    threshold = 0.8
+    <BLANKLINE>
+    """
+    entries = _changed(settings)
+    if settings.model is not None:
+        entries["model"] = os.path.relpath(Path(settings.model).resolve(), folder.resolve())
+    tables = {name: entries.pop(name) for name in ("states", "inputs", "decision") if name in entries}
+    lines = _lines(entries)
+    if "states" in tables:
+        lines += ["", "[states]", *_lines(tables["states"])]
+    for name, entry in tables.get("inputs", {}).items():
+        lines += ["", f"[inputs.{_toml(name)}]", *_lines(entry)]
+    lines += ["", *(f"# {comment}" for comment in comments), "[decision]", *_lines(tables.get("decision", {}))]
+    return "\n".join(lines) + "\n"
+
+
+def _changed(settings: msgspec.Struct) -> dict[str, Any]:
+    """Fields that are not as by default, as plain values; those of structs within too."""
+    plain, default = msgspec.to_builtins(settings), msgspec.to_builtins(type(settings)())
+    entries = {name: value for name, value in plain.items() if value != default[name]}
+    for name in ("inputs", "decision"):
+        if name in entries:
+            inner = getattr(settings, name)
+            entries[name] = (
+                {key: _changed(value) for key, value in inner.items()} if isinstance(inner, dict) else _changed(inner)
+            )
+    return entries
+
+
+def _lines(entries: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{key if key.isidentifier() and key.isascii() else _toml(key)} = {_toml(value)}"
+        for key, value in entries.items()
+    ]
+
+
+def _toml(value: Any) -> str:
+    """Texts, numbers, truth values and lists of them, which TOML writes as JSON does; DEL has to be escaped too."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+
+
 def _convert(entries: Mapping[str, Any], where: str) -> StreamSettings:
     try:
         return msgspec.convert(entries, StreamSettings)
@@ -229,7 +316,7 @@ def _variables(environment: Mapping[str, str], kind: type[msgspec.Struct], prefi
     entries: dict[str, Any] = {}
     for field in msgspec.structs.fields(kind):
         name = prefix + field.name.upper()
-        if name not in environment or field.name in {"decision", "states"}:
+        if name not in environment or field.name in {"decision", "inputs", "states"}:
             continue
         text = environment[name]
         is_list = isinstance(field.default, tuple)

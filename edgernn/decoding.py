@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgernn.formats import make_format
 from edgernn.formats.base import Format
-from edgernn.formats.detect import Detector
+from edgernn.formats.detect import Detected, Detector
 from edgernn.recording import LabelMark, RecordedChunk
 
 
@@ -27,6 +27,8 @@ class Block(NamedTuple):
         What was done when it arrived.
     sequence, device_time_us : ndarray int64 (n,) or None
         As the board sent them.
+    channels, units : tuple of str
+        Names of the numbers and their units, if the board sent them.
     """
 
     values: NDArray[np.float64]
@@ -34,6 +36,8 @@ class Block(NamedTuple):
     label: str | None
     sequence: NDArray[np.int64] | None
     device_time_us: NDArray[np.int64] | None
+    channels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 def decode(entries: Iterable[RecordedChunk | LabelMark], label: str | None = None) -> Iterator[Block]:
@@ -49,13 +53,14 @@ def decode(entries: Iterable[RecordedChunk | LabelMark], label: str | None = Non
     """
     detector = Detector(whole_start=True)
     parser: Format | None = None
+    found: Detected | None = None
     for entry in entries:
         if isinstance(entry, LabelMark):
             label = entry.label
             continue
         data = entry.data
         if entry.after_gap and parser is None:
-            detector = Detector()
+            detector = Detector(heading=detector.heading)
         elif entry.after_gap and parser is not None:
             parser.resynchronise()
         if parser is None:
@@ -64,6 +69,7 @@ def decode(entries: Iterable[RecordedChunk | LabelMark], label: str | None = Non
                 continue
             parser = make_format(found.format, found.width, whole_start=detector.whole_start, channels=found.channels)
             data = bytes(detector.seen)
+        assert found is not None
         for samples in parser.feed(data):
             sequence, time_us = samples.sequence, samples.device_time_us
             yield Block(
@@ -72,4 +78,6 @@ def decode(entries: Iterable[RecordedChunk | LabelMark], label: str | None = Non
                 label,
                 None if sequence is None else sequence.copy(),
                 None if time_us is None else time_us.copy(),
+                found.channels,
+                found.units,
             )

@@ -11,35 +11,31 @@ from numpy.typing import NDArray
 
 from edgernn.config import StreamSettings
 from edgernn.decisions import Decider
-from edgernn.errors import ConfigError, FormatError
+from edgernn.errors import ConfigError
 from edgernn.events import Event
-from edgernn.formats import FORMATS, link_formats, make_format
-from edgernn.formats.base import KINDS, Format, Samples
-from edgernn.formats.detect import Detected, Detector
+from edgernn.formats import link_formats
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.program import Program
+from edgernn.sampler import Sampler
 from edgernn.scores import Scores
-from edgernn.signals.clock_fit import ClockFit
-from edgernn.signals.gaps import Gaps
 from edgernn.signals.normalise import Normalise
-from edgernn.signals.rate import RateMeter
-from edgernn.signals.resample import Resample
-from edgernn.signals.sequence import SEQUENCES, SequenceTracker
 from edgernn.sources.base import Chunk
+from edgernn.wiring import Inputs, Wiring, wire
 
 LONGEST_BLOCK = 4096  # samples in one call of the runner
-RATE_TOLERANCE = 0.05
-DEFAULT_RATE_HZ = 1000.0  # to tell when a sequence may have wrapped, where the rate is unknown
 
 
 class StepRunner(Protocol):
     """What the pipeline needs of `edgernn.Runner`."""
 
-    def run(self, X: NDArray[np.float32], *, index: bool) -> tuple[Any, NDArray[np.int64]]:
-        """Outputs, and for each the index of its sample in X."""
+    def run(self, X: Any, *, index: bool) -> tuple[Any, Any]:
+        """Outputs, and the index of the sample of each in X; dicts of both where outputs come at steps of their own."""
 
     def run_into(self, X: NDArray[np.float32], Y: NDArray[np.float32], indices: NDArray[np.int64]) -> int:
         """`run` into arrays that exist; how many outputs there were."""
+
+    def flush(self) -> Any:
+        """Outputs that are still to come at the end."""
 
     def reset(self) -> None:
         """Begin anew."""
@@ -52,19 +48,22 @@ class Observer(Protocol):
     """Looks on while a pipeline works, as an evaluation does."""
 
     def outputs(self, steps: NDArray[np.int64], scores: NDArray[Any]) -> None:
-        """Scores (m, K) before smoothing, and the step (m,) at which each came."""
+        """Scores (m, K) before smoothing, and the step (m,) at which each came; those of a flush count on behind it."""
 
     def reset(self) -> None:
         """Model and decisions begin anew."""
 
 
-class Pipeline:
+class Pipeline(Sampler):
     """Format, signals, model and decisions in a row.
+
+    Of a model whose inputs come from several sources it takes the samples of the fastest; those of the others are given
+    to `held`.
 
     Parameters
     ----------
     program : Program
-        With one input; its first output holds the scores.
+        Its first output holds the scores.
     settings : StreamSettings
     runner : StepRunner, optional
         A `Runner` of the program if not given.
@@ -72,6 +71,8 @@ class Pipeline:
         The format, if the source's address names it.
     whole_start : bool
         The first byte begins a frame.
+    held_forms : sequence of (str or None, bool)
+        The last two for each further source.
     observer : Observer, optional
 
     Attributes
@@ -80,18 +81,14 @@ class Pipeline:
         The model's, with what the settings change.
     notes : list of str
         What a person should know about how the model is run.
-    format : Format or None
-        None until it is known.
     steps : int
         Samples that the model has seen, those made up in gaps among them.
+    held : tuple of HeldInputs
+        One for each further source.
+    waiting : int
+        Samples that were not used because an input of another source was not known yet.
     diverged : int
         How often a state was no longer finite, and the model began anew.
-    rate : RateMeter
-    sequence : SequenceTracker
-    clock_fit : ClockFit
-    gaps : Gaps
-    measuring : int
-        Samples that only measured the rate, for resampling.
     scores : ndarray (K,)
         Smoothed scores of the last output.
 
@@ -109,44 +106,24 @@ class Pipeline:
         runner: StepRunner | None = None,
         format_name: str | None = None,
         whole_start: bool = False,
+        held_forms: Sequence[tuple[str | None, bool]] = (),
         observer: Observer | None = None,
     ) -> None:
         self.notes: list[str] = []
         self.program = as_trained(program, settings, self.notes)
-        self.metadata = _changed_metadata(program.metadata, settings)
-        self.settings = settings
-        if len(self.program.inputs) != 1:
-            names = ", ".join(port.name for port in self.program.inputs)
-            raise ConfigError(f"the model has several inputs ({names}): a stream feeds models with one")
-        self._channels = self.program.inputs[0].size
+        metadata = changed_metadata(program.metadata, settings)
+        wiring, *others = wire(self.program, metadata, settings)
+        super().__init__(wiring, metadata, settings, format_name=format_name, whole_start=whole_start)
+        forms = [*held_forms, *[(None, False)] * len(others)]
+        self.held = tuple(HeldInputs(self, other, settings, *form) for other, form in zip(others, forms, strict=False))
         self._scores = Scores(self.program, self.metadata, settings)
         self._decider = Decider(settings.decision.apply(self.metadata.decision), self._scores.labels)
         self._observer = observer
         self._runner = runner if runner is not None else _make_runner(self.program)
-        name = format_name or (None if settings.format == "auto" else settings.format)
-        if name is not None and name not in FORMATS:
-            raise ConfigError(f"format is {name!r}: use {', '.join(FORMATS)} or auto")
-        link_formats(name)
-        self._only_format = name
-        self._detector: Detector | None = Detector(name, whole_start=whole_start)
-        self._earlier_counts = np.zeros(len(KINDS), np.int64)  # of formats that turned out to be wrong
-        self.format: Format | None = None
-        self.gaps = Gaps(settings.gap, settings.gap_steps)
-        self.sequence = SequenceTracker()
-        self.rate = RateMeter()
-        self.clock_fit = ClockFit()
-        self.measuring = 0
-        if settings.resample is not None and self.metadata.rate_hz is None:
-            raise ConfigError("resample needs the rate that the model was trained at: give --rate")
-        self._resample: Resample | None = None
-        self._normalise: Normalise | None = None  # known with the width of a sample
-        self._last_bytes = b""
-        self.steps = 0
+        self._inputs = Inputs(self.program, (wiring, *others))
+        self.waiting = 0
         self.diverged = 0
-        self._seen_breaks = 0  # of the sender's clock
         self._since_reset = 0  # steps
-        self._last_arrival_ns: int | None = None
-        self._wrap_ns = round(SEQUENCES / 2 * 1e9 / (self.metadata.rate_hz or DEFAULT_RATE_HZ))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -159,135 +136,11 @@ class Pipeline:
         return self._decider.scores
 
     def counts(self) -> dict[str, int]:
-        """What was seen, by kind; samples, and everything that was not one."""
-        seen = self._earlier_counts if self.format is None else self._earlier_counts + self.format.counts
-        sequence = self.sequence
-        return {
-            **dict(zip(KINDS, seen.tolist(), strict=True)),
-            "lost": sequence.lost,
-            "duplicated": sequence.duplicated,
-            "late": sequence.late,
-            "restarts": sequence.restarts,
-            "unknown_losses": sequence.unknown_losses,
-            "filled": self.gaps.filled,
-            "measuring": self.measuring,
-            "diverged": self.diverged,
-        }
-
-    def feed(self, chunk: Chunk) -> list[Event]:
-        """Take bytes; give the events of the samples that are complete. `latency_ns` is filled in by the stream."""
-        if chunk.after_gap:
-            self.interrupted()
-        data: bytes | memoryview = chunk.data
-        self._last_bytes = chunk.data[-64:]
-        if self._detector is not None:
-            found = self._detector.feed(data)
-            if found is None:
-                return []
-            data = self._choose_format(found)
-        return self._parse(data, chunk)
-
-    def feed_samples(self, values: NDArray[np.float64], chunk: Chunk) -> list[Event]:
-        """Take samples (n, width) that are numbers already, as those of an array; `chunk` says when they came."""
-        if self._normalise is None:
-            self._normalise = self._connect("an array", values.shape[1])
-        return self._samples(Samples(np.ascontiguousarray(values, np.float64)), chunk)
-
-    def finish(self, chunk: Chunk) -> list[Event]:
-        """No more bytes come: decide on the format with what there is."""
-        found = self._detector.finish() if self._detector is not None else None
-        return [] if found is None else self._parse(self._choose_format(found), chunk)
-
-    def interrupted(self) -> None:
-        """Bytes are missing: the unfinished frame is dropped, and the model begins anew unless its state is kept."""
-        if self.format is None:
-            self._detector = Detector(self._only_format)
-        else:
-            self.format.resynchronise()
-        if not self.settings.keep_state:
-            self.gaps.outage()
-        self.rate.restart()
-
-    def detect_again(self) -> None:
-        """Look for another format, because this one gives no samples."""
-        if self.format is not None:
-            self._earlier_counts += self.format.counts
-            self.format = None
-            self._detector = Detector(self._only_format)
-
-    def unread(self) -> bytes:
-        """Some of the last bytes of which no samples could be made."""
-        return bytes(self._detector.seen[-64:]) if self._detector is not None else self._last_bytes
-
-    def _choose_format(self, found: Detected) -> memoryview:
-        assert self._detector is not None
-        self._normalise = self._connect(found.format, found.width, found.channels)
-        self.format = make_format(
-            found.format, found.width, whole_start=self._detector.whole_start, channels=found.channels
-        )
-        seen, self._detector = self._detector.seen, None
-        return memoryview(seen)
-
-    def _connect(self, name: str, width: int, names: tuple[str, ...] = ()) -> Normalise:
-        """How the numbers of a sample become the model's channels: by the columns given, by name, or in their order."""
-        columns: Sequence[int] = self.settings.columns or range(width)
-        if not self.settings.columns and self.metadata.channels and set(self.metadata.channels) <= set(names):
-            columns = [names.index(channel) for channel in self.metadata.channels]
-        if len(columns) != self._channels:
-            channels = f" ({', '.join(self.metadata.channels)})" if self.metadata.channels else ""
-            what = f"{len(columns)} columns are given" if self.settings.columns else f"the source sends {width} numbers"
-            raise FormatError(
-                f"{what} in each sample ({name}), the model takes {self._channels}{channels}: "
-                f"choose them with --columns, counted from 0"
-            )
-        if max(columns) >= width:
-            raise ConfigError(f"columns: {max(columns)} is beyond the {width} numbers, counted from 0, that come")
-        return Normalise(columns, scale=self.settings.scale, mean=self.metadata.mean, std=self.metadata.std)
-
-    def _parse(self, data: bytes | memoryview, chunk: Chunk) -> list[Event]:
-        assert self.format is not None
-        events: list[Event] = []
-        for samples in self.format.feed(data):
-            events += self._samples(samples, chunk)
-        return events
-
-    def _samples(self, samples: Samples, chunk: Chunk) -> list[Event]:
-        self.rate.add(len(samples.values), chunk.monotonic_ns)
-        assert self._normalise is not None
-        X = self._normalise(samples.values)  # (n, C)
-        missing = None
-        if samples.sequence is not None and samples.device_time_us is not None:
-            since_ns = 0 if self._last_arrival_ns is None else chunk.monotonic_ns - self._last_arrival_ns
-            followed = self.sequence.follow(samples.sequence, samples.device_time_us, outage=since_ns > self._wrap_ns)
-            self._follow_clock(samples.device_time_us, chunk.monotonic_ns)
-            missing = followed.missing
-            X = X if followed.keep is None else X[followed.keep]
-        self._last_arrival_ns = chunk.monotonic_ns
-        events: list[Event] = []
-        for segment in self.gaps(X, missing, finite=self._normalise.finite):
-            if segment.reset:
-                self.reset()
-            events += self._run(self._resampled(segment.X), chunk)
-        return events
-
-    def _follow_clock(self, device_time_us: NDArray[np.int64], arrival_ns: int) -> None:
-        breaks = self.sequence.restarts + self.sequence.unknown_losses
-        if breaks != self._seen_breaks:
-            self._seen_breaks = breaks
-            self.clock_fit.restart()
-        self.clock_fit.add(int(device_time_us[-1]), arrival_ns)
-
-    def _resampled(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Samples at the model's rate; none while the rate at which they come is not known."""
-        if self.settings.resample is None:
-            return X
-        if self._resample is None:
-            from_hz = self.settings.source_rate_hz or self.rate.rate_hz
-            if from_hz is None or self.metadata.rate_hz is None:
-                self.measuring += len(X)
-                return X[:0]
-            self._resample = Resample(from_hz, self.metadata.rate_hz)
-        return self._resample(X)
+        """What was seen from all sources, by kind, and what became of it."""
+        counts = super().counts()
+        for held in self.held:
+            counts = {kind: count + counts[kind] for kind, count in held.counts().items()}
+        return {**counts, "waiting": self.waiting, "diverged": self.diverged}
 
     def reset(self) -> None:
         """Have the model and the decisions begin anew; the count of steps goes on."""
@@ -299,19 +152,44 @@ class Pipeline:
         if self._observer is not None:
             self._observer.reset()
 
+    def finish(self, chunk: Chunk) -> list[Event]:
+        """No more bytes come: the model says what it was still waiting to say."""
+        return super().finish(chunk) + self._flush(chunk)
+
+    @property
+    def delay_steps(self) -> int:
+        """Steps by which an output comes after the frame that it is about."""
+        return self.program.delay_steps if self.program.description.outputs[0].per_frame else 0
+
+    def _flush(self, chunk: Chunk) -> list[Event]:
+        """What a model with look-ahead says when nothing follows: its events come with the last sample."""
+        Y = self._runner.flush()
+        frames = len(self._scores(Y))
+        if not frames:
+            return []
+        period = max(1, round(1 / self.program.outputs[0].rate))
+        last = self.steps - 1
+        index = self.delay_steps - period * np.arange(frames)[::-1]  # (frames,), from the last step on
+        return [msgspec.structs.replace(event, step=last) for event in self._decide(Y, index, last, chunk)]
+
+    def _joined(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Samples with the last ones of all other sources beside (n, C of all); none while one of these is unknown."""
+        rows = [held.last for held in self.held if held.last is not None]
+        if len(rows) == len(self.held):
+            return np.concatenate([X, *(np.broadcast_to(row, (len(X), len(row))) for row in rows)], axis=1)
+        self.waiting += len(X)
+        if self._since_reset:
+            self.reset()
+        return X[:0]
+
     def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
         events: list[Event] = []
+        X = self._joined(X) if self.held else X
         start = 0
         while start < len(X):
             end = min(start + self._steps_to_reset(), start + LONGEST_BLOCK, len(X))
             Y, index = self._step(X[start:end])
-            scores = self._scores(Y)
-            if self._observer is not None:
-                self._observer.outputs(self.steps + index, scores)
-            for decision in self._decider.feed(scores):
-                step = self.steps + int(index[decision.output])
-                label = self._scores.labels[decision.label]
-                events.append(Event(chunk.wall_ns, chunk.monotonic_ns, step, label, decision.score, 0))
+            events += self._decide(Y, index, self.steps, chunk)
             self.steps += end - start
             self._since_reset += end - start
             start = end
@@ -319,13 +197,28 @@ class Pipeline:
                 self.diverged += 1
                 self.reset()
             elif self._since_reset == self.settings.reset_every:
+                events += self._flush(chunk)
                 self.reset()
+        return events
+
+    def _decide(self, Y: Any, index: NDArray[np.int64], start: int, chunk: Chunk) -> list[Event]:
+        """The events of outputs that came so many steps (m,) behind `start`."""
+        scores = self._scores(Y)
+        if len(scores) != len(index):  # several frames in each step
+            index = np.repeat(index, len(scores) // len(index))
+        if self._observer is not None:
+            self._observer.outputs(start + index, scores)
+        events: list[Event] = []
+        for decision in self._decider.feed(scores):
+            step, label = start + int(index[decision.output]), self._scores.labels[decision.label]
+            events.append(Event(chunk.wall_ns, chunk.monotonic_ns, step, label, decision.score, 0))
         return events
 
     def _step(self, X: NDArray[np.float32]) -> tuple[Any, NDArray[np.int64]]:
         """Outputs of the model, and for each the index of its sample in X (n, C)."""
-        if len(self.program.outputs) > 1 or self.program.arithmetic != "float32":
-            return self._runner.run(X, index=True)
+        if self._inputs.several or len(self.program.outputs) > 1 or self.program.arithmetic != "float32":
+            Y, index = self._runner.run(self._inputs(X), index=True)
+            return Y, index[self.program.outputs[0].name] if isinstance(index, dict) else index
         Y = np.empty((len(X), *self.program.outputs[0].shape), np.float32)
         index = np.empty(len(X), np.int64)
         count = self._runner.run_into(X.reshape(-1, *self.program.inputs[0].shape), Y, index)
@@ -336,18 +229,37 @@ class Pipeline:
         every = self.settings.reset_every
         return LONGEST_BLOCK if every is None else every - self._since_reset
 
-    def rate_complaint(self) -> str | None:
-        """Why the rate of the source does not suit the model; None if it does, or is not known yet."""
-        wanted, measured = self.metadata.rate_hz, self.rate.rate_hz
-        if self._resample is not None:
-            wanted = self._resample.from_hz
-        if wanted is None or measured is None or abs(measured / wanted - 1) <= RATE_TOLERANCE:
-            return None
-        expected = "they began with" if self._resample is not None else "the model was trained at"
-        return (
-            f"{measured:.4g} samples a second come, {expected} {wanted:.4g}: set the board to that rate, give "
-            f"--resample linear, or go on with --allow-rate"
-        )
+
+class HeldInputs(Sampler):
+    """Inputs from a slower source: they count with their last sample.
+
+    Attributes
+    ----------
+    last : ndarray float32 (C,) or None
+        None before the first, and after an outage unless the state is kept.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, wiring: Wiring, settings: StreamSettings, format_name: str | None, whole_start: bool
+    ) -> None:
+        settings = msgspec.structs.replace(settings, resample=None)
+        super().__init__(wiring, pipeline.metadata, settings, format_name=format_name, whole_start=whole_start)
+        self._pipeline = pipeline
+        self.last: NDArray[np.float32] | None = None
+
+    def interrupted(self) -> None:
+        super().interrupted()
+        if not self.settings.keep_state:
+            self.last = None
+
+    def reset(self) -> None:
+        self._pipeline.reset()
+
+    def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
+        if len(X):
+            self.steps += len(X)
+            self.last = X[-1].copy()
+        return []
 
 
 def link_stream_kernels() -> None:
@@ -373,7 +285,8 @@ def as_trained(program: Program, settings: StreamSettings, notes: list[str]) -> 
     return program.with_window(trained, hop, f"trained on {trained} steps")
 
 
-def _changed_metadata(metadata: Metadata, settings: StreamSettings) -> Metadata:
+def changed_metadata(metadata: Metadata, settings: StreamSettings) -> Metadata:
+    """What a model says about itself, with what the settings change."""
     changes = {
         name: value
         for name in ("labels", "rate_hz", "mean", "std")

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 
 from edgernn.errors import ConfigError
+from edgernn.formats.detect import Detector
+from edgernn.formats.names import write_heading
 from edgernn.recording import LabelMark, RecordedChunk, RecordingInfo, encode_chunk, encode_heading, encode_mark
 from edgernn.sinks.rotating import DEFAULT_MAX_BYTES, RotatingFile
 from edgernn.sources.base import Chunk, Source
@@ -23,7 +25,7 @@ class Recorder:
     source : Source
         Opened by ``with``.
     path : Path
-        The new file; when it is full it becomes ``NAME.1`` and a new one begins, with the same label.
+        The new file; when it is full it becomes ``NAME.1`` and a new one begins, with the same names and label.
     format_name : str, optional
         The format of the bytes, if it is known.
     max_bytes, rotate : int
@@ -77,11 +79,15 @@ class Recorder:
         self.ended = False
         self._source, self._notice = source, on_notice
         self._reader = Reader(source)
-        self._heading = encode_heading(RecordingInfo(source=source.name, format=format_name))
+        self._info = RecordingInfo(source=source.name, format=format_name)
+        self._after_gap = not source.whole_start  # it begins anywhere in a frame
+        self._detector: Detector | None = Detector(format_name, whole_start=source.whole_start)  # until names are known
+        self._names = b""  # the heading that the board sent
+        self._label: str | None = None
+        self._files = 0
         self._file = RotatingFile(
-            path, max_bytes=max_bytes, rotate=rotate, heading=self._heading, on_notice=on_notice, clock=source.clock
+            path, max_bytes=max_bytes, rotate=rotate, heading=self._begin, on_notice=on_notice, clock=source.clock
         )
-        self._after_gap = False
 
     def __enter__(self) -> Recorder:
         self._reader.start()
@@ -95,10 +101,9 @@ class Recorder:
 
     def mark(self, label: str | None) -> None:
         """From here on `label` is done; None where nothing is."""
+        self._label = label
         clock = self._source.clock
-        mark = encode_mark(LabelMark(clock.monotonic_ns(), clock.wall_ns(), label))
-        self._file.heading = self._heading + mark
-        self._file.write(mark)
+        self._file.write(encode_mark(LabelMark(clock.monotonic_ns(), clock.wall_ns(), label)))
 
     def reads(self, seconds: float | None = None) -> Iterator[float]:
         """Record for so many seconds, or to the end of the source; yields the seconds so far, at least every 100 ms.
@@ -124,9 +129,24 @@ class Recorder:
             elapsed_s = (clock.monotonic_ns() - begin_ns) / 1e9
             yield elapsed_s
 
+    def _begin(self) -> bytes:
+        """What a file begins with; one behind another also has the names of the numbers, and the label that holds."""
+        self._files += 1
+        heading = encode_heading(self._info)
+        if self._files == 1:
+            return heading
+        now = (self._source.clock.monotonic_ns(), self._source.clock.wall_ns())
+        names = encode_chunk(RecordedChunk(*now, self._names)) if self._names else b""
+        gap = encode_chunk(RecordedChunk(*now, b"", after_gap=True))  # what follows begins anywhere in a frame
+        return heading + names + gap + encode_mark(LabelMark(*now, self._label))
+
     def _keep(self, chunk: Chunk) -> None:
+        begins = self.bytes == 0
         after_gap = self._after_gap or chunk.after_gap
+        if self._detector is not None and (found := self._detector.feed(chunk.data)) is not None:
+            self._detector = None
+            self._names = write_heading(found.channels, found.units) if found.format == "csv" else b""
         self._file.write(encode_chunk(RecordedChunk(chunk.monotonic_ns, chunk.wall_ns, chunk.data, after_gap)))
         self.bytes += len(chunk.data)
-        self.gaps += after_gap
+        self.gaps += after_gap and not begins
         self._after_gap = False

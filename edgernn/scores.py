@@ -49,7 +49,7 @@ class Scores:
         Y: NDArray[Any] = outputs[self._name] if self._several else outputs
         if self._frame_axis is not None:
             Y = np.take(Y, -1, axis=self._frame_axis)  # the newest frame of each window
-        Y = Y.reshape(len(Y), self._frame_size)  # (m, K), also where m is 0
+        Y = Y.reshape(Y.size // self._frame_size, self._frame_size)  # (m, K), a row for each frame of a step
         if self._complement:
             p = 1 / (1 + np.exp(-Y)) if self._logits else Y  # (m, 1)
             return np.concatenate([1 - p, p], axis=1)

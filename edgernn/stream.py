@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,15 +16,19 @@ from edgernn.clock import Clock, SystemClock
 from edgernn.config import StreamSettings, resolve
 from edgernn.errors import ConfigError, FormatError
 from edgernn.events import Event
-from edgernn.pipeline import Pipeline
+from edgernn.pipeline import Pipeline, changed_metadata
 from edgernn.program import Program
+from edgernn.sampler import Sampler
 from edgernn.sources import make_source
 from edgernn.sources.base import Chunk, Source
-from edgernn.sources.reader import Notice, Reader
+from edgernn.sources.merged import MergedReader
+from edgernn.sources.reader import Notice
+from edgernn.wiring import wire
 
 WAIT_S = 0.1  # for bytes, before looking whether to stop
 SILENCE_NS = 3_000_000_000  # bytes without a sample for so long are worth a word
 DROPPED_PAUSE_NS = 1_000_000_000  # between two words about dropped bytes
+STALE_PERIODS = 10  # without a sample of a source whose last one is held, but SILENCE_NS at the least
 LATENCIES = 4096  # of the last reads, kept for percentiles
 
 _log = logging.getLogger("edgernn")
@@ -83,6 +87,9 @@ class Stream:
         if it is not given.
     runner : optional
         Runs the program instead of a `Runner`.
+    held : sequence of (Source, str or None)
+        Further sources, and their formats if their addresses name them, in the order of `edgernn.wiring.wire`; `source`
+        is the fastest.
 
     Attributes
     ----------
@@ -99,24 +106,34 @@ class Stream:
         format_name: str | None = None,
         on_notice: Callable[[str], None] | None = None,
         runner: Any = None,
+        held: Sequence[tuple[Source, str | None]] = (),
     ) -> None:
         self.pipeline = Pipeline(
-            program, settings, runner=runner, format_name=format_name, whole_start=source.whole_start
+            program,
+            settings,
+            runner=runner,
+            format_name=format_name,
+            whole_start=source.whole_start,
+            held_forms=[(form, other.whole_start) for other, form in held],
         )
+        self._samplers: tuple[Sampler, ...] = (self.pipeline, *self.pipeline.held)
+        self._sources = (source, *(other for other, _ in held))
         self.settings = settings
         self.source = source
         self._clock = source.clock
         self._notice = on_notice or _log.warning
-        self._reader = Reader(source, reconnect=settings.reconnect)
+        self._reader = MergedReader(self._sources, reconnect=settings.reconnect)
         self._stopping = threading.Event()
         self._events = self._reads = self._bytes = 0
         self.received_ns = 0
         self._latencies_ns = np.zeros(LATENCIES, np.int64)  # ring
         self._timed_reads = 0
-        self._vain_since_ns: int | None = None  # bytes come, but no sample
-        self._complained_spans = 0
+        self._vain_since_ns: list[int | None] = [None] * len(self._sources)  # bytes come, but no sample
+        self._complained_spans = [0] * len(self._sources)
         self._said_dropped_ns = -DROPPED_PAUSE_NS
-        self._seen_diverged = self._seen_restarts = 0
+        self._seen_diverged = 0
+        self._seen_restarts = [0] * len(self._sources)
+        self._stale = [False] * len(self._sources)
 
     def open(self) -> Stream:
         """Open the source and begin to read; `with` does it too.
@@ -165,17 +182,20 @@ class Stream:
             The samples do not fit the model, or come at another rate.
         """
         while not self._stopping.is_set():
-            item = self._reader.next(WAIT_S)
-            if item is None:
+            arrived = self._reader.next(WAIT_S)
+            if arrived is None:
                 yield []
-            elif isinstance(item, Chunk):
-                yield self._take(item)
+                continue
+            place, item = arrived
+            if isinstance(item, Chunk):
+                yield self._take(item, place)
+            elif item.kind != "end":
+                self._interrupted(item, place)
+                yield []
             else:
-                if item.kind == "end":
-                    yield self._finish()
+                yield self._finish(place)
+                if place == 0:
                     return
-                self._interrupted(item)
-                yield []
 
     def status(self) -> StreamStatus:
         """What the stream has done so far."""
@@ -193,23 +213,37 @@ class Stream:
             scores=dict(zip(pipeline.labels, pipeline.scores.tolist(), strict=True)),
             latency_p50_ns=None if p50 is None else round(p50),
             latency_p99_ns=None if p99 is None else round(p99),
-            dropped_bytes=self._reader.dropped_bytes,
-            reconnects=self._reader.reconnects,
+            dropped_bytes=sum(reader.dropped_bytes for reader in self._reader.readers),
+            reconnects=sum(reader.reconnects for reader in self._reader.readers),
             counts=pipeline.counts(),
         )
 
-    def _take(self, chunk: Chunk) -> list[Event]:
+    def _take(self, chunk: Chunk, place: int) -> list[Event]:
         self._reads += 1
         self._bytes += len(chunk.data)
         self.received_ns = chunk.received_ns
-        steps = self.pipeline.steps
-        events = self._timed(self.pipeline.feed(chunk), chunk)
+        sampler = self._samplers[place]
+        steps, samples = self.pipeline.steps, sampler.steps
+        events = self._timed(sampler.feed(chunk), chunk)
         if self.pipeline.steps != steps:
             self._latencies_ns[self._timed_reads % LATENCIES] = self._clock.monotonic_ns() - chunk.received_ns
             self._timed_reads += 1
-        self._look_for_silence(chunk, self.pipeline.steps != steps)
-        self._look_for_trouble()
+        self._look_for_silence(chunk, place, sampler.steps != samples)
+        self._look_for_trouble(place)
+        if self.pipeline.held:
+            self._look_for_stale(chunk.monotonic_ns)
         return events
+
+    def _look_for_stale(self, now_ns: int) -> None:
+        """Say that a source whose last sample is held gives no more."""
+        for place, held in enumerate(self.pipeline.held, 1):
+            since_ns = held.last_arrival_ns
+            longest_ns = max(SILENCE_NS, round(STALE_PERIODS * 1e9 / (held.wiring.rate_hz or 1.0)))
+            stale = since_ns is not None and held.last is not None and now_ns - since_ns > longest_ns
+            if stale and not self._stale[place]:
+                silence = f"no sample has come from {self._sources[place].name} for {longest_ns / 1e9:.0f} s"
+                self._notice(f"{silence}; its last one is held")
+            self._stale[place] = stale
 
     def _timed(self, events: list[Event], chunk: Chunk) -> list[Event]:
         """The same events with their latency."""
@@ -219,52 +253,58 @@ class Stream:
         latency_ns = self._clock.monotonic_ns() - chunk.received_ns
         return [msgspec.structs.replace(event, latency_ns=latency_ns) for event in events]
 
-    def _finish(self) -> list[Event]:
+    def _finish(self, place: int) -> list[Event]:
+        """A source has ended; with the first of them the stream ends."""
         now_ns = self._clock.monotonic_ns()
         chunk = Chunk(b"", now_ns, self._clock.wall_ns(), now_ns)
-        events = self._timed(self.pipeline.finish(chunk), chunk)
-        if self.pipeline.format is None:
-            raise FormatError(f"{self.source.name} has ended, and no samples were found in it{self._sight()}")
+        sampler = self._samplers[place]
+        events = self._timed(sampler.finish(chunk), chunk)
+        if sampler.format is None:
+            raise FormatError(
+                f"{self._sources[place].name} has ended, and no samples were found in it{_sight(sampler)}"
+            )
         return events
 
-    def _interrupted(self, notice: Notice) -> None:
+    def _interrupted(self, notice: Notice, place: int) -> None:
         now_ns = self._clock.monotonic_ns()
         if notice.kind != "dropped" or now_ns - self._said_dropped_ns >= DROPPED_PAUSE_NS:
             self._notice(notice.text)
             self._said_dropped_ns = now_ns if notice.kind == "dropped" else self._said_dropped_ns
-        self.pipeline.interrupted()
+        self._samplers[place].interrupted()
 
-    def _look_for_silence(self, chunk: Chunk, had_samples: bool) -> None:
+    def _look_for_silence(self, chunk: Chunk, place: int, had_samples: bool) -> None:
         """Say what comes if bytes come for three seconds and no sample is among them."""
+        since_ns = self._vain_since_ns[place]
         if had_samples:
-            self._vain_since_ns = None
-        elif self._vain_since_ns is None:
-            self._vain_since_ns = chunk.received_ns
-        elif chunk.received_ns - self._vain_since_ns > SILENCE_NS:
-            self._vain_since_ns = chunk.received_ns
+            self._vain_since_ns[place] = None
+        elif since_ns is None:
+            self._vain_since_ns[place] = chunk.received_ns
+        elif chunk.received_ns - since_ns > SILENCE_NS:
+            self._vain_since_ns[place] = chunk.received_ns
             self._notice(
-                f"bytes come from {self.source.name}, but no samples{self._sight()}. If that looks like noise, the "
-                f"baud rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
+                f"bytes come from {self._sources[place].name}, but no samples{_sight(self._samplers[place])}. If that "
+                f"looks like noise, the baud rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
             )
-            self.pipeline.detect_again()
+            self._samplers[place].detect_again()
 
-    def _sight(self) -> str:
-        seen = self.pipeline.unread()
-        return f"; the last bytes are {seen!r}" if seen else ""
-
-    def _look_for_trouble(self) -> None:
-        pipeline = self.pipeline
-        if pipeline.diverged != self._seen_diverged:
-            self._seen_diverged = pipeline.diverged
+    def _look_for_trouble(self, place: int) -> None:
+        sampler, source = self._samplers[place], self._sources[place]
+        if self.pipeline.diverged != self._seen_diverged:
+            self._seen_diverged = self.pipeline.diverged
             self._notice("a state of the model was no longer finite: it began anew")
-        if pipeline.sequence.restarts != self._seen_restarts:
-            self._seen_restarts = pipeline.sequence.restarts
-            self._notice(f"the board at {self.source.name} was restarted")
-        if self.source.live and pipeline.rate.spans > self._complained_spans:
-            self._complained_spans = pipeline.rate.spans
-            complaint = pipeline.rate_complaint()
+        if sampler.sequence.restarts != self._seen_restarts[place]:
+            self._seen_restarts[place] = sampler.sequence.restarts
+            self._notice(f"the board at {source.name} was restarted")
+        if source.live and sampler.rate.spans > self._complained_spans[place]:
+            self._complained_spans[place] = sampler.rate.spans
+            complaint = sampler.rate_complaint()
             if complaint is not None and not self.settings.allow_rate:
-                raise FormatError(complaint)
+                raise FormatError(complaint if len(self._sources) == 1 else f"{source.name}: {complaint}")
+
+
+def _sight(sampler: Sampler) -> str:
+    seen = sampler.unread()
+    return f"; the last bytes are {seen!r}" if seen else ""
 
 
 def open_stream(
@@ -283,7 +323,8 @@ def open_stream(
         A model, or a TOML file that names one.
     source : str, Path or Source, optional
         Address of the source, such as ``/dev/ttyACM0`` or ``serial:///dev/ttyACM0?baud=115200&format=csv``; the only
-        serial port if neither this nor the settings name one.
+        serial port if neither this nor the settings name one. The settings ``inputs`` and ``join`` name sources of
+        several inputs.
     on_notice : callable, optional
         Called with a sentence whenever something happened that a person should know, such as an unplugged cable.
     clock : Clock, optional
@@ -314,12 +355,15 @@ def open_stream(
     if source is not None and not isinstance(source, Source):
         flags["source"] = str(source)
     resolved, program = resolve_model(model, flags)
-    format_name = None
-    if not isinstance(source, Source):
-        source, format_name = make_source(
-            resolved.source or only_port(), clock=clock or SystemClock(), baud=resolved.baud
-        )
-    return Stream(program, source, resolved, format_name=format_name, on_notice=on_notice)
+    made: list[tuple[Source, str | None]] = []
+    for wiring in wire(program, changed_metadata(program.metadata, resolved), resolved):
+        if wiring.source is None and isinstance(source, Source):
+            made.append((source, None))
+        else:
+            address = wiring.source or only_port()
+            made.append(make_source(address, clock=clock or SystemClock(), baud=resolved.baud))
+    (first, format_name), *others = made
+    return Stream(program, first, resolved, format_name=format_name, on_notice=on_notice, held=others)
 
 
 def resolve_model(model: str | Path | Program, flags: Mapping[str, Any]) -> tuple[StreamSettings, Program]:

@@ -1,9 +1,9 @@
 """Tables: a recording of raw bytes as numbers, in a .csv or .npz file that other programs read.
 
-The .csv has a column ``time_s`` (arrival, from the first sample on), one for each channel, and ``label`` where there
-are labels. The .npz has ``samples`` (N, channels), ``time_s`` (N,), ``rate_hz``, ``channel_names``, the labelled
-intervals as ``label_names``, ``interval_start``, ``interval_stop`` (not included) and ``interval_label``, and
-``sequence`` and ``device_time_us`` where the board sent them.
+The .csv has a column ``time_s`` (arrival, from the first sample on), one for each channel with its unit in brackets,
+and ``label`` where there are labels. The .npz has ``samples`` (N, channels), ``time_s`` (N,), ``rate_hz``,
+``channel_names``, ``channel_units``, the labelled intervals as ``label_names``, ``interval_start``, ``interval_stop``
+(not included) and ``interval_label``, and ``sequence`` and ``device_time_us`` where the board sent them.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Table(NamedTuple):
     labels : list of str or None
         What was done at each sample.
     sequence, device_time_us : ndarray int64 (N,) or None
+    channels, units : tuple of str
+        Names of the channels and their units; empty if the board did not send them.
     """
 
     values: NDArray[np.float64]
@@ -40,6 +42,8 @@ class Table(NamedTuple):
     labels: list[str | None]
     sequence: NDArray[np.int64] | None
     device_time_us: NDArray[np.int64] | None
+    channels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 def read_table(path: Path) -> Table:
@@ -66,6 +70,8 @@ def read_table(path: Path) -> Table:
         [block.label for block in blocks for _ in range(len(block.values))],
         _joined(blocks, "sequence"),
         _joined(blocks, "device_time_us"),
+        blocks[0].channels,
+        blocks[0].units,
     )
 
 
@@ -75,7 +81,7 @@ def _joined(blocks: Sequence[Block], name: str) -> NDArray[np.int64] | None:
 
 
 def write_table(table: Table, path: Path, channels: Sequence[str] = ()) -> None:
-    """Write a .csv or .npz file; channels without a name are called x0, x1 and so on.
+    """Write a .csv or .npz file. Channels have the names given, or those of the table, or are called x0, x1 and so on.
 
     Raises
     ------
@@ -83,11 +89,12 @@ def write_table(table: Table, path: Path, channels: Sequence[str] = ()) -> None:
         The number of names is wrong, or the file ends in something else.
     """
     width = table.values.shape[1]
-    names = list(channels) or [f"x{k}" for k in range(width)]
+    names = list(channels) or list(table.channels) or [f"x{k}" for k in range(width)]
     if len(names) != width:
         raise InputError(f"{len(names)} channels are named, a sample has {width} numbers")
     if path.suffix == ".csv":
-        _write_csv(table, path, names)
+        units = table.units or ("",) * width
+        _write_csv(table, path, [f"{name} [{unit}]" if unit else name for name, unit in zip(names, units, strict=True)])
     elif path.suffix == ".npz":
         np.savez_compressed(path, **_arrays(table, names))
     else:
@@ -117,6 +124,8 @@ def _arrays(table: Table, names: Sequence[str]) -> dict[str, Any]:
         "time_s": table.time_s,
         "channel_names": np.array(names),
     }
+    if any(table.units):
+        arrays["channel_units"] = np.array(table.units)
     if table.time_s[-1] > 0:
         arrays["rate_hz"] = (len(table.time_s) - 1) / table.time_s[-1]
     if intervals:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.operations import Dense, Gru, Softmax, StateRegion
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.runner import Runner
 
 CHANNELS = 3
 
@@ -61,6 +62,36 @@ def random_gru(*, trained_steps: int | None = None, metadata: Metadata | None = 
         metadata=metadata or Metadata(labels=("a", "b", "c"), decision=DecisionSettings(threshold=0.5, release=0.45)),
     )
     return Program(description, weights)
+
+
+class LookAhead:
+    """Runs a program and gives its outputs `delay` steps later; the last ones only when flushed."""
+
+    def __init__(self, program: Program, delay: int) -> None:
+        self._runner = Runner(program)
+        self._delay = delay
+        self._waiting = np.zeros((0, *program.outputs[0].shape), np.float32)
+
+    def run(self, X: NDArray[np.float32], *, index: bool) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        known = np.concatenate([self._waiting, self._runner.run(X)])
+        count = max(0, len(known) - self._delay)
+        self._waiting = known[count:]
+        return known[:count], np.arange(len(X) - count, len(X))
+
+    def run_into(self, X: NDArray[np.float32], Y: NDArray[np.float32], indices: NDArray[np.int64]) -> int:
+        found, steps = self.run(X, index=True)
+        Y[: len(found)], indices[: len(found)] = found, steps
+        return len(found)
+
+    def flush(self) -> NDArray[np.float32]:
+        return self._waiting
+
+    def reset(self) -> None:
+        self._runner.reset()
+        self._waiting = self._waiting[:0]
+
+    def state_is_finite(self) -> bool:
+        return True
 
 
 def turns(count: int, length: int = 10) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgernn.config import DecisionChanges, StreamSettings, resolve
+from edgernn.config import DecisionChanges, InputSettings, StreamSettings, resolve, to_toml
 from edgernn.errors import ConfigError
 from edgernn.metadata import DecisionSettings
 
@@ -90,3 +90,23 @@ def test_changes_of_decision_settings() -> None:
     assert DecisionChanges(nothing="").apply(own).nothing is None
     with pytest.raises(ConfigError, match=r"decision: release is 0\.9"):
         DecisionChanges(release=0.9).apply(own)
+
+
+def test_written_settings_are_read_again(tmp_path: Path) -> None:
+    settings = StreamSettings(
+        model=str(tmp_path / "models" / "a\x7fb.onnx"),
+        source="serial:///dev/ttyACM0?format=csv",
+        columns=(2, 0),
+        scale=0.5,
+        rate_hz=50.0,
+        labels=("a, b", 'c"d'),
+        states={"h.0": "out=1"},
+        join="hold",
+        inputs={"x": InputSettings(), "heat \u00b0C": InputSettings(source="COM3", rate_hz=1.0, columns=(3,))},
+        continuous=True,
+        decision=DecisionChanges(threshold=0.8, nothing=""),
+    )
+    for one in (settings, StreamSettings(model=str(tmp_path / "b.onnx"))):
+        path = tmp_path / "settings.toml"
+        path.write_text(to_toml(one, tmp_path, ["why"]), "utf-8")
+        assert resolve({}, environment={}, path=path) == one

@@ -1,11 +1,15 @@
 """Bytes to events: in any split, against the model and the decisions run by themselves."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
 import numpy as np
 import pytest
 from byte_streams import cuts, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_models import larger_channel, random_gru, turns
+from stream_models import LookAhead, larger_channel, random_gru, turns
 
 from edgernn.config import DecisionChanges, StreamSettings
 from edgernn.decisions import Decider
@@ -155,6 +159,67 @@ def test_missing_bytes_make_the_model_begin_anew_unless_the_state_is_kept() -> N
         np.testing.assert_allclose(np.asarray(runner.state["h"]), reference.state["h"], atol=1e-5)
 
 
+@settings(max_examples=15, deadline=None)
+@given(cuts, st.sampled_from([None, 70]), st.integers(1, 12))
+def test_what_a_model_with_look_ahead_keeps_back_comes_at_the_end(
+    fractions: list[float], reset_every: int | None, delay: int
+) -> None:
+    program = larger_channel()
+    samples = np.abs(SAMPLES)
+    steps: list[int] = []
+    scores: list[np.ndarray] = []
+    observer = SimpleNamespace(outputs=lambda at, y: (steps.extend(at), scores.extend(y)), reset=lambda: None)
+    pipeline = Pipeline(
+        program,
+        StreamSettings(reset_every=reset_every),
+        runner=LookAhead(program, delay),  # type: ignore[arg-type]
+        whole_start=True,
+        observer=observer,
+    )
+    found = feed(pipeline, pieces(b"".join(csv_frames(samples, decimals=9)), fractions))
+    found += [(event.step, event.label, event.score) for event in pipeline.finish(Chunk(b"", 0, 0, 0))]
+    blocks = [range(start, min(start + (reset_every or 300), 300)) for start in range(0, 300, reset_every or 300)]
+    expected = []
+    decider = Decider(program.metadata.decision, program.metadata.labels)
+    for block in blocks:
+        decider.reset()
+        decisions = decider.feed(ReferenceRunner(program).run(samples[block].astype(np.float32)))
+        came = [min(block.start + one.output + delay, block.stop - 1) for one in decisions]
+        expected += [(step, program.metadata.labels[one.label]) for step, one in zip(came, decisions, strict=True)]
+    assert [event[:2] for event in found] == expected
+    np.testing.assert_allclose(scores, ReferenceRunner(program).run(samples.astype(np.float32)), atol=1e-5)
+    assert len(steps) == 300
+
+
+class TwoPaces(LookAhead):
+    """Its first output comes at every second step, with two frames; the other at every step."""
+
+    def run(self, X: Any, *, index: bool) -> tuple[Any, Any]:
+        Y = self._runner.run(X)
+        steps = np.arange(len(Y["logits"]))  # blocks of an even length
+        frames = Y["scores"].reshape(len(steps) // 2, 2, 2)
+        return {"scores": frames, "logits": Y["logits"]}, {"scores": steps[1::2], "logits": steps}
+
+    def flush(self) -> Any:
+        return {"scores": np.zeros((0, 2, 2), np.float32), "logits": np.zeros((0, 2), np.float32)}
+
+
+def test_outputs_at_steps_of_their_own() -> None:
+    from edgernn.program import OutputDescription
+
+    one = larger_channel()
+    outputs = (*one.description.outputs, OutputDescription("logits", "logits", per_frame=True))
+    two = Program(msgspec.structs.replace(one.description, outputs=outputs), one.weights)
+    samples = np.abs(SAMPLES)
+    pipeline = Pipeline(two, StreamSettings(), runner=TwoPaces(two, 0), whole_start=True)  # type: ignore[arg-type]
+    lines = list(csv_frames(samples, decimals=9))
+    found = feed(pipeline, [b"".join(lines[k : k + 10]) for k in range(0, 300, 10)])
+    expected = expected_events(one, samples.astype(np.float32))
+    assert len(expected) > 5
+    assert [event[:2] for event in found] == [(step | 1, label) for step, label, _ in expected]
+    assert pipeline.finish(Chunk(b"", 0, 0, 0)) == []
+
+
 def test_two_labels_for_one_probability() -> None:
     from edgernn.operations import Dense, Unary
     from edgernn.program import InputDescription, OutputDescription, ProgramDescription
@@ -218,8 +283,129 @@ def test_named_numbers_find_the_models_channels_by_name() -> None:
     pipeline = Pipeline(program, StreamSettings(), whole_start=True)
     assert [label for _, label, _ in feed(pipeline, [lines])] == ["first", "second"] * 4
     unnamed = Pipeline(larger_channel(), StreamSettings(), whole_start=True)
+    assert [label for _, label, _ in feed(unnamed, [lines])] == ["second"]  # without the clock: z, y, x
     with pytest.raises(FormatError, match="sends 4 numbers"):
-        feed(unnamed, [lines])
+        feed(Pipeline(larger_channel(), StreamSettings(), whole_start=True), [lines.replace(b"t:", b"w:")])
+
+
+HEADED = Metadata(labels=("first", "second"), channels=("x", "y", "z"), units=("g", "g", "m/s^2"))
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "z [m/s2],y [G],x",
+        "t_ms;z;y;x",
+        "Z\ty\tX",
+        "seq,z,y,x",
+        '"z","y","x"',
+        "boot 1.2, ready, go\r\nz,y,x\r\nnow it begins",
+    ],
+)
+def test_a_heading_names_the_numbers(heading: str) -> None:
+    separator = next(separator for separator in ";\t," if separator in heading)
+    clock = heading.startswith(("t_ms", "seq"))
+    rows = [[*([k] if clock else []), 0, k % 2, 1 - k % 2] for k in range(8)]
+    sent = "\r\n".join([heading, *(separator.join(map(str, row)) for row in rows), ""]).encode()
+    for whole_start in (True, False):
+        program = larger_channel().with_metadata(HEADED)
+        pipeline = Pipeline(program, StreamSettings(), whole_start=whole_start)
+        found = feed(pipeline, [sent if whole_start else b"1,2\r\n" + sent])
+        assert [label for _, label, _ in found] == ["first", "second"] * 4
+        assert pipeline.counts()["lost"] == 0
+
+
+@pytest.mark.parametrize(
+    ("heading", "complaint"),
+    [
+        ("x,y,w", r"names its numbers x, y, w \(csv\), the model's channels are x, y, z: z is missing; rename them"),
+        ("x,y [mg],z", r"channel y comes in mg \(csv\), the model was trained on g: have the board send that, or"),
+    ],
+)
+def test_a_heading_that_does_not_fit_the_model_is_refused(heading: str, complaint: str) -> None:
+    sent = f"{heading}\n1,0,0\n0,1,0\n".encode()
+    program = larger_channel().with_metadata(HEADED)
+    with pytest.raises(FormatError, match=complaint):
+        feed(Pipeline(program, StreamSettings(), whole_start=True), [sent])
+    chosen = Pipeline(program, StreamSettings(columns=(0, 1, 2)), whole_start=True)
+    assert [label for _, label, _ in feed(chosen, [sent])] == ["first", "second"]
+
+
+def as_json(frames: list[tuple[int, int, list[float]]], clock: str, unit_us: float) -> list[bytes]:
+    return [
+        f'{{"seq": {number}, "{clock}": {time_us / unit_us:.9g}, "x": {x}, "y": {y}, "z": {z}}}\n'.encode()
+        for number, time_us, (x, y, z) in frames
+    ]
+
+
+@pytest.mark.parametrize(("clock", "unit_us"), [("t_us", 1), ("time_ms", 1e3), ("timestamp", 1e3), ("t_s", 1e6)])
+def test_clock_and_sequence_of_json_lines_are_those_of_packets(clock: str, unit_us: float) -> None:
+    random = np.random.default_rng(8)
+    frames: list[tuple[int, int, list[float]]] = []
+    for part, count in enumerate((400, 600)):  # the board restarts in between; its clock is 300 ppm fast
+        kept = [number for number in range(count) if number < 2 or random.random() > 0.1]
+        first = 65_400 if part == 0 else 0
+        frames += [
+            (
+                first + number,
+                round((2**32 * (part == 0) + number * 50_000) * 1.0003),
+                random.normal(size=3).round(6).tolist(),
+            )
+            for number in kept
+        ]
+    frames[50:52] = [frames[51], frames[51], frames[50]]  # doubled and late
+    arrivals_ns = [(k // 2) * 100_000_000 for k in range(len(frames))]
+    results = []
+    for sent in (
+        [encode_packet(number, time_us, values) for number, time_us, values in frames],
+        as_json(frames, clock, unit_us),
+        as_json([(number % 65536, time_us, values) for number, time_us, values in frames], clock, unit_us),
+    ):
+        pipeline = Pipeline(GRU, StreamSettings(), whole_start=True)
+        events = [
+            (event.step, event.label)
+            for frame, arrival_ns in zip(sent, arrivals_ns, strict=True)
+            for event in pipeline.feed(Chunk(frame, arrival_ns, 0, 0))
+        ]
+        results.append((events, pipeline.counts(), pipeline.clock_fit.drift_ppm))
+    packets = results[0]
+    assert (packets[1]["restarts"], packets[1]["duplicated"], packets[1]["late"]) == (1, 1, 1)
+    assert packets[1]["lost"] > 50
+    for events, counts, drift_ppm in results[1:]:
+        assert events == packets[0]
+        assert counts == packets[1]
+        assert drift_ppm == pytest.approx(packets[2], abs=0.1)
+
+
+def test_a_clock_without_a_sequence_and_a_sequence_without_a_clock() -> None:
+    lines = [f'{{"time": {20 * k}, "x": 1, "y": 0, "z": 0}}\n' for k in range(400)]
+    pipeline = Pipeline(larger_channel(), StreamSettings(), whole_start=True)
+    for k, line in enumerate([*lines, *lines[:5]]):
+        pipeline.feed(Chunk(line.encode(), k * 20_000_000, 0, 0))
+        assert k < 399 or pipeline.sequence.restarts == (k > 399)
+        assert k != 399 or pipeline.clock_fit.drift_ppm == pytest.approx(0, abs=1e-6)
+    numbered = [f"seq:{k} x:1 y:0 z:0\n".encode() for k in (*range(65_530, 65_540), 0, 1, 5)]
+    pipeline = Pipeline(larger_channel(), StreamSettings(), whole_start=True)
+    feed(pipeline, numbered)
+    assert (pipeline.counts()["restarts"], pipeline.counts()["lost"]) == (1, 3)
+
+
+def test_a_sample_whose_clock_or_sequence_is_none_is_malformed() -> None:
+    pipeline = Pipeline(larger_channel(), StreamSettings(), whole_start=True)
+    good = [f'{{"seq": {k}, "t_us": {k}, "x": 1, "y": 0, "z": 0}}\n'.encode() for k in range(4)]
+    bad = [good[0].replace(b'"seq": 0', b'"seq": ' + text) for text in (b"null", b"1.5", b"-1", b"1e300")]
+    bad += [good[0].replace(b'"t_us": 0', b'"t_us": ' + text) for text in (b"null", b"1e300", b"-1e18")]
+    feed(pipeline, [*good[:2], *bad, *good[2:]])
+    assert (pipeline.counts()["samples"], pipeline.counts()["malformed"]) == (4, len(bad))
+    assert (pipeline.counts()["lost"], pipeline.counts()["restarts"]) == (0, 0)
+
+
+def test_a_name_that_the_model_takes_is_no_clock() -> None:
+    metadata = Metadata(labels=("first", "second"), channels=("t", "seq", "z"))
+    pipeline = Pipeline(larger_channel().with_metadata(metadata), StreamSettings(), whole_start=True)
+    found = feed(pipeline, [b'{"t": 5.5, "seq": -1, "z": 0}\n{"t": -1.5, "seq": 7, "z": 0}\n'])
+    assert [label for _, label, _ in found] == ["first", "second"]
+    assert pipeline.counts()["malformed"] == pipeline.counts()["restarts"] == 0
 
 
 def test_samples_of_another_rate_are_resampled_to_the_models() -> None:

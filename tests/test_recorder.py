@@ -14,6 +14,7 @@ from edgernn.recording import LabelMark, RecordedChunk, RecordingReader
 from edgernn.sources.base import Chunk, Source
 from edgernn.sources.virtual_port import cobs_frames
 from edgernn.stream import open_stream
+from edgernn.tables import read_table
 
 SAMPLES = np.random.default_rng(2).normal(size=(400, 3)).cumsum(axis=0) % 4 - 2
 STEP_S = 0.25
@@ -75,8 +76,43 @@ def test_every_file_of_a_rotated_recording_begins_with_the_label_that_holds(tmp_
     files = [tmp_path / "a.edgerec.2", tmp_path / "a.edgerec.1", path]
     found = [entry for file in files for entry in entries(file)]
     assert [entry.label for entry in found if isinstance(entry, LabelMark)] == ["wave"] * 3
+    gaps = [entry.data for entry in found if isinstance(entry, RecordedChunk) and entry.after_gap]
+    assert gaps == [bytes(300), b"", b""]
     data = b"".join(entry.data for entry in found if isinstance(entry, RecordedChunk))
     assert data == b"".join(bytes([k]) * 300 for k in range(9))
+
+
+def test_every_file_of_a_rotated_recording_has_the_names_and_no_torn_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.edgerec"
+    lines = b"boot\nu [g],v\n" + b"".join(f"{10_000 + k},{k}\n".encode() for k in range(1000))
+    source = ScriptedSource([lines[start : start + 97] for start in range(3, len(lines), 97)])
+    with Recorder(source, path, max_bytes=3000, rotate=9, on_notice=pytest.fail) as recorder:
+        for _ in recorder.reads():
+            pass
+    files = [*sorted(tmp_path.glob("a.edgerec.*"), reverse=True), path]
+    assert len(files) > 4
+    tables = [read_table(file) for file in files]
+    assert {(table.channels, table.units) for table in tables} == {(("u", "v"), ("g", ""))}
+    values = np.concatenate([table.values for table in tables])
+    np.testing.assert_array_equal(values[:, 0], values[:, 1] + 10_000)  # no number lost its first digits
+    assert 1000 - 2 * len(files) < len(values) < 1000
+    assert recorder.gaps == 0
+
+
+def test_what_is_recorded_of_a_live_port_gives_what_the_port_gave(tmp_path: Path) -> None:
+    lines = b"".join(f"{x:.9g},{y:.9g},{z:.9g}\n".encode() for x, y, z in SAMPLES)
+    torn = [lines[start : start + 50] for start in range(1, len(lines), 50)]  # the first digit was never seen
+    with open_stream(random_gru(), ScriptedSource(list(torn)), allow_rate=True) as stream:
+        live = [(event.step, event.label, event.score) for event in stream]
+    path = tmp_path / "a.edgerec"
+    with Recorder(ScriptedSource(list(torn)), path, on_notice=pytest.fail) as recorder:
+        for _ in recorder.reads():
+            pass
+    with open_stream(random_gru(), str(path), allow_rate=True) as stream:
+        again = [(event.step, event.label, event.score) for event in stream]
+        assert stream.status().counts["partial"] == 1
+    assert live == again
+    assert len(live) > 5
 
 
 @pytest.mark.parametrize("name", ["a.edgerec", "a.edgerec.1"])
@@ -95,7 +131,7 @@ def test_bytes_behind_an_outage_are_marked(tmp_path: Path) -> None:
         for _ in recorder.reads():
             pass
     found = [(entry.data, entry.after_gap) for entry in entries(path) if isinstance(entry, RecordedChunk)]
-    assert found == [(b"1,2,3\n4,5", False), (b",6\n7,8,9\n", True)]
+    assert found == [(b"1,2,3\n4,5", True), (b",6\n7,8,9\n", True)]  # a live source begins anywhere in a line
     assert notices == ["the cable came out", "script is back"]
     assert recorder.gaps == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -88,3 +89,20 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypa
         archive.writestr("samples.npy", bytes(1_000_000))
     with pytest.raises(InputError, match="1000000 bytes"):
         read_samples(tmp_path / "bomb.npz")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "npz"])
+def test_named_numbers_are_the_channels_wanted_or_all_but_the_clock(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"samples.{kind}"
+    rows = [[20 * k, *sample.tolist(), k] for k, sample in enumerate(SAMPLES[:50])]
+    names = ["t_ms", "x", "y", "z", "seq"]
+    if kind == "csv":
+        path.write_text("\n".join([",".join(names), *(",".join(map(repr, row)) for row in rows)]))
+    elif kind == "jsonl":
+        path.write_text("\n".join(json.dumps(dict(zip(names, row, strict=True))) for row in rows))
+    else:
+        np.savez(path, samples=np.array(rows), channel_names=np.array(names))
+    np.testing.assert_array_equal(read_samples(path), SAMPLES[:50])
+    np.testing.assert_array_equal(read_samples(path, ("Z", "x")), SAMPLES[:50, [2, 0]])
+    with pytest.raises(InputError, match=r"names its numbers t_ms, x, y, z, seq, .* x, w: w is missing"):
+        read_samples(path, ("x", "w"))

@@ -192,7 +192,7 @@ def test_a_consumer_that_is_too_slow_is_told_and_only_whole_lines_are_used() -> 
     source = MemorySource(ManualClock())
     lines = list(csv_frames(turns(40)))
     with Stream(larger_channel(), source, StreamSettings(), on_notice=notices.append) as stream:
-        stream._reader._queue_bytes = 500
+        stream._reader.readers[0]._queue_bytes = 500
         for line in lines:
             source.write(line[:3])
             source.write(line[3:])

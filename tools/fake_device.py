@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -24,11 +25,35 @@ from edgernn.sources.virtual_port import Board, VirtualPort, cobs_frames, csv_fr
 UNPLUGGED_S = 1.0
 
 
+def plotter_frames(samples: NDArray[np.floating], names: list[str]) -> Iterator[bytes]:
+    """Samples (n, channels) as lines of ``name:number``."""
+    for sample in samples:
+        yield ("\t".join(f"{name}:{value:.5g}" for name, value in zip(names, sample, strict=True)) + "\r\n").encode()
+
+
+def jsonl_frames(samples: NDArray[np.floating], rate_hz: float, names: list[str]) -> Iterator[bytes]:
+    """Samples (n, channels) as JSON objects with the sequence and time of the board."""
+    for sequence, sample in enumerate(samples):
+        numbers = {name: round(float(value), 5) for name, value in zip(names, sample, strict=True)}
+        yield (json.dumps({"seq": sequence, "t_ms": round(sequence * 1e3 / rate_hz), **numbers}) + "\n").encode()
+
+
+FORMATS: dict[str, Callable[[NDArray[np.floating], float, list[str]], Iterator[bytes]]] = {
+    "csv": lambda samples, rate_hz, names: csv_frames(samples),
+    "cobs": lambda samples, rate_hz, names: cobs_frames(samples, rate_hz),
+    "plotter": lambda samples, rate_hz, names: plotter_frames(samples, names),
+    "jsonl": jsonl_frames,
+}
+
+
 @click.command()
 @click.argument("recording", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--rate", default=50.0, show_default=True, help="Samples a second.")
-@click.option("--format", "format_name", type=click.Choice(["csv", "cobs"]), default="csv", show_default=True)
+@click.option("--format", "format_name", type=click.Choice(list(FORMATS)), default="csv", show_default=True)
 @click.option("--channels", default=3, show_default=True, help="Channels of made-up samples, without a recording.")
+@click.option(
+    "--names", "names_given", metavar="NAME,…", help="Of the channels, for plotter and jsonl.  [default: x0,x1,…]"
+)
 @click.option("--link", type=click.Path(path_type=Path), help="Also give the port this name.")
 @click.option("--lose", default=0.0, help="Share of samples that are not sent.")
 @click.option("--damage", default=0.0, help="Share of samples with a changed byte.")
@@ -39,6 +64,7 @@ def fake_device(
     rate: float,
     format_name: str,
     channels: int,
+    names_given: str | None,
     link: Path | None,
     lose: float,
     damage: float,
@@ -48,7 +74,8 @@ def fake_device(
     """Play samples into a virtual serial port."""
     random = np.random.default_rng(seed)
     samples = made_up_samples(rate, channels) if recording is None else read_samples(recording)
-    frames = csv_frames(samples) if format_name == "csv" else cobs_frames(samples, rate)
+    names = [f"x{channel}" for channel in range(samples.shape[1])] if names_given is None else names_given.split(",")
+    frames = FORMATS[format_name](samples, rate, names)
     faulty = with_faults(itertools.cycle(frames), lose, damage, random)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and takes the link away
     with contextlib.closing(Ports(link)) as ports:

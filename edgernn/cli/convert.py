@@ -119,13 +119,16 @@ def _updated(metadata: Metadata, given: dict[str, Any], decision: dict[str, Any]
 
 def _check_counts(program: Program) -> None:
     """Labels name the scores, channels and normalisation the numbers of a sample: as many of each."""
-    metadata, (first_input, *_), (first_output, *_) = program.metadata, program.inputs, program.outputs
+    metadata, (first_output, *_) = program.metadata, program.outputs
+    size = sum(port.size for port in program.inputs)
+    names = ", ".join(port.name for port in program.inputs)
+    taken = f"input {names} has {size} numbers" if len(program.inputs) == 1 else f"inputs {names} have {size} numbers"
     scores = program.values[program.description.outputs[0].value].size
     expected = {
         "labels": (metadata.labels, scores, f"output {first_output.name} has {scores} scores"),
-        "channels": (metadata.channels, first_input.size, f"input {first_input.name} has {first_input.size} numbers"),
-        "mean": (metadata.mean, first_input.size, f"input {first_input.name} has {first_input.size} numbers"),
+        "channels": (metadata.channels, size, taken),
+        "mean": (metadata.mean, size, taken),
     }
-    for name, (entries, size, what) in expected.items():
-        if entries and len(entries) != size:
+    for name, (entries, count, what) in expected.items():
+        if entries and len(entries) != count:
             raise click.UsageError(f"{name} has {len(entries)} entries, but {what}")

@@ -14,14 +14,31 @@ from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape, format_table, print_json, warn
 
 if TYPE_CHECKING:
+    from edgernn.config import StreamSettings
     from edgernn.evaluation.evaluate import Evaluation, Progress, Report
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
+def _parse_recordings(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> list[Path | dict[str, Path]]:
+    """Files; and files by the input that they belong to."""
+    found: list[Path | dict[str, Path]] = []
+    for text in value:
+        if "=" not in text or Path(text).exists():
+            found.append(_FILE.convert(text, parameter, ctx))
+            continue
+        pairs = [part.partition("=") for part in text.split(",")]
+        if len({name for name, _, _ in pairs}) != len(pairs) or not all(name and path for name, _, path in pairs):
+            raise click.BadParameter(f"{text!r} must be INPUT=FILE,INPUT=FILE with each input once", ctx, parameter)
+        found.append({name: _FILE.convert(path, parameter, ctx) for name, _, path in pairs})
+    return found
+
+
 @click.command()
 @click.argument("model", metavar="MODEL|CONFIG.toml", type=_FILE)
-@click.argument("recordings", nargs=-1, required=True, type=_FILE)
+@click.argument("recordings", nargs=-1, required=True, callback=_parse_recordings)
 @click.option("--also", multiple=True, metavar="MODEL", type=_FILE, help="Another model beside; may be repeated.")
 @click.option(
     "--grace",
@@ -51,7 +68,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @json_option
 def evaluate(
     model: Path,
-    recordings: tuple[Path, ...],
+    recordings: list[Path | dict[str, Path]],
     also: tuple[Path, ...],
     grace_s: float,
     jobs: int | None,
@@ -66,24 +83,32 @@ def evaluate(
 
     They are streamed exactly as `edgernn run` does it: recordings of edgernn with labels, .csv with a column "label" or
     with a file NAME.labels.csv beside it, .npz. Outputs are compared step by step, events with the intervals in which
-    something was done.
+    something was done. For a model whose inputs come from several sources, give the recordings of all that were made
+    at the same time together, as INPUT=FILE,INPUT=FILE.
 
     \b
     Example:
       edgernn evaluate gesture.onnx monday.edgerec tuesday.csv
       edgernn evaluate gesture.onnx *.npz --also gesture-int8.safetensors --html report.html
       edgernn evaluate gesture.onnx *.npz --sweep gesture.toml --false-per-hour 2
+      edgernn evaluate fusion.toml motion=monday.edgerec,heat=monday-heat.edgerec
     """
     from edgernn.evaluation.evaluate import evaluate_sessions
     from edgernn.evaluation.page import evaluation_page
-    from edgernn.evaluation.sessions import read_sessions
+    from edgernn.evaluation.sessions import joined_session, read_sessions
     from edgernn.stream import resolve_model
 
     given = given_settings(load_options, options)
-    sessions = [session for path in recordings for session in read_sessions(path)]
+    sessions = [
+        session
+        for recording in recordings
+        for session in ([joined_session(recording)] if isinstance(recording, dict) else read_sessions(recording))
+    ]
     evaluations = []
+    own: StreamSettings | None = None  # of MODEL
     for place, path in enumerate((model, *also)):
         settings, program = resolve_model(path, given)
+        own = own or settings
         evaluations.append(
             evaluate_sessions(
                 path.name,
@@ -93,35 +118,37 @@ def evaluate(
                 grace_s=grace_s,
                 jobs=jobs or os.cpu_count() or 1,
                 with_sweep=sweep is not None and place == 0,
-                on_progress=_progress(path.name),
+                on_progress=_progress(path.name, "recording"),
+                on_sweep=_progress(path.name, "decision settings"),
             )
         )
     if html is not None:
         html.write_text(evaluation_page(evaluations), "utf-8")
-    if sweep is not None:
-        _write_sweep(sweep, model, evaluations[0].report, false_per_hour)
+    if sweep is not None and own is not None:
+        _write_sweep(sweep, own, evaluations[0].report, false_per_hour)
     _print(evaluations, as_json)
 
 
-def _progress(name: str) -> Progress:
+def _progress(name: str, what: str) -> Progress:
     """Says on a terminal how far it is."""
 
     def show(done: int, total: int) -> None:
         if sys.stderr.isatty():
-            end = "\r\x1b[K" if done == total else f"\r{escape(name)}: recording {done} of {total}\x1b[K"
+            end = "\r\x1b[K" if done == total else f"\r{escape(name)}: {what} {done} of {total}\x1b[K"
             click.echo(end, err=True, nl=False)
 
     return show
 
 
-def _write_sweep(path: Path, model: Path, report: Report, false_per_hour: float) -> None:
-    from edgernn.evaluation.sweep import choose, to_toml
+def _write_sweep(path: Path, settings: StreamSettings, report: Report, false_per_hour: float) -> None:
+    from edgernn.config import to_toml
+    from edgernn.evaluation.sweep import choose, describe_front, with_decision
 
     if not report.front:
         raise click.UsageError("--sweep needs a rate and labelled intervals: give --rate, or recordings with labels")
     chosen = choose(report.front, false_per_hour)
-    relative = os.path.relpath(model.resolve(), path.resolve().parent)
-    path.write_text(to_toml(relative, chosen, report.front), "utf-8")
+    comments = describe_front(chosen, report.front)
+    path.write_text(to_toml(with_decision(settings, chosen.decision), path.parent, comments), "utf-8")
     if (chosen.events.false_per_hour or 0.0) > false_per_hour:
         warn(f"no settings have as few as {false_per_hour:g} false events an hour; {path} has the fewest there are")
     click.echo(f"wrote {escape(str(path))}; they were chosen on these recordings: check them on others", err=True)

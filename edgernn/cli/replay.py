@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -32,7 +34,7 @@ def replay(recording: Path, fast: bool, to_stdout: bool) -> None:
     """
     from edgernn.sources.virtual_port import VirtualPort
 
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError), _noticed_interrupt() as interrupted:
         if to_stdout:
             _play(recording, fast, _write_stdout)
             return
@@ -40,7 +42,24 @@ def replay(recording: Path, fast: bool, to_stdout: bool) -> None:
             click.echo(port.device)
             _play(recording, fast, lambda data: _write_all(port.write, data) if fast else port.write(data))
             click.echo(f"edgernn: {escape(str(recording))} has ended; Ctrl-C closes the port", err=True)
-            threading.Event().wait()  # closing it now would take away what is not read yet
+            while not interrupted.is_set():  # closing it now would take away what is not read yet
+                time.sleep(WAIT_S)
+
+
+@contextlib.contextmanager
+def _noticed_interrupt() -> Iterator[threading.Event]:
+    """Set by Ctrl-C, which also raises as usual: Python drops what is raised while it finalises an object."""
+    interrupted = threading.Event()
+
+    def interrupt(number: int, frame: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _play(recording: Path, fast: bool, write: Callable[[bytes], object]) -> None:

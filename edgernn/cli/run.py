@@ -18,6 +18,8 @@ from edgernn.cli.text import escape
 if TYPE_CHECKING:
     from edgernn.stream import Stream, StreamStatus
 
+LARGEST_DRIFT_PPM = 50_000  # of a clock that deserves the name
+
 
 @click.command()
 @click.argument("model", metavar="MODEL|CONFIG.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -113,8 +115,13 @@ def summary(status: StreamStatus) -> str:
             f"latency from bytes to decision: p50 {status.latency_p50_ns / 1000:.0f} µs, "
             f"p99 {status.latency_p99_ns / 1000:.0f} µs"
         )
-    if status.drift_ppm is not None:
+    if status.drift_ppm is not None and abs(status.drift_ppm) <= LARGEST_DRIFT_PPM:
         lines.append(f"the board's clock runs {status.drift_ppm:+.0f} ppm against this one")
+    elif status.drift_ppm is not None:
+        lines.append(
+            "the board's clock does not go with this one: the bytes did not come when they were sent, or its unit is "
+            "another (call it t_s, t_ms or t_us)"
+        )
     trouble = {kind: count for kind, count in status.counts.items() if count and kind != "samples"}
     trouble |= {"dropped_bytes": status.dropped_bytes, "reconnects": status.reconnects}
     counts = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in trouble.items() if count)

@@ -83,6 +83,7 @@ def evaluate_sessions(
     jobs: int = 1,
     with_sweep: bool = False,
     on_progress: Progress = lambda done, total: None,
+    on_sweep: Progress = lambda done, total: None,
 ) -> Evaluation:
     """Stream sessions through a model, each from a fresh state, and measure what comes out.
 
@@ -102,6 +103,8 @@ def evaluate_sessions(
         Look for other decision settings too.
     on_progress : callable
         Called with how many sessions are done, and of how many.
+    on_sweep : callable
+        Called with how many decision settings were tried, and of how many.
 
     Raises
     ------
@@ -131,13 +134,13 @@ def evaluate_sessions(
         decision=traces[0].decision,
         counts=counts,
         notes=traces[0].notes,
-        front=sweep(traces, grace_s) if with_sweep else (),
+        front=sweep(traces, grace_s, on_sweep) if with_sweep else (),
     )
     return Evaluation(report, tuple(traces))
 
 
 def _expect_several_labels(traces: Sequence[Trace]) -> None:
-    occurring = set(np.concatenate([trace.truth[trace.steps] for trace in traces]).tolist()) - {UNLABELLED}
+    occurring = set(np.concatenate([trace.truth[trace.about] for trace in traces]).tolist()) - {UNLABELLED}
     if not occurring:
         raise InputError("no output of the model came at a labelled step: nothing can be measured")
     if len(occurring) == 1:

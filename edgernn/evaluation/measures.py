@@ -1,8 +1,9 @@
 """Measures: how good the outputs and the events of traces are.
 
-**Outputs.** Each output of the model is set against what was true at the step at which it came; outputs at unlabelled
-steps do not count. Macro F1 is the mean over the labels that are true or recognised at least once. Cross-entropy is the
-mean of ``-ln p[truth]``, with p limited from below to 2.2e-16.
+**Outputs.** Each output of the model is set against what was true at the step that it is about: the one at which it
+came, an earlier one where the model looks ahead. Outputs about unlabelled steps do not count. Macro F1 is the mean over
+the labels that are true or recognised at least once. Cross-entropy is the mean of ``-ln p[truth]``, with p limited from
+below to 2.2e-16.
 
 **Events.** An *interval* is a longest stretch of steps with the same true label, other than the `nothing` label. It is
 detected by the first event of its label inside it, or at most `grace_s` seconds behind it; the delay counts from its
@@ -106,7 +107,7 @@ def true_intervals(truth: NDArray[np.int64], nothing: int | None) -> list[Interv
 
 def measure_outputs(traces: Sequence[Trace]) -> OutputMeasures:
     """Compare the outputs of traces with the truth; all must be of one model and have labelled steps."""
-    truth = np.concatenate([trace.truth[trace.steps] for trace in traces])  # (m,)
+    truth = np.concatenate([trace.truth[trace.about] for trace in traces])  # (m,)
     scores = np.concatenate([trace.scores for trace in traces])  # (m, K)
     known = truth != UNLABELLED
     truth, scores = truth[known], scores[known]
@@ -136,7 +137,7 @@ def first_right_steps(traces: Iterable[Trace]) -> list[int]:
     """For each trace that is ever right: samples up to and including the one whose output was right first."""
     firsts = []
     for trace in traces:
-        right = np.flatnonzero(trace.scores.argmax(axis=1) == trace.truth[trace.steps])
+        right = np.flatnonzero(trace.scores.argmax(axis=1) == trace.truth[trace.about])
         if len(right):
             firsts.append(int(trace.steps[right[0]]) + 1)
     return firsts

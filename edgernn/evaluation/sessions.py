@@ -9,14 +9,19 @@ recording of edgernn    marks between the bytes, or one label for all of it
                         ``label`` (N,); ``rate_hz`` if it is there
 ``.csv``                a heading and a column ``label``; or, beside ``monday.csv``, a file ``monday.labels.csv`` with
                         the columns ``start``, ``stop`` (samples from 0, stop not included) and ``label``. A column
-                        ``time_s``, or ``timestamp`` in milliseconds, is no channel and gives the rate
+                        ``time_s``, ``time_ms``, ``time_us``, or ``timestamp`` in milliseconds, is no channel and
+                        gives the rate
 ======================  ==============================================================================================
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
-from collections.abc import Callable, Iterator, Sequence
+import heapq
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
@@ -25,21 +30,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import FormatError, InputError
+from edgernn.formats.names import clock_unit_us, parse_names
 from edgernn.recording import LabelMark, RecordingReader, is_recording
 from edgernn.sources.base import Chunk
 
 MAX_BYTES = 1 << 30
 BLOCK_SAMPLES = 64  # of an array that are streamed together
-TIME_COLUMNS = {"time_s": 1.0, "timestamp": 1e-3}  # name -> seconds
+_TIME = re.compile(r"timestamp|(t|time|timestamp)_(s|ms|us)", re.IGNORECASE)  # a column that is no channel
 
 Label = str | None
 
 
 class Piece(NamedTuple):
-    """Bytes, or samples (n, channels), that arrived together, and what was done meanwhile; None if that is unknown."""
+    """Bytes, or samples (n, channels), that arrived together, and what was done meanwhile; None if that is unknown.
+
+    `input_name` is that of an input to which they belong, in sessions of several recordings.
+    """
 
     data: Chunk | NDArray[np.float64]
     label: Label
+    input_name: str | None = None
 
 
 class Session(NamedTuple):
@@ -52,11 +62,18 @@ class Session(NamedTuple):
         Samples a second, if the file says it.
     pieces : callable
         Gives an iterator over the pieces; may be called again.
+    channels, units : tuple of str
+        Names of the numbers in arrays of samples and their units, if the file says them.
+    inputs : tuple of str
+        Names of the inputs to which the pieces belong; empty in sessions of one recording.
     """
 
     name: str
     rate_hz: float | None
     pieces: Callable[[], Iterator[Piece]]
+    channels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 def read_sessions(path: Path) -> list[Session]:
@@ -84,25 +101,55 @@ def read_sessions(path: Path) -> list[Session]:
     return [_recorded(path) if is_recording(path) else _read_table(path)]
 
 
+def joined_session(recordings: Mapping[str, Path]) -> Session:
+    """Recordings of edgernn that were made at the same time on one machine, by the input that each belongs to.
+
+    A label holds for all of them, whichever it stands in.
+
+    Raises
+    ------
+    InputError
+        One is no recording of edgernn.
+    """
+    for path in recordings.values():
+        if not is_recording(path):
+            raise InputError(f"{path} is no recording of edgernn: only these say when each sample came")
+    name = "+".join(path.name for path in recordings.values())
+    return Session(name, None, lambda: _recorded_pieces(recordings), inputs=tuple(recordings))
+
+
 def _recorded(path: Path) -> Session:
-    def pieces() -> Iterator[Piece]:
-        reader = RecordingReader(path)
-        label = reader.info.label
+    return Session(path.name, None, lambda: (piece._replace(input_name=None) for piece in _recorded_pieces({"": path})))
+
+
+def _recorded_pieces(recordings: Mapping[str, Path]) -> Iterator[Piece]:
+    """The bytes of recordings in the order of their arrival."""
+    with contextlib.ExitStack() as stack:
         try:
-            for entry in reader.entries():
+            readers = {}
+            for name, path in recordings.items():
+                readers[name] = RecordingReader(path)
+                stack.callback(readers[name].close)
+            label = next((reader.info.label for reader in readers.values() if reader.info.label is not None), None)
+            entries = [zip(reader.entries(), repeat(name)) for name, reader in readers.items()]
+            for entry, name in heapq.merge(*entries, key=lambda pair: pair[0].monotonic_ns):
                 if isinstance(entry, LabelMark):
                     label = entry.label
                 else:
-                    yield Piece(Chunk(entry.data, entry.monotonic_ns, entry.wall_ns, 0, entry.after_gap), label)
+                    chunk = Chunk(entry.data, entry.monotonic_ns, entry.wall_ns, 0, entry.after_gap)
+                    yield Piece(chunk, label, name)
         except FormatError as error:
             raise InputError(str(error)) from error
-        finally:
-            reader.close()
-
-    return Session(path.name, None, pieces)
 
 
-def _array_session(name: str, rate_hz: float | None, samples: NDArray[Any], labels: Sequence[Label]) -> Session:
+def _array_session(
+    name: str,
+    rate_hz: float | None,
+    samples: NDArray[Any],
+    labels: Sequence[Label],
+    channels: Sequence[str] = (),
+    units: Sequence[str] = (),
+) -> Session:
     """A session of samples (N, channels) with a label for each."""
 
     def pieces() -> Iterator[Piece]:
@@ -112,7 +159,7 @@ def _array_session(name: str, rate_hz: float | None, samples: NDArray[Any], labe
                 yield Piece(samples[start:stop].astype(np.float64), labels[start])
                 start = stop
 
-    return Session(name, rate_hz, pieces)
+    return Session(name, rate_hz, pieces, tuple(channels), tuple(units))
 
 
 def _read_archive(path: Path) -> list[Session]:
@@ -124,8 +171,10 @@ def _read_archive(path: Path) -> list[Session]:
         samples = samples.reshape(len(samples), -1)
         rate_hz = float(arrays["rate_hz"]) if "rate_hz" in arrays else None
         names = [str(name) for name in arrays["label_names"]]
+        channels, units = _texts(arrays, "channel_names", samples), _texts(arrays, "channel_units", samples)
         if "lengths" in arrays:
-            return _laid_end_to_end(path, rate_hz, samples, arrays, names)
+            sessions = _laid_end_to_end(path, rate_hz, samples, arrays, names)
+            return [session._replace(channels=channels, units=units) for session in sessions]
         labels: list[Label] = [None] * len(samples)
         if "interval_start" in arrays:
             columns = (arrays[f"interval_{what}"].tolist() for what in ("start", "stop", "label"))
@@ -139,7 +188,13 @@ def _read_archive(path: Path) -> list[Session]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} holds no labelled samples as edgernn knows them: {error}") from error
-    return [_array_session(path.name, rate_hz, samples, labels)]
+    return [_array_session(path.name, rate_hz, samples, labels, channels, units)]
+
+
+def _texts(arrays: dict[str, NDArray[Any]], name: str, samples: NDArray[Any]) -> tuple[str, ...]:
+    """One text for each number of a sample; none if the archive has another count of them."""
+    texts = tuple(str(text) for text in arrays.get(name, np.zeros(0)).ravel().tolist())
+    return texts if len(texts) == samples.shape[1] else ()
 
 
 def _load_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -192,12 +247,13 @@ def _read_table(path: Path) -> Session:
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
     rate_hz = None
-    for name in TIME_COLUMNS.keys() & columns.keys():
-        steps = np.diff(columns.pop(name)) * TIME_COLUMNS[name]
+    for name in [name for name in columns if _TIME.fullmatch(name)]:
+        steps = np.diff(columns.pop(name)) * (clock_unit_us(name) or 1.0) / 1e6
         rate_hz = len(steps) / float(steps.sum()) if len(steps) and steps.sum() > 0 else None
     if not rows or not columns:
         raise InputError(f"{path} holds no samples")
-    return _array_session(path.name, rate_hz, np.stack(list(columns.values()), axis=1), labels)
+    channels, units = parse_names(list(columns)) or (tuple(columns), ())
+    return _array_session(path.name, rate_hz, np.stack(list(columns.values()), axis=1), labels, channels, units)
 
 
 def _apply_intervals(path: Path, labels: list[Label]) -> None:

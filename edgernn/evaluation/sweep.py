@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
+from edgernn.config import DecisionChanges, StreamSettings
 from edgernn.decisions import Decider
 from edgernn.evaluation.measures import EventMeasures, measure_events
 from edgernn.evaluation.trace import LabelledEvent, Trace
@@ -101,21 +102,19 @@ def describe(decision: DecisionSettings) -> str:
     )
 
 
-def to_toml(model: str, chosen: SweepPoint, front: Sequence[SweepPoint]) -> str:
-    """A configuration for `edgernn run` with the chosen settings; the others of the front stand beside as comments."""
-    lines = [f"model = {_quoted(model)}", "", "# mean wait for the right event, false events an hour:"]
-    for point in front:
-        lines.append(
-            f"#   {point.events.mean_wait_s:7.2f} s {point.events.false_per_hour:9.1f}   {describe(point.decision)}"
-            f"{'  <- chosen' if point is chosen else ''}"
-        )
-    lines.append("[decision]")
-    for name, value in msgspec.structs.asdict(chosen.decision).items():
-        if value is not None:
-            lines.append(f"{name} = {_quoted(value) if isinstance(value, str) else value}")
-    return "\n".join(lines) + "\n"
+def describe_front(chosen: SweepPoint, front: Sequence[SweepPoint]) -> list[str]:
+    """A line for each point of the front, with a mark at the chosen one."""
+    lines = [
+        f"  {point.events.mean_wait_s:7.2f} s {point.events.false_per_hour:9.1f}   {describe(point.decision)}"
+        f"{'  <- chosen' if point is chosen else ''}"
+        for point in front
+    ]
+    return ["mean wait for the right event, false events an hour:", *lines]
 
 
-def _quoted(text: str) -> str:
-    """A basic string of TOML, whose escapes are those of JSON; DEL has to be escaped too."""
-    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
+def with_decision(settings: StreamSettings, decision: DecisionSettings) -> StreamSettings:
+    """Settings that decide so, whatever the model says about it."""
+    changes = msgspec.structs.asdict(decision)
+    if decision.nothing is None and settings.decision.nothing is not None:
+        changes["nothing"] = ""  # not that of the model either
+    return msgspec.structs.replace(settings, decision=DecisionChanges(**changes))

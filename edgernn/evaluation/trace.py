@@ -12,8 +12,9 @@ from edgernn.config import StreamSettings
 from edgernn.errors import FormatError, InputError
 from edgernn.evaluation.sessions import Session
 from edgernn.metadata import DecisionSettings
-from edgernn.pipeline import RATE_TOLERANCE, Pipeline
+from edgernn.pipeline import Pipeline
 from edgernn.program import Program
+from edgernn.sampler import RATE_TOLERANCE
 from edgernn.sources.base import Chunk
 
 UNLABELLED = -1
@@ -40,6 +41,8 @@ class Trace(NamedTuple):
         Index of what was done at each step, or -1 where nobody knows.
     steps : ndarray int64 (m,)
         The step at which each output came.
+    about : ndarray int64 (m,)
+        The step that each output is about; an earlier one where the model looks ahead.
     scores : ndarray (m, K)
         Scores before smoothing.
     begins : tuple of int
@@ -57,6 +60,7 @@ class Trace(NamedTuple):
     decision: DecisionSettings
     truth: NDArray[np.int64]
     steps: NDArray[np.int64]
+    about: NDArray[np.int64]
     scores: NDArray[np.float64]
     begins: tuple[int, ...]
     events: tuple[LabelledEvent, ...]
@@ -94,7 +98,10 @@ def trace_session(program: Program, settings: StreamSettings, session: Session) 
     if settings.source_rate_hz is None and session.rate_hz is not None:
         settings = msgspec.structs.replace(settings, source_rate_hz=session.rate_hz)
     try:
-        pipeline = Pipeline(program, settings, whole_start=True, observer=seen)
+        pipeline = Pipeline(
+            program, settings, whole_start=True, held_forms=[(None, True)] * len(settings.inputs), observer=seen
+        )
+        _check_inputs(pipeline, session)
         truth, events = _feed(pipeline, session)
     except FormatError as error:
         raise InputError(f"{session.name}: {error}") from error
@@ -102,14 +109,16 @@ def trace_session(program: Program, settings: StreamSettings, session: Session) 
         needed = f" of {pipeline.program.window_steps} samples" if pipeline.program.window_steps else ""
         raise InputError(f"{session.name}: {len(truth)} samples gave no output of the model{needed}: it is too short")
     rate_hz = session.rate_hz or pipeline.rate.rate_hz
+    steps = np.concatenate(seen.steps)
     _check_rate(session.name, rate_hz, pipeline.metadata.rate_hz, settings)
     return Trace(
         session.name,
-        pipeline.metadata.rate_hz if settings.resample is not None else rate_hz or pipeline.metadata.rate_hz,
+        pipeline.metadata.rate_hz if settings.resample is not None else rate_hz or pipeline.wiring.rate_hz,
         pipeline.labels,
         settings.decision.apply(pipeline.metadata.decision),
         truth,
-        np.concatenate(seen.steps),
+        np.minimum(steps, len(truth) - 1),
+        np.clip(steps - pipeline.delay_steps, 0, len(truth) - 1),
         np.concatenate(seen.scores),
         tuple(seen.begins),
         tuple(events),
@@ -126,21 +135,45 @@ def _feed(pipeline: Pipeline, session: Session) -> tuple[NDArray[np.int64], list
     truth: list[NDArray[np.int64]] = []
     events: list[LabelledEvent] = []
     samples = 0
-    for data, label in session.pieces():
+    number = UNLABELLED
+    chunk = Chunk(b"", 0, 0, 0)
+    samplers = {name: sampler for sampler in (pipeline, *pipeline.held) for name in sampler.wiring.inputs}
+    for data, label, input_name in session.pieces():
         name = nothing if label is None else label
         if name is not None and name not in numbers:
             raise InputError(f"{session.name} holds the label {name!r}, the model knows {', '.join(pipeline.labels)}")
+        number = UNLABELLED if name is None else numbers[name]
         before = pipeline.steps
         if isinstance(data, Chunk):
-            found = pipeline.feed(data)
+            chunk = data
+            found = (pipeline if input_name is None else samplers[input_name]).feed(data)
         else:
             samples += len(data)
             arrival_ns = round(samples * period_ns)
-            found = pipeline.feed_samples(data, Chunk(b"", arrival_ns, arrival_ns, 0))
+            chunk = Chunk(b"", arrival_ns, arrival_ns, 0)
+            found = pipeline.feed_samples(data, chunk, session.channels, session.units)
         events += [LabelledEvent(event.step, numbers[event.label]) for event in found]
-        number = UNLABELLED if name is None else numbers[name]
         truth.append(np.full(pipeline.steps - before, number, np.int64))
+    before = pipeline.steps
+    found = pipeline.finish(chunk._replace(data=b""))
+    events += [LabelledEvent(event.step, numbers[event.label]) for event in found]
+    truth.append(np.full(pipeline.steps - before, number, np.int64))
     return np.concatenate([np.zeros(0, np.int64), *truth]), events
+
+
+def _check_inputs(pipeline: Pipeline, session: Session) -> None:
+    """Every source of the model has a recording in the session."""
+    wirings = [sampler.wiring for sampler in (pipeline, *pipeline.held)]
+    unknown = set(session.inputs) - {name for wiring in wirings for name in wiring.inputs}
+    if unknown:
+        raise InputError(f"{session.name}: the model has no input {', '.join(sorted(unknown))}")
+    if session.inputs or len(wirings) > 1:
+        silent = [wiring.inputs[0] for wiring in wirings if len(set(wiring.inputs) & set(session.inputs)) != 1]
+        if silent:
+            raise InputError(
+                f"{session.name}: the model's inputs come from {len(wirings)} sources: give one recording of each "
+                f"together, as {','.join(f'{wiring.inputs[0]}=FILE' for wiring in wirings)}"
+            )
 
 
 def _check_rate(name: str, rate_hz: float | None, wanted_hz: float | None, settings: StreamSettings) -> None:

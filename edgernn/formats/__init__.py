@@ -5,11 +5,13 @@ To add one: a module with a subclass of `edgernn.formats.base.Format`, and a lin
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any
 
 from edgernn.errors import FormatError
 from edgernn.formats.base import Format
+from edgernn.formats.names import clock_columns
 
 # name -> module:class, imported when used
 FORMATS: dict[str, str] = {
@@ -20,8 +22,18 @@ FORMATS: dict[str, str] = {
 }
 
 
-def make_format(name: str, width: int, *, whole_start: bool = False, channels: tuple[str, ...] = ()) -> Format:
-    """A parser of the format called `name` for samples of `width` numbers, called `channels` if the lines name them.
+def make_format(
+    name: str,
+    width: int,
+    *,
+    whole_start: bool = False,
+    channels: tuple[str, ...] = (),
+    taken: Collection[int] = (),
+) -> Format:
+    """A parser of the format called `name` for samples of `width` numbers.
+
+    They are called `channels`, if lines or a heading name them; so the sender's clock and sequence are known, which are
+    none of the numbers at the places `taken`.
 
     Raises
     ------
@@ -32,6 +44,7 @@ def make_format(name: str, width: int, *, whole_start: bool = False, channels: t
         raise FormatError(f"there is no format {name!r}: use {', '.join(FORMATS)} or auto")
     kind = _kind(name)
     parser: Format = kind(width, whole_start=whole_start, **({} if kind.is_compiled else {"channels": channels}))
+    parser.clock = clock_columns(channels, taken)
     return parser
 
 

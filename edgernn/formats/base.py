@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import FormatError
+from edgernn.formats.names import ClockColumns
 
 MAX_CHANNELS = 256
 MAX_FRAME_BYTES = 8192  # of one line or packet; longer ones are garbage
@@ -58,6 +59,8 @@ class Format(ABC):
     ----------
     is_compiled : bool
         Its bytes are parsed by a kernel.
+    clock : ClockColumns or None
+        Numbers that are the sender's clock and sequence. A sample in which they cannot be that is malformed.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class Format(ABC):
         if not 1 <= width <= MAX_CHANNELS:
             raise FormatError(f"{width} numbers in a sample: the format {self.name} takes from 1 to {MAX_CHANNELS}")
         self.width = width
+        self.clock: ClockColumns | None = None
         self.counts = np.zeros(len(KINDS), np.int64)  # (KINDS,)
         self._buffer = np.zeros(MAX_FRAME_BYTES + SLICE_BYTES + 1, np.uint8)  # one byte more for an end mark
         self._pending = 0  # bytes of an unfinished frame at the front of the buffer
@@ -97,6 +101,8 @@ class Format(ABC):
                 self._buffer[: self._pending] = self._buffer[consumed:length].copy()
             if self._pending > MAX_FRAME_BYTES:
                 self._pass_over_rest()
+            if self.clock is not None:
+                samples = self._with_clock(samples.values, self.clock)
             if len(samples.values):
                 yield samples
 
@@ -117,6 +123,15 @@ class Format(ABC):
             self.counts[PARTIAL] += 1
         self._pending = 0
         self._state[0] = SKIP_REST
+
+    def _with_clock(self, values: NDArray[np.float64], clock: ClockColumns) -> Samples:
+        sound = clock.sound(values)  # (n,)
+        if not sound.all():
+            unsound = int(np.count_nonzero(~sound))
+            self.counts[SAMPLES] -= unsound
+            self.counts[MALFORMED] += unsound
+            values = values[sound]
+        return Samples(values, clock.sequence_of(values), clock.time_us_of(values))
 
     @abstractmethod
     def _parse(self, length: int) -> Samples:

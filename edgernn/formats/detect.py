@@ -8,6 +8,7 @@ from edgernn.formats.base import MAX_CHANNELS, MAX_FRAME_BYTES
 from edgernn.formats.cobs import packet_width
 from edgernn.formats.csv import count_columns
 from edgernn.formats.jsonl import JsonLines
+from edgernn.formats.names import Heading, read_heading
 from edgernn.formats.plotter import Plotter
 
 AGREEING_FRAMES = 2  # lines in a row of the same width that decide
@@ -15,11 +16,12 @@ MAX_DETECT_BYTES = 65536
 
 
 class Detected(NamedTuple):
-    """What a source sends: the format, how many numbers a sample has, and their names if lines name them."""
+    """What a source sends: the format, how many numbers a sample has, their names and units where it names them."""
 
     format: str
     width: int
     channels: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 class Detector:
@@ -31,6 +33,8 @@ class Detector:
         The format if it is known, so that only the width is wanted.
     whole_start : bool
         The first byte begins a frame; else what comes before the first end of a frame is not looked at.
+    heading : Heading, optional
+        Seen before, as by a detector that an outage put an end to.
 
     Attributes
     ----------
@@ -38,16 +42,18 @@ class Detector:
         The bytes so far, to be fed to the parser once the format is known; on a source of garbage the last of them.
     whole_start : bool
         The first byte of `seen` begins a frame.
+    heading : Heading or None
+        The last one in these bytes.
 
     Examples
     --------
     >>> detector = Detector(whole_start=True)
     >>> detector.feed(b"ax,ay\\n1,2")
     >>> detector.feed(b"\\n3,4\\n")
-    Detected(format='csv', width=2, channels=())
+    Detected(format='csv', width=2, channels=('ax', 'ay'), units=('', ''))
     """
 
-    def __init__(self, only: str | None = None, *, whole_start: bool = False) -> None:
+    def __init__(self, only: str | None = None, *, whole_start: bool = False, heading: Heading | None = None) -> None:
         self.seen = bytearray()
         self.whole_start = whole_start
         self._only = only
@@ -55,6 +61,7 @@ class Detector:
         self._packet_start = 0
         self._position = 0
         self._last: Detected | None = None
+        self.heading = heading
         self._agreeing = 0
 
     def feed(self, data: bytes | memoryview) -> Detected | None:
@@ -73,7 +80,14 @@ class Detector:
 
     def finish(self) -> Detected | None:
         """What can be said when no more bytes come: one line is enough."""
-        return self._last
+        return None if self._last is None else self._headed(self._last)
+
+    def _headed(self, found: Detected) -> Detected:
+        """With the names of the last heading, if it has as many as a sample has numbers."""
+        heading = self.heading
+        if found.format != "csv" or heading is None or len(heading.channels) != found.width:
+            return found
+        return Detected(found.format, found.width, *heading)
 
     def _frame(self, end_byte: int) -> Detected | None:
         """Look at the line or packet that ends before the present position."""
@@ -86,11 +100,15 @@ class Detector:
             return None
         line = bytes(self.seen[line_start:end])
         found = line_format(line, self._only)
-        if found is None and line.decode("latin-1").isprintable():
+        if found is None and line.replace(b"\t", b" ").decode("latin-1").isprintable():
+            self.heading = self._heading_in(line) or self.heading
             return None  # a heading or message between samples
         self._agreeing = self._agreeing + 1 if found == self._last else 1
         self._last = found
-        return found if self._agreeing >= AGREEING_FRAMES else None
+        return self._headed(found) if found is not None and self._agreeing >= AGREEING_FRAMES else None
+
+    def _heading_in(self, line: bytes) -> Heading | None:
+        return read_heading(line) if len(line) <= MAX_FRAME_BYTES and self._only in {None, "csv"} else None
 
     def _packet(self, start: int, end: int) -> Detected | None:
         if self._only not in {None, "cobs"} or end - start > MAX_FRAME_BYTES:
@@ -116,9 +134,9 @@ def line_format(line: bytes, only: str | None = None) -> Detected | None:
     Examples
     --------
     >>> line_format(b"1.5;2;-3e4")
-    Detected(format='csv', width=3, channels=())
+    Detected(format='csv', width=3, channels=(), units=())
     >>> line_format(b"x:1.5 y:2")
-    Detected(format='plotter', width=2, channels=('x', 'y'))
+    Detected(format='plotter', width=2, channels=('x', 'y'), units=())
     >>> line_format(b"accelerometer ready")
     """
     if len(line) > MAX_FRAME_BYTES:

@@ -1,7 +1,8 @@
 """A JSON object for each line: the format ``jsonl``.
 
 The members that are numbers make the sample, under their names; ``null`` is a number that is not finite. Other members
-are passed over. A line that nests deeper than 8 is no sample.
+are passed over. A line that nests deeper than 8 is no sample. Members with the names in `edgernn.formats.names` are the
+sender's clock and sequence.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import ClassVar
 
 import msgspec
 
-from edgernn.formats.named import MAX_NAME_BYTES, Fields, NamedLines
+from edgernn.formats.named import Fields, NamedLines
+from edgernn.formats.names import MAX_NAME_BYTES
 
 MAX_DEPTH = 8
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))

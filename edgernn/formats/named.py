@@ -26,7 +26,6 @@ from edgernn.formats.base import (
     Samples,
 )
 
-MAX_NAME_BYTES = 64
 LARGEST_FLOAT32 = 3.4028235677973362e38  # everything above rounds to infinity
 
 Fields = dict[str, float]  # of one line, in its order; not finite where the line says so

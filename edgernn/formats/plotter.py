@@ -11,7 +11,8 @@ import re
 from typing import ClassVar
 
 from edgernn.formats.csv import NUMBER
-from edgernn.formats.named import MAX_NAME_BYTES, Fields, NamedLines
+from edgernn.formats.named import Fields, NamedLines
+from edgernn.formats.names import MAX_NAME_BYTES
 
 _FIELD = rf"[^\s:,;\x00-\x1f]{{1,{MAX_NAME_BYTES}}}:[ \t]?{NUMBER}"
 _LINE = re.compile(rf"[ \t]*{_FIELD}(?:(?:[ \t]*,[ \t]*|[ \t]+){_FIELD})*[ \t,]*".encode(), re.IGNORECASE)

@@ -48,7 +48,7 @@ def read_recordings(program: Program, calibration: Calibration) -> list[dict[str
     recordings = []
     for number, entry in enumerate(entries):
         where = str(entry) if isinstance(entry, str | Path) else f"calibration recording {number}"
-        columns = _columns(program, _read_file(Path(entry)) if isinstance(entry, str | Path) else entry, where)
+        columns = _columns(program, _read_file(Path(entry), program) if isinstance(entry, str | Path) else entry, where)
         recordings.append({name: _checked(program, name, column, where) for name, column in columns.items()})
     if not recordings or not any(len(column) for recording in recordings for column in recording.values()):
         raise QuantizationError("the calibration holds no samples; give recordings of the sensor in use")
@@ -61,9 +61,9 @@ def read_recordings(program: Program, calibration: Calibration) -> list[dict[str
     return recordings
 
 
-def _read_file(path: Path) -> Array:
+def _read_file(path: Path, program: Program) -> Array:
     try:
-        return read_samples(path)
+        return read_samples(path, program.metadata.channels)
     except (OSError, InputError) as error:
         raise QuantizationError(f"calibration recording cannot be read: {error}") from error
 

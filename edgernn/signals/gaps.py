@@ -76,7 +76,7 @@ class Gaps:
 
     def outage(self) -> None:
         """An unknown number of samples is missing before the next one."""
-        self._reset = True
+        self._reset |= self._last is not None  # before the first sample there is nothing to begin anew
         self._last = None
         self._bad = 0
 

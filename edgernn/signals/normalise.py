@@ -18,8 +18,8 @@ class Normalise:
     ----------
     columns : sequence of int
         Which of the numbers in a sample the model takes, counted from 0, in the model's order.
-    scale : float
-        Unit of the numbers as they are sent, for boards that send counts.
+    scale : float, or sequence of float
+        Unit of the numbers as they are sent, for boards that send counts; one for all columns or one for each.
     mean, std : sequence of float
         One for each column, or empty where the model normalises by itself.
 
@@ -36,7 +36,12 @@ class Normalise:
     """
 
     def __init__(
-        self, columns: Sequence[int], *, scale: float = 1.0, mean: Sequence[float] = (), std: Sequence[float] = ()
+        self,
+        columns: Sequence[int],
+        *,
+        scale: float | Sequence[float] = 1.0,
+        mean: Sequence[float] = (),
+        std: Sequence[float] = (),
     ) -> None:
         for what, numbers in (("mean", mean), ("std", std)):
             if len(numbers) not in {0, len(columns)}:
@@ -45,7 +50,7 @@ class Normalise:
         self._C = C = len(columns)
         self._normalise = native_function("normalise", 7)
         self._columns = np.array(columns, np.int64)  # (C,)
-        self._constants = np.array([[scale] * C, mean or [0.0] * C, std or [1.0] * C])  # (3, C)
+        self._constants = np.array([np.broadcast_to(scale, C), mean or [0.0] * C, std or [1.0] * C])  # (3, C)
         self._addresses = (self._columns.ctypes.data, C, self._constants.ctypes.data)
 
     def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float32]:

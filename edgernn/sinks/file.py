@@ -43,7 +43,7 @@ class FileSink(Sink):
             path,
             max_bytes=max_bytes,
             rotate=rotate,
-            heading=f"{CSV_HEADING}\n".encode() if self._style == "csv" else b"",
+            heading=f"{CSV_HEADING}\n".encode if self._style == "csv" else bytes,
             on_notice=on_notice or logging.getLogger("edgernn").warning,
         )
 

@@ -29,8 +29,8 @@ class RotatingFile:
         Largest size of one file.
     rotate : int
         How many old files are kept.
-    heading : bytes
-        What every file begins with; may be set anew for the files to come.
+    heading : callable
+        Gives what a file begins with; called for each.
     on_notice : callable
         Called with a sentence when writing fails, and when it works again.
     clock : Clock, optional
@@ -52,7 +52,7 @@ class RotatingFile:
         *,
         max_bytes: int = DEFAULT_MAX_BYTES,
         rotate: int = 1,
-        heading: bytes = b"",
+        heading: Callable[[], bytes] = bytes,
         on_notice: Callable[[str], None],
         clock: Clock | None = None,
     ) -> None:
@@ -60,7 +60,7 @@ class RotatingFile:
             raise ConfigError(f"{path}: max_bytes must be at least 1000, rotate from 0 to {MOST_ROTATED}")
         self.path = path
         self.lost_records = 0
-        self._max_bytes, self._rotate, self.heading = max_bytes, rotate, heading
+        self._max_bytes, self._rotate, self._heading = max_bytes, rotate, heading
         self._notice, self._clock = on_notice, clock or SystemClock()
         self._pending = bytearray()
         self._failing = False
@@ -121,7 +121,7 @@ class RotatingFile:
         )
         self._size = os.fstat(self._descriptor).st_size
         if self._size == 0:
-            self._pending[:0] = self.heading
+            self._pending[:0] = self._heading()
 
     def _close(self) -> None:
         if self._descriptor is not None:

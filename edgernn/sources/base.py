@@ -43,11 +43,14 @@ class Source(ABC):
         It goes on whether or not anybody reads, as a port does; a file waits for its reader.
     whole_start : bool
         The first byte begins a frame.
+    timed : bool
+        It is known when its bytes arrived; true of all but plain files.
     clock : Clock
     """
 
     live = True
     whole_start = False
+    timed = True
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.name = name

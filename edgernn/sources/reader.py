@@ -38,13 +38,22 @@ class Reader:
         Open a lost source again, with growing pauses from 50 ms to 2 s.
     queue_bytes : int
         Bytes that may wait for the consumer.
+    changed : Condition, optional
+        Told when something waits; readers that share one can be waited for together.
 
     Attributes
     ----------
     dropped_bytes, reconnects : int
     """
 
-    def __init__(self, source: Source, *, reconnect: bool = True, queue_bytes: int = QUEUE_BYTES) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        reconnect: bool = True,
+        queue_bytes: int = QUEUE_BYTES,
+        changed: threading.Condition | None = None,
+    ) -> None:
         self.source = source
         self.dropped_bytes = 0
         self.reconnects = 0
@@ -53,7 +62,7 @@ class Reader:
         self._chunks: deque[Item | BaseException] = deque()
         self._waiting_bytes = 0
         self._dropped = False  # since the last item was taken
-        self._changed = threading.Condition()
+        self._changed = changed or threading.Condition()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -82,7 +91,7 @@ class Reader:
             chunk = self.source.read(timeout_s)
             if chunk is None:
                 return Notice("end", f"{self.source.name} has ended")
-            return chunk if chunk.data else None
+            return chunk if chunk.data or chunk.after_gap else None
         with self._changed:
             if not self._chunks and not self._changed.wait_for(lambda: self._chunks, timeout_s):
                 return None
@@ -95,6 +104,14 @@ class Reader:
         if isinstance(item, BaseException):
             raise item
         return item
+
+    def waits_since_ns(self) -> int | None:
+        """Arrival of what `next` would give at once; 0 for a notice, None if nothing waits."""
+        with self._changed:
+            if not self._chunks:
+                return None
+            first = self._chunks[0]
+            return first.monotonic_ns if isinstance(first, Chunk) and not self._dropped else 0
 
     def stop(self) -> None:
         """Stop reading and close the source."""

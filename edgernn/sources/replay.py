@@ -44,6 +44,7 @@ class ReplaySource(Source):
                 self._reader = RecordingReader(self._path)
                 self._chunks = (self._recorded(chunk) for chunk in self._reader)
             else:
+                self.timed = False
                 self._chunks = self._plain()
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"there is no file {self._path}") from error

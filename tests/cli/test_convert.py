@@ -117,6 +117,31 @@ def test_a_recording_becomes_arrays_that_evaluate_reads(
 
 
 @pytest.mark.parametrize(
+    ("sent", "names", "units"),
+    [
+        (b"t_ms,ax [g],ay\r\n0,1,2\r\n20,3,4\r\n", ["t_ms", "ax", "ay"], ["", "g", ""]),
+        (b"t_ms:0,ax:1,ay:2\nt_ms:20,ax:3,ay:4\n", ["t_ms", "ax", "ay"], None),
+        (b'{"t_ms":0,"ax":1,"ay":2}\n{"t_ms":20,"ax":3,"ay":4}\n', ["t_ms", "ax", "ay"], None),
+    ],
+)
+def test_names_and_units_that_the_board_sent_are_kept(
+    sent: bytes, names: list[str], units: list[str] | None, tmp_path: Path, edgernn_command: Command
+) -> None:
+    path = tmp_path / "a.edgerec"
+    path.write_bytes(encode_heading(RecordingInfo(label="wave")) + encode_chunk(RecordedChunk(0, 0, sent)))
+    for output in (tmp_path / "a.csv", tmp_path / "a.npz"):
+        assert edgernn_command("convert", path, "-o", output)[0] == 0
+        (session,) = read_sessions(output)
+        kept = [name for name in names if output.suffix == ".npz" or name != "t_ms"]
+        assert session.channels == tuple(kept)
+        if units is not None:
+            assert session.units == tuple(unit for unit, name in zip(units, names, strict=True) if name in kept)
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["device_time_us"].tolist() == [0, 20_000]
+        assert arrays["samples"].tolist() == [[0, 1, 2], [20, 3, 4]]
+
+
+@pytest.mark.parametrize(
     ("name", "given", "message"),
     [("a.txt", [], "must end in .csv or .npz"), ("a.csv", ["--channels", "x"], "1 channels are named")],
 )

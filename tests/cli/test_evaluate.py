@@ -52,6 +52,23 @@ def test_json_page_and_configuration(edgernn_command: Command, model: Path, reco
     assert len(out.splitlines()) == 6
 
 
+def test_a_sweep_of_a_configuration_keeps_what_it_says(
+    edgernn_command: Command, recording: Path, tmp_path: Path
+) -> None:
+    save(larger_channel(softmax=False), tmp_path / "plain.safetensors")
+    first, best, samples = tmp_path / "first.toml", tmp_path / "best" / "best.toml", tmp_path / "samples.csv"
+    best.parent.mkdir()
+    first.write_text('model = "plain.safetensors"\nrate_hz = 50.0\n[decision]\nhold_off_steps = 2\n')
+    flags = ("--logits", "--columns", "0,1,2")
+    status, _, err = edgernn_command("evaluate", first, recording, *flags, "--sweep", best)
+    assert status == 0, err
+    samples.write_text("".join(f"{x},{y},{z}\n" for x, y, z in turns(6)))
+    status, out, err = edgernn_command("run", best, samples)
+    assert status == 0, err
+    assert len(out.splitlines()) == 6
+    assert "hold_off_steps = 2" in best.read_text()
+
+
 def test_flags_of_run_are_flags_of_evaluate(edgernn_command: Command, model: Path, recording: Path) -> None:
     status, out, _ = edgernn_command(
         "evaluate", model, recording, "--json", "--threshold", 1.0, "--columns", "1,0,2", "--labels", "second,first"

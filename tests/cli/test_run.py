@@ -16,9 +16,11 @@ from typing import IO, NamedTuple
 import pytest
 from stream_models import larger_channel, turns
 
+from edgernn.cli.run import summary
 from edgernn.program_file import save
 from edgernn.sources import ports as serial_ports
 from edgernn.sources.virtual_port import Board, VirtualPort, csv_frames
+from edgernn.stream import StreamStatus
 
 LINES = list(csv_frames(turns(6)))
 PATIENCE_S = 60
@@ -219,3 +221,12 @@ def test_ports_are_listed(
     assert "cat (process 7)" in out
     assert "\x1b" not in out
     assert json.loads(edgernn_command("ports", "--json")[1])[0]["stable_name"] == "/dev/serial/by-id/usb-Uno"
+
+
+@pytest.mark.parametrize(
+    ("drift_ppm", "words"), [(-31.2, "runs -31 ppm against this one"), (1.4e9, "call it t_s, t_ms or t_us"), (None, "")]
+)
+def test_a_clock_that_does_not_go_with_ours_is_no_drift(drift_ppm: float | None, words: str) -> None:
+    lines = summary(StreamStatus(drift_ppm=drift_ppm))
+    assert words in lines
+    assert ("clock" in lines) == bool(words)

@@ -1,18 +1,19 @@
 """Measures against scikit-learn on the same outputs, and against recordings whose events are known by construction."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 from stream_models import larger_channel, random_gru, turns
 
-from edgernn.config import DecisionChanges, StreamSettings
+from edgernn.config import DecisionChanges, StreamSettings, to_toml
 from edgernn.errors import InputError
 from edgernn.evaluation.evaluate import Evaluation, evaluate_sessions, side_by_side
 from edgernn.evaluation.measures import measure_events
 from edgernn.evaluation.sessions import Piece, Session
-from edgernn.evaluation.sweep import choose, decide, pareto_front, sweep, to_toml
+from edgernn.evaluation.sweep import choose, decide, describe_front, pareto_front, sweep, with_decision
 from edgernn.evaluation.trace import LabelledEvent, Trace, trace_session
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.program import Program
@@ -85,6 +86,7 @@ def test_delays_false_and_repeated_events_of_constructed_events() -> None:
         ("rest", "wave", "circle"),
         DecisionSettings(nothing="rest"),
         truth,
+        np.arange(500),
         np.arange(500),
         np.zeros((500, 3)),
         (),
@@ -194,7 +196,7 @@ def test_deciding_again_with_the_same_settings_gives_the_same_events_also_where_
     assert tuple(decide(trace, trace.decision)) == trace.events
 
 
-def test_nothing_on_the_front_of_a_sweep_is_beaten_and_the_toml_gives_the_chosen_settings() -> None:
+def test_nothing_on_the_front_of_a_sweep_is_beaten_and_the_toml_gives_the_chosen_settings(tmp_path: Path) -> None:
     import tomllib
 
     import msgspec
@@ -212,9 +214,12 @@ def test_nothing_on_the_front_of_a_sweep_is_beaten_and_the_toml_gives_the_chosen
     chosen = choose(front, most_false_per_hour=pairs[1][1])
     assert chosen == front[1]
     assert choose(front, most_false_per_hour=-1.0) == front[-1]
-    settings = msgspec.convert(tomllib.loads(to_toml('a "b".onnx', chosen, front)), StreamSettings)
-    assert settings.model == 'a "b".onnx'
-    assert settings.decision.apply(DecisionSettings()) == chosen.decision
+    given = StreamSettings(model=str(tmp_path / 'a "b".onnx'), logits=True, decision=DecisionChanges(nothing=""))
+    text = to_toml(with_decision(given, chosen.decision), tmp_path, describe_front(chosen, front))
+    settings = msgspec.convert(tomllib.loads(text), StreamSettings)
+    assert (settings.model, settings.logits) == ('a "b".onnx', True)
+    assert settings.decision.apply(DecisionSettings(nothing="rest")) == chosen.decision
+    assert len([line for line in text.splitlines() if line.startswith("#")]) == len(front) + 1
 
 
 def test_without_a_rate_there_are_no_times() -> None:

@@ -17,7 +17,7 @@ NUMBERS = np.array([0] * 90 + [1] * 110)
 
 
 def samples_and_labels(session: Session) -> tuple[np.ndarray, list[str | None]]:
-    pieces = [(np.asarray(data), label) for data, label in session.pieces()]
+    pieces = [(np.asarray(data), label) for data, label, _ in session.pieces()]
     labels = [label for data, label in pieces for _ in range(len(data))]
     return np.concatenate([data for data, _ in pieces]), labels
 

@@ -16,7 +16,11 @@ PACKET_WITH_NEWLINES = encode_packet(0x0D0A, 0x0A0D0A0D, [10, 13, 10], "int16")
     [
         (b"34,5\n1,2,3\n4,5,6\n", Detected("csv", 3)),
         (b"\n1 2 3\r\n\r\n4 5 6\r\n", Detected("csv", 3)),
-        (b"boot\nax,ay\n1,2\n3,4,5\n6,7\n8,9\n", Detected("csv", 2)),
+        (b"boot\nax,ay\n1,2\n3,4,5\n6,7\n8,9\n", Detected("csv", 2, ("ax", "ay"), ("", ""))),
+        (b"boot\nax [g]\tt (ms)\r\n\r\n1\t2\r\n3\t4\r\n", Detected("csv", 2, ("ax", "t"), ("g", "ms"))),
+        (b"boot\nax,ay\nup, 2 g\n1,2\n3,4\n", Detected("csv", 2, ("ax", "ay"), ("", ""))),
+        (b"boot\nax,ay\n1,2,3\n4,5,6\n", Detected("csv", 3)),
+        (b"boot\nax,ax\nax ay\n1,2\n3,4\n", Detected("csv", 2)),
         (b"boot\nready\n" + 2 * PACKET_WITH_NEWLINES, Detected("cobs", 3)),
         (PACKET_WITH_NEWLINES, Detected("cobs", 3)),
         (b"\n1,2\n-,-,-\n3,4\n", Detected("csv", 2)),

@@ -85,7 +85,7 @@ def test_wrong_addresses_are_refused(
 
 def test_files_rotate_and_no_record_is_split(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    file = RotatingFile(path, max_bytes=1000, rotate=2, heading=b"heading\n", on_notice=pytest.fail)
+    file = RotatingFile(path, max_bytes=1000, rotate=2, heading=lambda: b"heading\n", on_notice=pytest.fail)
     records = [b"%06d\n" % number for number in range(1000)]
     for record in records:
         file.write(record)

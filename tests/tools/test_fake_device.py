@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from edgernn.formats import FORMATS
 from edgernn.formats.csv import Csv
+from edgernn.formats.detect import Detector
 from edgernn.sources.serial_port import SerialSource
 
 TOOL = Path(__file__).parents[2] / "tools" / "fake_device.py"
@@ -33,3 +35,27 @@ def test_a_board_that_plays_until_it_is_told_to_end(tmp_path: Path) -> None:
     assert "samples sent" in err
     assert parser.count("malformed") == parser.count("wrong_width") == 0
     assert not link.is_symlink()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("format_name", list(FORMATS))
+def test_every_format_is_found(format_name: str, tmp_path: Path) -> None:
+    link = tmp_path / "board"
+    command = [sys.executable, str(TOOL), "--rate", "500", "--channels", "2", "--link", str(link), "--names", "u,v"]
+    with subprocess.Popen(
+        [*command, "--format", format_name], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as board:
+        assert board.stdout is not None
+        assert board.stdout.readline().strip() == str(link)
+        source, detector, found = SerialSource(str(link)), Detector(), None
+        source.open()
+        while found is None:
+            chunk = source.read(timeout_s=5.0)
+            assert chunk is not None
+            found = detector.feed(chunk.data)
+        board.send_signal(signal.SIGTERM)
+        _, err = board.communicate(timeout=30)
+        source.close()
+    assert board.returncode == 0, err
+    names = {"csv": (), "cobs": (), "plotter": ("u", "v"), "jsonl": ("seq", "t_ms", "u", "v")}
+    assert (found.format, found.channels) == (format_name, names[format_name])
