@@ -30,11 +30,11 @@ from edgernn.kernels.simd import inline, slot
 ) = slots(Int8CellRow)
 
 
-def build(order, width, form, operand_bits, lanes, f, g):
+def build(order, width, form, operand_bits, lanes, tables, f, g):
     """The kernel with the reset gate "after" or "before" the recurrence product and a "wide" or "narrow" state."""
     lanes, operand_bits, wide = int(lanes), int(operand_bits), width == "wide"
-    gate = make_function(f, FIRST_FUNCTION)
-    candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS)
+    gate = make_function(f, FIRST_FUNCTION, tables)
+    candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS, tables)
     make = {"after": _reset_after, "before": _reset_before}[order]
     return make(form, operand_bits, lanes, wide, gate, candidate)
 

@@ -38,14 +38,14 @@ X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS,
 PEEPHOLES = 6  # registers of a panel: multipliers of i o f, then shifts
 
 
-def build(width, peepholes, forget, form, operand_bits, lanes, f, g, h_function):
+def build(width, peepholes, forget, form, operand_bits, lanes, tables, f, g, h_function):
     """The kernel with a "wide" or "narrow" c, with "peepholes" or not, f computed on its own or "coupled" to i."""
     lanes, wide, has_peepholes = int(lanes), width == "wide", peepholes == "peepholes"
     product, prepare = make_product(form, lanes, 4), make_operands(form, int(operand_bits))
     load_state, store_state = make_state(wide, lanes)
-    gate = make_function(f, FIRST_FUNCTION)
-    candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS)
-    output = make_function(h_function, FIRST_FUNCTION + 2 * FUNCTION_CONSTANTS)
+    gate = make_function(f, FIRST_FUNCTION, tables)
+    candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS, tables)
+    output = make_function(h_function, FIRST_FUNCTION + 2 * FUNCTION_CONSTANTS, tables)
     next_cell = _make_wide_cell(forget == "coupled") if wide else _make_narrow_cell(forget == "coupled", gate)
 
     @inline

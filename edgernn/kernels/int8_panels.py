@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from edgernn.kernels.int8_forms import FORMS, UNROLLED, forms_of
+from edgernn.kernels.int8_forms import FORMS, SUMS, forms_of
 from edgernn.kernels.int8_packing import HEAD_REGISTERS
 from edgernn.kernels.int8_simd import (
     SHORT,
@@ -29,7 +29,7 @@ from edgernn.kernels.simd import BYTE, INT, inline
 from edgernn.kernels.target import processor
 
 NATIVE_LANES = processor().lanes
-FORMS_HERE = forms_of(processor(), 8)
+FORMS_HERE = forms_of(processor(), 8)  # "halves" needs the instruction of "vnni"
 
 
 def _call(builder, name, result, *arguments):
@@ -97,7 +97,7 @@ def _dot(builder, weights, operands, total):
     return _call(builder, f"llvm.aarch64.neon.sdot.v{lanes}i32.v{4 * lanes}i8", total.type, total, rows, four)
 
 
-MULTIPLY = {"plain": _plain, "pairs": _pairs, "vnni": _vnni, "dot": _dot}
+MULTIPLY = {"plain": _plain, "pairs": _pairs, "vnni": _vnni, "halves": _vnni, "dot": _dot}
 
 
 def _joined(builder, registers):
@@ -115,13 +115,14 @@ def make_product(form, lanes, gates):
     It takes the panel with this index and `size` operands, padded as the panels are.
     """
     group, operand_bytes, step = FORMS[form].columns, FORMS[form].operand_bytes, FORMS[form].step
-    multiply = MULTIPLY[form]
+    groups, splits, multiply = FORMS[form].groups, FORMS[form].splits, MULTIPLY[form]
     native = vector(INT, NATIVE_LANES)
     parts = lanes // NATIVE_LANES  # processor registers of a gate
     register_bytes, head_bytes = 4 * lanes, HEAD_REGISTERS * gates * 4 * lanes
-    sums_type = types.UniTuple(Integers(NATIVE_LANES), UNROLLED * gates * parts)
+    sums_type = types.UniTuple(Integers(NATIVE_LANES), SUMS * gates * parts)
     result_type = types.UniTuple(Integers(lanes), gates)
     group_bytes = gates * lanes * group
+    next_sum = 4 if splits else group * operand_bytes  # what the second sum of a row reads lies behind the first's
 
     @intrinsic
     def start(typing, panel):
@@ -139,9 +140,7 @@ def make_product(form, lanes, gates):
                 for gate in range(gates)
                 for part in range(parts)
             ]
-            return context.make_tuple(
-                builder, sums_type, starts + [constant(native, 0)] * ((UNROLLED - 1) * len(starts))
-            )
+            return context.make_tuple(builder, sums_type, starts + [constant(native, 0)] * ((SUMS - 1) * len(starts)))
 
         return sums_type(types.int64), lower
 
@@ -150,10 +149,11 @@ def make_product(form, lanes, gates):
         def lower(context, builder, signature, arguments):
             weights, operands, before = arguments
             registers = []
-            for index in range(sums_type.count):  # as they lie in memory: group, gate, part
-                at = builder.add(weights, ir.Constant(weights.type, index * NATIVE_LANES * group))
-                which = index // (gates * parts)
-                x = builder.add(operands, ir.Constant(weights.type, which * group * operand_bytes))
+            for index in range(sums_type.count):  # as they lie in memory: group, gate, part; halves share their weights
+                which, place = divmod(index, gates * parts)
+                place = place if splits else index
+                at = builder.add(weights, ir.Constant(weights.type, place * NATIVE_LANES * group))
+                x = builder.add(operands, ir.Constant(weights.type, which * next_sum))
                 registers.append(multiply(builder, at, x, builder.extract_value(before, index)))
             return context.make_tuple(builder, sums_type, registers)
 
@@ -167,11 +167,12 @@ def make_product(form, lanes, gates):
             for gate in range(gates):
                 registers = []
                 for part in range(parts):
-                    indices = [(which * gates + gate) * parts + part for which in range(UNROLLED)]
-                    total = builder.extract_value(sums, indices[0])
-                    for index in indices[1:]:
-                        total = builder.add(total, builder.extract_value(sums, index))
-                    registers.append(total)
+                    first, second = (
+                        builder.extract_value(sums, (which * gates + gate) * parts + part) for which in range(SUMS)
+                    )
+                    if splits:
+                        first = builder.shl(first, constant(native, 8))
+                    registers.append(builder.add(first, second))
                 head = [
                     builder.load(
                         pointer(builder, panel, vector(INT, lanes), (gate * HEAD_REGISTERS + place) * register_bytes),
@@ -193,11 +194,30 @@ def make_product(form, lanes, gates):
         end = operands + columns * operand_bytes
         while operands < end:
             sums = accumulate(weights, operands, sums)
-            weights += UNROLLED * group_bytes
-            operands += UNROLLED * group * operand_bytes
+            weights += groups * group_bytes
+            operands += step * operand_bytes
         return finish(panel, sums)
 
     return product
+
+
+@intrinsic
+def store_halves(typing, address, register):
+    """Store unsigned numbers of 16 bits as bytes: of each four first the upper halves, then the lower ones."""
+
+    def lower(context, builder, signature, arguments):
+        address, numbers = arguments
+        lanes = register.lanes
+        upper, lower = (
+            builder.bitcast(builder.trunc(half, vector(BYTE, lanes)), vector(INT, lanes // 4))
+            for half in (builder.lshr(numbers, constant(numbers.type, 8)), numbers)
+        )
+        order = [place for four in range(lanes // 4) for place in (four, lanes // 4 + four)]
+        halves = builder.shuffle_vector(upper, lower, ir.Constant(vector(INT, len(order)), order))
+        builder.store(halves, pointer(builder, address, halves.type), align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, register), lower
 
 
 def make_operands(form, operand_bits, wide=False):
@@ -207,7 +227,7 @@ def make_operands(form, operand_bits, wide=False):
     """
     source_bytes = 4 if wide else 2
     operand_bytes, offset = FORMS[form].operand_bytes, FORMS[form].offset
-    rounds, is_short = operand_bits == 8, operand_bytes == 2
+    rounds, is_short, splits = operand_bits == 8, operand_bytes == 2, FORMS[form].splits
 
     @inline
     def operands(target, source, size):
@@ -219,7 +239,9 @@ def make_operands(form, operand_bits, wide=False):
             )
             if rounds:
                 x = smaller((x + 128) >> 8, 127) + offset
-            if is_short:
+            if splits:
+                store_halves(target + operand_bytes * k, x + (offset << 8))
+            elif is_short:
                 store16(target + operand_bytes * k, x)
             else:
                 store8(target + operand_bytes * k, x)

@@ -14,11 +14,11 @@ from edgernn.kernels.simd import slot
 X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS, *_ = slots(Int8CellRow)
 
 
-def build(form, operand_bits, lanes, f):
+def build(form, operand_bits, lanes, tables, f):
     """The kernel for panels of `lanes`."""
     lanes = int(lanes)
     product, prepare = make_product(form, lanes, 1), make_operands(form, int(operand_bits))
-    function = make_function(f, FIRST_FUNCTION)
+    function = make_function(f, FIRST_FUNCTION, tables)
 
     def rnn(row, weights, state, arena):
         h, y = state + slot(row, H), arena + slot(row, Y)
