@@ -5,6 +5,8 @@ Imports Numba: loaded only while kernels are compiled.
 
 from __future__ import annotations
 
+from functools import reduce
+
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
@@ -29,6 +31,7 @@ from edgernn.kernels.simd import BYTE, INT, inline
 from edgernn.kernels.target import processor
 
 NATIVE_LANES = processor().lanes
+MOST_SUMS = 12  # registers: enough to hide the latency of two multiply-adds a cycle
 FORMS_HERE = forms_of(processor(), 8)  # "halves" needs the instruction of "vnni"
 
 
@@ -119,7 +122,9 @@ def make_product(form, lanes, gates):
     native = vector(INT, NATIVE_LANES)
     parts = lanes // NATIVE_LANES  # processor registers of a gate
     register_bytes, head_bytes = 4 * lanes, HEAD_REGISTERS * gates * 4 * lanes
-    sums_type = types.UniTuple(Integers(NATIVE_LANES), SUMS * gates * parts)
+    turn = SUMS * gates * parts  # sums of one turn of the loop
+    turns = next(turns for turns in (4, 2, 1) if turns * turn <= MOST_SUMS or turns == 1)
+    sums_type = types.UniTuple(Integers(NATIVE_LANES), turns * turn)
     result_type = types.UniTuple(Integers(lanes), gates)
     group_bytes = gates * lanes * group
     next_sum = 4 if splits else group * operand_bytes  # what the second sum of a row reads lies behind the first's
@@ -140,24 +145,25 @@ def make_product(form, lanes, gates):
                 for gate in range(gates)
                 for part in range(parts)
             ]
-            return context.make_tuple(builder, sums_type, starts + [constant(native, 0)] * ((SUMS - 1) * len(starts)))
+            zeros = [constant(native, 0)] * (turns * turn - len(starts))
+            return context.make_tuple(builder, sums_type, starts + zeros)
 
         return sums_type(types.int64), lower
 
-    @intrinsic
-    def accumulate(typing, weights, operands, sums):
+    @intrinsic(prefer_literal=True)
+    def accumulate(typing, weights, operands, sums, count):
         def lower(context, builder, signature, arguments):
-            weights, operands, before = arguments
-            registers = []
-            for index in range(sums_type.count):  # as they lie in memory: group, gate, part; halves share their weights
+            weights, operands, before, _ = arguments
+            registers = [builder.extract_value(before, index) for index in range(sums_type.count)]
+            for index in range(count.literal_value * turn):  # turn, group, gate, part; halves share their weights
                 which, place = divmod(index, gates * parts)
-                place = place if splits else index
-                at = builder.add(weights, ir.Constant(weights.type, place * NATIVE_LANES * group))
+                number = which // SUMS * gates * parts + place if splits else index
+                at = builder.add(weights, ir.Constant(weights.type, number * NATIVE_LANES * group))
                 x = builder.add(operands, ir.Constant(weights.type, which * next_sum))
-                registers.append(multiply(builder, at, x, builder.extract_value(before, index)))
+                registers[index] = multiply(builder, at, x, registers[index])
             return context.make_tuple(builder, sums_type, registers)
 
-        return sums_type(types.int64, types.int64, sums_type), lower
+        return sums_type(types.int64, types.int64, sums_type, count), lower
 
     @intrinsic
     def finish(typing, panel, sums):
@@ -167,9 +173,11 @@ def make_product(form, lanes, gates):
             for gate in range(gates):
                 registers = []
                 for part in range(parts):
-                    first, second = (
-                        builder.extract_value(sums, (which * gates + gate) * parts + part) for which in range(SUMS)
-                    )
+                    totals = [
+                        builder.extract_value(sums, (which * gates + gate) * parts + part)
+                        for which in range(turns * SUMS)
+                    ]
+                    first, second = (reduce(builder.add, totals[which::SUMS]) for which in range(SUMS))
                     if splits:
                         first = builder.shl(first, constant(native, 8))
                     registers.append(builder.add(first, second))
@@ -192,8 +200,13 @@ def make_product(form, lanes, gates):
         sums = start(panel)
         weights = panel + head_bytes
         end = operands + columns * operand_bytes
+        if turns > 1:
+            while operands <= end - turns * step * operand_bytes:
+                sums = accumulate(weights, operands, sums, turns)
+                weights += turns * groups * group_bytes
+                operands += turns * step * operand_bytes
         while operands < end:
-            sums = accumulate(weights, operands, sums)
+            sums = accumulate(weights, operands, sums, 1)
             weights += groups * group_bytes
             operands += step * operand_bytes
         return finish(panel, sums)
