@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgernn.kernels.cells import nth, turn_around
 from edgernn.kernels.int8_cells import FINE_TABLE, FIRST_FUNCTION, HIGH, HIGH_FINE, LOW, LOW_FINE, make_state
 from edgernn.kernels.int8_functions import fine_sigmoid, make_function, multiply_fine
-from edgernn.kernels.int8_panels import make_operands, make_product
+from edgernn.kernels.int8_panels import make_fetch, make_operands, make_product
 from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS, Int8CellRow
 from edgernn.kernels.int8_simd import clamp, load32, saturate16, store16, store32
 from edgernn.kernels.rows import slots
@@ -61,7 +61,7 @@ def _make_update(wide, gate):
 
 def _reset_after(form, operand_bits, lanes, wide, gate, candidate):
     """``n = g(Wh x + Wbh + r * (Rh h + Rbh))``."""
-    product = make_product(form, lanes, 3)
+    product, fetch = make_product(form, lanes, 3), make_fetch(form, lanes, 3)
     prepare_x, prepare_h = make_operands(form, operand_bits), make_operands(form, operand_bits, wide)
     load_state, store_state = make_state(wide, lanes)
     update, blend = _make_update(wide, gate)
@@ -80,6 +80,7 @@ def _reset_after(form, operand_bits, lanes, wide, gate, candidate):
             panel = nth(index, panels, backwards)
             Wz, Wr, Wn = product(panels_W, panel, x_operands, input_size)
             Rz, Rr, Rn = product(panels_R, panel, h_operands, hidden_size)
+            fetch(panels_R, nth(index + 1, panels, backwards), hidden_size)
             unit = lanes * panel
             r = gate(clamp(Wr + Rr, low, high), constants, weights)
             p = Wn + ((r * saturate16(Rn) + (1 << 14)) >> 15)

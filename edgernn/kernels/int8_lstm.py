@@ -19,7 +19,7 @@ from edgernn.kernels.int8_cells import (
     make_state,
 )
 from edgernn.kernels.int8_functions import fine_sigmoid, make_function, multiply_fine
-from edgernn.kernels.int8_panels import make_operands, make_product
+from edgernn.kernels.int8_panels import make_fetch, make_operands, make_product
 from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS, Int8CellRow
 from edgernn.kernels.int8_simd import (
     add_saturated,
@@ -41,7 +41,11 @@ PEEPHOLES = 6  # registers of a panel: multipliers of i o f, then shifts
 def build(width, peepholes, forget, form, operand_bits, lanes, tables, f, g, h_function):
     """The kernel with a "wide" or "narrow" c, with "peepholes" or not, f computed on its own or "coupled" to i."""
     lanes, wide, has_peepholes = int(lanes), width == "wide", peepholes == "peepholes"
-    product, prepare = make_product(form, lanes, 4), make_operands(form, int(operand_bits))
+    product, fetch, prepare = (
+        make_product(form, lanes, 4),
+        make_fetch(form, lanes, 4),
+        make_operands(form, int(operand_bits)),
+    )
     load_state, store_state = make_state(wide, lanes)
     gate = make_function(f, FIRST_FUNCTION, tables)
     candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS, tables)
@@ -67,6 +71,7 @@ def build(width, peepholes, forget, form, operand_bits, lanes, tables, f, g, h_f
             panel = nth(index, panels, backwards)
             Wi, Wo, Wf, Wc = product(panels_W, panel, x_operands, input_size)
             Ri, Ro, Rf, Rc = product(panels_R, panel, h_operands, hidden_size)
+            fetch(panels_R, nth(index + 1, panels, backwards), hidden_size)
             unit = lanes * panel
             p_i, p_o, p_f = Wi + Ri, Wo + Ro, Wf + Rf
             c_old = load_state(c, unit)

@@ -31,6 +31,7 @@ from edgernn.kernels.simd import BYTE, INT, inline
 from edgernn.kernels.target import processor
 
 NATIVE_LANES = processor().lanes
+LINE_BYTES, FETCHED_LINES = 64, 32  # of a cache
 MOST_SUMS = 12  # registers: enough to hide the latency of two multiply-adds a cycle
 FORMS_HERE = forms_of(processor(), 8)  # "halves" needs the instruction of "vnni"
 
@@ -112,6 +113,44 @@ def _joined(builder, registers):
     return registers[0]
 
 
+def make_panel_bytes(form, lanes, gates):
+    """A function ``panel_bytes(size)``: from one panel of `size` columns to the next."""
+    step = FORMS[form].step
+
+    @inline
+    def panel_bytes(size):
+        return gates * lanes * (HEAD_REGISTERS * 4 + ((size + step - 1) & -step))
+
+    return panel_bytes
+
+
+def make_fetch(form, lanes, gates):
+    """A function ``fetch(panels, index, size)`` that asks for the first cache lines of a panel ahead of their use.
+
+    Between two products a kernel computes gates, while the way from the second-level cache would lie idle.
+    """
+    panel_bytes = make_panel_bytes(form, lanes, gates)
+
+    @intrinsic
+    def fetch_lines(typing, address):
+        def lower(context, builder, signature, arguments):
+            kind = ir.FunctionType(ir.VoidType(), [BYTE.as_pointer(), INT, INT, INT])
+            name = "llvm.prefetch.p0"
+            function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+            read, keep, data = (ir.Constant(INT, number) for number in (0, 3, 1))
+            for line in range(FETCHED_LINES):
+                builder.call(function, (pointer(builder, arguments[0], BYTE, LINE_BYTES * line), read, keep, data))
+            return context.get_dummy_value()
+
+        return types.void(types.int64), lower
+
+    @inline
+    def fetch(panels, index, size):
+        fetch_lines(panels + index * panel_bytes(size))
+
+    return fetch
+
+
 def make_product(form, lanes, gates):
     """A function ``product(panels, index, operands, size)``: ARITHMETIC.md's product plus bias, `gates` registers.
 
@@ -122,6 +161,7 @@ def make_product(form, lanes, gates):
     native = vector(INT, NATIVE_LANES)
     parts = lanes // NATIVE_LANES  # processor registers of a gate
     register_bytes, head_bytes = 4 * lanes, HEAD_REGISTERS * gates * 4 * lanes
+    panel_bytes = make_panel_bytes(form, lanes, gates)
     turn = SUMS * gates * parts  # sums of one turn of the loop
     turns = next(turns for turns in (4, 2, 1) if turns * turn <= MOST_SUMS or turns == 1)
     sums_type = types.UniTuple(Integers(NATIVE_LANES), turns * turn)
@@ -196,7 +236,7 @@ def make_product(form, lanes, gates):
     @inline
     def product(panels, index, operands, size):
         columns = (size + step - 1) & -step
-        panel = panels + index * (head_bytes + gates * lanes * columns)
+        panel = panels + index * panel_bytes(size)
         sums = start(panel)
         weights = panel + head_bytes
         end = operands + columns * operand_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgernn.kernels.cells import nth, turn_around
 from edgernn.kernels.int8_cells import FIRST_FUNCTION, HIGH, LOW
 from edgernn.kernels.int8_functions import make_function
-from edgernn.kernels.int8_panels import make_operands, make_product
+from edgernn.kernels.int8_panels import make_fetch, make_operands, make_product
 from edgernn.kernels.int8_rows import Int8CellRow
 from edgernn.kernels.int8_simd import clamp, store16, store16_first
 from edgernn.kernels.rows import slots
@@ -17,7 +17,11 @@ X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS,
 def build(form, operand_bits, lanes, tables, f):
     """The kernel for panels of `lanes`."""
     lanes = int(lanes)
-    product, prepare = make_product(form, lanes, 1), make_operands(form, int(operand_bits))
+    product, fetch, prepare = (
+        make_product(form, lanes, 1),
+        make_fetch(form, lanes, 1),
+        make_operands(form, int(operand_bits)),
+    )
     function = make_function(f, FIRST_FUNCTION, tables)
 
     def rnn(row, weights, state, arena):
@@ -34,6 +38,7 @@ def build(form, operand_bits, lanes, tables, f):
             panel = nth(index, panels, backwards)
             (Wx,) = product(panels_W, panel, x_operands, input_size)
             (Rh,) = product(panels_R, panel, h_operands, hidden_size)
+            fetch(panels_R, nth(index + 1, panels, backwards), hidden_size)
             h_new = function(clamp(Wx + Rh, low, high), constants, weights)
             unit = lanes * panel
             store16(y + 2 * unit, h_new)

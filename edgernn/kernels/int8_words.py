@@ -1,4 +1,4 @@
-"""The shared tables of sigmoid and tanh held in registers of 16-bit numbers: AVX-512 with its byte and word instructions.
+"""The shared tables of sigmoid and tanh in registers of 16-bit numbers: AVX-512 with byte and word instructions.
 
 ARITHMETIC.md section 5.2 for 32 numbers at a time. A table is 256 entries, then the way from each to the next one, all
 of 16 bits: eight registers each, from which ``vpermi2w`` picks by the low six bits of an index and the two upper bits
@@ -72,8 +72,10 @@ def _make(origin):
                 part = builder.shuffle_vector(numbers, undefined, ir.Constant(vector(INT, LANES), places))
                 part = _of_32(builder, builder.trunc(part, WORDS), table, origin)
                 parts.append(builder.sext(part, vector(INT, LANES)))
-            joined = parts[0] if len(parts) == 1 else builder.shuffle_vector(
-                *parts, ir.Constant(vector(INT, 2 * LANES), list(range(2 * LANES)))
+            joined = (
+                parts[0]
+                if len(parts) == 1
+                else builder.shuffle_vector(*parts, ir.Constant(vector(INT, 2 * LANES), list(range(2 * LANES))))
             )
             order = ir.Constant(vector(INT, lanes), list(range(lanes)))
             return builder.shuffle_vector(joined, ir.Constant(joined.type, ir.Undefined), order)
