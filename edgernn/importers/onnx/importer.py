@@ -176,16 +176,17 @@ class _Attempt:
         return self.tensors[name]
 
     def _results(self, node: Node, inputs: tuple[Tensor | None, ...]) -> Results:
-        if node.domain:
+        operator = f"{node.domain}.{node.operator}" if node.domain else node.operator
+        if node.domain and operator not in RULES:
             raise node.unsupported(
                 f"is of the operator set {node.domain}, which is not supported: {advice(node.operator, node.domain)}"
             )
         constants = [tensor for tensor in inputs if isinstance(tensor, Constant)]
-        if len(constants) == len(inputs) and node.operator in FOLDS:
-            return (FOLDS[node.operator](node, *constants),)
-        if node.operator not in RULES:
-            raise node.unsupported(f"is not supported: {advice(node.operator)}")
-        return RULES[node.operator](Call(node, inputs, self.builder, self.graph, self.options))
+        if len(constants) == len(inputs) and operator in FOLDS:
+            return (FOLDS[operator](node, *constants),)
+        if operator not in RULES:
+            raise node.unsupported(f"is not supported: {advice(operator)}")
+        return RULES[operator](Call(node, inputs, self.builder, self.graph, self.options))
 
     @property
     def runs_a_recurrence(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -63,6 +64,12 @@ class Node:
     def has(self, name: str) -> bool:
         """Whether the attribute is present."""
         return name in self._attributes
+
+    def rewritten(self, operator: str, outputs: tuple[str, ...]) -> Node:
+        """The same node with its attributes as another operator, of the standard set."""
+        node = copy(self)
+        node.operator, node.domain, node.outputs = operator, "", outputs
+        return node
 
     def _value(self, name: str, kind: Any, field: str, default: T) -> Any | T:
         self._read.add(name)

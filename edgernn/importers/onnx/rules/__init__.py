@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgernn.importers.onnx.rules import dense, elementwise, layout, normalization, recurrent, selection
+from edgernn.importers.onnx.rules import dense, elementwise, layout, normalization, quantized, recurrent, selection
 from edgernn.importers.onnx.rules.call import Call, Results
 
 Rule = Callable[[Call], Results]
@@ -70,6 +70,7 @@ RULES: dict[str, Rule] = {
     "Transpose": layout.transpose,
     "Unsqueeze": layout.unsqueeze,
 }
+RULES |= quantized.rules(RULES)
 
 # what to do about operators that exporters often write and that have no rule
 ADVICE: dict[str, str] = {

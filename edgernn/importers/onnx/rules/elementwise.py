@@ -29,7 +29,7 @@ def unary(call: Call) -> Results:
         None if default is None else call.node.number(name, default)
         for name, default in zip(names, UNARY_FUNCTIONS[function], strict=True)
     ]
-    return (_emit_unary(call, call.stream(0), call.output, function, *constants),)
+    return (emit_unary(call, call.stream(0), call.output, function, *constants),)
 
 
 def gelu(call: Call) -> Results:
@@ -38,14 +38,14 @@ def gelu(call: Call) -> Results:
     if approximate not in {"none", "tanh"}:
         raise call.node.malformed(f"has approximate = {approximate!r}")
     function = "GeluTanh" if approximate == "tanh" else "Gelu"
-    return (_emit_unary(call, call.stream(0), call.output, function),)
+    return (emit_unary(call, call.stream(0), call.output, function),)
 
 
 def swish(call: Call) -> Results:
     """Swish, ``x * sigmoid(alpha * x)``."""
     x, alpha = call.stream(0), call.node.number("alpha", 1.0)
     scaled = x if alpha == 1.0 else emit_pair(call, "Mul", x, _number(alpha), _inner_name(call, "scaled"))
-    gate = _emit_unary(call, scaled, _inner_name(call, "gate"), "Sigmoid")
+    gate = emit_unary(call, scaled, _inner_name(call, "gate"), "Sigmoid")
     return (emit_pair(call, "Mul", x, gate, call.output),)
 
 
@@ -54,7 +54,7 @@ def prelu(call: Call) -> Results:
     x, slope = call.stream(0), call.constant(1, "slope")
     slopes = call.array(1, "slope")
     if slopes.size and (slopes == slopes.flat[0]).all() and slope.rank <= x.rank:
-        return (_emit_unary(call, x, call.output, "LeakyRelu", float(slopes.flat[0])),)
+        return (emit_unary(call, x, call.output, "LeakyRelu", float(slopes.flat[0])),)
     positive = emit_pair(call, "Max", x, _number(0.0), _inner_name(call, "positive"))
     negative = emit_pair(call, "Min", x, _number(0.0), _inner_name(call, "negative"))
     sloped = emit_pair(call, "Mul", negative, slope, _inner_name(call, "sloped"))
@@ -77,7 +77,7 @@ def clip(call: Call) -> Results:
         bounds = [_bound(call, index, name) for index, name in ((1, "min"), (2, "max"))]
     if bounds == [None, None]:
         return (call.tensor(0),)
-    return (_emit_unary(call, call.stream(0), call.output, "Clip", *bounds),)
+    return (emit_unary(call, call.stream(0), call.output, "Clip", *bounds),)
 
 
 def _bound(call: Call, index: int, name: str) -> float | None:
@@ -89,7 +89,7 @@ def _bound(call: Call, index: int, name: str) -> float | None:
     return None if np.isinf(array).any() else float(array.ravel()[0])
 
 
-def _emit_unary(
+def emit_unary(
     call: Call, x: Tensor, output: str, function: str, alpha: float | None = None, beta: float | None = None
 ) -> Stream:
     assert isinstance(x, Stream)
