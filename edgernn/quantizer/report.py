@@ -120,8 +120,12 @@ class QuantizationReport(msgspec.Struct, frozen=True):
         if not any(layer.kept_rows for layer in weighted):
             return []
         kept = [layer.name for layer in weighted if layer.kept_rows == 1.0]
-        others = [f"{layer.name} ({layer.kept_rows:.0%} of its rows kept)" for layer in weighted if layer.kept_rows != 1]
-        return [f"weights kept as they were: {', '.join(kept) or 'none'}; quantized anew: {', '.join(others) or 'none'}"]
+        others = [
+            f"{layer.name} ({layer.kept_rows:.0%} of its rows kept)" for layer in weighted if layer.kept_rows != 1
+        ]
+        return [
+            f"weights kept as they were: {', '.join(kept) or 'none'}; quantized anew: {', '.join(others) or 'none'}"
+        ]
 
 
 def compare(
@@ -265,7 +269,7 @@ class _Comparison:
 
 
 def _kept_rows(layer: AnyOperation, program: Program, int8: Program) -> float | None:
-    """Share of a layer's rows that consist of integers in the float program, and of the same ones in the int8 program."""
+    """Share of a layer's rows that are integers in the float program, and the same ones in the int8 program."""
     original = next((operation for operation in program.operations if operation.name == layer.name), None)
     kept: list[Array] = []
     for name in ("W", "R"):

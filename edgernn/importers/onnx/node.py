@@ -65,10 +65,10 @@ class Node:
         """Whether the attribute is present."""
         return name in self._attributes
 
-    def rewritten(self, operator: str, outputs: tuple[str, ...]) -> Node:
-        """The same node with its attributes as another operator, of the standard set."""
+    def rewritten(self, operator: str, outputs: tuple[str, ...], opset: int) -> Node:
+        """The same node with its attributes as another operator, of the standard set of a version."""
         node = copy(self)
-        node.operator, node.domain, node.outputs = operator, "", outputs
+        node.operator, node.domain, node.outputs, node.opset = operator, "", outputs, opset
         return node
 
     def _value(self, name: str, kind: Any, field: str, default: T) -> Any | T:

@@ -231,7 +231,7 @@ class _Meaning:
         """What the float operator gives of `inputs`."""
         if operator not in self.float_rules:
             raise call.node.unsupported(f"stands for {operator}, which is not supported: leave it out of the model")
-        node = call.node.rewritten(operator, outputs or call.node.outputs)
+        node = call.node.rewritten(operator, outputs or call.node.outputs, call.node.integer("opset", call.node.opset))
         return self.float_rules[operator](replace(call, node=node, inputs=inputs))
 
     def quantized(self, call: Call, operator: str, *inputs: Tensor | None, at: int) -> Results:
