@@ -13,7 +13,7 @@ ConvInteger; the operators of com.microsoft that onnxruntime's quantizer writes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -45,7 +45,8 @@ class Quantized(Stream):
     @classmethod
     def like(cls, x: Stream, scale: Array, zero_point: Array) -> Quantized:
         """The same numbers, known to be quantized."""
-        return cls(x.axes, x.elements, bases=x.bases, whole=x.whole, scale=scale, zero_point=zero_point)
+        known = {entry.name: getattr(x, entry.name) for entry in fields(Stream)}
+        return cls(**known, scale=scale, zero_point=zero_point)
 
     def has(self, scale: Array, zero_point: Array) -> bool:
         """Whether it was quantized with these."""
