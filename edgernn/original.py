@@ -267,7 +267,7 @@ def _one_of_batch(name: str, result: Array, batch: int) -> Array:
 
 
 def _tolerance(model: Any, is_float16: bool) -> float:
-    """The largest difference that is none; a quantized model rounds its signals to 8 bits, its float meaning does not."""
+    """The largest difference that is none; a quantized model rounds signals to 8 bits, its float meaning does not."""
     integers = ("QuantizeLinear", "DynamicQuantize", "QLinear", "QGemm", "MatMulInteger", "ConvInteger")
     if any(node.op_type.startswith(integers) for node in model.graph.node):
         return 2e-2
