@@ -27,6 +27,12 @@ node = helper.make_node
 random = np.random.default_rng(3)
 
 
+@pytest.fixture(autouse=True)
+def numbers_of_its_own() -> None:
+    """Every test draws the same numbers, whichever ran before."""
+    random.bit_generator.state = np.random.default_rng(3).bit_generator.state
+
+
 def floats(*shape: int, scale: float = 1.0) -> Array:
     return (random.uniform(-scale, scale, shape)).astype(np.float32)
 
@@ -112,14 +118,14 @@ def float_step() -> onnx.ModelProto:
         node("Softmax", ["scores"], ["y"], axis=1),
     ]
     weights = {
-        "W1": floats(8, 6),
+        "W1": floats(8, 6, scale=0.5),
         "b1": floats(8),
         "W2": floats(8, 8, scale=0.5),
         "b2": floats(8),
         "low": np.array(-0.5, np.float32),
         "high": np.array(1.0, np.float32),
         "flat": np.array([1, 8]),
-        "W3": floats(4, 8),
+        "W3": floats(4, 8, scale=0.5),
         "b3": floats(4),
     }
     return model_of(nodes, weights)
@@ -309,6 +315,13 @@ def test_channels_with_scales_of_their_own() -> None:
     check(model_of(nodes, parts), floats(1, 6, scale=4), tolerance=0.006)
 
 
+def test_a_scale_may_be_written_with_an_axis() -> None:
+    parts = {"s": np.array(0.02, np.float32), "z": np.array(128, np.uint8)}
+    again = {"s1": np.array([0.02], np.float32), "z1": np.array([128], np.uint8)}
+    nodes = [node("QuantizeLinear", ["x", "s", "z"], ["q"]), node("DequantizeLinear", ["q", "s1", "z1"], ["y"])]
+    check(model_of(nodes, parts | again), floats(1, 6))
+
+
 def test_weights_in_blocks() -> None:
     parts = {"w": integers(4, 6), "s": np.linspace(0.001, 0.01, 8).astype(np.float32).reshape(4, 2)}
     nodes = [
@@ -350,6 +363,23 @@ REFUSED: dict[str, tuple[list[NodeProto], dict[str, Array], str]] = {
         [node("QuantizeLinear", ["x", "zero", "q_z"], ["q"]), node("DequantizeLinear", ["q", "zero", "q_z"], ["y"])],
         {"zero": np.array(0, np.float32)},
         "y_scale that is not positive and finite",
+    ),
+    "blocks without end": (
+        [
+            node("DequantizeLinear", ["w", "s"], ["W"], axis=1, block_size=1 << 60),
+            node("Gemm", ["x", "W"], ["y"], transB=1),
+        ],
+        {"w": integers(4, 6), "s": np.ones((4, 2), np.float32)},
+        "in blocks of 1152921504606846976",
+    ),
+    "no weights": (
+        [
+            quantize_x()[0],
+            node("QLinearMatMul", ["q", "q_s", "q_z"], ["o"]),
+            node("DequantizeLinear", ["o", "q_s", "q_z"], ["y"]),
+        ],
+        {},
+        "lacks its input",
     ),
     "scales for another axis": (
         [node("DequantizeLinear", ["w", "s"], ["W"], axis=0), node("Gemm", ["x", "W"], ["y"], transB=1)],

@@ -50,7 +50,12 @@ class Quantized(Stream):
 
     def has(self, scale: Array, zero_point: Array) -> bool:
         """Whether it was quantized with these."""
-        return np.array_equal(self.scale, scale) and np.array_equal(self.zero_point, zero_point)
+        return _are_equal(self.scale, scale) and _are_equal(self.zero_point, zero_point)
+
+
+def _are_equal(a: Array, b: Array) -> bool:
+    """Whether scales or zero points are the same numbers; a single one may be written with an axis or without."""
+    return np.array_equal(a.ravel(), b.ravel())
 
 
 def rules(float_rules: Mapping[str, Rule]) -> dict[str, Rule]:
@@ -166,10 +171,10 @@ def _along(node: Node, numbers: Array, x: Tensor, axis: int, block: int = 0) -> 
     axis = x.reversed_axis(axis)
     width = x.elements.shape[axis]
     if block:
-        repeated = np.repeat(numbers, block, axis).take(np.arange(width), axis)
-        if numbers.ndim != x.rank or repeated.shape != x.elements.shape:
+        blocks = -(-width // block) if 0 < block <= width else 0
+        if numbers.shape != (*x.elements.shape[:axis], blocks, *x.elements.shape[axis + 1 :]):
             raise node.malformed(f"has scales or zero points of shape {numbers.shape} in blocks of {block}")
-        return repeated
+        return np.repeat(numbers, block, axis).take(np.arange(width), axis)
     if numbers.ndim != 1 or numbers.size != width:
         raise node.malformed(f"has {numbers.size} scales or zero points for an axis of {width}")
     return numbers.reshape([-1 if place == axis else 1 for place in range(x.rank)])
