@@ -98,7 +98,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
                 f"{layer.name[-32:]:<32} {layer.kind:<12} {bits:>4} {layer.scale:>10.3g} {layer.clipped_share:>8.3%} "
                 f"{layer.signal_to_noise_db:>7.1f}"
             )
-        lines += self._weights()
+        lines += self.kept_weights()
         lines.append(
             f"{self.frames} outputs of {self.recordings} recordings; largest difference {self.largest_difference:.4g}"
         )
@@ -114,8 +114,8 @@ class QuantizationReport(msgspec.Struct, frozen=True):
         lines.append(f"states: {self.state_bytes_before} -> {self.state_bytes_after} bytes")
         return "\n".join(lines)
 
-    def _weights(self) -> list[str]:
-        """Of a model that had integers already, which layers keep them."""
+    def kept_weights(self) -> list[str]:
+        """A line on which layers keep the integers that the model had; no line if it had none."""
         weighted = [layer for layer in self.layers if layer.kept_rows is not None]
         if not any(layer.kept_rows for layer in weighted):
             return []

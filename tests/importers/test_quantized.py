@@ -18,6 +18,7 @@ import edgernn
 from edgernn.importers import import_onnx
 from edgernn.importers.onnx.importer import ImportedModel, import_model
 from edgernn.quantizer import compare
+from edgernn.quantizer.page import quantization_page
 from edgernn.reference import ReferenceRunner
 
 Array = NDArray[Any]
@@ -184,6 +185,7 @@ def test_static_quantization(form: str, activations: str, per_channel: bool, tmp
     assert len(matrices) == 3
     assert all(layer.kept_rows == 1.0 for layer in matrices)
     assert "quantized anew: none" in report.table()
+    assert "quantized anew: none" in quantization_page("step", report)
 
 
 @pytest.mark.parametrize("weights", ["u8", "s8"])
