@@ -13,6 +13,7 @@ from edgernn.operations.int8 import LARGEST_BIAS, SHIFTS, TABLE_ENTRIES, accumul
 
 Array: TypeAlias = NDArray[Any]
 
+GRID_TOLERANCE = 2.0**-14  # of a step; float32 rounds 127 steps by 2^-17
 SMALLEST_MULTIPLIER = 2.0 ** (14 - SHIFTS[1])
 LARGEST_MULTIPLIER = 2.0 ** (15 - SHIFTS[0])
 
@@ -47,6 +48,31 @@ def multiplier(value: ArrayLike, where: str, shifts: tuple[int, int] = SHIFTS) -
     return m.astype(np.int16), s.astype(np.int8)
 
 
+def grid_scale(W: Array) -> Array:
+    """The scale of each row of W (rows, columns) whose numbers are already int8 integers times a scale, else 0.
+
+    So a model that was quantized before keeps its integers: its float weights are ``q * scale``, rounded to float32.
+    Integers with a common factor are taken without it. Rows of fewer than three columns show nothing.
+
+    Examples
+    --------
+    >>> grid_scale(np.array([[0.5, -0.25, 1.75], [0.1, 0.0314, 0.0159]]))
+    array([0.25, 0.  ])
+    """
+    scale = np.zeros(len(W))
+    largest = np.abs(W).max(axis=1, initial=0.0)
+    if W.shape[1] < 3:
+        return scale
+    for k in range(1, 129):
+        rows = np.flatnonzero((scale == 0) & (largest > 0))
+        for columns in (slice(8), slice(None)):  # few columns are enough to see that a row is no such
+            steps = W[rows, columns] / (largest[rows, None] / k)
+            on_grid = (np.abs(steps - np.rint(steps)) < GRID_TOLERANCE).all(axis=1) & (steps < 127.5).all(axis=1)
+            rows = rows[on_grid]
+        scale[rows] = largest[rows] / k
+    return scale
+
+
 class QuantizedRows(NamedTuple):
     """Int8 rows with multiplier and shift, and the weights that they stand for."""
 
@@ -59,7 +85,8 @@ class QuantizedRows(NamedTuple):
 def quantize_rows(W: Array, input_scale: float, output_scale: Array, bits: int, where: str) -> QuantizedRows:
     """Round each row of W (rows, columns) to int8 with its own scale, proved not to overflow.
 
-    A row's scale is its largest weight / 127, wider where 32 bits could overflow.
+    A row's scale is that of the integers it consists of (`grid_scale`), else its largest weight / 127; wider where 32
+    bits could overflow.
 
     Raises
     ------
@@ -68,9 +95,11 @@ def quantize_rows(W: Array, input_scale: float, output_scale: Array, bits: int, 
     """
     operand_scale = input_scale * (1 if bits == 16 else 256)
     factor = operand_scale / output_scale  # (rows,): multiplier of a row with scale 1
-    scale = np.maximum(np.abs(W).max(axis=1) / 127, SMALLEST_MULTIPLIER / factor)  # (rows,)
+    own = grid_scale(W)
+    scale = np.where(own > 0, own, np.abs(W).max(axis=1) / 127)  # (rows,)
+    scale = np.maximum(scale, SMALLEST_MULTIPLIER / factor)
     for _ in range(48):
-        weights = np.clip(np.rint(W / scale[:, None]), -127, 127).astype(np.int8)
+        weights = np.clip(np.rint(W / scale[:, None]), -128, 127).astype(np.int8)
         used = np.where(weights.any(axis=1), scale * factor, 0)
         m, s = multiplier(used, where)
         overflows = accumulator_bound(weights, s, bits) >= 1 << 31

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.kernels import int8_tables
-from edgernn.kernels.int8_forms import FORMS, forms_of
+from edgernn.kernels.int8_forms import FORMS, forms_of, tables_of
 from edgernn.kernels.int8_packing import (
     GateRows,
     pack_int8_panels,
     pack_int8_units,
-    pack_pairs,
+    pack_shared_table,
     padded_columns,
     split_shift,
 )
@@ -56,6 +56,11 @@ SHARED_TABLES = {"Sigmoid": int8_tables.SIGMOID, "Tanh": int8_tables.TANH}
 def product_form(operand_bits: int) -> str:
     """The form of matrix products on this processor."""
     return forms_of(processor(), operand_bits)[0]
+
+
+def table_form(form: str = "") -> str:
+    """The form of shared tables beside one of matrix products on this processor."""
+    return tables_of(processor(), form)
 
 
 # ---- matrices
@@ -99,24 +104,25 @@ def _lower_dense(builder: TableBuilder, operation: Int8Dense) -> None:
 # ---- functions of one value
 
 
-def _function_constants(builder: TableBuilder, function: IntegerFunction) -> tuple[int, int, int]:
+def _function_constants(builder: TableBuilder, function: IntegerFunction, tables: str) -> tuple[int, int, int]:
     """Low, high and where the table lies; int8_functions.py reads them."""
     if function.table is not None:
         return 0, 0, builder.pack(builder.program.weights[function.table].astype(np.int32))
     if function.function in SHARED_TABLES:
-        return 0, 0, builder.pack(pack_pairs(SHARED_TABLES[function.function]))
+        return 0, 0, builder.pack(pack_shared_table(SHARED_TABLES[function.function], tables))
     return function.low, function.high, 0
 
 
 def _lower_unary(builder: TableBuilder, operation: Int8Unary) -> None:
-    constants = np.array(_function_constants(builder, operation.function), np.int64)
-    _emit_elementwise(builder, operation, ("unary", operation.function.function), constants)
+    tables = table_form()
+    constants = np.array(_function_constants(builder, operation.function, tables), np.int64)
+    _emit_elementwise(builder, operation, ("unary", operation.function.function, tables), constants)
 
 
 def _emit_elementwise(
     builder: TableBuilder,
     operation: Int8Unary | Int8Affine | Int8Binary,
-    options: tuple[str, str],
+    options: tuple[str, ...],
     constants: Array,
 ) -> None:
     output = builder.program.values[operation.outputs[0]]
@@ -248,15 +254,16 @@ def _cell_constants(builder: TableBuilder, operation: Int8RecurrentOperation, **
         fine_table=builder.pack(np.array(int8_tables.FINE_SIGMOID, np.int32)),
         **shifts,
     )
-    functions = [_function_constants(builder, function) for function in operation.activations]
+    tables = table_form(product_form(operation.operand_bits))
+    functions = [_function_constants(builder, function, tables) for function in operation.activations]
     return builder.pack(np.array([*constants, *np.ravel(functions)], np.int64))
 
 
 def _cell_options(builder: TableBuilder, operation: Int8RecurrentOperation) -> tuple[str, ...]:
-    """Form, bits, lanes and functions, the last options of every cell's kernel."""
-    bits = operation.operand_bits
+    """Form, bits, lanes, form of tables and functions, the last options of every cell's kernel."""
+    bits, form = operation.operand_bits, product_form(operation.operand_bits)
     functions = (function.function for function in operation.activations)
-    return product_form(bits), str(bits), str(_cell_lanes(builder, operation)), *functions
+    return form, str(bits), str(_cell_lanes(builder, operation)), table_form(form), *functions
 
 
 def _lower_rnn(builder: TableBuilder, operation: Int8Rnn) -> None:

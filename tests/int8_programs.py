@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.kernels import reference_int8 as int8
 from edgernn.operations import (
     Dequantize,
     Int8Dense,
@@ -144,3 +145,37 @@ def int8_program(kind: str, K: int, H: int, bits: int = 16, fill: str = "random"
         arithmetic="int8",
     )
     return Program(description, weights)
+
+
+def step_many(program: Program, x: np.ndarray, state: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """One step of many independent streams of an `int8_program`: the reference's functions take leading axes.
+
+    x is (streams, K), the arrays of `state` are (streams, H) int64 and become the new states; outputs (streams, n).
+    """
+    weights = {
+        name: array if array.dtype.kind == "f" else array.astype(np.int64) for name, array in program.weights.items()
+    }
+    cell, dense = (
+        operation for operation in program.operations if type(operation) in (Int8Rnn, Int8Gru, Int8Lstm, Int8Dense)
+    )
+    W, R, D = (int8.Rows(*(weights[name + end] for end in ("", "_multiplier", "_shift"))) for name in "WRD")
+    functions = [
+        int8.Function(function.function, function.low, function.high, weights["table"] if function.table else None)
+        for function in cell.activations
+    ]
+    q, h, B = int8.quantize(x, weights["mean"], weights["inverse"]), state["h"], weights["B"]
+    wide = getattr(cell, "wide", False)
+    if isinstance(cell, Int8Gru):
+        reset = cell.linear_before_reset
+        state["h"] = int8.gru(q, h, W, R, B, functions, reset, cell.clip, cell.operand_bits, wide)
+    elif isinstance(cell, Int8Lstm):
+        P = (weights["P_multiplier"], weights["P_shift"]) if cell.P_multiplier else None
+        shifts = (cell.candidate_shift, cell.cell_shift)
+        state["h"], state["c"] = int8.lstm(
+            q, h, state["c"], W, R, B, P, functions, cell.input_forget, cell.clip, cell.operand_bits, *shifts, wide
+        )
+    else:
+        state["h"] = int8.rnn(q, h, W, R, B, functions[0], cell.clip, cell.operand_bits)
+    h = state["h"] >> 16 if wide and isinstance(cell, Int8Gru) else state["h"]
+    y = int8.dense(h, D, weights["DB"], dense.operand_bits)
+    return {"y": int8.dequantize(y, dense.scale), "h": int8.dequantize(h, cell.scale)}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgernn import lowering_int8
 from edgernn.kernels import int8_tables
 from edgernn.operations import (
     AnyOperation,
@@ -69,8 +70,11 @@ def assert_equal(program: Program, X: Any) -> None:
     assert found.tobytes() == expected.astype(np.float32).tobytes()
 
 
+@pytest.mark.parametrize("tables", ["of this processor", "plain"])
 @pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "Clip", "Table"])
-def test_functions_of_all_65536_inputs(name: str) -> None:
+def test_functions_of_all_65536_inputs(name: str, tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if tables == "plain":
+        monkeypatch.setattr(lowering_int8, "table_form", lambda form="": "plain")
     random = np.random.default_rng(7)
     function = IntegerFunction(name, -300, 20_000, "table" if name == "Table" else None)  # type: ignore[arg-type]
     unary = Int8Unary(name="f", inputs=("q0",), outputs=("v",), function=function, scale=GATE_SCALE)

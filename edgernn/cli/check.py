@@ -29,7 +29,7 @@ RANDOM_STEPS, MOST_STEPS = 300, 1_000_000
 @click.option(
     "--tolerance",
     type=FiniteRange(min=0),
-    help="Largest difference that is none, for outputs of order one.  [default: 1e-5, for a float16 model 5e-3]",
+    help="Largest difference that is none, for outputs of order one.  [default: 1e-5, float16: 5e-3, quantized: 2e-2]",
 )
 @model_options
 @json_option

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.int8_rows import CellConstants
+from edgernn.kernels.cells import turn_around
+from edgernn.kernels.int8_panels import make_fetch, make_operands, make_product
+from edgernn.kernels.int8_rows import CellConstants, Int8CellRow
 from edgernn.kernels.int8_simd import load16, load32, store16_first, store32_first
-from edgernn.kernels.simd import inline
+from edgernn.kernels.rows import slots
+from edgernn.kernels.simd import inline, slot
 
 # places of a cell's constants
 (
@@ -20,7 +23,36 @@ from edgernn.kernels.simd import inline
     CELL_ROUNDING,
     CELL_RIGHT,
 ) = range(len(CellConstants._fields))
+X, H, _, W, R, _, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS, *_ = slots(Int8CellRow)
 FIRST_FUNCTION = len(CellConstants._fields)  # where the constants of the functions begin
+
+
+def make_gates(form, operand_bits, lanes, gates, wide=False):
+    """What a cell begins with, and the matrix products of its gates; with `wide`, h is int32.
+
+    ``begin(row, state, arena)`` reads x and h for the products, and gives how many panels there are and whether this
+    step goes through them backwards. ``products(row, weights, arena, panel, following)`` gives those of W and x, then
+    those of R and h, for the units of a panel; the `following` one is on its way from then on.
+    """
+    product, fetch = make_product(form, lanes, gates), make_fetch(form, lanes, gates)
+    prepare_x, prepare_h = make_operands(form, operand_bits), make_operands(form, operand_bits, wide)
+
+    @inline
+    def begin(row, state, arena):
+        hidden_size = slot(row, HIDDEN_SIZE)
+        prepare_x(arena + slot(row, X_OPERANDS), arena + slot(row, X), slot(row, INPUT_SIZE))
+        prepare_h(arena + slot(row, H_OPERANDS), state + slot(row, H), hidden_size)
+        return (hidden_size + lanes - 1) // lanes, turn_around(arena + slot(row, TURN))
+
+    @inline
+    def products(row, weights, arena, panel, following):
+        panels_R, hidden_size = weights + slot(row, R), slot(row, HIDDEN_SIZE)
+        of_x = product(weights + slot(row, W), panel, arena + slot(row, X_OPERANDS), slot(row, INPUT_SIZE))
+        of_h = product(panels_R, panel, arena + slot(row, H_OPERANDS), hidden_size)
+        fetch(panels_R, following, hidden_size)
+        return of_x, of_h
+
+    return begin, products
 
 
 def make_state(wide, lanes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgernn.kernels.int8_panels import make_operands, make_product
 from edgernn.kernels.int8_rows import Int8DenseRow
-from edgernn.kernels.int8_simd import saturate16, store16_first
+from edgernn.kernels.int8_simd import saturate16, store16
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import slot
 
@@ -23,8 +23,8 @@ def build(form, operand_bits, lanes):
             prepare(operands, x, input_size)
             for index in range((output_size + lanes - 1) // lanes):
                 (result,) = product(panels, index, operands, input_size)
-                unit = index * lanes
-                store16_first(y + 2 * unit, saturate16(result), output_size - unit, lanes)
+                # what lies behind the last output of a row is the next row, written later, or room
+                store16(y + 2 * index * lanes, saturate16(result))
             x += 2 * input_size
             y += 2 * output_size
         return 0

@@ -23,10 +23,10 @@ BINARY_FUNCTIONS = {
 }
 
 
-def build(kind, function):
+def build(kind, function, tables="plain"):
     """The kernel of a "unary" or "binary" function, or of "affine" arithmetic with constants."""
     if kind == "unary":
-        return _unary(make_function(function, 0))
+        return _unary(make_function(function, 0, tables))
     if kind == "affine":
         return _affine
     return _multiply if function == "Mul" else _binary(BINARY_FUNCTIONS[function])

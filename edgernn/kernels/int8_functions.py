@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS
 from edgernn.kernels.int8_simd import clamp, larger, look_up, smaller, where_negative
+from edgernn.kernels.int8_words import sigmoid_words, tanh_words
 from edgernn.kernels.simd import inline, slot
 
 
@@ -46,7 +47,18 @@ def _table(x, low, high, table):
     return entry + (((following - entry) * (u & 127) + 64) >> 7)
 
 
+@inline
+def _sigmoid_words(x, low, high, table):
+    return sigmoid_words(x, table)
+
+
+@inline
+def _tanh_words(x, low, high, table):
+    return tanh_words(x, table)
+
+
 FUNCTIONS = {"Sigmoid": _sigmoid, "Tanh": _tanh, "Clip": _clip, "Table": _table}
+IN_WORDS = {"Sigmoid": _sigmoid_words, "Tanh": _tanh_words}  # where the shared tables are laid out so
 
 
 @inline
@@ -64,12 +76,13 @@ def multiply_fine(x, fine):
     return x * (fine >> 15) + ((x * (fine & 32767)) >> 15)
 
 
-def make_function(name, first):
+def make_function(name, first, tables):
     """The function `name`: of a register, the address of the constants and the base of the weights.
 
-    `first` is the place of its constants: low, high and where its table lies among the weights.
+    `first` is the place of its constants: low, high and where its table lies among the weights. `tables` says how the
+    shared ones are laid out (int8_forms.py).
     """
-    function = FUNCTIONS[name]
+    function = IN_WORDS[name] if tables == "words" and name in IN_WORDS else FUNCTIONS[name]
     low, high, table = range(first, first + FUNCTION_CONSTANTS)
 
     @inline

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.cells import nth, turn_around
-from edgernn.kernels.int8_cells import FINE_TABLE, FIRST_FUNCTION, HIGH, HIGH_FINE, LOW, LOW_FINE, make_state
+from edgernn.kernels.cells import nth
+from edgernn.kernels.int8_cells import (
+    FINE_TABLE,
+    FIRST_FUNCTION,
+    HIGH,
+    HIGH_FINE,
+    LOW,
+    LOW_FINE,
+    make_gates,
+    make_state,
+)
 from edgernn.kernels.int8_functions import fine_sigmoid, make_function, multiply_fine
 from edgernn.kernels.int8_panels import make_operands, make_product
 from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS, Int8CellRow
@@ -12,15 +21,15 @@ from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import inline, slot
 
 (
-    X,
+    _,
     H,
     Y,
-    W,
-    R,
+    _,
+    _,
     CONSTANTS,
     INPUT_SIZE,
     HIDDEN_SIZE,
-    TURN,
+    _,
     X_OPERANDS,
     H_OPERANDS,
     UPDATE_GATES,
@@ -30,11 +39,11 @@ from edgernn.kernels.simd import inline, slot
 ) = slots(Int8CellRow)
 
 
-def build(order, width, form, operand_bits, lanes, f, g):
+def build(order, width, form, operand_bits, lanes, tables, f, g):
     """The kernel with the reset gate "after" or "before" the recurrence product and a "wide" or "narrow" state."""
     lanes, operand_bits, wide = int(lanes), int(operand_bits), width == "wide"
-    gate = make_function(f, FIRST_FUNCTION)
-    candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS)
+    gate = make_function(f, FIRST_FUNCTION, tables)
+    candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS, tables)
     make = {"after": _reset_after, "before": _reset_before}[order]
     return make(form, operand_bits, lanes, wide, gate, candidate)
 
@@ -61,25 +70,19 @@ def _make_update(wide, gate):
 
 def _reset_after(form, operand_bits, lanes, wide, gate, candidate):
     """``n = g(Wh x + Wbh + r * (Rh h + Rbh))``."""
-    product = make_product(form, lanes, 3)
-    prepare_x, prepare_h = make_operands(form, operand_bits), make_operands(form, operand_bits, wide)
+    begin, products = make_gates(form, operand_bits, lanes, 3, wide)
     load_state, store_state = make_state(wide, lanes)
     update, blend = _make_update(wide, gate)
 
     def gru(row, weights, state, arena):
         h, y = state + slot(row, H), arena + slot(row, Y)
-        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
-        input_size, hidden_size = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE)
-        x_operands, h_operands = arena + slot(row, X_OPERANDS), arena + slot(row, H_OPERANDS)
-        prepare_x(x_operands, arena + slot(row, X), input_size)
-        prepare_h(h_operands, h, hidden_size)
+        constants, hidden_size = weights + slot(row, CONSTANTS), slot(row, HIDDEN_SIZE)
         low, high = slot(constants, LOW), slot(constants, HIGH)
-        panels = (hidden_size + lanes - 1) // lanes
-        backwards = turn_around(arena + slot(row, TURN))
+        panels, backwards = begin(row, state, arena)
         for index in range(panels):
             panel = nth(index, panels, backwards)
-            Wz, Wr, Wn = product(panels_W, panel, x_operands, input_size)
-            Rz, Rr, Rn = product(panels_R, panel, h_operands, hidden_size)
+            following = nth(index + 1, panels, backwards)
+            (Wz, Wr, Wn), (Rz, Rr, Rn) = products(row, weights, arena, panel, following)
             unit = lanes * panel
             r = gate(clamp(Wr + Rr, low, high), constants, weights)
             p = Wn + ((r * saturate16(Rn) + (1 << 14)) >> 15)
@@ -94,27 +97,23 @@ def _reset_after(form, operand_bits, lanes, wide, gate, candidate):
 
 def _reset_before(form, operand_bits, lanes, wide, gate, candidate):
     """``n = g(Wh x + Wbh + Rh (r * h) + Rbh)``: r of all units comes first, then the panels of h."""
-    product_zr, product_n = make_product(form, lanes, 2), make_product(form, lanes, 1)
-    prepare, prepare_h = make_operands(form, operand_bits), make_operands(form, operand_bits, wide)
+    begin, products = make_gates(form, operand_bits, lanes, 2, wide)
+    product, prepare = make_product(form, lanes, 1), make_operands(form, operand_bits)
     load_state, store_state = make_state(wide, lanes)
     update, blend = _make_update(wide, gate)
 
     def gru(row, weights, state, arena):
         h, y = state + slot(row, H), arena + slot(row, Y)
-        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
+        constants = weights + slot(row, CONSTANTS)
         input_size, hidden_size = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE)
         x_operands, h_operands = arena + slot(row, X_OPERANDS), arena + slot(row, H_OPERANDS)
-        prepare(x_operands, arena + slot(row, X), input_size)
-        prepare_h(h_operands, h, hidden_size)
         low, high = slot(constants, LOW), slot(constants, HIGH)
-        panels = (hidden_size + lanes - 1) // lanes
+        panels, backwards = begin(row, state, arena)
         z_values = arena + slot(row, UPDATE_GATES)
         reset_h = z_values + 4 * lanes * panels
-        backwards = turn_around(arena + slot(row, TURN))
         for index in range(panels):
             panel = nth(index, panels, backwards)
-            Wz, Wr = product_zr(panels_W, panel, x_operands, input_size)
-            Rz, Rr = product_zr(panels_R, panel, h_operands, hidden_size)
+            (Wz, Wr), (Rz, Rr) = products(row, weights, arena, panel, nth(index + 1, panels, backwards))
             unit = lanes * panel
             h_old = load_state(h, unit)
             r = gate(clamp(Wr + Rr, low, high), constants, weights)
@@ -124,8 +123,8 @@ def _reset_before(form, operand_bits, lanes, wide, gate, candidate):
         panels_W, panels_R = weights + slot(row, W_RESET), weights + slot(row, R_RESET)
         for index in range(panels):
             panel = nth(index, panels, backwards)
-            (Wn,) = product_n(panels_W, panel, x_operands, input_size)
-            (Rn,) = product_n(panels_R, panel, h_operands, hidden_size)
+            (Wn,) = product(panels_W, panel, x_operands, input_size)
+            (Rn,) = product(panels_R, panel, h_operands, hidden_size)
             unit = lanes * panel
             n = candidate(clamp(Wn + Rn, low, high), constants, weights)
             h_new = blend(load_state(h, unit), n, load32(z_values + 4 * unit, lanes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.cells import nth, turn_around
+from edgernn.kernels.cells import nth
 from edgernn.kernels.int8_cells import (
     CELL_LEFT,
     CELL_RIGHT,
@@ -16,10 +16,10 @@ from edgernn.kernels.int8_cells import (
     HIGH_FINE,
     LOW,
     LOW_FINE,
+    make_gates,
     make_state,
 )
 from edgernn.kernels.int8_functions import fine_sigmoid, make_function, multiply_fine
-from edgernn.kernels.int8_panels import make_operands, make_product
 from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS, Int8CellRow
 from edgernn.kernels.int8_simd import (
     add_saturated,
@@ -34,18 +34,18 @@ from edgernn.kernels.int8_simd import (
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import inline, slot
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS, C, P, *_ = slots(Int8CellRow)
+_, H, Y, _, _, CONSTANTS, _, HIDDEN_SIZE, _, _, _, C, P, *_ = slots(Int8CellRow)
 PEEPHOLES = 6  # registers of a panel: multipliers of i o f, then shifts
 
 
-def build(width, peepholes, forget, form, operand_bits, lanes, f, g, h_function):
+def build(width, peepholes, forget, form, operand_bits, lanes, tables, f, g, h_function):
     """The kernel with a "wide" or "narrow" c, with "peepholes" or not, f computed on its own or "coupled" to i."""
     lanes, wide, has_peepholes = int(lanes), width == "wide", peepholes == "peepholes"
-    product, prepare = make_product(form, lanes, 4), make_operands(form, int(operand_bits))
+    begin, products = make_gates(form, int(operand_bits), lanes, 4)
     load_state, store_state = make_state(wide, lanes)
-    gate = make_function(f, FIRST_FUNCTION)
-    candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS)
-    output = make_function(h_function, FIRST_FUNCTION + 2 * FUNCTION_CONSTANTS)
+    gate = make_function(f, FIRST_FUNCTION, tables)
+    candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS, tables)
+    output = make_function(h_function, FIRST_FUNCTION + 2 * FUNCTION_CONSTANTS, tables)
     next_cell = _make_wide_cell(forget == "coupled") if wide else _make_narrow_cell(forget == "coupled", gate)
 
     @inline
@@ -55,18 +55,14 @@ def build(width, peepholes, forget, form, operand_bits, lanes, f, g, h_function)
 
     def lstm(row, weights, state, arena):
         h, c, y = state + slot(row, H), state + slot(row, C), arena + slot(row, Y)
-        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
-        input_size, hidden_size, peepholes_P = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), weights + slot(row, P)
-        x_operands, h_operands = arena + slot(row, X_OPERANDS), arena + slot(row, H_OPERANDS)
-        prepare(x_operands, arena + slot(row, X), input_size)
-        prepare(h_operands, h, hidden_size)
+        constants, peepholes_P = weights + slot(row, CONSTANTS), weights + slot(row, P)
+        hidden_size = slot(row, HIDDEN_SIZE)
         low, high = slot(constants, LOW), slot(constants, HIGH)
-        panels = (hidden_size + lanes - 1) // lanes
-        backwards = turn_around(arena + slot(row, TURN))
+        panels, backwards = begin(row, state, arena)
         for index in range(panels):
             panel = nth(index, panels, backwards)
-            Wi, Wo, Wf, Wc = product(panels_W, panel, x_operands, input_size)
-            Ri, Ro, Rf, Rc = product(panels_R, panel, h_operands, hidden_size)
+            following = nth(index + 1, panels, backwards)
+            (Wi, Wo, Wf, Wc), (Ri, Ro, Rf, Rc) = products(row, weights, arena, panel, following)
             unit = lanes * panel
             p_i, p_o, p_f = Wi + Ri, Wo + Ro, Wf + Rf
             c_old = load_state(c, unit)

@@ -75,6 +75,20 @@ def pack_int8_units(numbers: Integers, lanes: int) -> NDArray[np.int32]:
     return np.ascontiguousarray(padded.reshape(kinds, -1, lanes).transpose(1, 0, 2))
 
 
+def pack_shared_table(entries: tuple[int, ...], tables: str) -> NDArray[Any]:
+    """A shared table of 257 entries in one of the forms of tables."""
+    return pack_words(entries) if tables == "words" else pack_pairs(entries)
+
+
+def pack_words(entries: tuple[int, ...]) -> NDArray[np.uint16]:
+    """A shared table of n + 1 entries as n entries, then the ways from each to the next.
+
+    >>> pack_words((1, 3, 4)).tolist()
+    [1, 3, 2, 1]
+    """
+    return np.concatenate([entries[:-1], np.diff(entries)]).astype(np.uint16)
+
+
 def pack_pairs(entries: tuple[int, ...]) -> NDArray[np.int32]:
     """A shared table of n + 1 entries as n + 1 numbers: the entry below 2^16, the way to the next one above.
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from numba import types
+from numba.extending import intrinsic
+
 from edgernn.kernels.int8_rows import Int8SoftmaxRow
 from edgernn.kernels.pointers import inline, int16_at, int64_at
 from edgernn.kernels.rows import slots
-from edgernn.kernels.simd import slot
+from edgernn.kernels.simd import INT, slot
 
 X, Y, SCRATCH, TABLE, MULTIPLIER, SHIFT, ROWS, SIZE = slots(Int8SoftmaxRow)
+
+
+@intrinsic
+def divide(typing, a, b):
+    """The quotient of two numbers that fit uint32, rounded down: a shorter division than that of int64."""
+
+    def lower(context, builder, signature, arguments):
+        a, b = (builder.trunc(number, INT) for number in arguments)
+        return builder.zext(builder.udiv(a, b), arguments[0].type)
+
+    return types.int64(types.int64, types.int64), lower
 
 
 @inline
@@ -35,7 +49,7 @@ def softmax(row, weights, state, arena):
             e[k] = power(octaves, table)
             total += e[k]
         for k in range(size):
-            y[start + k] = min((e[k] * 32768 + (total >> 1)) // total, 32767)
+            y[start + k] = min(divide(e[k] * 32768 + (total >> 1), total), 32767)
         start += size
     return 0
 

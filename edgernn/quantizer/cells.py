@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgernn import fixed_point
 from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
+    AnyOperation,
     GateFunction,
     Gru,
     Int8Gru,
@@ -187,6 +188,11 @@ class CellParts:
         gate = self.cell.activations[index]
         return self.converter.function(self.cell, f"table{index}", gate, input_scale, output_scale)
 
+    def add(self, kind: Callable[..., AnyOperation], row_scale: Array, **fields: Any) -> None:
+        """Append the integer cell; `fields` are those that the cells do not have in common."""
+        common = {"h": self.cell.h, "operand_bits": self.bits, "clip": self.clip(row_scale)}
+        self.converter.add_integer(kind, self.cell, (self.integer,), self.h_scale, **common, **fields)
+
 
 def convert_rnn(converter: Converter, cell: Rnn) -> None:
     """Elman cell."""
@@ -196,20 +202,11 @@ def convert_rnn(converter: Converter, cell: Rnn) -> None:
     row_scale = np.full(parts.H, scale)
     fields = parts.quantize_matrices(row_scale)
     fields["B"] = parts.bias(parts.W_bias + parts.R_bias, row_scale)
-    converter.add(
-        Int8Rnn(
-            name=cell.name,
-            inputs=(parts.integer,),
-            outputs=cell.outputs,
-            sources=cell.sources,
-            h=cell.h,
-            activations=(parts.function(0, scale, parts.h_scale),),
-            operand_bits=parts.bits,
-            scale=parts.h_scale,
-            clip=parts.clip(row_scale),
-            **fields,
-        ),
-        parts.h_scale,
+    parts.add(
+        Int8Rnn,
+        row_scale,
+        activations=(parts.function(0, scale, parts.h_scale),),
+        **fields,
     )
 
 
@@ -230,25 +227,16 @@ def convert_gru(converter: Converter, cell: Gru) -> None:
     else:
         B, B_scale = parts.W_bias + parts.R_bias, row_scale
     fields["B"] = parts.bias(B, B_scale)
-    converter.add(
-        Int8Gru(
-            name=cell.name,
-            inputs=(parts.integer,),
-            outputs=cell.outputs,
-            sources=cell.sources,
-            h=cell.h,
-            activations=(
-                parts.function(0, GATE_SCALE, UNIT_SCALE),
-                parts.function(1, candidate, parts.h_scale),
-            ),
-            operand_bits=parts.bits,
-            scale=parts.h_scale,
-            clip=parts.clip(row_scale),
-            linear_before_reset=cell.linear_before_reset,
-            wide=parts.wide_h,
-            **fields,
+    parts.add(
+        Int8Gru,
+        row_scale,
+        activations=(
+            parts.function(0, GATE_SCALE, UNIT_SCALE),
+            parts.function(1, candidate, parts.h_scale),
         ),
-        parts.h_scale,
+        linear_before_reset=cell.linear_before_reset,
+        wide=parts.wide_h,
+        **fields,
     )
 
 
@@ -271,27 +259,18 @@ def convert_lstm(converter: Converter, cell: Lstm) -> None:
         fields["P_multiplier"] = converter.add_weight(cell, "P_multiplier", m)
         fields["P_shift"] = converter.add_weight(cell, "P_shift", s)
     shared_table = output_gate.function in ("Sigmoid", "Tanh") and parts.h_scale == UNIT_SCALE
-    converter.add(
-        Int8Lstm(
-            name=cell.name,
-            inputs=(parts.integer,),
-            outputs=cell.outputs,
-            sources=cell.sources,
-            h=cell.h,
-            c=cell.c,
-            activations=(
-                parts.function(0, GATE_SCALE, UNIT_SCALE),
-                parts.function(1, candidate_input, candidate_scale),
-                parts.function(2, GATE_SCALE if shared_table else cell_scale, parts.h_scale),
-            ),
-            operand_bits=parts.bits,
-            scale=parts.h_scale,
-            clip=parts.clip(row_scale),
-            input_forget=cell.input_forget,
-            cell_scale=cell_scale,
-            candidate_scale=candidate_scale,
-            wide=wide,
-            **fields,
+    parts.add(
+        Int8Lstm,
+        row_scale,
+        c=cell.c,
+        activations=(
+            parts.function(0, GATE_SCALE, UNIT_SCALE),
+            parts.function(1, candidate_input, candidate_scale),
+            parts.function(2, GATE_SCALE if shared_table else cell_scale, parts.h_scale),
         ),
-        parts.h_scale,
+        input_forget=cell.input_forget,
+        cell_scale=cell_scale,
+        candidate_scale=candidate_scale,
+        wide=wide,
+        **fields,
     )

@@ -131,6 +131,18 @@ class Converter:
             else:
                 self.scales[name] = scale
 
+    def add_integer(
+        self,
+        kind: Callable[..., AnyOperation],
+        operation: Operation,
+        inputs: tuple[str, ...],
+        scale: float,
+        **fields: Any,
+    ) -> None:
+        """Append the integer form of an operation, whose output has the scale."""
+        common = {"name": operation.name, "inputs": inputs, "outputs": operation.outputs, "sources": operation.sources}
+        self.add(kind(**common, scale=scale, **fields), scale)
+
     def add_weight(self, operation: Operation, field: str, array: Array) -> str:
         """Store a weight of an operation under a name of its own."""
         name = f"{operation.name}/{field}"
@@ -253,18 +265,7 @@ class Converter:
         fields["B"] = self.add_weight(
             operation, "B", fixed_point.quantize_bias(B, scale, f"operation {operation.name}")
         )
-        self.add(
-            Int8Dense(
-                name=operation.name,
-                inputs=(integer,),
-                outputs=operation.outputs,
-                sources=operation.sources,
-                operand_bits=bits,
-                scale=scale,
-                **fields,
-            ),
-            scale,
-        )
+        self.add_integer(Int8Dense, operation, (integer,), scale, operand_bits=bits, **fields)
 
     def _dense_scale(self, output: str) -> float:
         """Q3.12 before sigmoid and tanh; after a ReLU only the positive side matters."""
@@ -292,17 +293,7 @@ class Converter:
             scale = self.limit(output) / 32767
         gate = GateFunction(operation.function, operation.alpha, operation.beta)
         function = self.function(operation, "table", gate, input_scale, scale)
-        self.add(
-            Int8Unary(
-                name=operation.name,
-                inputs=(integer,),
-                outputs=operation.outputs,
-                sources=operation.sources,
-                function=function,
-                scale=scale,
-            ),
-            scale,
-        )
+        self.add_integer(Int8Unary, operation, (integer,), scale, function=function)
 
     def function(
         self, operation: Operation, field: str, gate: GateFunction, input_scale: float, output_scale: float
@@ -346,18 +337,14 @@ class Converter:
         else:
             factors = np.array([a, b]) / scale
         m, s = fixed_point.multiplier(factors, where)
-        self.add(
-            Int8Binary(
-                name=operation.name,
-                inputs=tuple(names),
-                outputs=operation.outputs,
-                sources=operation.sources,
-                function=operation.function,  # type: ignore[arg-type]
-                multipliers=tuple(m.tolist()),
-                shifts=tuple(s.tolist()),
-                scale=scale,
-            ),
+        self.add_integer(
+            Int8Binary,
+            operation,
+            tuple(names),
             scale,
+            function=operation.function,
+            multipliers=tuple(m.tolist()),
+            shifts=tuple(s.tolist()),
         )
 
     def _binary_constant(self, operation: Binary, constant: Array) -> None:

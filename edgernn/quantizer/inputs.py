@@ -115,9 +115,11 @@ def _limits(converter: Converter, name: str, samples: Array) -> tuple[float, Arr
         return limit, np.ones(1)
     if any(reader.name in converter.settings.keep_float for reader in readers):
         return limit, np.ones(1)
+    W = np.concatenate([converter.program.weights[reader.W] for reader in matrices]).astype(np.float64)
+    if fixed_point.grid_scale(W).any():  # integers already, which folding channels into them would lose
+        return limit, np.ones(1)
     limits = np.array([converter.limit_of(channel, bits) for channel in samples.T])  # (channels,)
     ratios = np.where(limits > 0, np.maximum(limits / max(limits.max(), 1e-30), 2.0**-12), 1.0)
-    W = np.concatenate([converter.program.weights[reader.W] for reader in matrices]).astype(np.float64)
     if _product_error(W, samples, ratios, limits.max(), bits) < _product_error(W, samples, np.ones(1), limit, bits):
         return float(limits.max()), ratios
     return limit, np.ones(1)

@@ -14,6 +14,7 @@ def quantization_page(name: str, report: QuantizationReport) -> str:
         [
             table(_whole(report)),
             paragraph(f"{report.frames} outputs of {report.recordings} recordings, step by step in both programs."),
+            *map(paragraph, report.kept_weights()),
             heading("Layers: signal to noise"),
             paragraph("The power of the float program's values over that of the difference; 6 dB are one bit."),
             bars([Bar(row.name, row.signal_to_noise_db, f"{row.signal_to_noise_db:.1f} dB") for row in report.layers]),

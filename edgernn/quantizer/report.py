@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgernn import fixed_point
 from edgernn.errors import QuantizationError
 from edgernn.operations import AnyOperation, IntegerOperation, Quantize
 from edgernn.program import Program
@@ -34,6 +35,8 @@ class LayerReport(msgspec.Struct, frozen=True):
         Share of its outputs at the end of the int16 range.
     signal_to_noise_db : float
         Power of the float program's value over that of the difference.
+    kept_rows : float or None
+        Share of the rows of its weights that are the integers which the model had already; None without weights.
     """
 
     name: str
@@ -42,6 +45,7 @@ class LayerReport(msgspec.Struct, frozen=True):
     scale: float
     clipped_share: float
     signal_to_noise_db: float
+    kept_rows: float | None = None
 
 
 class QuantizationReport(msgspec.Struct, frozen=True):
@@ -94,6 +98,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
                 f"{layer.name[-32:]:<32} {layer.kind:<12} {bits:>4} {layer.scale:>10.3g} {layer.clipped_share:>8.3%} "
                 f"{layer.signal_to_noise_db:>7.1f}"
             )
+        lines += self.kept_weights()
         lines.append(
             f"{self.frames} outputs of {self.recordings} recordings; largest difference {self.largest_difference:.4g}"
         )
@@ -108,6 +113,19 @@ class QuantizationReport(msgspec.Struct, frozen=True):
         lines.append(f"weights: {self.weight_bytes_before} -> {self.weight_bytes_after} bytes")
         lines.append(f"states: {self.state_bytes_before} -> {self.state_bytes_after} bytes")
         return "\n".join(lines)
+
+    def kept_weights(self) -> list[str]:
+        """A line on which layers keep the integers that the model had; no line if it had none."""
+        weighted = [layer for layer in self.layers if layer.kept_rows is not None]
+        if not any(layer.kept_rows for layer in weighted):
+            return []
+        kept = [layer.name for layer in weighted if layer.kept_rows == 1.0]
+        others = [
+            f"{layer.name} ({layer.kept_rows:.0%} of its rows kept)" for layer in weighted if layer.kept_rows != 1
+        ]
+        return [
+            f"weights kept as they were: {', '.join(kept) or 'none'}; quantized anew: {', '.join(others) or 'none'}"
+        ]
 
 
 def compare(
@@ -246,7 +264,22 @@ class _Comparison:
             scale=self._int8.values[layer.outputs[0]].scale or 1.0,
             clipped_share=self._clipped[layer.name] / max(self._elements[layer.name], 1),
             signal_to_noise_db=float(ratio),
+            kept_rows=_kept_rows(layer, self._program, self._int8),
         )
+
+
+def _kept_rows(layer: AnyOperation, program: Program, int8: Program) -> float | None:
+    """Share of a layer's rows that are integers in the float program, and the same ones in the int8 program."""
+    original = next((operation for operation in program.operations if operation.name == layer.name), None)
+    kept: list[Array] = []
+    for name in ("W", "R"):
+        if original is None or not (hasattr(layer, name) and hasattr(original, name)):
+            continue
+        W, q = program.weights[getattr(original, name)].astype(np.float64), int8.weights[getattr(layer, name)]
+        scale = fixed_point.grid_scale(W)
+        own = np.rint(W / np.where(scale > 0, scale, 1.0)[:, None])
+        kept.append(((own == q).all(axis=1) & (scale > 0)) | ~W.any(axis=1))
+    return float(np.concatenate(kept).mean()) if kept else None
 
 
 def _causal(program: Program) -> Program:

@@ -207,6 +207,13 @@ def test_what_onnxruntime_refuses_cannot_be_checked(tmp_path: Path, edgernn_comm
     assert "internal" not in err
 
 
+@pytest.mark.parametrize("stem", ["grucell_step_legacy__qop_u8s8", "lstm_head_last_static_legacy__dyn_uint8"])
+def test_quantized_models_are_compared_as_such(stem: str, edgernn_command: Command) -> None:
+    path = Path(__file__).parents[1] / "models" / "quant" / f"{stem}.onnx"
+    assert edgernn_command("check", path)[0] == 0
+    assert edgernn_command("check", path, "--tolerance", "1e-5")[0] == 1
+
+
 def test_float16_is_compared_as_float16(tmp_path: Path, edgernn_command: Command) -> None:
     recurrent_model(tmp_path / "half.onnx", "GRU", {"x": ["time", 1, 2]}, onnx.TensorProto.FLOAT16)
     assert edgernn_command("check", tmp_path / "half.onnx")[0] == 0

@@ -31,6 +31,7 @@ from edgernn.program import Program, StateSlot
 from edgernn.program_file import load_program, save
 from edgernn.quantizer import quantize
 from edgernn.reference import ReferenceRunner
+from edgernn.runner import Runner
 
 
 def both(program: Program, int8: Program, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,12 +160,11 @@ def slow_program(kind: str) -> Program:
     return make((cell,), arrays, "y", 1, slots)
 
 
-@pytest.mark.parametrize("steps", [20_000, pytest.param(100_000, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("kind", ["gru", "lstm"])
-def test_a_slow_unit_follows_float(kind: str, steps: int) -> None:
+def test_a_slow_unit_follows_float_for_100000_steps(kind: str) -> None:
     program = slow_program(kind)
-    levels = np.random.default_rng(8).uniform(-1.5, 1.5, steps // 5000)
-    X = np.repeat(levels, 5000).astype(np.float32)[:, None]  # (steps, 1)
+    levels = np.random.default_rng(8).uniform(-1.5, 1.5, 20)
+    X = np.repeat(levels, 5000).astype(np.float32)[:, None]  # (100000, 1)
     int8 = quantize(program, X[::50])
     assert int8.state[-1].dtype == "int32"
     n, held = np.tanh(X[:, 0].astype(np.float64)), np.empty(len(X))
@@ -173,7 +173,7 @@ def test_a_slow_unit_follows_float(kind: str, steps: int) -> None:
         value += (target - value) * 1e-4
         held[t] = value
     expected = held if kind == "gru" else np.tanh(held) / (1 + np.exp(-3.0))
-    difference = np.abs(ReferenceRunner(int8).run(X)[:, 0] - expected).max()
+    difference = np.abs(Runner(int8).run(X)[:, 0] - expected).max()
     assert difference < 0.01 * np.ptp(expected)
 
 

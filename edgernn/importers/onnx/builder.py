@@ -175,7 +175,7 @@ class ProgramBuilder:
 
         Emits a Rearrange where the stream is not a value as it is.
         """
-        assert type(stream) is Stream, "what nobody knows before the end is no value"
+        assert stream.is_known, "what nobody knows before the end is no value"
         shape = natural_shape(stream) if shape is None else shape
         for base in stream.bases:
             self._make_readable(base, stream.timing)

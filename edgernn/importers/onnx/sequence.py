@@ -30,7 +30,7 @@ def frames_of(
     The axes of the result are the taps, oldest first, and those of x. A window comes with its newest frame, or `late`
     frames after it.
     """
-    if type(x) is not Stream or (x.timing.is_padded and x.timing.fill != fill and pads != (0, 0)):
+    if not x.is_known or (x.timing.is_padded and x.timing.fill != fill and pads != (0, 0)):
         x = settled(builder, x)
     timing = x.timing.padded(*pads, fill)
     real, period, span = timing.real, timing.period, (taps - 1) * dilation + 1
@@ -96,7 +96,7 @@ def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int],
 
 def settled(builder: ProgramBuilder, x: Stream) -> Stream:
     """The stream with its padding made real frames."""
-    if type(x) is not Stream:
+    if not x.is_known:
         raise NeedsWindowError("a softmax over time is used by something other than a sum over time")
     if not x.timing.is_padded:
         return x

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from math import prod
-from typing import Any, Self, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +142,8 @@ class Constant(Tensor):
 class Stream(Tensor):
     """A tensor that has new numbers in each step, or whenever its `timing` says."""
 
+    is_known: ClassVar[bool] = True  # whether its numbers are those of the values that it is based on
+
     bases: tuple[str, ...] = field(kw_only=True)
     timing: Timing = field(kw_only=True, default=EVERY_FRAME)
 
@@ -168,6 +170,8 @@ class TimeSoftmax(Stream):
 
     Only a sum over time can take it (rules/over_time.py).
     """
+
+    is_known: ClassVar[bool] = False
 
     def scores(self) -> Stream:
         """The scores as they are."""

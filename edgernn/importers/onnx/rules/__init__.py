@@ -27,6 +27,7 @@ from edgernn.importers.onnx.rules import (
     onnxruntime_operators,
     padding,
     pooling,
+    quantized,
     recurrent,
     reductions,
     selection,
@@ -186,10 +187,12 @@ RULES: dict[str, Rule] = {
     "com.microsoft.SkipLayerNormalization": onnxruntime_operators.skip_layer_normalization,
     "com.microsoft.SkipSimplifiedLayerNormalization": onnxruntime_operators.skip_layer_normalization,
 }
+RULES |= quantized.rules(RULES)
 
 # operators whose rules do to constants what they do to streams; of others the constants are computed
 TAKES_CONSTANTS = frozenset(
     [
+        *quantized.rules(RULES),
         "Add",
         "Cast",
         "CastLike",

@@ -167,7 +167,7 @@ def _weighted(call: Call, a: Tensor, b: Tensor) -> Tensor:
     from edgernn.importers.onnx.rules.over_time import weighted
 
     weights, values = (a, b) if isinstance(a, TimeSoftmax) else (b, a)
-    if not isinstance(weights, TimeSoftmax) or type(values) is not Stream:
+    if not isinstance(weights, TimeSoftmax) or not isinstance(values, Stream) or not values.is_known:
         raise NeedsWindowError(f"{call.node!r} multiplies a softmax over time with something other than frames")
     return weighted(call, weights, values)
 

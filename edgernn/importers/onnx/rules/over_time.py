@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -138,6 +138,8 @@ class TimeWeighted(Stream):
 
     `scores` has the axes of the frames; along those where it is 1, a score serves all.
     """
+
+    is_known: ClassVar[bool] = False
 
     scores: Stream | None = None
 
