@@ -24,6 +24,7 @@ def load(
     time_axis: int | None = None,
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
+    attention_steps: int | None = None,
     tail: Literal["step", "flush"] = "step",
 ) -> Program:
     """Load a model as a program for one time step.
@@ -43,6 +44,9 @@ def load(
         The output that feeds each state input, where names or the graph do not make it plain; ``{}`` for none.
     assume_torch_gru : bool, default False
         Read a GRU from PyTorch with ``linear_before_reset = 0`` as PyTorch computed it.
+    attention_steps : int, optional
+        Let causal attention that looks back over the whole sequence look back so many frames only, so that it streams.
+        Results are approximate; ``edgernn check`` shows by how much.
     tail : "step" or "flush"
         Where an output of the whole sequence needs frames that the model looks ahead for: give it in each step, which
         costs as many more steps as the model looks ahead, or only when the stream is flushed.
@@ -89,7 +93,13 @@ def load(
         program = load_weight_table(path) if is_weight_table(path) else load_program(path)
     else:
         program = import_onnx(
-            path, window=window, hop=hop, time_axis=time_axis, states=states, assume_torch_gru=assume_torch_gru
+            path,
+            window=window,
+            hop=hop,
+            time_axis=time_axis,
+            states=states,
+            assume_torch_gru=assume_torch_gru,
+            attention_steps=attention_steps,
         ).program
     return program.with_tail(tail) if window is None else program.with_window(window, hop)
 
@@ -102,6 +112,7 @@ def import_onnx(
     time_axis: int | None = None,
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
+    attention_steps: int | None = None,
 ) -> ImportedModel:
     """Import an ONNX file: `load` that also says where the graph has time and batch, and which outputs feed states."""
     try:
@@ -121,4 +132,5 @@ def import_onnx(
         time_axis=time_axis,
         states=states,
         assume_torch_gru=assume_torch_gru,
+        attention_steps=attention_steps,
     )

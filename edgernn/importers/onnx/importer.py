@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from edgernn.errors import MalformedModelError, ModelError, StatePairingError, UnsupportedModelError
+from edgernn.errors import InputError, MalformedModelError, ModelError, StatePairingError, UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.fusion import fuse_biases
 from edgernn.importers.onnx.graph import Graph
@@ -59,6 +59,7 @@ def import_model(
     time_axis: int | None = None,
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
+    attention_steps: int | None = None,
 ) -> ImportedModel:
     """Import an ONNX model; the options are those of `edgernn.load`.
 
@@ -79,13 +80,16 @@ def import_model(
     """
     graph = Graph(model, folder)
     _check_inputs(graph)
+    if attention_steps is not None and attention_steps < 1:
+        raise InputError(f"attention_steps is {attention_steps}, it must be at least 1")
+    options = Options(assume_torch_gru, attention_steps)
     with np.errstate(all="ignore"):
         if roll_up(graph):
             try:
-                return _Search(graph, window, hop, time_axis, states, assume_torch_gru).run()
+                return _Search(graph, window, hop, time_axis, states, options).run()
             except UnsupportedModelError:
                 graph = Graph(model, folder)  # as it was written
-        return _Search(graph, window, hop, time_axis, states, assume_torch_gru).run()
+        return _Search(graph, window, hop, time_axis, states, options).run()
 
 
 @dataclass(frozen=True)
@@ -114,12 +118,12 @@ class _Search:
         hop: int,
         time_axis: int | None,
         states: Mapping[str, str] | None,
-        assume_torch_gru: bool,
+        options: Options,
     ) -> None:
         self.graph, self.window, self.hop, self.time_axis = graph, window, hop, time_axis
         self.metadata = Metadata.from_properties(graph.properties)
         self.stated = stated_pairs(graph.properties, states)
-        self.options = Options(assume_torch_gru)
+        self.options = options
 
     def run(self) -> ImportedModel:
         """The first assumption that works."""

@@ -14,8 +14,9 @@ from edgernn.importers.onnx.constants import FOLDS
 from edgernn.importers.onnx.graph import Body, Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.rules import RULES, TAKES_CONSTANTS, Call, advice
+from edgernn.importers.onnx.rules.attention_ring import of_pairs
 from edgernn.importers.onnx.rules.call import Options, Results, Rounds
-from edgernn.importers.onnx.values import Constant, Tensor
+from edgernn.importers.onnx.values import Constant, Tensor, TimePairs
 
 MAX_DEPTH = 16  # of graphs inside of graphs
 
@@ -113,6 +114,8 @@ class Scope:
             return (FOLDS[operator](node, *constants),)
         if operator not in RULES:
             raise node.unsupported(f"is not supported: {advice(operator)}")
+        if any(isinstance(tensor, TimePairs) for tensor in inputs):
+            return of_pairs(self._call(node, inputs, self._builder))
         if inputs and len(constants) == len(inputs) and operator not in TAKES_CONSTANTS:
             return computed(inputs, lambda builder, streams: RULES[operator](self._call(node, streams, builder)))
         return RULES[operator](self._call(node, inputs, self._builder))

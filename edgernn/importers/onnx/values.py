@@ -178,6 +178,12 @@ class TimeSoftmax(Stream):
         return Stream(self.axes, self.elements, bases=self.bases, timing=self.timing)
 
 
+class TimePairs(Stream):
+    """Something for each two frames of a sequence, as scores of attention are; see rules/attention_ring.py."""
+
+    is_known: ClassVar[bool] = False
+
+
 @dataclass(frozen=True, eq=False)
 class Frames(Tensor):
     """A sequence of tensors that a loop collects: `item` is that of each round, `count` the number of rounds."""

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.importers.onnx.rules.attention_ring import looked_back
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.dense import emit_dense, product, transposed
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary, number
 from edgernn.importers.onnx.rules.masks import LOWEST
 from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.rules.reductions import require_features
+from edgernn.importers.onnx.sequence import aligned, is_time
 from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Constant, Stream, features, is_features, width_of
+from edgernn.importers.onnx.values import Constant, Stream, features, width_of
 
 Array = NDArray[Any]
 
@@ -118,9 +120,8 @@ def attended(call: Call, q: Stream, k: Stream, v: Stream, how: Attending) -> Str
     """``softmax(scale * q @ k.T + mask) @ v``, each (batch, heads, length, size); k and v may have fewer heads."""
     if q.rank != 4 or k.rank != 4 or v.rank != 4:
         raise call.node.malformed(f"attends over tensors of {q.rank}, {k.rank} and {v.rank} axes, each must have 4")
-    for x in (q, k, v):
-        if not is_features(x.axes[2]):
-            raise NeedsWindowError(f"{call.node!r} attends over time, so it needs the whole sequence")
+    if any(is_time(x.axes[2]) for x in (q, k, v)):
+        return _over_time(call, q, k, v, how)
     heads, shared = q.elements.shape[1], k.elements.shape[1]
     if heads % shared or v.elements.shape[1] != shared:
         raise call.node.malformed(f"shares {shared} heads of keys among {heads} heads of queries")
@@ -140,6 +141,32 @@ def attended(call: Call, q: Stream, k: Stream, v: Stream, how: Attending) -> Str
         scores = emit_pair(call, "Add", scores, Constant.of(bias), call.inner("masked"))
     assert isinstance(scores, Stream)
     y = product(call, emit_softmax(call, scores, call.inner("shares")), v, 1.0, call.output)
+    assert isinstance(y, Stream)
+    return y
+
+
+def _over_time(call: Call, q: Stream, k: Stream, v: Stream, how: Attending) -> Stream:
+    """Attention that says itself how far each frame looks back."""
+    q, k, v = aligned(call.builder, (q, k, v), repr(call.node))
+    looks_ahead = not how.is_causal and how.right != 0
+    frames = how.left + 1 if how.left >= 0 else call.options.attention_steps
+    if (
+        how.mask is not None
+        or how.softcap
+        or looks_ahead
+        or frames is None
+        or not all(is_time(x.axes[2]) for x in (q, k, v))
+    ):
+        raise NeedsWindowError(f"{call.node!r} attends over time, so it needs the whole sequence")
+    if how.left < 0:
+        call.builder.warnings.append(f"{call.node!r} looks back {frames} frames only, so results are approximate")
+    heads = q.elements.shape[1]
+    k, v = (
+        x.moved((x.axes[0], features(heads), *x.axes[2:]), np.repeat(x.elements, heads // x.elements.shape[1], 1))
+        for x in (k, v)
+    )
+    scale = 1 / sqrt(q.elements.shape[3]) if how.scale is None else how.scale
+    y = looked_back(call, q, transposed(k), v, scale, np.zeros(frames))
     assert isinstance(y, Stream)
     return y
 

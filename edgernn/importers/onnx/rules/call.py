@@ -26,6 +26,8 @@ class Options:
     ----------
     assume_torch_gru : bool
         As in `edgernn.load`.
+    attention_steps : int or None
+        As in `edgernn.load`.
     inner_sequences : bool
         Recurrences may run over the features of a frame. While the axis of time is being looked for, that speaks
         against an axis.
@@ -34,6 +36,7 @@ class Options:
     """
 
     assume_torch_gru: bool = False
+    attention_steps: int | None = None
     inner_sequences: bool = False
     is_window: bool = False
 

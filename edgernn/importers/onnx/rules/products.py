@@ -12,7 +12,7 @@ import numpy as np
 from edgernn.importers.onnx.rules.call import Call
 from edgernn.importers.onnx.rules.elementwise import broadcast, emit_pair, number, one_frame
 from edgernn.importers.onnx.rules.number_types import floats
-from edgernn.importers.onnx.sequence import aligned
+from edgernn.importers.onnx.sequence import aligned, is_time
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import (
@@ -35,6 +35,10 @@ def of_streams(call: Call, a: Stream, b: Stream, alpha: float, output: str) -> T
     check_contraction(call, first.axes[-1], second.axes[-2])
     stack = stack_of(call, first, second)
     axes = (*stack, first.axes[-2], second.axes[-1])
+    if is_time(first.axes[-2]) and is_time(second.axes[-1]):
+        from edgernn.importers.onnx.rules.attention_ring import scores_of
+
+        return scores_of(_spread(first, stack), _spread(second, stack), alpha)
     if sum(has_role(axis, Role.TIME) for axis in axes) > 1:
         raise NeedsWindowError(f"{call.node!r} multiplies frames with each other, as attention does")
     count = prod(map(width_of, stack))

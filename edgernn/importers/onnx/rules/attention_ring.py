@@ -1,0 +1,166 @@
+"""Attention that looks back a limited number of frames: rings of keys and values.
+
+Scores of every frame with every other are no tensor of a stream. They are followed as what they are made of, until a
+product with the values follows their softmax. If their mask lets a frame look back so many frames and no more, and if
+what it adds depends on nothing but the distance, then the last keys and values are all that a step needs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.rules.dense import product
+from edgernn.importers.onnx.rules.elementwise import emit_pair, number
+from edgernn.importers.onnx.rules.normalization import emit_softmax
+from edgernn.importers.onnx.sequence import frames_of, is_time
+from edgernn.importers.onnx.timing import NeedsWindowError
+from edgernn.importers.onnx.values import Constant, Stream, Tensor, TimePairs, extent_of, features
+from edgernn.operations import MAX_ELEMENTS
+
+Array = NDArray[Any]
+NOWHERE = -1e9  # added to the score of a frame before the sequence
+LEAST = -1e4  # a mask that adds less than this forbids
+
+
+@dataclass(frozen=True, eq=False)
+class Scores(TimePairs):
+    """Scores of frames with each other: ``scale * queries @ keys + bias``, and with `shares` the softmax of that.
+
+    Its axes are those of the product. `bias` is (..., T, T), or None.
+    """
+
+    is_known: ClassVar[bool] = False
+
+    queries: Stream | None = None
+    keys: Stream | None = None
+    scale: float = 1.0
+    bias: Array | None = None
+    shares: bool = False
+
+
+def scores_of(a: Stream, b: Stream, scale: float) -> Scores:
+    """The product of frames (..., time, size) with frames (..., size, time)."""
+    axes = (*a.axes[:-2], a.axes[-2], b.axes[-1])
+    elements = np.zeros((*a.elements.shape[:-2], 1, 1), np.int64)
+    return Scores(axes, elements, bases=(), timing=a.timing, queries=a, keys=b, scale=scale)
+
+
+def of_pairs(call: Call) -> Results:
+    """The rule of an operator that reads scores of frames with each other."""
+    node = call.node
+    operator = "Mul" if node.operator == "Sum" else node.operator
+    places = [i for i, tensor in enumerate(call.inputs) if isinstance(tensor, Scores)]
+    scores = call.inputs[places[0]]
+    assert isinstance(scores, Scores)
+    if len(places) == 1:
+        if operator in ("Identity", "Dropout", "Cast"):
+            node.ignore("to", "saturate", "ratio", "seed", "round_mode")
+            return (scores,)
+        if operator == "MatMul" and places == [0] and scores.shares and isinstance(call.inputs[1], Stream):
+            return (_attended(call, scores, call.stream(1)),)
+        if operator == "Softmax" and node.integer("axis", -1) in (-1, scores.rank - 1) and not scores.shares:
+            return (replace(scores, shares=True),)
+        if not scores.shares and all(isinstance(x, Constant) for i, x in enumerate(call.inputs) if i not in places):
+            changed = _with_constants(call, scores, operator, places[0])
+            if changed is not None:
+                return (changed,)
+    raise NeedsWindowError(f"{node!r} uses products of all frames with each other, as attention does")
+
+
+def _with_constants(call: Call, scores: Scores, operator: str, place: int) -> Scores | None:
+    """Scores times or plus a constant, or masked by one."""
+    if operator == "Where":
+        condition = call.constant(0, "condition").elements
+        other = call.array(3 - place, "X")
+        if place == 0 or other.size != 1 or not float(other.reshape(-1)[0]) < LEAST:
+            return None
+        allowed = condition.astype(bool) if place == 1 else ~condition.astype(bool)
+        return _masked(scores, np.where(allowed, 0.0, -np.inf))
+    numbers = call.array(1 - place, "B")
+    if operator in ("Mul", "Div") and numbers.size == 1 and (operator == "Mul" or place == 0):
+        factor = float(numbers.reshape(-1)[0])
+        factor = factor if operator == "Mul" else 1 / factor
+        bias = None if scores.bias is None else scores.bias * factor
+        return replace(scores, scale=scores.scale * factor, bias=bias) if factor > 0 else None
+    if operator in ("Add", "Sub") and place == 0:
+        return _masked(scores, numbers if operator == "Add" else -numbers)
+    return _masked(scores, numbers) if operator == "Add" else None
+
+
+def _masked(scores: Scores, mask: Array) -> Scores:
+    return replace(scores, bias=mask.astype(np.float64) if scores.bias is None else scores.bias + mask)
+
+
+def _attended(call: Call, scores: Scores, values: Stream) -> Tensor:
+    """The shares times the values."""
+    assert scores.queries is not None
+    assert scores.keys is not None
+    if not is_time(values.axes[-2]):
+        raise NeedsWindowError(f"{call.node!r} weighs something else than frames")
+    steps = extent_of(scores.axes[-1])
+    bias = _by_age(call, scores.bias, steps if isinstance(steps, int) else None)
+    return looked_back(call, scores.queries, scores.keys, values, scores.scale, bias)
+
+
+def _by_age(call: Call, bias: Array | None, steps: int | None) -> Array:
+    """What is added to the score of a frame by how many frames ago it was, (..., frames); the newest first."""
+    approximate = call.options.attention_steps
+    everywhere = NeedsWindowError(
+        f"{call.node!r} attends over all frames of the sequence so far, or over later ones: only a mask that lets each "
+        "frame look back a limited number of frames can be a ring"
+    )
+    if bias is None or steps is None or bias.ndim < 2 or bias.shape[-2:] != (steps, steps):
+        raise everywhere
+    rows, columns = np.indices((steps, steps))
+    age = rows - columns
+    allowed = np.broadcast_to(bias > LEAST, bias.shape)
+    if allowed[..., age < 0].any() or not allowed[..., age == 0].all():
+        raise everywhere
+    last = bias[..., -1, ::-1]  # of the last frame, by age
+    expected = np.where(age >= 0, last[..., np.maximum(age, 0)], -np.inf)
+    agrees = np.where(allowed, np.isclose(bias, expected, atol=1e-6), expected <= LEAST)
+    if not agrees.all():
+        raise NeedsWindowError(f"{call.node!r} has a mask that depends on more than the distance of two frames")
+    reach = int(np.flatnonzero((last > LEAST).reshape(-1, steps).any(0)).max()) + 1
+    if reach == steps:
+        if approximate is None or approximate >= steps:
+            raise everywhere
+        reach = approximate
+        call.builder.warnings.append(
+            f"{call.node!r} attends over the whole sequence; attention_steps={approximate} lets it look back so many "
+            "frames only, so results are approximate"
+        )
+    return np.maximum(last[..., :reach], NOWHERE)
+
+
+def looked_back(call: Call, q: Stream, k: Stream, v: Stream, scale: float, bias: Array) -> Tensor:
+    """Attention over the last frames; q, v (..., time, size), k (..., size, time), bias (..., age)."""
+    frames = bias.shape[-1]
+    if frames * (k.elements.size + v.elements.size) > MAX_ELEMENTS:
+        raise call.node.unsupported(f"looks back {frames} frames, which is more than memory should hold")
+    keys, values = _ring(call, k, -1, frames), _ring(call, v, -2, frames)
+    scores = product(call, q, keys, scale, call.inner("scores"))
+    ones = call.builder.constant(Constant.of(np.ones(1, np.float32), f"{call.output}:ones"), k.timing.real)
+    time = next(axis for axis in k.axes if is_time(axis))
+    there = _ring(call, replace(ones, axes=(time,), timing=k.timing), 0, frames)  # 1 where a frame has come
+    absent = emit_pair(call, "Sub", there, number(1.0), call.inner("absent"))
+    before = emit_pair(call, "Mul", absent, number(-NOWHERE), call.inner("before"))
+    scores = emit_pair(call, "Add", scores, before, call.inner("begun"))
+    if bias.any():
+        added = bias[..., np.newaxis, ::-1] if bias.ndim > 1 else bias[::-1]  # the oldest first
+        scores = emit_pair(call, "Add", scores, Constant.of(added.astype(np.float32)), call.inner("biased"))
+    assert isinstance(scores, Stream)
+    return product(call, emit_softmax(call, scores, call.inner("shares")), values, 1.0, call.output)
+
+
+def _ring(call: Call, x: Stream, axis: int, frames: int) -> Stream:
+    """The last frames of x in place of its axis of time, the oldest first."""
+    place = axis % x.rank
+    taken = frames_of(call.builder, x, frames, pads=(frames - 1, 0))
+    axes = (*x.axes[:place], features(frames), *x.axes[place + 1 :])
+    return taken.moved(axes, np.moveaxis(taken.elements.squeeze(place + 1), 0, place))
