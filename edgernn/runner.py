@@ -253,5 +253,5 @@ class Runner:
         self._memory.restore(blob)
 
     def state_is_finite(self) -> bool:
-        """Whether no state is infinite or NaN: a diverged model needs a `reset`."""
+        """Whether no state is NaN, infinite or, as diverging ones end, the largest float32: else it needs a `reset`."""
         return self._memory.state_is_finite()

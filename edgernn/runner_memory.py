@@ -48,7 +48,8 @@ class RunnerMemory:
         self.plan = plan = plan_of(program)
         try:
             self._table = plan.table
-            self._step, self._run, self._is_finite = calls.step(), calls.run(), calls.is_finite()
+            self._step, self._run = calls.step(), calls.run()
+            self._is_finite, self._is_in_range = calls.is_finite(), calls.is_in_range()
             self._enter = calls.entry()
         except PermissionError as error:
             raise CompileCacheError(str(error)) from error
@@ -211,10 +212,10 @@ class RunnerMemory:
         return self._run(self._address, self._places_address, len(columns[0]), index_address)
 
     def state_is_finite(self) -> bool:
-        """Whether no float state is infinite or NaN."""
+        """Whether no float state is NaN or at the end of float32's range."""
         begin = self.state.ctypes.data + STATE_PRELUDE_BYTES
         size = (self.plan.float_slots_end - STATE_PRELUDE_BYTES) // 4
-        return bool(self._is_finite(begin, self.plan.copies, self.plan.copy_bytes, size))
+        return bool(self._is_in_range(begin, self.plan.copies, self.plan.copy_bytes, size))
 
     # ---- snapshots
 

@@ -35,12 +35,8 @@ def _make_mix(f, g):
 
 def _make_reset_after(lanes, clipped, f, g, scaled):
     """``n = g(Wh x + Wbh + r * (Rh h + Rbh))``: one panel of z r h each for x and h."""
-    gates, gate_f, gate_g, mix = (
-        make_gates(lanes, 3, 2, scaled),
-        make_gate(f, 0, clipped),
-        make_gate(g, 1, clipped),
-        _make_mix(f, g),
-    )
+    gates, mix = make_gates(lanes, 3, 2, scaled), _make_mix(f, g)
+    gate_f, gate_g = make_gate(f, 0, clipped), make_gate(g, 1, clipped)
     group_bytes = 3 * 4 * lanes
 
     def gru(row, weights, state, arena):
@@ -67,7 +63,8 @@ def _make_reset_after(lanes, clipped, f, g, scaled):
 def _make_reset_before(lanes, clipped, f, g, scaled):
     """``n = g(Wh x + Wbh + Rh (r * h) + Rbh)``: r of all units comes first, then the panels of h."""
     gates_zr, gate_n = make_gates(lanes, 2, 2, scaled), make_gates(lanes, 1, 1, scaled)
-    gate_f, gate_g, mix, bounded = make_gate(f, 0, clipped), make_gate(g, 1, clipped), _make_mix(f, g), f in BOUNDED
+    gate_f, gate_g = make_gate(f, 0, clipped), make_gate(g, 1, clipped)
+    mix, bounded = _make_mix(f, g), f in BOUNDED
     register_bytes = 4 * lanes
 
     def gru(row, weights, state, arena):

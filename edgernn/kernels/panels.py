@@ -1,8 +1,8 @@
 """Products of panels of weights and vectors, with the sums in registers; packing.py has the layout of a panel.
 
-The sums of finite numbers are finite: where one has overflowed, which one test a step finds out, the kernel computes all
-again with numbers scaled so small that nothing can, and what is too large becomes the largest float32. That is the exact
-sum, within rounding: a state never becomes NaN through an infinity minus another.
+The sums of finite numbers are finite: where one has overflowed, which one test a step finds out, the kernel computes
+all again with numbers scaled so small that nothing can, and what is too large becomes the largest float32. That is the
+exact sum, within rounding: a state never becomes NaN through an infinity minus another.
 
 Imports Numba: loaded only while kernels are compiled.
 """

@@ -20,8 +20,6 @@ from numba import njit, types
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from edgernn.kernels.target import processor
-
 BYTE, INT, LONG, FLOAT, DOUBLE = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
 
 LARGEST = 3.4028234663852886e38  # the largest finite float32
