@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.panels import guard, has_nan, make_affine, watch
+from edgernn.kernels.panels import guard, has_nan, make_affine, make_narrow_affine, watch
 from edgernn.kernels.rows import DenseRow, slots
 from edgernn.kernels.simd import broadcast, slot, store
 
 X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, PANELS = slots(DenseRow)
 
 
-def build(lanes):
-    """The kernel for panels of `lanes`."""
-    compute = guard(lambda scaled: _make_dense(int(lanes), scaled))
+def build(form, lanes):
+    """The kernel for "panels" of `lanes`, or for a "narrow" matrix of up to `lanes` rows."""
+    make = {"panels": _make_dense, "narrow": _make_narrow}[form]
+    compute = guard(lambda scaled: make(int(lanes), scaled))
 
     def dense(row, weights, state, arena):
         compute(row, weights, state, arena)
@@ -35,6 +36,24 @@ def _make_dense(lanes, scaled):
                 watched = watch(watched, sums)
                 panel_W += (1 + input_size) * register_bytes
                 store(y + register_bytes * panel, sums[0])  # what it writes behind the row's end, the next row replaces
+            x += 4 * input_size
+            y += 4 * output_size
+        return has_nan(watched)
+
+    return dense
+
+
+def _make_narrow(lanes, scaled):
+    affine = make_narrow_affine(lanes, scaled)
+
+    def dense(row, weights, state, arena):
+        x, y, matrix = arena + slot(row, X), arena + slot(row, Y), weights + slot(row, W)
+        input_size, output_size = slot(row, INPUT_SIZE), slot(row, OUTPUT_SIZE)
+        watched = broadcast(0.0, lanes)
+        for _ in range(slot(row, ROWS)):
+            sums = affine(matrix, x, input_size)
+            watched = watch(watched, sums)
+            store(y, sums[0])  # what it writes behind the row's end, the next row replaces
             x += 4 * input_size
             y += 4 * output_size
         return has_nan(watched)

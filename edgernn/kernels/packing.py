@@ -59,3 +59,34 @@ def pack_panels(matrix: Floats, bias: Floats | None, lanes: int) -> Floats:
 def pack_units(vectors: Floats, lanes: int) -> Floats:
     """Lay out one number a unit and gate, (gates, units), as (panels, gates, lanes)."""
     return pack_panels(vectors[:, :, np.newaxis][:, :, :0], vectors, lanes)[:, 0]
+
+
+def pack_narrow(matrix: Floats, bias: Floats | None, rows: int, lanes: int) -> Floats:
+    """Lay out a matrix of few rows: a register holds `rows` numbers of each of several columns.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32, (units, columns)
+    bias : ndarray of float32, (units,), or None for zeros
+    rows : int
+        Power of two, not below `units`; those that there are not have weight 0.
+    lanes : int
+        Of a register.
+
+    Returns
+    -------
+    ndarray of float32, (1 + registers, lanes / rows, rows)
+        The first register holds the bias, in its first `rows` lanes.
+
+    Examples
+    --------
+    >>> pack_narrow(np.array([[1, 2, 3], [4, 5, 6]], np.float32), np.array([7, 8], np.float32), 2, 4).tolist()
+    [[[7.0, 8.0], [0.0, 0.0]], [[1.0, 4.0], [2.0, 5.0]], [[3.0, 6.0], [0.0, 0.0]]]
+    """
+    units, columns = matrix.shape
+    groups = lanes // rows
+    packed = np.zeros((1 + -(-columns // groups), groups, rows), np.float32)
+    packed[1:].reshape(-1, rows)[:columns, :units] = matrix.T
+    if bias is not None:
+        packed[0, 0, :units] = bias
+    return packed
