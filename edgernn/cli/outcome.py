@@ -54,4 +54,3 @@ def _describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, EdgeRNNError | OSError):
         return str(error), FAILED
     return f"internal: {type(error).__name__}: {error}\nEDGERNN_DEBUG=1 shows where; please report it.", FAILED
-

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.panels import guard, has_nan, make_affine, make_narrow_affine, watch
+from edgernn.kernels.guard import guard, has_nan, watch
+from edgernn.kernels.narrow import make_narrow_affine
+from edgernn.kernels.panels import make_affine
 from edgernn.kernels.rows import DenseRow, slots
 from edgernn.kernels.simd import broadcast, slot, store
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from edgernn.kernels.cells import nth, turn_around
 from edgernn.kernels.functions import make_gate, make_settle
+from edgernn.kernels.guard import guard, has_nan, watch
 from edgernn.kernels.layout import copy_bytes
-from edgernn.kernels.panels import guard, has_nan, make_gates, watch
+from edgernn.kernels.panels import make_gates
 from edgernn.kernels.rows import CellRow, slots
 from edgernn.kernels.simd import broadcast, load, multiply_add, slot, store
 

@@ -1,8 +1,8 @@
 """Products of panels of weights and vectors, with the sums in registers; packing.py has the layout of a panel.
 
-The sums of finite numbers are finite: where one has overflowed, which one test a step finds out, the kernel computes
-all again with numbers scaled so small that nothing can, and what is too large becomes the largest float32. That is the
-exact sum, within rounding: a state never becomes NaN through an infinity minus another.
+The sums of finite numbers are finite: where one has overflowed, which one test a step finds out (guard.py), the kernel
+computes all again with numbers scaled so small that nothing can, and what is too large becomes the largest float32.
+That is the exact sum, within rounding: a state never becomes NaN through an infinity minus another.
 
 Imports Numba: loaded only while kernels are compiled.
 """
@@ -10,21 +10,15 @@ Imports Numba: loaded only while kernels are compiled.
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from edgernn.kernels.simd import (
     FLOAT,
-    INT,
     LARGEST,
-    LONG,
     Register,
-    broadcast,
     call_intrinsic,
-    first_lanes,
     inline,
-    load,
-    multiply_add,
     pointer_to,
     splat,
     vector_of_floats,
@@ -131,31 +125,6 @@ def join(typing, sums, others, first):
 
 
 @intrinsic
-def watch(typing, watched, sums):
-    """`watched` as long as all numbers of `sums` are finite, then NaN, lane by lane; it begins with zeros."""
-
-    def lower(context, builder, signature, arguments):
-        test, zero = arguments[0], _constant(arguments[0].type, 0.0)
-        for index in range(sums.count):
-            test = call_intrinsic(builder, "fmuladd", builder.extract_value(arguments[1], index), zero, test)
-        return test
-
-    return watched(watched, sums), lower
-
-
-@intrinsic
-def has_nan(typing, register):
-    """1 if a lane is NaN, else 0."""
-
-    def lower(context, builder, signature, arguments):
-        lanes = builder.fcmp_unordered("uno", arguments[0], arguments[0])
-        bits = builder.bitcast(lanes, ir.IntType(register.lanes))
-        return builder.zext(builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0)), LONG)
-
-    return types.int64(register), lower
-
-
-@intrinsic
 def saturate_scaled(typing, sums):
     """Scaled sums in their own size, at most the largest float32."""
 
@@ -228,93 +197,13 @@ def _make_scaled_product(lanes, gates, joint):
 def make_affine(lanes, gates, scaled=False):
     """A function ``affine(panel, x, size)`` that gives `gates` registers: a panel's bias plus its matrix times x.
 
-    They may overflow, which `watch` notices; if `scaled` they never do, and are slow.
+    They may overflow, which `guard.watch` notices; if `scaled` they never do, and are slow.
     """
     product = (_make_scaled_product if scaled else _make_product)(lanes, gates, 0)
 
     @inline
     def affine(panel, x, size):
         sums = product(panel, x, size, ())
-        return saturate_scaled(sums) if scaled else sums
-
-    return affine
-
-
-def _repeated(groups, rows):
-    """An intrinsic that makes a register of `groups` numbers, each `rows` times."""
-
-    @intrinsic
-    def repeat(typing, register):
-        def lower(context, builder, signature, arguments):
-            order = ir.Constant(ir.VectorType(INT, groups * rows), [lane // rows for lane in range(groups * rows)])
-            return builder.shuffle_vector(arguments[0], arguments[0], order)
-
-        return Register(groups * rows)(register), lower
-
-    return repeat
-
-
-def _add_groups(groups, rows):
-    """An intrinsic that adds up `groups` parts of a register: a register of `rows`."""
-
-    @intrinsic
-    def add(typing, register):
-        def lower(context, builder, signature, arguments):
-            (sums,) = arguments
-            count = register.lanes
-            while count > rows:
-                count //= 2
-                halves = [
-                    ir.Constant(ir.VectorType(INT, count), list(range(begin, begin + count))) for begin in (0, count)
-                ]
-                low, high = (builder.shuffle_vector(sums, sums, half) for half in halves)
-                sums = builder.fadd(low, high)
-            return context.make_tuple(builder, signature.return_type, [sums])
-
-        return types.UniTuple(Register(rows), 1)(register), lower
-
-    return add
-
-
-def make_narrow_affine(rows, scaled=False):
-    """`make_affine` for a matrix of up to `rows` rows, a power of two below the lanes of a register.
-
-    A register works on as many numbers of x as it holds columns; packing.py has the layout.
-    """
-    lanes = processor().lanes
-    groups = lanes // rows
-    repeat, add_groups = _repeated(groups, rows), _add_groups(groups, rows)
-    register_bytes, x_bytes = 4 * lanes, 4 * groups
-
-    @inline
-    def part(matrix, numbers, sums):
-        if scaled:
-            return multiply_add(load(matrix, lanes) * SCALE, repeat(numbers * SCALE), sums)
-        return multiply_add(load(matrix, lanes), repeat(numbers), sums)
-
-    @inline
-    def affine(matrix, x, size):
-        a = load(matrix, lanes)
-        if scaled:
-            a = a * SCALE * SCALE
-        b = c = d = broadcast(0.0, lanes)
-        matrix += register_bytes
-        rest = size % groups
-        end = x + 4 * (size - rest)
-        while x + 3 * x_bytes < end:
-            a = part(matrix, load(x, groups), a)
-            b = part(matrix + register_bytes, load(x + x_bytes, groups), b)
-            c = part(matrix + 2 * register_bytes, load(x + 2 * x_bytes, groups), c)
-            d = part(matrix + 3 * register_bytes, load(x + 3 * x_bytes, groups), d)
-            matrix += 4 * register_bytes
-            x += 4 * x_bytes
-        while x < end:
-            a = part(matrix, load(x, groups), a)
-            matrix += register_bytes
-            x += x_bytes
-        if rest:  # what lies behind x may be anything
-            b = part(matrix, first_lanes(rest, load(x, groups), broadcast(0.0, groups)), b)
-        sums = add_groups((a + b) + (c + d))
         return saturate_scaled(sums) if scaled else sums
 
     return affine
@@ -336,41 +225,3 @@ def make_gates(lanes, gates, joint, scaled=False):
         return saturate_scaled(found) if scaled else found
 
     return sums
-
-
-def guard(make):
-    """A function ``compute(row, weights, state, arena)`` whose sums are finite.
-
-    ``make(scaled)`` gives the Python function of a kernel that computes with sums of this kind, keeps all that it read
-    and results in 1 if a sum overflowed. Then the scaled form computes everything again, as a function of its own.
-    """
-    compute, compute_again = inline(make(False)), _apart(make(True))
-
-    @inline
-    def guarded(row, weights, state, arena):
-        if compute(row, weights, state, arena):
-            compute_again(row, weights, state, arena)
-
-    return guarded
-
-
-def _apart(function):
-    """A kernel's function that is called, never inlined: what is seldom needed keeps out of the way."""
-    arguments = (types.int64,) * 4
-    dispatcher = njit(error_model="numpy")(function)
-    dispatcher.compile(arguments)
-    compiled = dispatcher.overloads[arguments]
-
-    @intrinsic
-    def call(typing, row, weights, state, arena):
-        def lower(context, builder, signature, given):
-            context.active_code_library.add_linking_library(compiled.library)
-            callee = context.declare_function(builder.module, compiled.fndesc)
-            _, result = context.call_conv.call_function(
-                builder, callee, types.int64, arguments, given, attrs=("noinline", "nounwind")
-            )
-            return result
-
-        return types.int64(*arguments), lower
-
-    return call
