@@ -63,7 +63,9 @@ def warm(program: Program) -> None:
 class Runner:
     """Steps a program, one time step at a time or many. All memory is taken here; a step allocates nothing.
 
-    A Runner belongs to one thread at a time. All runners of a program share its packed weights.
+    A Runner belongs to one thread at a time. All runners of a program share its packed weights. Sums and products too
+    large for float32 become its largest number, so finite input never makes a NaN: only a function outside its domain
+    does, as the logarithm of a negative number.
 
     Parameters
     ----------

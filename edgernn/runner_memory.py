@@ -213,7 +213,7 @@ class RunnerMemory:
 
     def state_is_finite(self) -> bool:
         """Whether no float state is NaN or at the end of float32's range."""
-        begin = self.state.ctypes.data + STATE_PRELUDE_BYTES
+        begin = data_address(self.state) + STATE_PRELUDE_BYTES
         size = (self.plan.float_slots_end - STATE_PRELUDE_BYTES) // 4
         return bool(self._is_in_range(begin, self.plan.copies, self.plan.copy_bytes, size))
 
