@@ -1,4 +1,7 @@
-"""``edgernn`` and ``python -m edgernn``: runs the command line and turns errors into messages and exit statuses."""
+"""``edgernn`` and ``python -m edgernn``.
+
+Only what every Python process has is imported here, so that a signal finds its handler at once.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
-
-import click
-
-from edgernn.cli import command_line
-from edgernn.cli.text import escape
-from edgernn.errors import ConfigError, EdgeRNNError, ModelError, ProgramFileError
-
-SUCCESS, FAILED, USAGE, REFUSED = 0, 1, 2, 3  # exit statuses; SUCCESS also when stopped by a signal
+from types import FrameType
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,40 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 success or stopped by a signal, 1 failed or differs, 2 usage, 3 model refused.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode still shows everything
-    try:
-        status = command_line.main(arguments, prog_name="edgernn", standalone_mode=False)
-        return status if isinstance(status, int) else SUCCESS
-    except click.Abort:
-        return SUCCESS
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return USAGE
-    except Exception as error:
-        if os.environ.get("EDGERNN_DEBUG") == "1":
-            raise
-        message, status = _describe(error)
-        click.echo("edgernn: error: " + escape(message, keep="\n"), err=True)
-        return status
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    from edgernn.cli.outcome import run_command
+
+    return run_command(arguments)
 
 
-def _describe(error: Exception) -> tuple[str, int]:
-    """Message and exit status for an error."""
-    if isinstance(error, click.ClickException):
-        hint = ""
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            hint = f"\nTry '{error.ctx.command_path} --help' for help."
-        return error.format_message() + hint, error.exit_code
-    if isinstance(error, ModelError | ProgramFileError):
-        return str(error), REFUSED
-    if isinstance(error, ConfigError):
-        return str(error), USAGE
-    if isinstance(error, EdgeRNNError | OSError):
-        return str(error), FAILED
-    return f"internal: {type(error).__name__}: {error}\nEDGERNN_DEBUG=1 shows where; please report it.", FAILED
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End while the command line is still being imported: there is nothing to say or to put in order yet."""
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.kernels.library import Kernel
-from edgernn.kernels.packing import pack_panels, pack_units, panel_lanes
+from edgernn.kernels.packing import pack_narrow, pack_panels, pack_units, panel_lanes
 from edgernn.kernels.rows import (
     ROW_SLOTS,
     STATE_PRELUDE_BYTES,
@@ -289,17 +289,25 @@ def _lower_dense(builder: TableBuilder, operation: Dense) -> None:
     W = builder.program.weights[operation.W]
     B = None if operation.B is None else builder.program.weights[operation.B][np.newaxis]
     output_size, input_size = W.shape
-    lanes = panel_lanes(output_size, 1, processor().lanes)
+    lanes = processor().lanes
+    rows = 1 << (output_size - 1).bit_length()
+    form = "narrow" if rows < lanes else "panels"
+    if form == "narrow":
+        packed = pack_narrow(W, None if B is None else B[0], rows, lanes)
+        lanes = rows
+    else:
+        lanes = panel_lanes(output_size, 1, lanes)
+        packed = pack_panels(W[np.newaxis], B, lanes)
     row = DenseRow(
         x=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
-        W=builder.pack(pack_panels(W[np.newaxis], B, lanes)),
+        W=builder.pack(packed),
         rows=builder.program.values[operation.inputs[0]].size // input_size,
         input_size=input_size,
         output_size=output_size,
         panels=-(-output_size // lanes),
     )
-    builder.emit(Kernel("dense", (str(lanes),)), row, operation.name)
+    builder.emit(Kernel("dense", (form, str(lanes))), row, operation.name)
 
 
 def _lower_unary(builder: TableBuilder, operation: Unary) -> None:

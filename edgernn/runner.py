@@ -65,7 +65,9 @@ def warm(program: Program) -> None:
 class Runner:
     """Steps a program, one time step at a time or many. All memory is taken here; a step allocates nothing.
 
-    A Runner belongs to one thread at a time. All runners of a program share its packed weights.
+    A Runner belongs to one thread at a time. All runners of a program share its packed weights. Sums and products too
+    large for float32 become its largest number, so finite input never makes a NaN: only a function outside its domain
+    does, as the logarithm of a negative number.
 
     Parameters
     ----------
@@ -294,7 +296,7 @@ class Runner:
         self._memory.restore(blob)
 
     def state_is_finite(self) -> bool:
-        """Whether no state is infinite or NaN: a diverged model needs a `reset`."""
+        """Whether no state is NaN, infinite or, as diverging ones end, the largest float32: else it needs a `reset`."""
         return self._memory.state_is_finite()
 
 

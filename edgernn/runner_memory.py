@@ -48,7 +48,8 @@ class RunnerMemory:
         self.plan = plan = plan_of(program)
         try:
             self._table = plan.table
-            self._step, self._run, self._is_finite = calls.step(), calls.run(), calls.is_finite()
+            self._step, self._run = calls.step(), calls.run()
+            self._is_finite, self._is_in_range = calls.is_finite(), calls.is_in_range()
             self._drain = calls.drain() if plan.tail_steps else None
             self._enter = calls.entry()
         except PermissionError as error:
@@ -261,10 +262,10 @@ class RunnerMemory:
         self._run(self._address, self._places_address, len(columns[0]))
 
     def state_is_finite(self) -> bool:
-        """Whether no float state is infinite or NaN."""
-        begin = self.state.ctypes.data + STATE_PRELUDE_BYTES
+        """Whether no float state is NaN or at the end of float32's range."""
+        begin = data_address(self.state) + STATE_PRELUDE_BYTES
         size = (self.plan.float_slots_end - STATE_PRELUDE_BYTES) // 4
-        return bool(self._is_finite(begin, self.plan.copies, self.plan.copy_bytes, size))
+        return bool(self._is_in_range(begin, self.plan.copies, self.plan.copy_bytes, size))
 
     # ---- snapshots
 

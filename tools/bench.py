@@ -116,6 +116,9 @@ def _measure_model(
     if kernel is not None:
         contestants[report.C_STEP] = lambda block: kernel.time_steps(np.stack(block))
     results.hot[model.name] = timing.interleave(contestants, rows, steps, timing.BLOCK_STEPS)
+    if Edgernn.name in peers:
+        alone = {report.ALONE: timing.hot(peers[Edgernn.name].step)}
+        results.hot[model.name] |= timing.interleave(alone, rows, steps, timing.BLOCK_STEPS)
     if paced_steps:
         contestants = {name: timing.paced(peer.step) for name, peer in peers.items()}
         results.paced[model.name] = timing.interleave(contestants, rows, paced_steps, timing.PACED_BLOCK_STEPS)

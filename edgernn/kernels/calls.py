@@ -83,3 +83,9 @@ def drain() -> Callable[[int, int], int]:
 def is_finite() -> Callable[[int, int, int, int], int]:
     """``is_finite(address, rows, row_bytes, size)``: 1 if `size` float32 of each row are finite."""
     return _function(Kernel("interpreter", ("is_finite",)), 4, releases_lock=False)
+
+
+@cache
+def is_in_range() -> Callable[[int, int, int, int], int]:
+    """The same for numbers below the largest float32, at which a diverging state is kept."""
+    return _function(Kernel("interpreter", ("is_in_range",)), 4, releases_lock=False)

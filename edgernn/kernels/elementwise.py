@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from edgernn.kernels.double import remainder, sine_from
-from edgernn.kernels.functions import FUNCTIONS
+from edgernn.kernels.functions import FUNCTIONS, INFINITY, saturate_overflow
 from edgernn.kernels.rows import ElementwiseRow, slots
-from edgernn.kernels.simd import inline, load, load_float, slot, store, store_float, where_equal, where_less, where_nan
+from edgernn.kernels.simd import (
+    absolute,
+    inline,
+    load,
+    load_float,
+    slot,
+    store,
+    store_float,
+    where_equal,
+    where_less,
+    where_nan,
+)
 from edgernn.kernels.target import processor
 
 A, B, Y, SIZE = slots(ElementwiseRow)
 LANES = processor().lanes
 
+POLES = frozenset({"Exp", "Log", "Reciprocal"})  # infinite by definition, for some finite numbers
+
+
+@inline
+def larger(a, b):
+    """The larger magnitude of two numbers."""
+    return where_less(absolute(a), absolute(b), absolute(b), absolute(a))
+
+
+# what overflows becomes the largest float32: no later infinity minus infinity makes a NaN of it
 BINARY_FUNCTIONS = {
-    "Add": inline(lambda a, b: a + b),
-    "Sub": inline(lambda a, b: a - b),
-    "Mul": inline(lambda a, b: a * b),
-    "Div": inline(lambda a, b: a / b),
+    "Add": inline(lambda a, b: saturate_overflow(a + b, larger(a, b))),
+    "Sub": inline(lambda a, b: saturate_overflow(a - b, larger(a, b))),
+    "Mul": inline(lambda a, b: saturate_overflow(a * b, larger(a, b))),
+    "Div": inline(lambda a, b: saturate_overflow(a / b, where_less(0.0, absolute(b), absolute(a), INFINITY))),
     "Min": inline(lambda a, b: where_nan(b, b, where_less(b, a, b, a))),
     "Max": inline(lambda a, b: where_nan(b, b, where_less(a, b, b, a))),
     "Equal": inline(lambda a, b: where_equal(a, b, 1.0, 0.0)),
@@ -40,19 +61,21 @@ def build(arity, function, *sides):
     if function in UNARY_NUMBER:
         return _unary_number(UNARY_NUMBER[function])
     if arity == "unary":
-        return _unary(FUNCTIONS[function])
+        return _unary(FUNCTIONS[function], function not in POLES)
     a_in_weights, b_in_weights = (side == "weights" for side in sides)
     if function in BINARY_NUMBER:
         return _binary_number(BINARY_NUMBER[function], a_in_weights, b_in_weights)
     return _binary(BINARY_FUNCTIONS[function], a_in_weights, b_in_weights)
 
 
-def _unary(function):
+def _unary(function, saturates):
     def unary(row, weights, state, arena):
         a, y, constants = arena + slot(row, A), arena + slot(row, Y), weights + slot(row, B)
         alpha, beta = load_float(constants), load_float(constants + 4)
         for k in range(0, 4 * slot(row, SIZE), 4 * LANES):
-            store(y + k, function(load(a + k, LANES), alpha, beta))
+            number = load(a + k, LANES)
+            result = function(number, alpha, beta)
+            store(y + k, saturate_overflow(result, absolute(number)) if saturates else result)
         return 0
 
     return unary

@@ -10,6 +10,7 @@ Imports Numba: loaded only while kernels are compiled.
 from __future__ import annotations
 
 from edgernn.kernels.simd import (
+    LARGEST,
     absolute,
     exponent_of,
     inline,
@@ -32,6 +33,22 @@ def clamp(x, low, high):
     """x kept from `low` to `high`; NaN stays NaN."""
     x = where_less(x, low, low, x)
     return where_less(high, x, high, x)
+
+
+@inline
+def saturate(x):
+    """x, with the largest float32 in place of infinity; NaN stays NaN."""
+    return clamp(x, -LARGEST, LARGEST)
+
+
+@inline
+def saturate_overflow(y, size):
+    """What came of finite numbers, no larger than `size`: the largest float32 in place of infinity.
+
+    With `size` infinite, because a number that y came of was, y stays as it is.
+    """
+    limit = where_less(size, LARGEST, LARGEST, size)
+    return where_less(limit, y, limit, where_less(y, 0.0 - limit, 0.0 - limit, y))
 
 
 @inline
@@ -197,12 +214,24 @@ FUNCTIONS = {
 }
 
 
+BOUNDED = frozenset({"Tanh", "Sigmoid", "HardSigmoid", "Softsign"})  # never above 1: no sum of a cell overflows
+RIGHT_AT_INFINITY = frozenset({"Tanh", "Sigmoid"})
+
+
+def make_settle(*gates):
+    """`settle` for a cell with these gate functions: a state that may overflow is bounded, too."""
+    if BOUNDED.issuperset(gates):
+        return settle
+    return inline(lambda state: settle(saturate(state)))
+
+
 def make_gate(name, position, clipped):
     """The activation of a cell's gate: a function of a register and the address of the cell's constants.
 
-    `position` tells which of the cell's functions it is; `clipped` gates first bound their input.
+    `position` tells which of the cell's functions it is; `clipped` gates first bound their input. The input may be
+    infinite, the result is finite.
     """
-    function = FUNCTIONS[name]
+    function, saturates = FUNCTIONS[name], name not in RIGHT_AT_INFINITY
     alpha_bytes, beta_bytes = 4 + 8 * position, 8 + 8 * position
 
     @inline
@@ -210,6 +239,10 @@ def make_gate(name, position, clipped):
         if clipped:
             bound = load_float(constants)
             x = clamp(x, -bound, bound)
+        if saturates:
+            return saturate(
+                function(saturate(x), load_float(constants + alpha_bytes), load_float(constants + beta_bytes))
+            )
         return function(x, load_float(constants + alpha_bytes), load_float(constants + beta_bytes))
 
     return gate

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from edgernn.kernels.cells import nth, turn_around
-from edgernn.kernels.functions import make_gate, settle
+from edgernn.kernels.functions import BOUNDED, make_gate, make_settle, saturate
+from edgernn.kernels.guard import guard, has_nan, watch
 from edgernn.kernels.layout import copy_bytes
+from edgernn.kernels.panels import make_gates
 from edgernn.kernels.rows import CellRow, slots
-from edgernn.kernels.simd import load, make_affine, multiply_add, slot, store
+from edgernn.kernels.simd import broadcast, inline, load, multiply_add, slot, store
 
 X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, _, _, SCRATCH, W_RESET, R_RESET = slots(CellRow)
 
 
 def build(form, lanes, clip, f, g):
     """The kernel for panels of `lanes`, in the form with the reset gate "after" or "before" the recurrence product."""
-    return {"after": _reset_after, "before": _reset_before}[form](
-        int(lanes), make_gate(f, 0, clip == "clip"), make_gate(g, 1, clip == "clip")
-    )
+    make = {"after": _make_reset_after, "before": _make_reset_before}[form]
+    compute = guard(lambda scaled: make(int(lanes), clip == "clip", f, g, scaled))
+
+    def gru(row, weights, state, arena):
+        compute(row, weights, state, arena)
+        copy_bytes(state + slot(row, H), arena + slot(row, Y), 4 * slot(row, HIDDEN_SIZE))
+        return 0
+
+    return gru
 
 
-def _reset_after(lanes, f, g):
+def _make_mix(f, g):
+    """``(1 - z) * n + z * h``, as a state is kept; of what is bounded no difference overflows."""
+    settle = make_settle(f, g)
+    if BOUNDED.issuperset((f, g)):
+        return inline(lambda z, h, n: settle(multiply_add(z, h - n, n)))
+    return inline(lambda z, h, n: settle(multiply_add(z, h, multiply_add(z * -1.0, n, n))))
+
+
+def _make_reset_after(lanes, clipped, f, g, scaled):
     """``n = g(Wh x + Wbh + r * (Rh h + Rbh))``: one panel of z r h each for x and h."""
-    affine = make_affine(lanes, 3)
+    gates, mix = make_gates(lanes, 3, 2, scaled), _make_mix(f, g)
+    gate_f, gate_g = make_gate(f, 0, clipped), make_gate(g, 1, clipped)
     group_bytes = 3 * 4 * lanes
 
     def gru(row, weights, state, arena):
@@ -28,24 +45,27 @@ def _reset_after(lanes, f, g):
         panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
         input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
         backwards = turn_around(arena + slot(row, TURN))
+        watched = broadcast(0.0, lanes)
         for index in range(panels):
             panel = nth(index, panels, backwards)
-            Wz, Wr, Wh = affine(panels_W + panel * (1 + input_size) * group_bytes, x, input_size)
-            Rz, Rr, Rh = affine(panels_R + panel * (1 + hidden_size) * group_bytes, h, hidden_size)
+            W_panel = panels_W + panel * (1 + input_size) * group_bytes
+            R_panel = panels_R + panel * (1 + hidden_size) * group_bytes
+            sums = gates(W_panel, x, input_size, R_panel, h, hidden_size)
+            watched = watch(watched, sums)
+            z, r, Rh, Wh = sums
             unit = 4 * lanes * panel
-            n = g(multiply_add(f(Wr + Rr, constants), Rh, Wh), constants)
-            z = f(Wz + Rz, constants)
-            store(y + unit, settle(multiply_add(z, load(h + unit, lanes) - n, n)))
-        copy_bytes(h, y, 4 * hidden_size)
-        return 0
+            n = gate_g(multiply_add(gate_f(r, constants), Rh, Wh), constants)
+            store(y + unit, mix(gate_f(z, constants), load(h + unit, lanes), n))
+        return has_nan(watched)
 
     return gru
 
 
-def _reset_before(lanes, f, g):
+def _make_reset_before(lanes, clipped, f, g, scaled):
     """``n = g(Wh x + Wbh + Rh (r * h) + Rbh)``: r of all units comes first, then the panels of h."""
-    affine_zr = make_affine(lanes, 2)
-    affine_h = make_affine(lanes, 1)
+    gates_zr, gate_n = make_gates(lanes, 2, 2, scaled), make_gates(lanes, 1, 1, scaled)
+    gate_f, gate_g = make_gate(f, 0, clipped), make_gate(g, 1, clipped)
+    mix, bounded = _make_mix(f, g), f in BOUNDED
     register_bytes = 4 * lanes
 
     def gru(row, weights, state, arena):
@@ -56,22 +76,25 @@ def _reset_before(lanes, f, g):
         reset_h = z_values + panels * register_bytes
         W_panel_bytes, R_panel_bytes = (1 + input_size) * register_bytes, (1 + hidden_size) * register_bytes
         backwards = turn_around(arena + slot(row, TURN))
+        watched = broadcast(0.0, lanes)
         for index in range(panels):
             panel = nth(index, panels, backwards)
-            Wz, Wr = affine_zr(panels_W + panel * 2 * W_panel_bytes, x, input_size)
-            Rz, Rr = affine_zr(panels_R + panel * 2 * R_panel_bytes, h, hidden_size)
+            W_panel, R_panel = panels_W + panel * 2 * W_panel_bytes, panels_R + panel * 2 * R_panel_bytes
+            sums = gates_zr(W_panel, x, input_size, R_panel, h, hidden_size)
+            watched = watch(watched, sums)
+            z, r = sums
             unit = register_bytes * panel
-            store(z_values + unit, f(Wz + Rz, constants))
-            store(reset_h + unit, f(Wr + Rr, constants) * load(h + unit, lanes))
+            store(z_values + unit, gate_f(z, constants))
+            product = gate_f(r, constants) * load(h + unit, lanes)
+            store(reset_h + unit, product if bounded else saturate(product))
         panels_W, panels_R = weights + slot(row, W_RESET), weights + slot(row, R_RESET)
         for index in range(panels):
             panel = nth(index, panels, backwards)
-            (Wh,) = affine_h(panels_W + panel * W_panel_bytes, x, input_size)
-            (Rh,) = affine_h(panels_R + panel * R_panel_bytes, reset_h, hidden_size)
+            W_panel, R_panel = panels_W + panel * W_panel_bytes, panels_R + panel * R_panel_bytes
+            sums = gate_n(W_panel, x, input_size, R_panel, reset_h, hidden_size)
+            watched = watch(watched, sums)
             unit = register_bytes * panel
-            n = g(Wh + Rh, constants)
-            store(y + unit, settle(multiply_add(load(z_values + unit, lanes), load(h + unit, lanes) - n, n)))
-        copy_bytes(h, y, 4 * hidden_size)
-        return 0
+            store(y + unit, mix(load(z_values + unit, lanes), load(h + unit, lanes), gate_g(sums[0], constants)))
+        return has_nan(watched)
 
     return gru

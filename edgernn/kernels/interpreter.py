@@ -10,6 +10,7 @@ from edgernn.kernels.functions import INFINITY
 from edgernn.kernels.layout import copy_bytes
 from edgernn.kernels.rows import END, ENDLESS, ROW_SLOTS, STATE_PRELUDE_BYTES, BeatRow, Header
 from edgernn.kernels.simd import (
+    LARGEST,
     absolute,
     broadcast,
     inline,
@@ -38,6 +39,7 @@ BEAT_FIRST, BEAT_PERIOD, BEAT_EXTRA, BEAT_AT_END, BEAT_LEAST = range(len(BeatRow
 BEAT_BYTES = 8 * len(BeatRow._fields)
 INPUT_BYTES, OUTPUT_BYTES = 16, 24
 ROW_BYTES = 8 * ROW_SLOTS
+LIMITS = {"is_finite": INFINITY, "is_in_range": LARGEST}  # a diverging state is kept at the largest float32
 
 
 @intrinsic
@@ -219,22 +221,27 @@ def drain(header, places):
     return 0
 
 
-def is_finite(address, rows, row_bytes, size):
-    """1 if the first `size` float32 of each row are neither infinite nor NaN."""
-    largest = broadcast(0.0, LANES)
-    whole = size - size % LANES
-    for row in range(rows):
-        begin = address + row * row_bytes
-        for k in range(0, 4 * whole, 4 * LANES):
-            # not less than infinity is infinity or NaN
-            largest = where_less(absolute(load(begin + k, LANES)), INFINITY, largest, 1.0)
-        for k in range(4 * whole, 4 * size, 4):
-            number = load_float(begin + k)
-            if not -INFINITY < number < INFINITY:
-                return 0
-    return 1 if sum_of_lanes(largest) == 0.0 else 0
+def _make_is_below(limit):
+    """A function that tells whether the first `size` float32 of each row are below `limit`; NaN is not."""
+
+    def is_below(address, rows, row_bytes, size):
+        above = broadcast(0.0, LANES)
+        whole = size - size % LANES
+        for row in range(rows):
+            begin = address + row * row_bytes
+            for k in range(0, 4 * whole, 4 * LANES):
+                above = where_less(absolute(load(begin + k, LANES)), limit, above, 1.0)
+            for k in range(4 * whole, 4 * size, 4):
+                number = load_float(begin + k)
+                if not -limit < number < limit:
+                    return 0
+        return 1 if sum_of_lanes(above) == 0.0 else 0
+
+    return is_below
 
 
 def build(what):
     """The function called `what`."""
-    return {"step": step_once, "run": run, "drain": drain, "is_finite": is_finite}[what]
+    if what in LIMITS:
+        return _make_is_below(LIMITS[what])
+    return {"step": step_once, "run": run, "drain": drain}[what]

@@ -31,6 +31,10 @@ def copy_bytes(target, source, count):
         store(target, load(source, LANES))
         source += 4 * LANES
         target += 4 * LANES
+    while source + 16 <= end:
+        store(target, load(source, 4))
+        source += 16
+        target += 16
     while source + 4 <= end:
         store_int(target, load_int(source))
         source += 4

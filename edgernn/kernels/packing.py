@@ -82,3 +82,34 @@ def pack_groups(weights: Floats, bias: Floats | None, lanes: int) -> Floats:
     if bias is not None:
         padded[:, 0, :groups] = bias
     return np.ascontiguousarray(padded.reshape(outputs, 1 + inputs, panels, lanes).transpose(0, 2, 1, 3))
+
+
+def pack_narrow(matrix: Floats, bias: Floats | None, rows: int, lanes: int) -> Floats:
+    """Lay out a matrix of few rows: a register holds `rows` numbers of each of several columns.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32, (units, columns)
+    bias : ndarray of float32, (units,), or None for zeros
+    rows : int
+        Power of two, not below `units`; those that there are not have weight 0.
+    lanes : int
+        Of a register.
+
+    Returns
+    -------
+    ndarray of float32, (1 + registers, lanes / rows, rows)
+        The first register holds the bias, in its first `rows` lanes.
+
+    Examples
+    --------
+    >>> pack_narrow(np.array([[1, 2, 3], [4, 5, 6]], np.float32), np.array([7, 8], np.float32), 2, 4).tolist()
+    [[[7.0, 8.0], [0.0, 0.0]], [[1.0, 4.0], [2.0, 5.0]], [[3.0, 6.0], [0.0, 0.0]]]
+    """
+    units, columns = matrix.shape
+    groups = lanes // rows
+    packed = np.zeros((1 + -(-columns // groups), groups, rows), np.float32)
+    packed[1:].reshape(-1, rows)[:columns, :units] = matrix.T
+    if bias is not None:
+        packed[0, 0, :units] = bias
+    return packed

@@ -1,6 +1,9 @@
 """The float operations in plain NumPy, written as the ONNX operators define them. Slow and obvious: the oracle's text.
 
-Every function works in the number type of its arguments, so that float64 arrays give a float64 reference.
+Every function gives the number type of its arguments, so that float64 arrays give a float64 reference. What comes of
+finite numbers is finite: sums and products that are too large for float32 saturate at its largest number, also in
+float64; only a function at its pole gives infinity. Cells and matrix products compute in float64 at the least, in which
+nothing overflows on the way.
 Source: the ONNX operator definitions of RNN, GRU, LSTM, Gemm, Softmax and of the activations.
 """
 
@@ -14,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
+LARGEST = float(np.finfo(np.float32).max)
 GateFunction = tuple[str, float | None, float | None]  # ONNX name, alpha, beta
 
 _erf = np.vectorize(erf, otypes=[np.float64])
@@ -59,11 +63,28 @@ UNARY: dict[str, tuple[float, float, Callable[[Array, float, float], Array]]] = 
     "ScaledTanh": (1.0, 1.0, lambda x, a, b: a * np.tanh(b * x)),
 }
 
+POLES = frozenset({"Exp", "Log", "Reciprocal"})  # infinite by definition, for some finite numbers
+
+
+def saturate(x: Array) -> Array:
+    """Numbers within the range of float32; NaN stays NaN."""
+    return np.clip(x, -LARGEST, LARGEST)
+
+
+def _saturate_overflow(y: Array, *of: Array) -> Array:
+    """Saturate what came of finite numbers."""
+    return np.where(np.logical_and.reduce([np.isfinite(x) for x in np.broadcast_arrays(*of)]), saturate(y), y)
+
+
+def _divide(a: Array, b: Array) -> Array:
+    return np.where(b == 0, a / b, _saturate_overflow(a / b, a, b))
+
+
 BINARY: dict[str, Callable[[Array, Array], Array]] = {
-    "Add": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "Div": np.divide,
+    "Add": lambda a, b: _saturate_overflow(a + b, a, b),
+    "Sub": lambda a, b: _saturate_overflow(a - b, a, b),
+    "Mul": lambda a, b: _saturate_overflow(a * b, a, b),
+    "Div": _divide,
     "Min": np.minimum,
     "Max": np.maximum,
     "Pow": np.power,
@@ -90,7 +111,7 @@ def unary(x: Array, function: str, alpha: float | None = None, beta: float | Non
     """``function(x)`` for each element, by ONNX name."""
     default_alpha, default_beta, compute = UNARY[function]
     y = compute(x, default_alpha if alpha is None else alpha, default_beta if beta is None else beta)
-    return y.astype(x.dtype, copy=False)
+    return (y if function in POLES else _saturate_overflow(y, x)).astype(x.dtype, copy=False)
 
 
 def binary(a: Array, b: Array, function: str) -> Array:
@@ -100,8 +121,8 @@ def binary(a: Array, b: Array, function: str) -> Array:
 
 def dense(x: Array, W: Array, B: Array | None) -> Array:
     """``x @ W.T + B``; x (..., K), W (N, K), B (N,) -> (..., N)."""
-    y: Array = x @ W.T
-    return y if B is None else y + B
+    y = x @ W.T.astype(np.float64)
+    return saturate(y if B is None else y + B).astype(x.dtype)
 
 
 def grouped_dense(x: Array, W: Array, B: Array | None) -> Array:
@@ -166,8 +187,18 @@ def softmax(x: Array, logarithm: bool = False) -> Array:
     shifted = x - x.max(axis=-1, keepdims=True)
     exponentials = np.exp(shifted)
     total = exponentials.sum(axis=-1, keepdims=True)
-    y: Array = shifted - np.log(total) if logarithm else exponentials / total
+    y: Array = saturate(shifted - np.log(total)) if logarithm else exponentials / total
     return y
+
+
+def _wide(*arrays: Array) -> list[Array]:
+    """Arrays in float64."""
+    return [array.astype(np.float64, copy=False) for array in arrays]
+
+
+def _bias(B: Array | None, size: int) -> tuple[Array, Array]:
+    """The two halves of a bias, each of `size` numbers."""
+    return (np.zeros(size),) * 2 if B is None else (B[:size].astype(np.float64), B[size:].astype(np.float64))
 
 
 def _gate(x: Array, function: GateFunction, clip: float | None) -> Array:
@@ -184,10 +215,9 @@ def rnn(
     clip: float | None = None,
 ) -> Array:
     """One Elman step; x (K,), h (H,), W (H, K), R (H, H), B (2 H,) -> new h (H,)."""
-    a = W @ x + R @ h
-    if B is not None:
-        a = a + B[: h.size] + B[h.size :]
-    return _gate(a, activations[0], clip)
+    x_wide, h_wide, W, R = _wide(x, h, W, R)
+    Wb, Rb = _bias(B, h.size)
+    return _gate(saturate(W @ x_wide + R @ h_wide + Wb + Rb), activations[0], clip).astype(x.dtype)
 
 
 def gru(
@@ -201,16 +231,17 @@ def gru(
     clip: float | None = None,
 ) -> Array:
     """One GRU step; x (K,), h (H,), W (3 H, K), R (3 H, H), B (6 H,), gates z r h -> new h (H,)."""
-    H = h.size
-    Wb, Rb = (np.zeros(3 * H, x.dtype),) * 2 if B is None else (B[: 3 * H], B[3 * H :])
+    H, dtype = h.size, x.dtype
+    x, h, W, R = _wide(x, h, W, R)
+    Wb, Rb = _bias(B, 3 * H)
     input_part = W @ x + Wb  # (3 H,)
-    zr = input_part[: 2 * H] + R[: 2 * H] @ h + Rb[: 2 * H]
+    zr = saturate(input_part[: 2 * H] + R[: 2 * H] @ h + Rb[: 2 * H])
     z, r = _gate(zr[:H], activations[0], clip), _gate(zr[H:], activations[0], clip)
     if linear_before_reset:
-        n = input_part[2 * H :] + r * (R[2 * H :] @ h + Rb[2 * H :])
+        n = saturate(input_part[2 * H :]) + r * saturate(R[2 * H :] @ h + Rb[2 * H :])
     else:
-        n = input_part[2 * H :] + R[2 * H :] @ (r * h) + Rb[2 * H :]
-    return (1 - z) * _gate(n, activations[1], clip) + z * h
+        n = input_part[2 * H :] + R[2 * H :] @ saturate(r * h) + Rb[2 * H :]
+    return saturate((1 - z) * _gate(saturate(n), activations[1], clip) + z * h).astype(dtype)
 
 
 def lstm(
@@ -226,13 +257,13 @@ def lstm(
     input_forget: bool = False,
 ) -> tuple[Array, Array]:
     """One LSTM step; x (K,), h, c (H,), W (4 H, K), R (4 H, H), B (8 H,), P (3 H,), gates i o f c -> new h, new c."""
-    H = h.size
-    gates = W @ x + R @ h  # (4 H,)
-    if B is not None:
-        gates = gates + B[: 4 * H] + B[4 * H :]
-    Pi, Po, Pf = (np.zeros(H, x.dtype),) * 3 if P is None else (P[:H], P[H : 2 * H], P[2 * H :])
-    i = _gate(gates[:H] + Pi * c, activations[0], clip)
-    f = 1 - i if input_forget else _gate(gates[2 * H : 3 * H] + Pf * c, activations[0], clip)
-    c_new = f * c + i * _gate(gates[3 * H :], activations[1], clip)
-    o = _gate(gates[H : 2 * H] + Po * c_new, activations[0], clip)
-    return o * unary(c_new, *activations[2]), c_new
+    H, dtype = h.size, x.dtype
+    x, h, c, W, R = _wide(x, h, c, W, R)
+    Wb, Rb = _bias(B, 4 * H)
+    gates = saturate(W @ x + R @ h + Wb + Rb)  # (4 H,)
+    Pi, Po, Pf = (np.zeros(H),) * 3 if P is None else _wide(P[:H], P[H : 2 * H], P[2 * H :])
+    i = _gate(saturate(gates[:H] + Pi * c), activations[0], clip)
+    f = 1 - i if input_forget else _gate(saturate(gates[2 * H : 3 * H] + Pf * c), activations[0], clip)
+    c_new = saturate(f * c + i * _gate(gates[3 * H :], activations[1], clip))
+    o = _gate(saturate(gates[H : 2 * H] + Po * c_new), activations[0], clip)
+    return saturate(o * unary(c_new, *activations[2])).astype(dtype), c_new.astype(dtype)

@@ -3,8 +3,8 @@
 A register holds `lanes` float32 numbers, a multiple of what the processor's own registers hold: one of 16 lanes is two
 of AVX2, or four of NEON. The functions below become single LLVM instructions, so the same kernel source turns into
 AVX-512, AVX2, SSE or NEON code, and sums stay in processor registers where plain Numba loops would store and load them
-again. Registers know ``+ - * /``, with each other and with numbers; tuples of registers hold the sums of a panel (see
-packing.py). Addresses are int64 byte addresses.
+again. Registers know ``+ - * /``, with each other and with numbers; tuples of registers hold the sums of a panel
+(panels.py). Addresses are int64 byte addresses.
 
 No fast-math flag is set, so a NaN stays a NaN; multiplication and addition are fused only where `multiply_add` says so.
 
@@ -20,10 +20,10 @@ from numba import njit, types
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from edgernn.kernels.target import processor
-
 BYTE, SHORT, INT, LONG = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
+
+LARGEST = 3.4028234663852886e38  # the largest finite float32
 
 inline = njit(forceinline=True, error_model="numpy")  # for the small functions that kernels are made of
 
@@ -41,10 +41,11 @@ class RegisterModel(models.PrimitiveModel):
     """A register is an LLVM vector."""
 
     def __init__(self, manager, numba_type):
-        super().__init__(manager, numba_type, _floats(numba_type.lanes))
+        super().__init__(manager, numba_type, vector_of_floats(numba_type.lanes))
 
 
-def _floats(lanes):
+def vector_of_floats(lanes):
+    """LLVM's type of a register."""
     return ir.VectorType(FLOAT, lanes)
 
 
@@ -56,17 +57,19 @@ def _int_constant(lanes, value):
     return ir.Constant(_ints(lanes), [value] * lanes)
 
 
-def _pointer(builder, address, kind, offset_bytes=0):
+def pointer_to(builder, address, kind, offset_bytes=0):
+    """An int64 address as an LLVM pointer."""
     return builder.inttoptr(builder.add(address, ir.Constant(LONG, offset_bytes)), kind.as_pointer())
 
 
-def _splat(builder, scalar, lanes):
+def splat(builder, scalar, lanes):
+    """A register with the same number in every lane."""
     undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
     first = builder.insert_element(undefined, scalar, ir.Constant(INT, 0))
     return builder.shuffle_vector(first, undefined, _int_constant(lanes, 0))
 
 
-def _intrinsic_call(builder, name, *arguments):
+def call_intrinsic(builder, name, *arguments):
     """Call the LLVM intrinsic `name` of registers."""
     kind = arguments[0].type
     full_name = f"llvm.{name}.v{kind.count}f32"
@@ -84,14 +87,14 @@ def _access(kind, numba_type, alignment):
     @intrinsic
     def load_number(typing, address):
         def lower(context, builder, signature, arguments):
-            return builder.load(_pointer(builder, arguments[0], kind), align=alignment)
+            return builder.load(pointer_to(builder, arguments[0], kind), align=alignment)
 
         return numba_type(types.int64), lower
 
     @intrinsic
     def store_number(typing, address, value):
         def lower(context, builder, signature, arguments):
-            builder.store(arguments[1], _pointer(builder, arguments[0], kind), align=alignment)
+            builder.store(arguments[1], pointer_to(builder, arguments[0], kind), align=alignment)
             return context.get_dummy_value()
 
         return types.void(types.int64, numba_type), lower
@@ -130,7 +133,7 @@ def load(typing, address, lanes):
     register = Register(lanes.literal_value)
 
     def lower(context, builder, signature, arguments):
-        return builder.load(_pointer(builder, arguments[0], _floats(register.lanes)), align=4)
+        return builder.load(pointer_to(builder, arguments[0], vector_of_floats(register.lanes)), align=4)
 
     return register(types.int64, lanes), lower
 
@@ -140,7 +143,7 @@ def store(typing, address, register):
     """Store a register at an address."""
 
     def lower(context, builder, signature, arguments):
-        builder.store(arguments[1], _pointer(builder, arguments[0], arguments[1].type), align=4)
+        builder.store(arguments[1], pointer_to(builder, arguments[0], arguments[1].type), align=4)
         return context.get_dummy_value()
 
     return types.void(types.int64, register), lower
@@ -153,7 +156,7 @@ def first_lanes(typing, count, a, b):
     def lower(context, builder, signature, arguments):
         count, a, b = arguments
         indices = ir.Constant(_ints(a.type.count), list(range(a.type.count)))
-        limits = _splat(builder, builder.trunc(count, INT), a.type.count)
+        limits = splat(builder, builder.trunc(count, INT), a.type.count)
         return builder.select(builder.icmp_signed("<", indices, limits), a, b)
 
     return a(types.int64, a, b), lower
@@ -168,7 +171,7 @@ def broadcast(typing, number, lanes):
     register = Register(lanes.literal_value)
 
     def lower(context, builder, signature, arguments):
-        return _splat(builder, arguments[0], register.lanes)
+        return splat(builder, arguments[0], register.lanes)
 
     return register(types.float32, lanes), lower
 
@@ -177,7 +180,7 @@ def _lift(builder, numba_type, value, lanes):
     """A register as it is, a number in every lane."""
     if isinstance(numba_type, Register):
         return value
-    return _splat(builder, builder.fptrunc(value, FLOAT), lanes)
+    return splat(builder, builder.fptrunc(value, FLOAT), lanes)
 
 
 def _signature_of(given):
@@ -231,15 +234,15 @@ _define_operator(operator.mul, "fmul")
 _define_operator(operator.truediv, "fdiv")
 
 # a * b + c, rounded once where the processor can
-multiply_add = _elementwise(3, lambda builder, a, b, c: _intrinsic_call(builder, "fmuladd", a, b, c))
+multiply_add = _elementwise(3, lambda builder, a, b, c: call_intrinsic(builder, "fmuladd", a, b, c))
 # yes if a < b else no; a NaN in a or b gives no
 where_less = _elementwise(4, lambda builder, a, b, yes, no: builder.select(builder.fcmp_ordered("<", a, b), yes, no))
 # yes if a is NaN else no
 where_nan = _elementwise(3, lambda builder, a, yes, no: builder.select(builder.fcmp_unordered("uno", a, a), yes, no))
 # yes if a == b else no; a NaN gives no
 where_equal = _elementwise(4, lambda builder, a, b, yes, no: builder.select(builder.fcmp_ordered("==", a, b), yes, no))
-absolute = _elementwise(1, lambda builder, a: _intrinsic_call(builder, "fabs", a))
-square_root = _elementwise(1, lambda builder, a: _intrinsic_call(builder, "sqrt", a))
+absolute = _elementwise(1, lambda builder, a: call_intrinsic(builder, "fabs", a))
+square_root = _elementwise(1, lambda builder, a: call_intrinsic(builder, "sqrt", a))
 
 
 def _times_power_of_two(builder, a, shifted):
@@ -303,99 +306,3 @@ def _picked(relation):
 
 
 maximum_of_lanes, minimum_of_lanes = _across_lanes(_picked(">")), _across_lanes(_picked("<"))
-
-
-# ---- panels
-
-
-@intrinsic(prefer_literal=True)
-def start_panel(typing, address, lanes, gates, parts):
-    """``gates * parts`` sums: the first `gates` loaded from an address, the others zero."""
-    kind = _floats(lanes.literal_value)
-    total = gates.literal_value * parts.literal_value
-    result = types.UniTuple(Register(lanes.literal_value), total)
-
-    def lower(context, builder, signature, arguments):
-        registers = [ir.Constant(kind, [0.0] * kind.count)] * total
-        for gate in range(gates.literal_value):
-            pointer = _pointer(builder, arguments[0], kind, gate * 4 * kind.count)
-            registers[gate] = builder.load(pointer, align=4)
-        return context.make_tuple(builder, result, registers)
-
-    return result(types.int64, lanes, gates, parts), lower
-
-
-@intrinsic(prefer_literal=True)
-def accumulate_panel(typing, address, x, sums, gates, parts):
-    """Sums after `parts` further numbers of x: ``sums[part * gates + gate] += weights[part][gate] * x[part]``.
-
-    `address` points at ``parts * gates`` registers of weights, `x` at `parts` float32. `sums` may hold more parts.
-    """
-    kind = _floats(sums.dtype.lanes)
-
-    def lower(context, builder, signature, arguments):
-        address, x, sums_before = arguments[:3]
-        registers = [builder.extract_value(sums_before, index) for index in range(sums.count)]
-        for part in range(parts.literal_value):
-            number = _splat(builder, builder.load(_pointer(builder, x, FLOAT, 4 * part), align=4), kind.count)
-            for index in range(part * gates.literal_value, (part + 1) * gates.literal_value):
-                weights = builder.load(_pointer(builder, address, kind, index * 4 * kind.count), align=4)
-                registers[index] = _intrinsic_call(builder, "fmuladd", weights, number, registers[index])
-        return context.make_tuple(builder, sums, registers)
-
-    return sums(types.int64, types.int64, sums, gates, parts), lower
-
-
-@intrinsic(prefer_literal=True)
-def finish_panel(typing, sums, gates):
-    """Add up the parts: `gates` registers."""
-    count = gates.literal_value
-    result = types.UniTuple(sums.dtype, count)
-
-    def lower(context, builder, signature, arguments):
-        registers = [builder.extract_value(arguments[0], index) for index in range(sums.count)]
-        while len(registers) > count:  # by halves, so that no chain of additions gets long
-            half = len(registers) // 2
-            registers = [builder.fadd(a, b) for a, b in zip(registers[:half], registers[half:], strict=True)]
-        return context.make_tuple(builder, result, registers)
-
-    return result(sums, gates), lower
-
-
-SUMS = 12  # independent sums in processor registers: enough to hide the latency of two multiply-adds a cycle
-
-
-def make_affine(lanes, gates):
-    """A function ``affine(panel, x, size)`` that gives `gates` registers: a panel's bias plus its matrix times x.
-
-    Where `gates` registers are few, several numbers of x are worked on side by side, with sums of their own.
-    packing.py has the layout of a panel.
-    """
-    sums_for_each = gates * lanes // processor().lanes
-    parts = next(parts for parts in (8, 4, 2, 1) if parts * sums_for_each <= SUMS or parts == 1)
-    four, two = min(parts, 4), min(parts, 2)
-    row_bytes = gates * lanes * 4
-
-    @inline
-    def affine(panel, x, size):
-        sums = start_panel(panel, lanes, gates, parts)
-        panel += row_bytes
-        rest = size & (parts - 1)
-        end = x + 4 * (size - rest)
-        while x < end:
-            sums = accumulate_panel(panel, x, sums, gates, parts)
-            panel += parts * row_bytes
-            x += 4 * parts
-        if rest & 4:
-            sums = accumulate_panel(panel, x, sums, gates, four)
-            panel += 4 * row_bytes
-            x += 16
-        if rest & 2:
-            sums = accumulate_panel(panel, x, sums, gates, two)
-            panel += 2 * row_bytes
-            x += 8
-        if rest & 1:
-            sums = accumulate_panel(panel, x, sums, gates, 1)
-        return finish_panel(sums, gates)
-
-    return affine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.functions import INFINITY, exp_of_negative, log
+from edgernn.kernels.functions import INFINITY, exp_of_negative, log, saturate
 from edgernn.kernels.rows import SoftmaxRow, slots
 from edgernn.kernels.simd import broadcast, first_lanes, largest_lane, load, slot, store, sum_of_lanes, where_less
 
@@ -25,7 +25,7 @@ def _short(logarithm, lanes):
             shifted = numbers - broadcast(largest_lane(numbers), lanes)
             e = exp_of_negative(shifted)
             total = broadcast(sum_of_lanes(e), lanes)
-            store(y, shifted - log(total) if logarithm else e / total)
+            store(y, saturate(shifted - log(total)) if logarithm else e / total)
             x += 4 * size
             y += 4 * size
         return 0
@@ -52,7 +52,7 @@ def _long(logarithm, lanes):
             total = broadcast(sum_of_lanes(total), lanes)
             for k in range(0, size, lanes):
                 part = load(y + 4 * k, lanes)
-                store(y + 4 * k, part - log(total) if logarithm else part / total)
+                store(y + 4 * k, saturate(part - log(total)) if logarithm else part / total)
             x += 4 * size
             y += 4 * size
         return 0

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ConfigError
 from edgernn.kernels.native import native_function
+from edgernn.kernels.objects import data_address
 
 
 class Normalise:
@@ -59,5 +60,5 @@ class Normalise:
         Numbers too large for float32 become infinite.
         """
         X = np.empty((len(values), self._C), np.float32)
-        self.finite = bool(self._normalise(values.ctypes.data, *values.shape, *self._addresses, X.ctypes.data))
+        self.finite = bool(self._normalise(data_address(values), *values.shape, *self._addresses, data_address(X)))
         return X

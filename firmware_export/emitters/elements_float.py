@@ -38,11 +38,15 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
 GATE_DEFAULTS = {"Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
 LARGEST = 3.4028234663852886e38
 
+# functions that never overflow, and those that are infinite by definition: the others saturate
+NEVER_SATURATED = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign", "Relu", "Erf", "Abs", "Neg", "Sqrt", "Clip"}
+NEVER_SATURATED |= {"Exp", "Log", "Reciprocal"}
+
 BINARY = {
-    "Add": "a + b",
-    "Sub": "a - b",
-    "Mul": "a * b",
-    "Div": "a / b",
+    "Add": "edgernn_overflow(a + b, a, b)",
+    "Sub": "edgernn_overflow(a - b, a, b)",
+    "Mul": "edgernn_overflow(a * b, a, b)",
+    "Div": "b == 0.0f ? a / b : edgernn_overflow(a / b, a, b)",
     "Min": "a < b ? a : b",
     "Max": "a > b ? a : b",
     "Pow": "edgernn_power(a, b)",
@@ -63,7 +67,11 @@ def function(step: StepWriter, name: str, gate: GateFunction | Unary, clip: floa
     )
     a, b = ("" if constant is None else float_literal(constant) for constant in constants)
     clipped = f"    x = edgernn_clamp(x, {float_literal(-clip)}, {float_literal(clip)});\n" if clip is not None else ""
-    body = f"{clipped}    return {expression.format(a=f'({a})', b=f'({b})')};\n"
+    result = expression.format(a=f"({a})", b=f"({b})")
+    if gate.function not in NEVER_SATURATED:
+        step.need("saturate_float")
+        result = f"edgernn_overflow({result}, x, x)"
+    body = f"{clipped}    return {result};\n"
     escaped = body.replace("{", "{{").replace("}", "}}")
     return step.function(name, f"static float {{name}}(float x) {{{{\n{escaped}}}}}")
 
@@ -77,8 +85,7 @@ def unary(step: StepWriter, operation: Unary) -> list[str]:
 
 def binary(step: StepWriter, operation: Binary) -> list[str]:
     """Loops with broadcasting; one side may be a table."""
-    if operation.function == "Pow":
-        step.need("more_math_float")
+    step.need("more_math_float" if operation.function == "Pow" else "saturate_float")
     sides = [
         (f"({step.place(name)})[{{{letter}}}]", step.value(name).shape)
         for name, letter in zip(operation.inputs, "ab", strict=False)

@@ -8,7 +8,8 @@ static void edgernn_gru_float(const float *x, uint16_t input_size, float *h, uin
     if (reset) {
         for (uint16_t unit = 0; unit < hidden_size; unit++) {
             const uint16_t row = (uint16_t)(hidden_size + unit);
-            reset[unit] = f(edgernn_gate_float(x, input_size, h, hidden_size, W, R, B, rows, row)) * h[unit];
+            const float r = f(edgernn_gate_float(x, input_size, h, hidden_size, W, R, B, rows, row));
+            reset[unit] = edgernn_saturate(r * h[unit]);
         }
     }
     for (uint16_t unit = 0; unit < hidden_size; unit++) {
@@ -19,11 +20,12 @@ static void edgernn_gru_float(const float *x, uint16_t input_size, float *h, uin
             n = g(edgernn_gate_float(x, input_size, reset, hidden_size, W, R, B, rows, n_row));
         } else {
             const float r = f(edgernn_gate_float(x, input_size, h, hidden_size, W, R, B, rows, r_row));
-            const float recurrent = edgernn_dot(R + (uint32_t)n_row * hidden_size, h, hidden_size);
-            const float input = edgernn_dot(W + (uint32_t)n_row * input_size, x, input_size);
-            n = g(input + edgernn_bias(B, n_row) + r * (recurrent + edgernn_bias(B, (uint16_t)(rows + n_row))));
+            const float input = edgernn_affine_float(W + (uint32_t)n_row * input_size, x, input_size, B, n_row);
+            const float recurrent = edgernn_affine_float(R + (uint32_t)n_row * hidden_size, h, hidden_size, B,
+                                                         (uint16_t)(rows + n_row));
+            n = g(edgernn_saturate(input + r * recurrent));
         }
-        y[unit] = (1.0f - z) * n + z * h[unit];
+        y[unit] = edgernn_two_products(1.0f - z, n, z, h[unit]);
     }
     for (uint16_t unit = 0; unit < hidden_size; unit++) h[unit] = y[unit];
 }

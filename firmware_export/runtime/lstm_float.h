@@ -11,11 +11,13 @@ static void edgernn_lstm_float(const float *x, uint16_t input_size, float *h, fl
             const uint16_t row = (uint16_t)(gate * hidden_size + unit);
             p[gate] = edgernn_gate_float(x, input_size, h, hidden_size, W, R, B, rows, row);
         }
-        const float i = f(p[0] + edgernn_bias(P, unit) * c[unit]);
-        const float forget =
-            input_forget ? 1.0f - i : f(p[2] + edgernn_bias(P, (uint16_t)(2u * hidden_size + unit)) * c[unit]);
-        c[unit] = forget * c[unit] + i * g(p[3]);
-        y[unit] = f(p[1] + edgernn_bias(P, (uint16_t)(hidden_size + unit)) * c[unit]) * output(c[unit]);
+        p[0] = edgernn_saturate(p[0] + edgernn_bias(P, unit) * c[unit]);
+        p[2] = edgernn_saturate(p[2] + edgernn_bias(P, (uint16_t)(2u * hidden_size + unit)) * c[unit]);
+        const float i = f(p[0]);
+        const float forget = input_forget ? 1.0f - i : f(p[2]);
+        c[unit] = edgernn_two_products(forget, c[unit], i, g(p[3]));
+        p[1] = edgernn_saturate(p[1] + edgernn_bias(P, (uint16_t)(hidden_size + unit)) * c[unit]);
+        y[unit] = edgernn_saturate(f(p[1]) * output(c[unit]));
     }
     for (uint16_t unit = 0; unit < hidden_size; unit++) h[unit] = y[unit];
 }

@@ -1,4 +1,4 @@
-/* needs: more_math_float */
+/* needs: more_math_float saturate_float */
 /* exp(x - max) / sum of `count` numbers, or its logarithm. */
 static void edgernn_softmax_float(const float *x, uint16_t count, int logarithm, float *y) {
     float most = x[0], sum = 0.0f;
@@ -9,5 +9,5 @@ static void edgernn_softmax_float(const float *x, uint16_t count, int logarithm,
         y[k] = logarithm ? x[k] - most : e;
     }
     const float divisor = logarithm ? edgernn_log(sum) : sum;
-    for (uint16_t k = 0; k < count; k++) y[k] = logarithm ? y[k] - divisor : y[k] / divisor;
+    for (uint16_t k = 0; k < count; k++) y[k] = logarithm ? edgernn_saturate(y[k] - divisor) : y[k] / divisor;
 }

@@ -142,6 +142,33 @@ def test_sigterm_ends_with_status_0(run_python: Callable[..., str]) -> None:
     assert run_python(code) == "0\n"
 
 
+@pytest.mark.parametrize("module", ["click", "edgernn.cli.outcome", "edgernn.cli.inspect", "numpy", "onnx"])
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_modules_are_imported_ends_quietly(module: str, sent: str, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"""if True:
+        import os, signal, sys
+
+        class Interrupter:
+            @staticmethod
+            def find_spec(name, path=None, target=None):
+                if name == "{module}":
+                    print("interrupted")
+                    sys.stdout.flush()
+                    os.kill(os.getpid(), signal.{sent})
+
+        sys.meta_path.insert(0, Interrupter)
+    """)
+    paths = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgernn", "inspect", str(MODEL)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (0, "interrupted\n", "")
+
+
 def test_an_output_that_lacks_a_character_gets_an_escape() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "edgernn", "inspect", "✋.onnx"],

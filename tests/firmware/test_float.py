@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS
 
+from firmware_export import export
+from firmware_export.desk import desk_outputs
 from firmware_export.emulators import Emulator
-from firmware_export.verify import Exported, checksums_on, verify
+from firmware_export.golden import Golden
+from firmware_export.verify import Exported, checksums_on, open_export, verify
 
 STEPS = 200
 SAME_BITS = ("host", "cortex-m0", "cortex-m4", "rv32imc", "atmega2560", "aarch64", "armhf")
@@ -30,3 +35,13 @@ def test_the_same_bits_on_every_machine(
     sums = {other: checksums_on(export, machine(other), 40) for other in SAME_BITS}
     assert len(set(sums["host"])) > 1
     assert all(own == sums["host"] for own in sums.values()), sums
+
+
+@pytest.mark.parametrize("name", ["gru", "gru_reset_first", "lstm_peephole", "rnn", "rnn_relu", "clipped"])
+def test_what_overflows_saturates_as_on_the_desk(name: str, machine: Callable[[str], Emulator], tmp_path: Path) -> None:
+    program, huge = PROGRAMS[name], np.array([3.4e38, -3.4e38, 3e38, -3e38], np.float32)
+    X = np.random.default_rng(5).choice(huge, (12, 3))
+    golden = Golden({"x": X}, desk_outputs(program, {"x": X}))
+    export(program, tmp_path / name, "c", golden, name=name, command="edgernn export")
+    report = verify(open_export(tmp_path / name), machine("host"))
+    assert report.equal, report.difference
