@@ -24,6 +24,7 @@ from edgernn.kernels.simd import inline, slot
     CELL_RIGHT,
 ) = range(len(CellConstants._fields))
 X, H, _, W, R, _, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS, *_ = slots(Int8CellRow)
+FIRST_LEVEL_BYTES = 1 << 15  # of a processor's cache: smaller matrices lie there already
 FIRST_FUNCTION = len(CellConstants._fields)  # where the constants of the functions begin
 
 
@@ -32,7 +33,7 @@ def make_gates(form, operand_bits, lanes, gates, wide=False):
 
     ``begin(row, state, arena)`` reads x and h for the products, and gives how many panels there are and whether this
     step goes through them backwards. ``products(row, weights, arena, panel, following)`` gives those of W and x, then
-    those of R and h, for the units of a panel; the `following` one is on its way from then on.
+    those of R and h, for the units of a panel; the `following` one is on its way from then on, if R is large.
     """
     product, fetch = make_product(form, lanes, gates), make_fetch(form, lanes, gates)
     prepare_x, prepare_h = make_operands(form, operand_bits), make_operands(form, operand_bits, wide)
@@ -49,7 +50,8 @@ def make_gates(form, operand_bits, lanes, gates, wide=False):
         panels_R, hidden_size = weights + slot(row, R), slot(row, HIDDEN_SIZE)
         of_x = product(weights + slot(row, W), panel, arena + slot(row, X_OPERANDS), slot(row, INPUT_SIZE))
         of_h = product(panels_R, panel, arena + slot(row, H_OPERANDS), hidden_size)
-        fetch(panels_R, following, hidden_size)
+        if gates * hidden_size * hidden_size > FIRST_LEVEL_BYTES:
+            fetch(panels_R, following, hidden_size)
         return of_x, of_h
 
     return begin, products
