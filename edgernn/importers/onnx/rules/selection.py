@@ -91,7 +91,7 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, stop: Extent, s
             return sequence.out_of_reach(call.builder, x, axis, last, why)
         raise _refusal(call, x.axes[axis])
     x = sequence.settled(call.builder, x)
-    x = with_length(x, axis, stop, x.timing.padded(0, -trail, 0.0))
+    x = sequence.padded(call.builder, x, axis, (0, -trail), 0.0)
     if last == 1:
         return last_frame(call, x, axis, keep_axis=True)
     if isinstance(start, Dimension) or (isinstance(extent, int) and 2 * start > extent):
