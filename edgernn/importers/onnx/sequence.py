@@ -33,6 +33,7 @@ def frames_of(
     if not x.is_known or (x.timing.is_padded and x.timing.fill != fill and pads != (0, 0)):
         x = settled(builder, x)
     timing = x.timing.padded(*pads, fill)
+    fill = timing.fill if timing.is_padded else fill
     real, period, span = timing.real, timing.period, (taps - 1) * dilation + 1
     first = timing.first + period * (span - 1)
     late = max(late, -((first - real.first) // period))
