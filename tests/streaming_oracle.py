@@ -57,11 +57,12 @@ def largest_difference(
     sequences: Mapping[str, Array],
     runner: type = ReferenceRunner,
     prefixes: int = 6,
+    least_steps: int = 1,
 ) -> float:
     """Stream sequences (T, *frame) and compare all that comes out, in proportion to outputs larger than 1.
 
     Every frame of a per-frame output, with the tail; an output of the whole sequence on prefixes of several lengths;
-    every window.
+    every window. The graph is not defined on prefixes shorter than `least_steps`.
     """
     program, graph = imported.program, Graph(model)
     steps = len(next(iter(sequences.values())))
@@ -90,8 +91,8 @@ def largest_difference(
             assert len(came[output.name]) == output.when.frames_within(steps), "frames come when the schedule says"
             pairs = list(zip(streamed, whole, strict=True))
         else:
-            first = min(came[output.name], default=steps)
-            lengths = sorted({*np.linspace(first + 1, steps, prefixes).astype(int).tolist()})
+            first = max(least_steps, min(came[output.name], default=steps) + 1)
+            lengths = sorted({*np.linspace(first, steps, prefixes).astype(int).tolist()})
             pairs = []
             for length in lengths if came[output.name] else []:
                 prefix = {name: rows[:length] for name, rows in sequences.items()}

@@ -210,9 +210,11 @@ class _Attempt:
     ) -> None:
         self.graph, self.layout, self.options, self.window = graph, layout, options, window
         axes = {entry.name: layout[entry.name].axes(entry.dimensions) for entry in graph.inputs}
-        has_time = any(has_role(axis, Role.TIME) for entry in axes.values() for axis in entry)
+        self.sequences = {
+            name for name, entry in axes.items() if any(has_role(axis, Role.TIME) for axis in entry)
+        }
         names = [name for node in graph.nodes for name in node.outputs] + [entry.name for entry in graph.inputs]
-        self.builder = ProgramBuilder(has_time, state_inputs, names)
+        self.builder = ProgramBuilder(bool(self.sequences), state_inputs, names)
         self.builder.warnings += [f"input {name} is not used, so it is left out" for name in graph.unused_inputs]
         self.builder.batch = max(_frozen_batch(entry.dimensions, layout[entry.name]) for entry in graph.inputs)
         self.inputs: dict[str, Stream] = {}
@@ -253,7 +255,7 @@ class _Attempt:
         """The Program; `window_reason` says why it is no stream."""
         builder, self.builder.source = self.builder, ""
         streams = {name: self._output_stream(name) for name in self.graph.outputs}
-        pairs = pair_states(builder, self.inputs, streams, stated)
+        pairs = pair_states(builder, self.inputs, streams, stated, self.sequences)
         ports = [name for name in streams if name not in pairs.values()] or list(streams)
         outputs = tuple(self._output(name, streams[name]) for name in ports)
         states = {name for name in self.inputs if name in pairs or any(c.state_input == name for c in builder.claims)}

@@ -33,6 +33,7 @@ def frames_of(
     if not x.is_known or (x.timing.is_padded and x.timing.fill != fill and pads != (0, 0)):
         x = settled(builder, x)
     timing = x.timing.padded(*pads, fill)
+    fill = timing.fill if timing.is_padded else fill
     real, period, span = timing.real, timing.period, (taps - 1) * dilation + 1
     first = timing.first + period * (span - 1)
     late = max(late, -((first - real.first) // period))
@@ -88,9 +89,14 @@ def with_length(x: Stream, axis: int, extent: Extent, timing: Timing) -> Stream:
 
 
 def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int], fill: float) -> Stream:
-    """The stream with frames of padding before and behind along its time; negative numbers take frames away."""
+    """The stream with frames of padding before and behind along its time; negative numbers take frames away.
+
+    Frames that are taken away at the end are the newest at each step, so the others come that much later.
+    """
     if x.timing.is_padded and (x.timing.fill != fill or min(pads) < 0):
         x = settled(builder, x)
+    if pads[1] < 0:
+        x = delayed(builder, x, x.timing.padded(*pads, fill).frames_early)
     return with_length(x, axis, extent_of(x.axes[axis]) + sum(pads), x.timing.padded(*pads, fill))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -47,6 +47,7 @@ def pair_states(
     inputs: Mapping[str, Stream],
     outputs: Mapping[str, Stream],
     stated: Mapping[str, str] | None,
+    sequences: Collection[str],
 ) -> dict[str, str]:
     """The output for each state input that has one.
 
@@ -58,6 +59,8 @@ def pair_states(
         Of the graph.
     stated : mapping of str to str, or None
         Pairs that are settled.
+    sequences : collection of str
+        Inputs that have time, so that they are no states.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def pair_states(
         A stated pair cannot be, or the pairs are not unique.
     """
     pairs = dict(stated or {})
-    _check_stated(builder, pairs, inputs, outputs)
+    _check_stated(builder, pairs, inputs, outputs, sequences)
     claimed = dict.fromkeys(claim.state_input for claim in builder.claims)
     steps = {name: stream for name, stream in outputs.items() if stream.find(Role.TIME) is None}
     for name in claimed:
@@ -80,7 +83,7 @@ def pair_states(
         unsettled = {
             name: stream
             for name, stream in inputs.items()
-            if name not in claimed and name not in pairs and stream.find(Role.TIME) is None
+            if name not in claimed and name not in pairs and name not in sequences
         }
         free = {name: stream for name, stream in steps.items() if name not in pairs.values()}
         pairs.update(_pair_by_name(unsettled, free))
@@ -93,14 +96,18 @@ def pair_states(
 
 
 def _check_stated(
-    builder: ProgramBuilder, pairs: Mapping[str, str], inputs: Mapping[str, Stream], outputs: Mapping[str, Stream]
+    builder: ProgramBuilder,
+    pairs: Mapping[str, str],
+    inputs: Mapping[str, Stream],
+    outputs: Mapping[str, Stream],
+    sequences: Collection[str],
 ) -> None:
     for name, output in pairs.items():
         for what, entry, known in (("input", name, inputs), ("output", output, outputs)):
             if entry not in known:
                 raise StatePairingError(f"the model has no {what} {entry!r}; it has {', '.join(known)}")
         source, target = inputs[name], outputs[output]
-        if source.find(Role.TIME) is not None or target.find(Role.TIME) is not None:
+        if name in sequences or target.find(Role.TIME) is not None:
             raise StatePairingError(
                 f"{name!r} and {output!r} cannot be a state, since one of them has the time axis; say with time_axis= "
                 "which axis is time"

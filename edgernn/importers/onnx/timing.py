@@ -76,6 +76,11 @@ class Timing:
         """Steps that must follow the end of the sequence until the last frame has come."""
         return self.tail if self.whole else max(0, self.first + self.extra - self.period + 1)
 
+    @property
+    def frames_early(self) -> int:
+        """Frames that come although a sequence that ends there would not have them: what it leaves out at its end."""
+        return max(0, -((self.first + self.extra - self.period + 1) // self.period))
+
     def padded(self, lead: int, trail: int, fill: float) -> Timing:
         """With more frames of padding in front and behind; negative numbers take frames away."""
         timing = replace(

@@ -13,6 +13,7 @@ from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.convolution import Sliding, check_spatial_axes, sliding, unfolded
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.rules.over_time import reduced
+from edgernn.importers.onnx.sequence import settled
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Axis, Constant, Stream, extent_of, features
 from edgernn.operations import Reduce
@@ -40,6 +41,8 @@ def average_pool(call: Call) -> Results:
     with_padding = bool(call.node.integer("count_include_pad", 0))
     if with_padding and padded and call.node.integer("ceil_mode", 0):
         raise call.node.unsupported("counts padding and has ceil_mode: what it divides by differs between runtimes")
+    if padded and not with_padding:
+        x = settled(call.builder, x)  # frames of a Pad before count
     total = _pooled(call, x, slidings, "Sum", 0.0, call.builder.unique(f"{call.output}:sum"))
     if not padded or with_padding:
         size = prod(slide.kernel for slide in slidings)

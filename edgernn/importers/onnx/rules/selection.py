@@ -73,28 +73,30 @@ def _slice_axis(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
         kept = slice(indices[0], None if indices[-1] + step < 0 else indices[-1] + step, step)
         elements = x.elements[(slice(None),) * axis + (kept,)]
         return x.moved(_with_axis(x, axis, features(len(indices))), elements)
-    return _slice_time(call, x, axis, _position(start, extent), _position(end, extent), step)
+    return _slice_time(call, x, axis, start, end, step)
 
 
-def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, stop: Extent, step: int) -> Tensor:
-    """Frames from `start` up to `stop`, each counted from the beginning."""
+def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, step: int) -> Tensor:
+    """Frames from `start` up to `end`; of a frozen length, what is nearer to the end counts from there."""
     extent = extent_of(x.axes[axis])
+    start_counts_back, end_counts_back = (isinstance(edge, int) and -FAR < edge < 0 for edge in (start, end))
+    start, stop = _position(start, extent), _position(end, extent)
     if step == 1 and start == 0 and stop == extent:
         return x
     if step < 1 or not is_time(x.axes[axis]) or not isinstance(x, Stream):
         raise _refusal(call, x.axes[axis])
     trail = extent - stop  # frames left out at the end
     last = stop - start  # frames that are taken
-    if not isinstance(trail, int) or (isinstance(extent, int) and 2 * trail > extent):
+    if not isinstance(trail, int) or (isinstance(extent, int) and 2 * trail > extent and not end_counts_back):
         if isinstance(last, int) and last > 0 and step == 1:
             why = str(_refusal(call, x.axes[axis]))
             return sequence.out_of_reach(call.builder, x, axis, last, why)
         raise _refusal(call, x.axes[axis])
     x = sequence.settled(call.builder, x)
-    x = with_length(x, axis, stop, x.timing.padded(0, -trail, 0.0))
+    x = sequence.padded(call.builder, x, axis, (0, -trail), 0.0)
     if last == 1:
         return last_frame(call, x, axis, keep_axis=True)
-    if isinstance(start, Dimension) or (isinstance(extent, int) and 2 * start > extent):
+    if start_counts_back or isinstance(start, Dimension) or (isinstance(extent, int) and 2 * start > extent):
         if not isinstance(last, int) or step > 1:
             raise _refusal(call, x.axes[axis])
         return _last_frames(call, x, axis, last)
@@ -165,8 +167,7 @@ def gather(call: Call) -> Results:
     if not others and indices.ndim <= 1:
         keep_axis = indices.ndim == 1
         if is_time(data.axes[axis]):
-            start = _position(index, extent)
-            frame = _slice_time(call, data, axis, start, start + 1, 1)
+            frame = _slice_time(call, data, axis, index, index + 1 if index != -1 else FAR, 1)
             if not has_role(frame.axes[axis], Role.TIME):
                 return (frame if keep_axis else _without_axis(frame, axis),)
         if not has_role(data.axes[axis], Role.TIME) and index == 0 and not keep_axis:
