@@ -322,10 +322,14 @@ class _Attempt:
                 kept = kept[1:]
         shape = tuple(width_of(stream.axes[i]) for i in kept) or (1,)
         time_axis = 0 if time is None else sum(i < time for i in kept)
+        per_frame = not stream.whole
+        if self.window is not None:  # the axis as long as the window is that of its frames
+            frames = [i for i, extent in enumerate(shape) if extent == self.window.steps > 1]
+            per_frame, time_axis = len(frames) == 1, frames[0] if len(frames) == 1 else 0
         return OutputDescription(
             name,
             self.builder.value(stream, shape),
-            per_frame=not stream.whole and self.window is None,
+            per_frame=per_frame,
             time_axis=time_axis,
             when=stream.timing.schedule,
             frames=1 if time is None else width_of(stream.axes[time]),
