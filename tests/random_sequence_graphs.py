@@ -530,7 +530,9 @@ class RandomGraph:
             return self._activation(x)
         self.needs_window = "pads time with its own frames"
         self.least_steps = max(self.least_steps, x.least_steps + 2 * x.period)
-        return self._keep(self._padded(x, self._integer(0, 2), self._integer(1, 2), mode=self._pick(["reflect", "edge"])))
+        return self._keep(
+            self._padded(x, self._integer(0, 2), self._integer(1, 2), mode=self._pick(["reflect", "edge"]))
+        )
 
     def _centred(self, x: Frames) -> Frames:
         """Each frame without the mean of all."""

@@ -210,9 +210,7 @@ class _Attempt:
     ) -> None:
         self.graph, self.layout, self.options, self.window = graph, layout, options, window
         axes = {entry.name: layout[entry.name].axes(entry.dimensions) for entry in graph.inputs}
-        self.sequences = {
-            name for name, entry in axes.items() if any(has_role(axis, Role.TIME) for axis in entry)
-        }
+        self.sequences = {name for name, entry in axes.items() if any(has_role(axis, Role.TIME) for axis in entry)}
         names = [name for node in graph.nodes for name in node.outputs] + [entry.name for entry in graph.inputs]
         self.builder = ProgramBuilder(bool(self.sequences), state_inputs, names)
         self.builder.warnings += [f"input {name} is not used, so it is left out" for name in graph.unused_inputs]

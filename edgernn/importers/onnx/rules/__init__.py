@@ -31,6 +31,7 @@ from edgernn.importers.onnx.rules import (
     recurrent,
     reductions,
     selection,
+    stateful,
 )
 from edgernn.importers.onnx.rules.call import Call, Results
 
@@ -47,7 +48,7 @@ RULES: dict[str, Rule] = {
     "BatchNormalization": normalization.batch_normalization,
     "Cast": number_types.cast,
     "CastLike": number_types.cast_like,
-    "CausalConvWithState": convolution.causal_conv_with_state,
+    "CausalConvWithState": stateful.causal_conv_with_state,
     "Ceil": elementwise.unary,
     "Celu": elementwise.unary,
     "Clip": elementwise.clip,
@@ -93,6 +94,7 @@ RULES: dict[str, Rule] = {
     "Less": elementwise.binary,
     "LessOrEqual": elementwise.binary,
     "Log": elementwise.unary,
+    "LinearAttention": stateful.linear_attention,
     "LogSoftmax": normalization.softmax,
     "Loop": loops.loop,
     "LpNormalization": layer_norms.lp_normalization,

@@ -1,4 +1,4 @@
-"""Conv, ConvTranspose and CausalConvWithState: windows of frames and of features, then matrix products.
+"""Conv and ConvTranspose: windows of frames and of features, then matrix products.
 
 Along time a window of frames comes from a History; along features the window is picked from the value itself. The
 product is a Dense, for many groups a GroupedDense. Source: the ONNX operators of the same names.
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from edgernn.importers.onnx.dimension import Extent
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.sequence import frames_of, is_time, join, settled, windows
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
@@ -188,9 +187,17 @@ def products(
     rows = rows.reshape(*outside, taps, group, W.shape[1])
     biases = None if B is None else B.reshape(group, outputs // group)
     axes = (patches.axes[0], *spatial)
-    if group <= MOST_PRODUCTS:
+    if group == 1 or (group <= MOST_PRODUCTS and W.shape[1] > 1):
         parts = [
-            _dense(call, patches, axes, rows[..., g, :], weights[g], None if biases is None else biases[g], output, g)
+            _dense(
+                call,
+                patches,
+                axes,
+                rows[..., g, :],
+                weights[g],
+                None if biases is None else biases[g],
+                output if group == 1 else call.builder.unique(f"{output}:group{g}"),
+            )
             for g in range(group)
         ]
         result = parts[0] if group == 1 else join(call.builder, parts, 1 + rank, (*axes, features(outputs)))
@@ -201,26 +208,25 @@ def products(
 
 
 def _dense(
-    call: Call, x: Stream, axes: tuple[Axis, ...], rows: Array, W: Array, B: Array | None, output: str, number: int
+    call: Call, x: Stream, axes: tuple[Axis, ...], rows: Array, W: Array, B: Array | None, output: str
 ) -> Stream:
     """rows (batch, spatial..., taps, inputs) times W (outputs, taps, inputs) -> (batch, spatial..., outputs)."""
     builder = call.builder
     outside, width = rows.shape[:-2], rows.shape[-2] * rows.shape[-1]
-    name = builder.unique(f"{output}:group{number}") if call.node.integer("group", 1) > 1 else output
     part = Stream((features(prod(outside)), features(width)), rows.reshape(-1, width), bases=x.bases, timing=x.timing)
     shape = (width,) if prod(outside) == 1 else (prod(outside), width)
     builder.emit(
         Dense(
             name=builder.unique_operation(call.node.name),
             inputs=(builder.value(part, shape),),
-            outputs=(name,),
+            outputs=(output,),
             sources=builder.sources,
             W=builder.weight(f"{call.node.name}.W", W.reshape(len(W), width)),
             B=None if B is None else builder.weight(f"{call.node.name}.B", B),
         ),
         x.timing,
     )
-    return Stream.of(name, (*axes, features(len(W))), x.timing)
+    return Stream.of(output, (*axes, features(len(W))), x.timing)
 
 
 def _grouped(
@@ -247,30 +253,6 @@ def _grouped(
     y = Stream.of(output, (*axes, features(outputs), features(group)), x.timing)  # its channels are group-major
     elements = y.elements.swapaxes(-1, -2).reshape(*outside, group * outputs)
     return y.moved((*axes, features(group * outputs)), elements)
-
-
-def causal_conv_with_state(call: Call) -> Results:
-    """CausalConvWithState: a depthwise convolution over time that keeps its last frames, and an activation."""
-    node, x, W = call.node, call.stream(0), call.array(1, "weight")
-    activation = node.word("activation", "none")
-    if W.ndim != 3 or W.shape[1] != 1 or activation not in {"none", "silu", "swish"}:
-        raise node.malformed(f"has a weight of shape {W.shape} and the activation {activation!r}")
-    if x.rank != 3 or x.elements.shape[1] != len(W):
-        raise node.malformed(f"has an input of {x.rank} axes and W of shape {W.shape}")
-    if call.has(3) and not isinstance(call.tensor(3), Constant):
-        raise node.unsupported("has its past_state as an input: export it without, then the state is kept inside")
-    if call.has(3) and call.array(3, "past_state").any():
-        raise node.unsupported("begins from frames that are not zero: leave its past_state out")
-    if len(node.outputs) > 1 and node.outputs[1] and call.graph.reads(node.outputs[1]):
-        raise node.unsupported("gives its present_state to the graph: leave that output out, the state is kept inside")
-    slide = Sliding(W.shape[2], 1, 1, (W.shape[2] - 1, 0))
-    patches, spatial = unfolded(call, x, [slide], 0.0)
-    plain = call.output if activation == "none" else call.builder.unique(f"{call.output}:plain")
-    y = products(call, patches, spatial, W, _bias(call), len(W), plain)
-    if activation == "none":
-        return (y,)
-    gate = emit_unary(call, y, call.builder.unique(f"{call.output}:gate"), "Sigmoid")
-    return (emit_pair(call, "Mul", y, gate, call.output),)
 
 
 def conv_transpose(call: Call) -> Results:

@@ -57,7 +57,7 @@ def slice_(call: Call) -> Results:
 
 
 def _slice_axis(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, step: int) -> Tensor:
-    node, extent = call.node, extent_of(x.axes[axis])
+    node = call.node
     if step == 0:
         raise node.malformed("has a step of 0")
     if isinstance(start, Dimension) and start.is_of_round and end - start == 1:
@@ -163,7 +163,6 @@ def gather(call: Call) -> Results:
     if is_features(data.axes[axis]):
         return (_gather_features(call, data, axis),)
     (index, *others) = call.extents(1, "indices") or [0]
-    extent = extent_of(data.axes[axis])
     if not others and indices.ndim <= 1:
         keep_axis = indices.ndim == 1
         if is_time(data.axes[axis]):
