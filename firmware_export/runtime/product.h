@@ -1,10 +1,5 @@
-/* needs: rescale panels narrow_avr */
+/* needs: rescale panels panels_avr */
 /* Rescaled products of panels, for the layers and cells. */
-
-/* The sum of a row, rescaled. */
-static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, int32_t scale) {
-    return rows->small_shifts ? edgernn_rescale(sum, scale) : edgernn_rescale_down(sum, scale);
-}
 
 /* An int16 rounded to its high byte. */
 static inline int8_t edgernn_high_byte(int16_t x) {
@@ -34,105 +29,96 @@ static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks)
 #endif
 }
 
-/* p becomes the rescaled products of a panel of 4 plus biases: constants are scale and bias of each row. */
-EDGERNN_INLINE void edgernn_set_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[4]) {
-    int32_t sum[4];
+/* What becomes of a panel's sums; half->w moves to the next panel. Set: p are the rescaled sums plus biases, constants
+ * are scale and bias of each row. Add: the rescaled sums are added to p, constants are scales. The rows of a GRU: two
+ * are added, the third is set. */
 #if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_set4, half, constants, p);
-        return;
+#define EDGERNN_PANEL(function)                                                                        \
+    EDGERNN_INLINE void edgernn_##function(const edgernn_rows *matrix, int narrow, edgernn_half *half, \
+                                           const int32_t *constants, int32_t *p) {                     \
+        (void)matrix;                                                                                  \
+        if (narrow) {                                                                                  \
+            EDGERNN_CALL(edgernn_narrow_##function, half, constants, p);                               \
+        } else {                                                                                       \
+            EDGERNN_CALL(edgernn_wide_##function, half, constants, p);                                 \
+        }                                                                                              \
     }
-#endif
+EDGERNN_PANEL(set4)
+EDGERNN_PANEL(set3)
+EDGERNN_PANEL(set1)
+EDGERNN_PANEL(add4)
+EDGERNN_PANEL(add1)
+EDGERNN_PANEL(gru3)
+#else
+/* The sum of a row, rescaled. */
+static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, const int32_t *scale) {
+    const int32_t word = edgernn_read_int32(scale);
+    return rows->small_shifts ? edgernn_rescale(sum, word) : edgernn_rescale_down(sum, word);
+}
+
+/* The same plus a bias. */
+static inline int32_t edgernn_biased(const edgernn_rows *rows, int32_t sum, const int32_t *constants) {
+    return edgernn_scaled(rows, sum, constants) + edgernn_read_int32(constants + 1);
+}
+
+EDGERNN_INLINE void edgernn_set4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
+                                 int32_t p[4]) {
+    int32_t sum[4];
     (void)narrow;
     half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
-    p[0] = edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
-    p[1] = edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 2)) + edgernn_read_int32(constants + 3);
-    p[2] = edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 4)) + edgernn_read_int32(constants + 5);
-    p[3] = edgernn_scaled(matrix, sum[3], edgernn_read_int32(constants + 6)) + edgernn_read_int32(constants + 7);
+    p[0] = edgernn_biased(matrix, sum[0], constants);
+    p[1] = edgernn_biased(matrix, sum[1], constants + 2);
+    p[2] = edgernn_biased(matrix, sum[2], constants + 4);
+    p[3] = edgernn_biased(matrix, sum[3], constants + 6);
 }
 
-/* p becomes the rescaled products of a panel of 3 plus biases: constants are scale and bias of each row. */
-EDGERNN_INLINE void edgernn_set_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[3]) {
+EDGERNN_INLINE void edgernn_set3(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
+                                 int32_t p[3]) {
     int32_t sum[3];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_set3, half, constants, p);
-        return;
-    }
-#endif
     (void)narrow;
     half->w = edgernn_panel3(half->w, half->x, half->blocks, sum);
-    p[0] = edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
-    p[1] = edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 2)) + edgernn_read_int32(constants + 3);
-    p[2] = edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 4)) + edgernn_read_int32(constants + 5);
+    p[0] = edgernn_biased(matrix, sum[0], constants);
+    p[1] = edgernn_biased(matrix, sum[1], constants + 2);
+    p[2] = edgernn_biased(matrix, sum[2], constants + 4);
 }
 
-/* p becomes the rescaled products of a panel of 1 plus biases: constants are scale and bias of each row. */
-EDGERNN_INLINE void edgernn_set_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[1]) {
+EDGERNN_INLINE void edgernn_set1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
+                                 int32_t p[1]) {
     int32_t sum[1];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_set1, half, constants, p);
-        return;
-    }
-#endif
     (void)narrow;
     half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
-    p[0] = edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
+    p[0] = edgernn_biased(matrix, sum[0], constants);
 }
 
-/* The rescaled products of a panel of 4 are added to p: constants are scales. */
-EDGERNN_INLINE void edgernn_add_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[4]) {
+EDGERNN_INLINE void edgernn_add4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
+                                 int32_t p[4]) {
     int32_t sum[4];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_add4, half, constants, p);
-        return;
-    }
-#endif
     (void)narrow;
     half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants));
-    p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 1));
-    p[2] += edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 2));
-    p[3] += edgernn_scaled(matrix, sum[3], edgernn_read_int32(constants + 3));
+    p[0] += edgernn_scaled(matrix, sum[0], constants);
+    p[1] += edgernn_scaled(matrix, sum[1], constants + 1);
+    p[2] += edgernn_scaled(matrix, sum[2], constants + 2);
+    p[3] += edgernn_scaled(matrix, sum[3], constants + 3);
 }
 
-/* The rescaled products of a panel of 1 are added to p: constants are scales. */
-EDGERNN_INLINE void edgernn_add_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[1]) {
+EDGERNN_INLINE void edgernn_add1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
+                                 int32_t p[1]) {
     int32_t sum[1];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_add1, half, constants, p);
-        return;
-    }
-#endif
     (void)narrow;
     half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants));
+    p[0] += edgernn_scaled(matrix, sum[0], constants);
 }
 
-/* The rescaled products of two rows are added to p, that of the third becomes p[2] with its bias. */
-EDGERNN_INLINE void edgernn_gru_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[3]) {
+EDGERNN_INLINE void edgernn_gru3(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
+                                 int32_t p[3]) {
     int32_t sum[3];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_gru3, half, constants, p);
-        return;
-    }
-#endif
     (void)narrow;
     half->w = edgernn_panel3(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants));
-    p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 1));
-    p[2] = edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 2)) + edgernn_read_int32(constants + 3);
+    p[0] += edgernn_scaled(matrix, sum[0], constants);
+    p[1] += edgernn_scaled(matrix, sum[1], constants + 1);
+    p[2] = edgernn_biased(matrix, sum[2], constants + 2);
 }
+#endif
 
 /* The operand of a product: `count` values, rounded to bytes or not, filled up with zeros to a multiple of four. */
 static inline edgernn_half edgernn_load(const edgernn_rows *matrix, int narrow, const int16_t *x, uint16_t count,
@@ -171,8 +157,8 @@ static inline edgernn_pair edgernn_begin(const edgernn_rows *W, const edgernn_ro
  * scale and bias of each row of W, scales of z and r of R, scale and bias of h of R. */
 EDGERNN_INLINE void edgernn_unit3(const edgernn_rows *W, const edgernn_rows *R, int narrow, edgernn_pair *pair,
                                   int32_t p[4]) {
-    edgernn_set_rows3(W, narrow, &pair->input, pair->constants, p);
-    edgernn_gru_rows3(R, narrow, &pair->state, pair->constants + 6, p + 1);
+    edgernn_set3(W, narrow, &pair->input, pair->constants, p);
+    edgernn_gru3(R, narrow, &pair->state, pair->constants + 6, p + 1);
     pair->constants += 10;
 }
 
@@ -180,15 +166,15 @@ EDGERNN_INLINE void edgernn_unit3(const edgernn_rows *W, const edgernn_rows *R, 
  * bias of each row of W, then the scales of R. */
 EDGERNN_INLINE void edgernn_unit4(const edgernn_rows *W, const edgernn_rows *R, int narrow, edgernn_pair *pair,
                                   int32_t p[4]) {
-    edgernn_set_rows4(W, narrow, &pair->input, pair->constants, p);
-    edgernn_add_rows4(R, narrow, &pair->state, pair->constants + 8, p);
+    edgernn_set4(W, narrow, &pair->input, pair->constants, p);
+    edgernn_add4(R, narrow, &pair->state, pair->constants + 8, p);
     pair->constants += 12;
 }
 
 /* The same for one row of each matrix. */
 EDGERNN_INLINE void edgernn_unit1(const edgernn_rows *W, const edgernn_rows *R, int narrow, edgernn_pair *pair,
                                   int32_t p[1]) {
-    edgernn_set_rows1(W, narrow, &pair->input, pair->constants, p);
-    edgernn_add_rows1(R, narrow, &pair->state, pair->constants + 2, p);
+    edgernn_set1(W, narrow, &pair->input, pair->constants, p);
+    edgernn_add1(R, narrow, &pair->state, pair->constants + 2, p);
     pair->constants += 3;
 }
