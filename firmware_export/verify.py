@@ -17,7 +17,7 @@ from edgernn.program_file import load_program
 from firmware_export import DESCRIPTION, FORMAT
 from firmware_export.desk import MASK, desk_outputs, noise_of, random_inputs
 from firmware_export.emulators import Emulator, build, run
-from firmware_export.emulators.emulator import HERE, Sizes, sizes
+from firmware_export.emulators.emulator import HERE, Sizes, keep_called, sizes
 from firmware_export.generate import CModel
 from firmware_export.golden import FLOAT_TOLERANCE
 from firmware_export.literals import float_literal
@@ -150,7 +150,9 @@ def _model_sizes(exported: Exported, emulator: Emulator, work: Path) -> Sizes:
         f"extern {prefix}_state one_stream;\n{prefix}_state one_stream;\n"
     )
     build(emulator, [source], work / "alone.o", include=[exported.include], flags=["-fno-common"], linked=False)
-    return sizes(emulator, work / "alone.o")
+    names = [f"{prefix}_{name}" for name in ("reset", "step", "normalise", "decide", "label")]
+    keep_called(emulator, work / "alone.o", [*names, "one_stream"], work / "called.o")
+    return sizes(emulator, work / "called.o")
 
 
 def checksums_on(exported: Exported, emulator: Emulator, steps: int) -> list[int]:

@@ -278,6 +278,13 @@ def build(
     _compile(command, f"compiling for {emulator.title}")
 
 
+def keep_called(emulator: Emulator, compiled: Path, names: Sequence[str], output: Path) -> None:
+    """What `names` need of a compiled file: functions that nothing calls are left out, as a linker does at the end."""
+    keep = [f"-Wl,--undefined={name}" for name in names]
+    command = [*emulator.compiler, "-r", "-nostdlib", "-Wl,--gc-sections", *keep, str(compiled), "-o", str(output)]
+    _compile(command, f"linking for {emulator.title}")
+
+
 def run(emulator: Emulator, program: Path, *, timeout_s: float = 120.0) -> Run:
     """Run a program to its end.
 
