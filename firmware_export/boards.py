@@ -30,7 +30,7 @@ class Board(msgspec.Struct, frozen=True):
     clock_hz: int
 
 
-AVR = Core(w8a8=29, w8a16=127, float32=520)
+AVR = Core(w8a8=29, w8a16=40, float32=520)
 CORTEX_M0 = Core(w8a8=12, w8a16=12, float32=440)
 CORTEX_M3 = Core(w8a8=7.4, w8a16=7.2, float32=210)
 CORTEX_M4 = Core(w8a8=4.8, w8a16=4.6, float32=13.7)  # M7 and M33 execute the same

@@ -1,8 +1,78 @@
 /* needs: rows */
 /* Sums of the products of one panel: edgernn_panelN(w, x, blocks, sum) returns the weights of the next panel. There
- * is a form for Cortex-M4 and its kind, one for Cortex-M0, and plain C. */
+ * is a form for Cortex-M55 and its kind, one for Cortex-M4, one for Cortex-M0, and plain C. */
 
-#if defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__)
+#if EDGERNN_HELIUM
+/* Helium: eight products in one instruction. Two rows of a block share a register, four lanes each; predicates tell
+ * them apart, and must be inverted an even number of times. The operand's four columns come twice, in the order of the
+ * weights. */
+#define EDGERNN_BEGIN                          \
+    const uintptr_t before = (uintptr_t)x - 8; \
+    __asm__ volatile("vmsr p0, %[low_half]\n"  \
+                     "vdup.32 q3, %[before]\n" \
+                     "dls lr, %[blocks]\n"     \
+                     "1: vldrd.u64 q2, [q3, #8]!\n"
+#define EDGERNN_INPUTS [low_half] "r"(0xFF), [before] "r"(before), [blocks] "r"(blocks)
+#define EDGERNN_CLOBBERS "lr", "cc", "memory", "q0", "q1", "q2", "q3", "p0"
+
+static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    EDGERNN_BEGIN
+                     "vldrb.s16 q0, [%[w]], #8\n"
+                     "vldrb.s16 q1, [%[w]], #8\n"
+                     "vpsteet\n"
+                     "vmladavat.s16 %[s0], q0, q2\n"
+                     "vmladavae.s16 %[s1], q0, q2\n"
+                     "vmladavae.s16 %[s3], q1, q2\n"
+                     "vmladavat.s16 %[s2], q1, q2\n"
+                     "le lr, 1b\n"
+                     : [w] "+l"(w), [s0] "+Te"(s0), [s1] "+Te"(s1), [s2] "+Te"(s2), [s3] "+Te"(s3)
+                     : EDGERNN_INPUTS
+                     : EDGERNN_CLOBBERS);
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
+    return w;
+}
+
+static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
+    int32_t s0 = 0, s1 = 0, s2 = 0;
+    EDGERNN_BEGIN
+                     "vldrb.s16 q0, [%[w]], #8\n"
+                     "vpsttet\n"
+                     "vldrbt.s16 q1, [%[w]], #4\n"
+                     "vmladavat.s16 %[s0], q0, q2\n"
+                     "vmladavae.s16 %[s1], q0, q2\n"
+                     "vmladavat.s16 %[s2], q1, q2\n"
+                     "le lr, 1b\n"
+                     : [w] "+l"(w), [s0] "+Te"(s0), [s1] "+Te"(s1), [s2] "+Te"(s2)
+                     : EDGERNN_INPUTS
+                     : EDGERNN_CLOBBERS);
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    return w;
+}
+
+/* A row alone lies in one piece. */
+static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
+    const int8_t *row = w;
+    const uint32_t columns = 4u * blocks;
+    int32_t s0 = 0;
+    __asm__ volatile("dlstp.16 lr, %[columns]\n"
+                     "1: vldrb.s16 q0, [%[w]], #8\n"
+                     "vldrh.s16 q1, [%[x]], #16\n"
+                     "vmladava.s16 %[s0], q0, q1\n"
+                     "letp lr, 1b\n"
+                     : [w] "+l"(row), [x] "+l"(x), [s0] "+Te"(s0)
+                     : [columns] "r"(columns)
+                     : "lr", "cc", "memory", "q0", "q1", "p0");
+    sum[0] = s0;
+    return w + columns;
+}
+
+#elif defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__)
 /* Two products in one instruction; weights are loaded in words and widened in pairs. */
 #define EDGERNN_ROW(word, sum)                  \
     "sxtb16 %[pair], " word "\n"                \

@@ -131,8 +131,8 @@ static inline edgernn_half edgernn_load(const edgernn_rows *matrix, int narrow, 
         for (; k & 3u; k++) bytes[k] = 0;
         return half;
     }
-    for (; k < count; k++) operand[k] = matrix->operand_bits == 16 ? x[k] : edgernn_high_byte(x[k]);
-    for (; k & 3u; k++) operand[k] = 0;
+    for (; k < count; k++) operand[edgernn_place(k)] = matrix->operand_bits == 16 ? x[k] : edgernn_high_byte(x[k]);
+    for (; k & 3u; k++) operand[edgernn_place(k)] = 0;
     return half;
 }
 

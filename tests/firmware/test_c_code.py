@@ -82,6 +82,8 @@ def compile_c(command: list[str], source: Path) -> None:
             "-mthumb",
             "-ffreestanding",
         ],
+        ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m55", "-mfloat-abi=hard", "-mthumb", "-ffreestanding"],
+        ["clang", "--target=thumbv8.1m.main-none-eabihf", "-mcpu=cortex-m55", "-std=c99", "-Os", "-ffreestanding"],
         ["clang", "--target=thumbv7em-none-eabihf", "-mcpu=cortex-m4", "-std=c99", "-O2", "-ffreestanding"],
         ["avr-gcc", "-std=c99", "-Os", "-mmcu=atmega328p"],
         ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m0", "-mthumb", "-ffreestanding"],
