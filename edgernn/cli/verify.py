@@ -67,16 +67,18 @@ def verify(
             )
         context.exit(0 if report.equal else 1)
     from firmware_export.emulators import EMULATORS, missing_tools
+    from firmware_export.verify import desk_run
     from firmware_export.verify import verify as run_on
 
-    reports = []
+    reports, expected = [], None
     for name in _chosen(machines):
         missing = missing_tools(EMULATORS[name])
         if missing and not machines:
             warn(f"{name} is left out: {', '.join(missing)} not installed")
             continue
         click.echo(f"{name} ...", err=True)
-        reports.append(run_on(exported, EMULATORS[name], steps=steps, sized=True))
+        expected = desk_run(exported, steps) if expected is None else expected
+        reports.append(run_on(exported, EMULATORS[name], steps=steps, sized=True, expected=expected))
     if as_json:
         print_json([msgspec.to_builtins(report) for report in reports])
     else:
