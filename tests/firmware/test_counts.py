@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from firmware_programs import cell_from_integers, int8_cell
+from small_programs import cell_program
 
+from firmware_export.boards import fit
 from firmware_export.emulators import Emulator
 from firmware_export.verify import Exported, verify
 
@@ -61,6 +63,23 @@ def test_steps_have_not_become_longer(
     assert report.count <= LARGEST.get((kind, operands, name), report.count)
     if kind == "lstm" and name == "cortex-m4":
         assert report.flash_bytes <= LSTM_FLASH_BYTES
+
+
+@pytest.mark.parametrize(("board", "name"), [("uno", "atmega328p"), ("nano33", "cortex-m4"), ("esp32c3", "rv32imc")])
+@pytest.mark.parametrize("kind", ["gru w8a16", "lstm_peephole wide", "gru window", "lstm float"])
+def test_a_board_is_promised_what_the_compiler_needs(
+    kind: str, board: str, name: str, machine: Callable[[str], Emulator], exported: Callable[..., Exported]
+) -> None:
+    program = {
+        "gru w8a16": int8_cell("gru", "w8a16"),
+        "lstm_peephole wide": int8_cell("lstm_peephole", "w8a16", states="s32"),
+        "gru window": int8_cell("gru", "w8a16").with_window(10, 3),
+        "lstm float": cell_program("lstm"),
+    }[kind]
+    export = exported(program)
+    report, need = verify(export, machine(name), sized=True), fit(export.model, board)
+    assert report.flash_bytes <= need.flash_bytes <= report.flash_bytes + 3500
+    assert need.ram_bytes <= report.ram_bytes <= need.ram_bytes + 64
 
 
 def test_a_gru_64_runs_on_an_uno(machine: Callable[[str], Emulator], exported: Callable[..., Exported]) -> None:
