@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
@@ -21,6 +23,7 @@ from edgernn.program import InputDescription, OutputDescription, Program, Progra
 from firmware_export import export
 from firmware_export.desk import make_golden
 from firmware_export.generate import CModel
+from firmware_export.step import LOCALS, MEMBERS
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
 STRICT = [*WARNINGS, "-Werror", "-ffp-contract=off"]
@@ -201,6 +204,37 @@ def test_any_name_gives_valid_c(
     printed = subprocess.run([directory / "labels"], check=True, capture_output=True).stdout
     expected = b"".join(label.split("\0")[0].encode("utf-8", errors="replace") + b"\n" for label in labels)
     assert printed == expected
+
+
+TAKEN = (*LOCALS, *MEMBERS, "size_t", "uint32_t", "edgernn_rows", "edgernn_gru_int8", "frames_of_y", "model_body")
+
+
+def renamed(program: Program, name: str) -> Program:
+    """The program with its one input, its states and its weights called `name`."""
+    (port,) = program.inputs
+    called = {weight: f"{name}{'*' * number}" for number, weight in enumerate(program.weights)}
+    replaced = {name: f"{name}!", port.name: name, **called}  # another value may be called so already
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [walk(entry) for entry in value]
+        return replaced.get(value, value)
+
+    weights = {called[weight]: array for weight, array in program.weights.items()}
+    return Program(msgspec.convert(walk(msgspec.to_builtins(program.description)), ProgramDescription), weights)
+
+
+def test_names_that_the_code_itself_uses_give_valid_c(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+    needs_tool("gcc")
+    for name in TAKEN:
+        for kind in ("gru", "lstm_window", "feedforward", "float_binary"):
+            text = CModel(renamed(PROGRAMS[kind], name), "model").text
+            (tmp_path / f"{kind}.c").write_text(f"#define MODEL_IMPLEMENTATION\n{text}")
+        command = ["gcc", "-std=c99", "-Wall", "-Werror", "-fsyntax-only", *map(str, tmp_path.glob("*.c"))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
 def test_export_is_the_same_twice(tmp_path: Path) -> None:
