@@ -32,23 +32,19 @@ static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks)
 /* What becomes of a panel's sums; half->w moves to the next panel. Set: p are the rescaled sums plus biases, constants
  * are scale and bias of each row. Add: the rescaled sums are added to p, constants are scales. The rows of a GRU: two
  * are added, the third is set. */
+#define EDGERNN_FUNCTION(name)                                                                     \
+    EDGERNN_INLINE void edgernn_##name(const edgernn_rows *matrix, int narrow, edgernn_half *half, \
+                                       const int32_t *constants, int32_t *p)
 #if defined(__AVR__)
-#define EDGERNN_PANEL(function)                                                                        \
-    EDGERNN_INLINE void edgernn_##function(const edgernn_rows *matrix, int narrow, edgernn_half *half, \
-                                           const int32_t *constants, int32_t *p) {                     \
-        (void)matrix;                                                                                  \
-        if (narrow) {                                                                                  \
-            EDGERNN_CALL(edgernn_narrow_##function, half, constants, p);                               \
-        } else {                                                                                       \
-            EDGERNN_CALL(edgernn_wide_##function, half, constants, p);                                 \
-        }                                                                                              \
+#define EDGERNN_PANEL(name, rows, code)                              \
+    EDGERNN_FUNCTION(name) {                                         \
+        (void)matrix;                                                \
+        if (narrow) {                                                \
+            EDGERNN_CALL(edgernn_narrow_##name, half, constants, p); \
+        } else {                                                     \
+            EDGERNN_CALL(edgernn_wide_##name, half, constants, p);   \
+        }                                                            \
     }
-EDGERNN_PANEL(set4)
-EDGERNN_PANEL(set3)
-EDGERNN_PANEL(set1)
-EDGERNN_PANEL(add4)
-EDGERNN_PANEL(add1)
-EDGERNN_PANEL(gru3)
 #else
 /* The sum of a row, rescaled. */
 static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, const int32_t *scale) {
@@ -56,69 +52,24 @@ static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, cons
     return rows->small_shifts ? edgernn_rescale(sum, word) : edgernn_rescale_down(sum, word);
 }
 
-/* The same plus a bias. */
-static inline int32_t edgernn_biased(const edgernn_rows *rows, int32_t sum, const int32_t *constants) {
-    return edgernn_scaled(rows, sum, constants) + edgernn_read_int32(constants + 1);
-}
-
-EDGERNN_INLINE void edgernn_set4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                 int32_t p[4]) {
-    int32_t sum[4];
-    (void)narrow;
-    half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
-    p[0] = edgernn_biased(matrix, sum[0], constants);
-    p[1] = edgernn_biased(matrix, sum[1], constants + 2);
-    p[2] = edgernn_biased(matrix, sum[2], constants + 4);
-    p[3] = edgernn_biased(matrix, sum[3], constants + 6);
-}
-
-EDGERNN_INLINE void edgernn_set3(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                 int32_t p[3]) {
-    int32_t sum[3];
-    (void)narrow;
-    half->w = edgernn_panel3(half->w, half->x, half->blocks, sum);
-    p[0] = edgernn_biased(matrix, sum[0], constants);
-    p[1] = edgernn_biased(matrix, sum[1], constants + 2);
-    p[2] = edgernn_biased(matrix, sum[2], constants + 4);
-}
-
-EDGERNN_INLINE void edgernn_set1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                 int32_t p[1]) {
-    int32_t sum[1];
-    (void)narrow;
-    half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
-    p[0] = edgernn_biased(matrix, sum[0], constants);
-}
-
-EDGERNN_INLINE void edgernn_add4(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                 int32_t p[4]) {
-    int32_t sum[4];
-    (void)narrow;
-    half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], constants);
-    p[1] += edgernn_scaled(matrix, sum[1], constants + 1);
-    p[2] += edgernn_scaled(matrix, sum[2], constants + 2);
-    p[3] += edgernn_scaled(matrix, sum[3], constants + 3);
-}
-
-EDGERNN_INLINE void edgernn_add1(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                 int32_t p[1]) {
-    int32_t sum[1];
-    (void)narrow;
-    half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], constants);
-}
-
-EDGERNN_INLINE void edgernn_gru3(const edgernn_rows *matrix, int narrow, edgernn_half *half, const int32_t *constants,
-                                 int32_t p[3]) {
-    int32_t sum[3];
-    (void)narrow;
-    half->w = edgernn_panel3(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], constants);
-    p[1] += edgernn_scaled(matrix, sum[1], constants + 1);
-    p[2] = edgernn_biased(matrix, sum[2], constants + 2);
-}
+/* The code is written out for each row: compilers leave a loop one, and its numbers in memory. */
+#define EDGERNN_PANEL(name, rows, code)                                     \
+    EDGERNN_FUNCTION(name) {                                                \
+        int32_t sum[rows];                                                  \
+        (void)narrow;                                                       \
+        half->w = edgernn_panel##rows(half->w, half->x, half->blocks, sum); \
+        code                                                                \
+    }
 #endif
+#define EDGERNN_SET(row, at) \
+    p[row] = edgernn_scaled(matrix, sum[row], constants + (at)) + edgernn_read_int32(constants + (at) + 1);
+#define EDGERNN_ADD(row) p[row] += edgernn_scaled(matrix, sum[row], constants + (row));
+EDGERNN_PANEL(set4, 4, EDGERNN_SET(0, 0) EDGERNN_SET(1, 2) EDGERNN_SET(2, 4) EDGERNN_SET(3, 6))
+EDGERNN_PANEL(set3, 3, EDGERNN_SET(0, 0) EDGERNN_SET(1, 2) EDGERNN_SET(2, 4))
+EDGERNN_PANEL(set1, 1, EDGERNN_SET(0, 0))
+EDGERNN_PANEL(add4, 4, EDGERNN_ADD(0) EDGERNN_ADD(1) EDGERNN_ADD(2) EDGERNN_ADD(3))
+EDGERNN_PANEL(add1, 1, EDGERNN_ADD(0))
+EDGERNN_PANEL(gru3, 3, EDGERNN_ADD(0) EDGERNN_ADD(1) EDGERNN_SET(2, 2))
 
 /* The operand of a product: `count` values, rounded to bytes or not, filled up with zeros to a multiple of four. */
 static inline edgernn_half edgernn_load(const edgernn_rows *matrix, int narrow, const int16_t *x, uint16_t count,
