@@ -84,7 +84,8 @@ static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, ui
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
                      : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(sum[0]), [s1] "+&r"(sum[1]), [s2] "+&r"(sum[2]),
-                       [s3] "+&r"(sum[3]), [x01] "=&r"(x01), [x23] "=&r"(x23), [w0] "=&r"(w0), [w1] "=&r"(w1), [pair] "=&r"(pair)
+                       [s3] "+&r"(sum[3]), [x01] "=&r"(x01), [x23] "=&r"(x23), [w0] "=&r"(w0), [w1] "=&r"(w1),
+                       [pair] "=&r"(pair)
                      : [end] "r"(end)
                      : "cc", "memory");
     return w;
