@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -206,6 +207,23 @@ def test_any_name_gives_valid_c(
 
 
 TAKEN = (*LOCALS, *MEMBERS, "size_t", "uint32_t", "edgernn_rows", "edgernn_gru_int8", "frames_of_y", "model_body")
+
+
+def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
+    """What functions that see a model's inputs declare themselves."""
+    number = r"(?:const )?(?:u?int\d+_t|int|float|double|edgernn_\w+) \**"
+    for programs in (INT8, FLOAT_PROGRAMS):
+        for program in programs.values():
+            text = CModel(program, "model").text.partition("_IMPLEMENTED\n")[2]
+            functions = re.findall(
+                r"^(?:static )?\w+ model_\w+\([^)]*\b(?:slots|state),[^)]*\) {\n.*?^}", text, re.M | re.S
+            )
+            assert functions
+            declared = {
+                name for function in functions for name in re.findall(rf"[ (]{number}(\w+)(?: =|\[|;)", function)
+            }
+            declared -= {port.name for port in (*program.inputs, *program.outputs)}
+            assert declared <= set(LOCALS), declared
 
 
 def renamed(program: Program, name: str) -> Program:
