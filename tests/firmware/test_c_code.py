@@ -219,9 +219,9 @@ def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
                 r"^(?:static )?\w+ model_\w+\([^)]*\b(?:slots|state),[^)]*\) {\n.*?^}", text, re.M | re.S
             )
             assert functions
-            declared = {
-                name for function in functions for name in re.findall(rf"[ (]{number}(\w+)(?: =|\[|;)", function)
-            }
+            declared = set()
+            for name, rest in re.findall(rf"[ (]{number}(\w+)((?: =|\[|;)[^;]*)", "\n".join(functions)):
+                declared |= {name, *re.findall(r", (\w+) =", rest)}
             declared -= {port.name for port in (*program.inputs, *program.outputs)}
             assert declared <= set(LOCALS), declared
 
