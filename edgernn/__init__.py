@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edgernn.errors import (
         CompileCacheError,
         ConfigError,
+        DoesNotFitError,
         EdgeRNNError,
         ExportError,
         FormatError,
@@ -47,6 +48,7 @@ __all__ = [
     "CompileCacheError",
     "ConfigError",
     "DecisionSettings",
+    "DoesNotFitError",
     "EdgeRNNError",
     "ExportError",
     "FormatError",

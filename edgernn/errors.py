@@ -9,7 +9,8 @@
     │   └── StatePairingError                 which output feeds which state input is not unique
     ├── ProgramFileError (ValueError)         a saved program or snapshot is damaged or too new
     ├── QuantizationError (ValueError)        a program or its calibration cannot be quantized
-    ├── ExportError (ValueError)              a program cannot be written as C, or does not fit the board
+    ├── ExportError (ValueError)              a program cannot be written as C, or its C cannot be proved
+    │   └── DoesNotFitError                   a board or an emulated machine has not the memory that it needs
     ├── InputError (ValueError)               a sample or recording has the wrong shape, type or names
     │   └── NonFiniteInputError               a sample holds NaN or infinity; no state was touched
     ├── RunnerStateError (RuntimeError)       a step after ``flush()`` without ``reset()``
@@ -56,7 +57,11 @@ class QuantizationError(EdgeRNNError, ValueError):
 
 
 class ExportError(EdgeRNNError, ValueError):
-    """A program cannot be written as C, or does not fit the named board."""
+    """A program cannot be written as C, or its C cannot be compiled, run or compared."""
+
+
+class DoesNotFitError(ExportError):
+    """A board or an emulated machine has not the memory that a program needs."""
 
 
 class InputError(EdgeRNNError, ValueError):

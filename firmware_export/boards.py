@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import msgspec
 
-from edgernn.errors import ExportError
+from edgernn.errors import DoesNotFitError, ExportError
+from edgernn.operations import AnyOperation
 from edgernn.program import Program
 from firmware_export.generate import CModel
 
 
-class Core(msgspec.Struct, frozen=True):
-    """About how many cycles a core needs for each multiply-accumulate of a recurrent step, activations included.
+class Cost(msgspec.Struct, frozen=True):
+    """About how many cycles a core needs for each product, and for each row of a matrix, activations included."""
 
-    Measured on a GRU and an LSTM of 16 units: true cycles of AVR, else instructions in QEMU and a quarter more.
+    product: float
+    row: float
+
+
+class Core(msgspec.Struct, frozen=True):
+    """What a step costs on a core: products and rows, by their operands, and cycles that every step takes.
+
+    Fitted to GRUs and LSTMs of 8 to 64 units with a dense layer and a softmax, which it meets within 8 %: true cycles
+    of AVR, else instructions in QEMU and a quarter more. Wide states and peepholes take up to a third more.
+    `int8_code_bytes` and `float32_code_bytes` are bytes of a model's functions without its tables, measured on models
+    of a cell, a dense layer, a softmax and decisions; few need more.
     """
 
-    w8a8: float
-    w8a16: float
-    float32: float
+    w8a8: Cost
+    w8a16: Cost
+    float32: Cost
+    step_cycles: float
+    int8_code_bytes: int = 3500
+    float32_code_bytes: int = 4500
 
 
 class Board(msgspec.Struct, frozen=True):
@@ -30,11 +44,11 @@ class Board(msgspec.Struct, frozen=True):
     clock_hz: int
 
 
-AVR = Core(w8a8=29, w8a16=127, float32=520)
-CORTEX_M0 = Core(w8a8=12, w8a16=12, float32=440)
-CORTEX_M3 = Core(w8a8=7.4, w8a16=7.2, float32=210)
-CORTEX_M4 = Core(w8a8=4.8, w8a16=4.6, float32=13.7)  # M7 and M33 execute the same
-RV32IMC = Core(w8a8=9.3, w8a16=9.2, float32=400)
+AVR = Core(Cost(8.9, 479), Cost(17, 545), Cost(283, 5420), step_cycles=4700, int8_code_bytes=7000)
+CORTEX_M0 = Core(Cost(5.7, 152), Cost(5.7, 152), Cost(240, 4230), step_cycles=450)
+CORTEX_M3 = Core(Cost(3.5, 85), Cost(3.5, 82), Cost(113, 2020), step_cycles=330)
+CORTEX_M4 = Core(Cost(1.7, 68), Cost(1.7, 65), Cost(7.2, 131), step_cycles=340)  # M7 and M33 execute the same
+RV32IMC = Core(Cost(4.2, 109), Cost(4.3, 106), Cost(231, 3650), step_cycles=220)
 
 BOARDS: dict[str, Board] = {
     "uno": Board("Arduino Uno, ATmega328P", AVR, 32256, 2048, 16_000_000),
@@ -52,7 +66,6 @@ BOARDS: dict[str, Board] = {
 }
 
 LARGEST_AVR_TABLE = 32767  # bytes, of avr-gcc
-CODE_BYTES = {"int8": 3000, "float32": 4500}  # of the functions of a model, at most, without its tables
 FIRMWARE_BYTES = (2500, 450)  # flash and RAM that the rest of the smallest firmware (Arduino core, stack) takes
 
 
@@ -71,27 +84,30 @@ def fit(model: CModel, board: str) -> Fit:
     Raises
     ------
     ExportError
-        There is no such board, or the model does not fit.
+        There is no such board.
+    DoesNotFitError
+        The model needs more flash or RAM than it has.
     """
     if board not in BOARDS:
         raise ExportError(f"there is no board {board!r}; known are {', '.join(BOARDS)}")
     facts, program = BOARDS[board], model.program
-    flash = model.table_bytes + CODE_BYTES[program.arithmetic]
+    code = facts.core.int8_code_bytes if program.arithmetic == "int8" else facts.core.float32_code_bytes
+    flash = model.table_bytes + code
     ram = model.state_bytes
     for what, need, have, other in zip(
         ("flash", "RAM"), (flash, ram), (facts.flash_bytes, facts.ram_bytes), FIRMWARE_BYTES, strict=True
     ):
         if need + other > have:
-            raise ExportError(
+            raise DoesNotFitError(
                 f"{model.prefix} does not fit on {facts.title}: it needs {need} bytes of {what}, and firmware about "
                 f"{other} more, the board has {have}; take a smaller model, int8, or another board"
             )
     if facts.core is AVR and model.largest_table > LARGEST_AVR_TABLE:
-        raise ExportError(
+        raise DoesNotFitError(
             f"{model.prefix} has a table of {model.largest_table} bytes, more than {LARGEST_AVR_TABLE}, which avr-gcc "
             "can hold: take a smaller model or another board"
         )
-    cycles = round(_cycles(program, facts.core) * model.copies)
+    cycles = round((facts.core.step_cycles + _cycles(program, facts.core)) * model.copies)
     return Fit(flash, ram, cycles, cycles / facts.clock_hz)
 
 
@@ -101,6 +117,13 @@ def _cycles(program: Program, core: Core) -> float:
     for operation in program.operations:
         inputs = tuple(program.values[name] for name in operation.inputs)
         bits = getattr(operation, "operand_bits", 0)  # only integer products have it
-        each = {8: core.w8a8, 16: core.w8a16}.get(bits, core.float32)
-        total += each * operation.multiply_accumulates(inputs, program.weights)
+        cost = {8: core.w8a8, 16: core.w8a16}.get(bits, core.float32)
+        products = operation.multiply_accumulates(inputs, program.weights)
+        total += cost.product * products + cost.row * products / _columns(program, operation)
     return total
+
+
+def _columns(program: Program, operation: AnyOperation) -> int:
+    """Products of each row of an operation's matrices."""
+    matrices = (program.weights.get(getattr(operation, field, "")) for field in ("W", "R"))
+    return sum(matrix.shape[-1] for matrix in matrices if matrix is not None) or 1

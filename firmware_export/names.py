@@ -17,7 +17,8 @@ C_WORDS = frozenset(
         "char8_t char16_t char32_t decltype delete dynamic_cast explicit export friend import module mutable namespace "
         "new noexcept not not_eq operator or or_eq private protected public reflexpr reinterpret_cast requires "
         "static_cast synchronized template this throw transaction_safe try typeid typename using virtual wchar_t xor "
-        "xor_eq final override main errno assert offsetof NULL std stdin stdout stderr setjmp"
+        "xor_eq final override main errno assert offsetof NULL std stdin stdout stderr setjmp size_t ptrdiff_t "
+        "intptr_t uintptr_t int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t"
     ).split()
 )
 # macros of compilers, C libraries and Arduino that would tear an identifier apart
@@ -52,12 +53,16 @@ class Names:
     ('x', 'X_2', 'state_2')
     """
 
-    def __init__(self, taken: Iterable[str] = ()) -> None:
+    def __init__(self, taken: Iterable[str] = (), beginnings: Iterable[str] = ()) -> None:
         self._taken = {name.lower() for name in taken}
+        self._beginnings = tuple(beginning.lower() for beginning in beginnings)
 
     def add(self, text: str, fallback: str = "value") -> str:
-        """A new identifier that looks like `text`."""
-        base = name = identifier(text, fallback)
+        """A new identifier that looks like `text`; one with a beginning of others gets another before it."""
+        base = identifier(text, fallback)
+        if base.lower().startswith(self._beginnings):
+            base = f"{fallback}_{base}"
+        name = base
         number = 1
         while name.lower() in self._taken:
             number += 1

@@ -15,6 +15,16 @@ from firmware_export.memory import TYPE_BYTES, Interval, place
 
 Temporaries = Callable[[AnyOperation], Sequence[tuple[str, int]]]
 
+# what generated functions call their own parameters and variables, and what a model's C name is put before
+LOCALS = (
+    *("state", "scratch", "slots", "last", "frame", "new_frames", "k", "row", "a", "b", "W", "R"),
+    *(f"i{axis}" for axis in range(10)),
+)
+MEMBERS = (
+    *("state", "slots", "scratch", "event", "implementation", "implemented"),
+    *("body", "reset", "reset_slots", "step", "normalise", "decide", "label"),
+)
+
 
 class StepWriter:
     """Collects the C text of one step of a program.
@@ -39,8 +49,8 @@ class StepWriter:
         self.functions: list[str] = []
         self.table_bytes: dict[str, int] = {}  # what a table holds -> its bytes
         self._table_names: dict[tuple[bytes, str], str] = {}
-        self._identifiers = names.Names()
-        parameters = names.Names(["state", "scratch", "slots", "last", "frame", "new_frames", "k", *names.MACROS])
+        self._identifiers = names.Names(MEMBERS)
+        parameters = names.Names([*LOCALS, *names.MACROS], beginnings=("edgernn_", "frames_of_", f"{prefix}_"))
         self.inputs = {port.name: parameters.add(port.name, "input") for port in program.inputs}
         self.outputs = {port.name: parameters.add(port.name, "output") for port in program.outputs}
         fields = names.Names(["scratch", "decision", *names.MACROS])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from string import Template
 
 from firmware_export.generate import TEMPLATES, CModel
@@ -60,16 +62,23 @@ def files(model: CModel, target: str, golden: Golden) -> dict[str, str]:
     values = _values(model) | {"header": header}
     values["notes"] = _notes(target)
     texts = {header: model.text}
-    single = len(model.program.inputs) == 1 and len(model.program.outputs) == 1
-    for path, template in templates:
-        if template in {"example.c", "events.ino"} and not single:
-            continue  # a line of numbers is one input
-        if template.startswith("answer") and max(_packet_bytes(model)) > MOST_VALUE_BYTES:
-            continue
+    chosen = [(path, template) for path, template in templates if _serves(model, template)]
+    sketches = [Path(path) for path, _ in chosen if path.endswith(".ino")]
+    values["examples"] = ",\n    ".join(
+        json.dumps({"name": path.stem, "base": str(path.parent), "files": [path.name]}) for path in sketches
+    )
+    for path, template in chosen:
         texts[Template(path).substitute(values)] = _text(model, template, values)
     texts[selftest_path(target)] = selftest(model, golden)
     texts["README.md"] = _text(model, "README.md", values)
     return texts
+
+
+def _serves(model: CModel, template: str) -> bool:
+    """Whether a file makes sense for a model."""
+    if template in {"example.c", "events.ino"}:  # a line of numbers is one input
+        return len(model.program.inputs) == 1 and len(model.program.outputs) == 1
+    return not template.startswith("answer") or max(_packet_bytes(model)) <= MOST_VALUE_BYTES
 
 
 def selftest_path(target: str) -> str:

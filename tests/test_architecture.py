@@ -19,7 +19,7 @@ PUBLIC_NAMES = {
     *("CompileCacheError", "ConfigError", "EdgeRNNError", "ExportError", "FormatError", "InputError"),
     *("MalformedModelError", "MissingPackageError", "ModelError", "NonFiniteInputError", "ProgramFileError"),
     *("QuantizationError", "RunnerStateError", "SourceBusyError", "SourceError", "SourceNotFoundError"),
-    *("SourcePermissionError", "StatePairingError", "UnsupportedModelError"),
+    *("SourcePermissionError", "StatePairingError", "UnsupportedModelError", "DoesNotFitError"),
     *("DecisionSettings", "Metadata", "Port", "Program", "Runner", "StateSlot"),
     *("__version__", "export", "load", "open_stream", "quantize", "save"),
 }

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import click
 
+from edgernn.cli.board import board_option, describe_fit
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
 from edgernn.cli.text import escape, format_table, print_json
-from edgernn.program import Program
 
 TARGETS = ("c", "arduino", "platformio", "esp-idf", "zephyr", "cmake")
 
@@ -25,7 +24,7 @@ TARGETS = ("c", "arduino", "platformio", "esp-idf", "zephyr", "cmake")
     help="The folder to write; files of the same names are replaced.",
 )
 @click.option("--name", help="What the model is called in C; MODEL's name if not given.")
-@click.option("--board", help="Refuse a model that does not fit this board: uno, nano33, pico, bluepill, esp32c3, ...")
+@board_option
 @model_options
 @json_option
 def export(
@@ -51,7 +50,7 @@ def export(
 
     program = load_options.load(model)
     name = name or model.stem
-    facts = _describe(program, name, board)
+    facts = describe_fit(program, name, board)
     files = write(
         program,
         output,
@@ -68,24 +67,6 @@ def export(
     rows = [(what.replace("_", " "), value) for what, value in facts.items() if what != "files" and value is not None]
     click.echo(format_table(rows))
     click.echo(escape(f"Next: edgernn verify {output}"))
-
-
-def _describe(program: Program, name: str, board: str | None) -> dict[str, Any]:
-    """Memory and, for a board, the estimated time of a step; refuses what does not fit."""
-    from firmware_export.boards import BOARDS, fit
-    from firmware_export.generate import CModel
-
-    model = CModel(program, name)
-    facts: dict[str, Any] = {"flash_tables_bytes": model.table_bytes, "ram_bytes": model.state_bytes}
-    if board is not None:
-        need = fit(model, board)
-        facts |= {
-            "board": BOARDS[board].title,
-            "flash_bytes": need.flash_bytes,
-            "cycles_estimated": need.cycles,
-            "step_ms_estimated": round(need.step_s * 1e3, 4),
-        }
-    return facts
 
 
 def _command(model: Path, target: str, name: str, options: LoadOptions) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from edgernn.cli.board import board_option, describe_fit
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
 from edgernn.cli.text import escape, format_table, print_json
 from edgernn.program import Port, Program
@@ -15,17 +16,21 @@ from edgernn.program import Port, Program
 
 @click.command()
 @model_argument
+@board_option
 @model_options
 @json_option
-def inspect(model: Path, load_options: LoadOptions, as_json: bool) -> None:
-    """Show what MODEL needs, how it streams and why.
+def inspect(model: Path, board: str | None, load_options: LoadOptions, as_json: bool) -> None:
+    """Show what MODEL needs, how it streams and why; with a board, what it needs there as C, if it fits.
 
     \b
     Example:
       edgernn inspect gesture.onnx
       edgernn inspect gesture.onnx --window 100 --hop 25 --json
+      edgernn inspect gesture-int8.safetensors --board uno
     """
-    facts = describe(load_options.load(model))
+    program = load_options.load(model)
+    firmware = None if board is None else describe_fit(program, model.stem, board)
+    facts = describe(program) | {"firmware": firmware}
     if as_json:
         print_json(facts)
     else:
@@ -125,6 +130,8 @@ def _format(model: Path, facts: dict[str, Any]) -> str:
     sections.append("operations of one step, with multiply-accumulates\n" + format_table(operations))
     if facts["latency_budget"] is not None:
         sections.append(_format_budget(facts["latency_budget"]))
+    if facts["firmware"] is not None:
+        sections.append(_format_firmware(facts["firmware"]))
     if facts["warnings"]:
         sections.append("warnings\n" + "\n".join(f"  {escape(warning)}" for warning in facts["warnings"]))
     return "\n".join(sections)
@@ -136,6 +143,16 @@ def _format_budget(facts: dict[str, Any]) -> str:
 
     budget = msgspec.convert(facts, Budget)
     return f"from a movement to its event\n{format_table(budget_rows(budget))}\n  {budget_verdict(budget)}"
+
+
+def _format_firmware(facts: dict[str, Any]) -> str:
+    time = f"about {facts['cycles_estimated']:,} cycles, {facts['step_ms_estimated']:g} ms"
+    rows = [
+        ("flash", f"about {facts['flash_bytes']:,} of {facts['board_flash_bytes']:,} bytes"),
+        ("RAM", f"{facts['ram_bytes']:,} of {facts['board_ram_bytes']:,} bytes"),
+        ("a step", time),
+    ]
+    return f"as C on {facts['board']}\n{format_table(rows)}"
 
 
 def _format_overview(facts: dict[str, Any]) -> str:

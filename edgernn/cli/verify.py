@@ -10,6 +10,7 @@ import msgspec
 
 from edgernn.cli.options import json_option
 from edgernn.cli.text import escape, format_table, print_json, warn
+from edgernn.errors import DoesNotFitError
 
 if TYPE_CHECKING:
     from firmware_export.verify import Report
@@ -67,16 +68,23 @@ def verify(
             )
         context.exit(0 if report.equal else 1)
     from firmware_export.emulators import EMULATORS, missing_tools
+    from firmware_export.verify import desk_run
     from firmware_export.verify import verify as run_on
 
-    reports = []
+    reports, expected = [], None
     for name in _chosen(machines):
         missing = missing_tools(EMULATORS[name])
         if missing and not machines:
             warn(f"{name} is left out: {', '.join(missing)} not installed")
             continue
         click.echo(f"{name} ...", err=True)
-        reports.append(run_on(exported, EMULATORS[name], steps=steps, sized=True))
+        expected = desk_run(exported, steps) if expected is None else expected
+        try:
+            reports.append(run_on(exported, EMULATORS[name], steps=steps, sized=True, expected=expected))
+        except DoesNotFitError:
+            if machines:
+                raise
+            warn(f"{name} is left out: the model needs more memory than it has")
     if as_json:
         print_json([msgspec.to_builtins(report) for report in reports])
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -11,11 +12,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from edgernn.errors import ExportError
+from edgernn.errors import DoesNotFitError, ExportError
 
 HERE = Path(__file__).parent
 KIB = 1024
 
+# what linkers and avr-gcc say where memory is too small
+TOO_LARGE = re.compile(r"will not fit in region|not within region|region \S+ overflowed|size of array \S+ is too large")
 # -icount shift=6: every instruction lasts 64 ns, and SysTick counts at the board's clock
 INSTRUCTION_S = Fraction(64, 10**9)
 
@@ -238,6 +241,8 @@ def _call(command: Sequence[str], timeout_s: float, what: str) -> subprocess.Com
 
 def _compile(command: Sequence[str], what: str) -> None:
     done = _call(command, 300.0, what)
+    if done.returncode != 0 and TOO_LARGE.search(done.stderr):
+        raise DoesNotFitError(f"{what}: the program needs more memory than there is:\n{done.stderr}")
     if done.returncode != 0 or done.stderr:
         raise ExportError(f"{what} failed or warned:\n{' '.join(command)}\n{done.stderr}")
 
@@ -255,6 +260,8 @@ def build(
 
     Raises
     ------
+    DoesNotFitError
+        The machine has not the flash or the RAM.
     ExportError
         The compiler is missing, failed, or warned.
     """
@@ -276,6 +283,13 @@ def build(
     else:
         command.append("-c")
     _compile(command, f"compiling for {emulator.title}")
+
+
+def keep_called(emulator: Emulator, compiled: Path, names: Sequence[str], output: Path) -> None:
+    """What `names` need of a compiled file: functions that nothing calls are left out, as a linker does at the end."""
+    keep = [f"-Wl,--undefined={name}" for name in names]
+    command = [*emulator.compiler, "-r", "-nostdlib", "-Wl,--gc-sections", *keep, str(compiled), "-o", str(output)]
+    _compile(command, f"linking for {emulator.title}")
 
 
 def run(emulator: Emulator, program: Path, *, timeout_s: float = 120.0) -> Run:

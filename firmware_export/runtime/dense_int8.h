@@ -10,9 +10,9 @@ static void edgernn_dense_int8(const int16_t *x, uint16_t columns, const edgernn
         int32_t p[4];
         const uint16_t end = (uint16_t)(row + (rows - row >= 4 ? 4 : 1));
         if (end - row == 4) {
-            edgernn_set_rows4(W, narrow, &half, constants, p);
+            edgernn_set4(W, narrow, &half, constants, p);
         } else {
-            edgernn_set_rows1(W, narrow, &half, constants, p);
+            edgernn_set1(W, narrow, &half, constants, p);
         }
         constants += 2 * (end - row);
         for (uint8_t k = 0; row < end; k++, row++) y[row] = (int16_t)edgernn_saturate16(p[k]);

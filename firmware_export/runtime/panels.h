@@ -1,8 +1,70 @@
 /* needs: rows */
 /* Sums of the products of one panel: edgernn_panelN(w, x, blocks, sum) returns the weights of the next panel. There
- * is a form for Cortex-M4 and its kind, one for Cortex-M0, and plain C. */
+ * is a form for Cortex-M55 and its kind, one for Cortex-M4, one for Cortex-M0, and plain C. */
 
-#if defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__)
+#if EDGERNN_HELIUM
+/* Helium: eight products in one instruction. Two rows of a block share a register, four lanes each; predicates tell
+ * them apart, and must be inverted an even number of times. The operand's four columns come twice, in the order of the
+ * weights. */
+#define EDGERNN_BEGIN                          \
+    const uintptr_t before = (uintptr_t)x - 8; \
+    __asm__ volatile("vmsr p0, %[low_half]\n"  \
+                     "vdup.32 q3, %[before]\n" \
+                     "dls lr, %[blocks]\n"     \
+                     "1: vldrd.u64 q2, [q3, #8]!\n"
+#define EDGERNN_INPUTS [low_half] "r"(0xFF), [before] "r"(before), [blocks] "r"(blocks)
+#define EDGERNN_CLOBBERS "lr", "cc", "memory", "q0", "q1", "q2", "q3", "p0"
+
+static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
+    sum[0] = sum[1] = sum[2] = sum[3] = 0;
+    EDGERNN_BEGIN
+                     "vldrb.s16 q0, [%[w]], #8\n"
+                     "vldrb.s16 q1, [%[w]], #8\n"
+                     "vpsteet\n"
+                     "vmladavat.s16 %[s0], q0, q2\n"
+                     "vmladavae.s16 %[s1], q0, q2\n"
+                     "vmladavae.s16 %[s3], q1, q2\n"
+                     "vmladavat.s16 %[s2], q1, q2\n"
+                     "le lr, 1b\n"
+                     : [w] "+l"(w), [s0] "+Te"(sum[0]), [s1] "+Te"(sum[1]), [s2] "+Te"(sum[2]), [s3] "+Te"(sum[3])
+                     : EDGERNN_INPUTS
+                     : EDGERNN_CLOBBERS);
+    return w;
+}
+
+static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
+    sum[0] = sum[1] = sum[2] = 0;
+    EDGERNN_BEGIN
+                     "vldrb.s16 q0, [%[w]], #8\n"
+                     "vpsttet\n"
+                     "vldrbt.s16 q1, [%[w]], #4\n"
+                     "vmladavat.s16 %[s0], q0, q2\n"
+                     "vmladavae.s16 %[s1], q0, q2\n"
+                     "vmladavat.s16 %[s2], q1, q2\n"
+                     "le lr, 1b\n"
+                     : [w] "+l"(w), [s0] "+Te"(sum[0]), [s1] "+Te"(sum[1]), [s2] "+Te"(sum[2])
+                     : EDGERNN_INPUTS
+                     : EDGERNN_CLOBBERS);
+    return w;
+}
+
+/* A row alone lies in one piece. */
+static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
+    const int8_t *row = w;
+    const uint32_t columns = 4u * blocks;
+    sum[0] = 0;
+    __asm__ volatile("dlstp.16 lr, %[columns]\n"
+                     "1: vldrb.s16 q0, [%[w]], #8\n"
+                     "vldrh.s16 q1, [%[x]], #16\n"
+                     "vmladava.s16 %[s0], q0, q1\n"
+                     "letp lr, 1b\n"
+                     : [w] "+l"(row), [x] "+l"(x), [s0] "+Te"(sum[0])
+                     : [columns] "r"(columns)
+                     : "lr", "cc", "memory", "q0", "q1", "p0");
+    return w + columns;
+}
+
+#elif defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__)
 /* Two products in one instruction; weights are loaded in words and widened in pairs. */
 #define EDGERNN_ROW(word, sum)                  \
     "sxtb16 %[pair], " word "\n"                \
@@ -11,7 +73,7 @@
     "smlad " sum ", " word ", %[x23], " sum "\n"
 
 static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    sum[0] = sum[1] = sum[2] = sum[3] = 0;
     int32_t x01, x23, w0, w1, pair;
     const int16_t *const end = x + 4u * blocks;
     __asm__ volatile("1: ldrd %[x01], %[x23], [%[x]], #8\n"
@@ -21,19 +83,16 @@ static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, ui
                      EDGERNN_ROW("%[w0]", "%[s2]") EDGERNN_ROW("%[w1]", "%[s3]")
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
-                     : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(s0), [s1] "+&r"(s1), [s2] "+&r"(s2), [s3] "+&r"(s3),
-                       [x01] "=&r"(x01), [x23] "=&r"(x23), [w0] "=&r"(w0), [w1] "=&r"(w1), [pair] "=&r"(pair)
+                     : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(sum[0]), [s1] "+&r"(sum[1]), [s2] "+&r"(sum[2]),
+                       [s3] "+&r"(sum[3]), [x01] "=&r"(x01), [x23] "=&r"(x23), [w0] "=&r"(w0), [w1] "=&r"(w1),
+                       [pair] "=&r"(pair)
                      : [end] "r"(end)
                      : "cc", "memory");
-    sum[0] = s0;
-    sum[1] = s1;
-    sum[2] = s2;
-    sum[3] = s3;
     return w;
 }
 
 static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
-    int32_t s0 = 0, s1 = 0, s2 = 0;
+    sum[0] = sum[1] = sum[2] = 0;
     int32_t x01, x23, w0, w1, pair;
     const int16_t *const end = x + 4u * blocks;
     __asm__ volatile("1: ldrd %[x01], %[x23], [%[x]], #8\n"
@@ -43,18 +102,15 @@ static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, ui
                      EDGERNN_ROW("%[w0]", "%[s2]")
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
-                     : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(s0), [s1] "+&r"(s1), [s2] "+&r"(s2),
+                     : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(sum[0]), [s1] "+&r"(sum[1]), [s2] "+&r"(sum[2]),
                        [x01] "=&r"(x01), [x23] "=&r"(x23), [w0] "=&r"(w0), [w1] "=&r"(w1), [pair] "=&r"(pair)
                      : [end] "r"(end)
                      : "cc", "memory");
-    sum[0] = s0;
-    sum[1] = s1;
-    sum[2] = s2;
     return w;
 }
 
 static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
-    int32_t s0 = 0;
+    sum[0] = 0;
     int32_t x01, x23, w0, pair;
     const int16_t *const end = x + 4u * blocks;
     __asm__ volatile("1: ldrd %[x01], %[x23], [%[x]], #8\n"
@@ -62,11 +118,10 @@ static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, ui
                      EDGERNN_ROW("%[w0]", "%[s0]")
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
-                     : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(s0),
+                     : [w] "+&r"(w), [x] "+&r"(x), [s0] "+&r"(sum[0]),
                        [x01] "=&r"(x01), [x23] "=&r"(x23), [w0] "=&r"(w0), [pair] "=&r"(pair)
                      : [end] "r"(end)
                      : "cc", "memory");
-    sum[0] = s0;
     return w;
 }
 
@@ -97,7 +152,7 @@ static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, ui
     "add " sum ", %[word]\n"
 
 static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    sum[0] = sum[1] = sum[2] = sum[3] = 0;
     int32_t left, right, word, part;
     const int16_t *const end = x + 4u * blocks;
     __asm__ volatile(".syntax unified\n"
@@ -116,18 +171,14 @@ static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, ui
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
                      : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
-                       [part] "=&l"(part), [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2), [s3] "+h"(s3)
+                       [part] "=&l"(part), [s0] "+h"(sum[0]), [s1] "+h"(sum[1]), [s2] "+h"(sum[2]), [s3] "+h"(sum[3])
                      : [end] "h"(end)
                      : "cc", "memory");
-    sum[0] = s0;
-    sum[1] = s1;
-    sum[2] = s2;
-    sum[3] = s3;
     return w;
 }
 
 static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
-    int32_t s0 = 0, s1 = 0, s2 = 0;
+    sum[0] = sum[1] = sum[2] = 0;
     int32_t left, right, word, part;
     const int16_t *const end = x + 4u * blocks;
     __asm__ volatile(".syntax unified\n"
@@ -144,17 +195,14 @@ static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, ui
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
                      : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
-                       [part] "=&l"(part), [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2)
+                       [part] "=&l"(part), [s0] "+h"(sum[0]), [s1] "+h"(sum[1]), [s2] "+h"(sum[2])
                      : [end] "h"(end)
                      : "cc", "memory");
-    sum[0] = s0;
-    sum[1] = s1;
-    sum[2] = s2;
     return w;
 }
 
 static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
-    int32_t s0 = 0;
+    sum[0] = 0;
     int32_t left, right, word, part;
     const int16_t *const end = x + 4u * blocks;
     __asm__ volatile(".syntax unified\n"
@@ -167,10 +215,9 @@ static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, ui
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
                      : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
-                       [part] "=&l"(part), [s0] "+h"(s0)
+                       [part] "=&l"(part), [s0] "+h"(sum[0])
                      : [end] "h"(end)
                      : "cc", "memory");
-    sum[0] = s0;
     return w;
 }
 
@@ -182,37 +229,29 @@ static inline int32_t edgernn_four(const int8_t *w, const int16_t *x) {
 }
 
 static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    sum[0] = sum[1] = sum[2] = sum[3] = 0;
     for (; blocks; blocks--, w += 16, x += 4) {
-        s0 += edgernn_four(w, x);
-        s1 += edgernn_four(w + 4, x);
-        s2 += edgernn_four(w + 8, x);
-        s3 += edgernn_four(w + 12, x);
+        sum[0] += edgernn_four(w, x);
+        sum[1] += edgernn_four(w + 4, x);
+        sum[2] += edgernn_four(w + 8, x);
+        sum[3] += edgernn_four(w + 12, x);
     }
-    sum[0] = s0;
-    sum[1] = s1;
-    sum[2] = s2;
-    sum[3] = s3;
     return w;
 }
 
 static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
-    int32_t s0 = 0, s1 = 0, s2 = 0;
+    sum[0] = sum[1] = sum[2] = 0;
     for (; blocks; blocks--, w += 12, x += 4) {
-        s0 += edgernn_four(w, x);
-        s1 += edgernn_four(w + 4, x);
-        s2 += edgernn_four(w + 8, x);
+        sum[0] += edgernn_four(w, x);
+        sum[1] += edgernn_four(w + 4, x);
+        sum[2] += edgernn_four(w + 8, x);
     }
-    sum[0] = s0;
-    sum[1] = s1;
-    sum[2] = s2;
     return w;
 }
 
 static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
-    int32_t s0 = 0;
-    for (; blocks; blocks--, w += 4, x += 4) s0 += edgernn_four(w, x);
-    sum[0] = s0;
+    sum[0] = 0;
+    for (; blocks; blocks--, w += 4, x += 4) sum[0] += edgernn_four(w, x);
     return w;
 }
 #endif

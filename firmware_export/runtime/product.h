@@ -1,10 +1,5 @@
-/* needs: rescale panels narrow_avr */
+/* needs: rescale panels panels_avr */
 /* Rescaled products of panels, for the layers and cells. */
-
-/* The sum of a row, rescaled. */
-static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, int32_t scale) {
-    return rows->small_shifts ? edgernn_rescale(sum, scale) : edgernn_rescale_down(sum, scale);
-}
 
 /* An int16 rounded to its high byte. */
 static inline int8_t edgernn_high_byte(int16_t x) {
@@ -34,105 +29,47 @@ static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks)
 #endif
 }
 
-/* p becomes the rescaled products of a panel of 4 plus biases: constants are scale and bias of each row. */
-EDGERNN_INLINE void edgernn_set_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[4]) {
-    int32_t sum[4];
+/* What becomes of a panel's sums; half->w moves to the next panel. Set: p are the rescaled sums plus biases, constants
+ * are scale and bias of each row. Add: the rescaled sums are added to p, constants are scales. The rows of a GRU: two
+ * are added, the third is set. */
+#define EDGERNN_FUNCTION(name)                                                                     \
+    EDGERNN_INLINE void edgernn_##name(const edgernn_rows *matrix, int narrow, edgernn_half *half, \
+                                       const int32_t *constants, int32_t *p)
 #if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_set4, half, constants, p);
-        return;
+#define EDGERNN_PANEL(name, rows, code)                              \
+    EDGERNN_FUNCTION(name) {                                         \
+        (void)matrix;                                                \
+        if (narrow) {                                                \
+            EDGERNN_CALL(edgernn_narrow_##name, half, constants, p); \
+        } else {                                                     \
+            EDGERNN_CALL(edgernn_wide_##name, half, constants, p);   \
+        }                                                            \
     }
-#endif
-    (void)narrow;
-    half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
-    p[0] = edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
-    p[1] = edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 2)) + edgernn_read_int32(constants + 3);
-    p[2] = edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 4)) + edgernn_read_int32(constants + 5);
-    p[3] = edgernn_scaled(matrix, sum[3], edgernn_read_int32(constants + 6)) + edgernn_read_int32(constants + 7);
+#else
+/* The sum of a row, rescaled. */
+static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, const int32_t *scale) {
+    const int32_t word = edgernn_read_int32(scale);
+    return rows->small_shifts ? edgernn_rescale(sum, word) : edgernn_rescale_down(sum, word);
 }
 
-/* p becomes the rescaled products of a panel of 3 plus biases: constants are scale and bias of each row. */
-EDGERNN_INLINE void edgernn_set_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[3]) {
-    int32_t sum[3];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_set3, half, constants, p);
-        return;
+/* The code is written out for each row: compilers leave a loop one, and its numbers in memory. */
+#define EDGERNN_PANEL(name, rows, code)                                     \
+    EDGERNN_FUNCTION(name) {                                                \
+        int32_t sum[rows];                                                  \
+        (void)narrow;                                                       \
+        half->w = edgernn_panel##rows(half->w, half->x, half->blocks, sum); \
+        code                                                                \
     }
 #endif
-    (void)narrow;
-    half->w = edgernn_panel3(half->w, half->x, half->blocks, sum);
-    p[0] = edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
-    p[1] = edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 2)) + edgernn_read_int32(constants + 3);
-    p[2] = edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 4)) + edgernn_read_int32(constants + 5);
-}
-
-/* p becomes the rescaled products of a panel of 1 plus biases: constants are scale and bias of each row. */
-EDGERNN_INLINE void edgernn_set_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[1]) {
-    int32_t sum[1];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_set1, half, constants, p);
-        return;
-    }
-#endif
-    (void)narrow;
-    half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
-    p[0] = edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
-}
-
-/* The rescaled products of a panel of 4 are added to p: constants are scales. */
-EDGERNN_INLINE void edgernn_add_rows4(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[4]) {
-    int32_t sum[4];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_add4, half, constants, p);
-        return;
-    }
-#endif
-    (void)narrow;
-    half->w = edgernn_panel4(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants));
-    p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 1));
-    p[2] += edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 2));
-    p[3] += edgernn_scaled(matrix, sum[3], edgernn_read_int32(constants + 3));
-}
-
-/* The rescaled products of a panel of 1 are added to p: constants are scales. */
-EDGERNN_INLINE void edgernn_add_rows1(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[1]) {
-    int32_t sum[1];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_add1, half, constants, p);
-        return;
-    }
-#endif
-    (void)narrow;
-    half->w = edgernn_panel1(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants));
-}
-
-/* The rescaled products of two rows are added to p, that of the third becomes p[2] with its bias. */
-EDGERNN_INLINE void edgernn_gru_rows3(const edgernn_rows *matrix, int narrow, edgernn_half *half,
-                                      const int32_t *constants, int32_t p[3]) {
-    int32_t sum[3];
-#if defined(__AVR__)
-    if (narrow) {
-        EDGERNN_CALL(edgernn_narrow_gru3, half, constants, p);
-        return;
-    }
-#endif
-    (void)narrow;
-    half->w = edgernn_panel3(half->w, half->x, half->blocks, sum);
-    p[0] += edgernn_scaled(matrix, sum[0], edgernn_read_int32(constants));
-    p[1] += edgernn_scaled(matrix, sum[1], edgernn_read_int32(constants + 1));
-    p[2] = edgernn_scaled(matrix, sum[2], edgernn_read_int32(constants + 2)) + edgernn_read_int32(constants + 3);
-}
+#define EDGERNN_SET(row, at) \
+    p[row] = edgernn_scaled(matrix, sum[row], constants + (at)) + edgernn_read_int32(constants + (at) + 1);
+#define EDGERNN_ADD(row) p[row] += edgernn_scaled(matrix, sum[row], constants + (row));
+EDGERNN_PANEL(set4, 4, EDGERNN_SET(0, 0) EDGERNN_SET(1, 2) EDGERNN_SET(2, 4) EDGERNN_SET(3, 6))
+EDGERNN_PANEL(set3, 3, EDGERNN_SET(0, 0) EDGERNN_SET(1, 2) EDGERNN_SET(2, 4))
+EDGERNN_PANEL(set1, 1, EDGERNN_SET(0, 0))
+EDGERNN_PANEL(add4, 4, EDGERNN_ADD(0) EDGERNN_ADD(1) EDGERNN_ADD(2) EDGERNN_ADD(3))
+EDGERNN_PANEL(add1, 1, EDGERNN_ADD(0))
+EDGERNN_PANEL(gru3, 3, EDGERNN_ADD(0) EDGERNN_ADD(1) EDGERNN_SET(2, 2))
 
 /* The operand of a product: `count` values, rounded to bytes or not, filled up with zeros to a multiple of four. */
 static inline edgernn_half edgernn_load(const edgernn_rows *matrix, int narrow, const int16_t *x, uint16_t count,
@@ -145,8 +82,8 @@ static inline edgernn_half edgernn_load(const edgernn_rows *matrix, int narrow, 
         for (; k & 3u; k++) bytes[k] = 0;
         return half;
     }
-    for (; k < count; k++) operand[k] = matrix->operand_bits == 16 ? x[k] : edgernn_high_byte(x[k]);
-    for (; k & 3u; k++) operand[k] = 0;
+    for (; k < count; k++) operand[edgernn_place(k)] = matrix->operand_bits == 16 ? x[k] : edgernn_high_byte(x[k]);
+    for (; k & 3u; k++) operand[edgernn_place(k)] = 0;
     return half;
 }
 
@@ -171,8 +108,8 @@ static inline edgernn_pair edgernn_begin(const edgernn_rows *W, const edgernn_ro
  * scale and bias of each row of W, scales of z and r of R, scale and bias of h of R. */
 EDGERNN_INLINE void edgernn_unit3(const edgernn_rows *W, const edgernn_rows *R, int narrow, edgernn_pair *pair,
                                   int32_t p[4]) {
-    edgernn_set_rows3(W, narrow, &pair->input, pair->constants, p);
-    edgernn_gru_rows3(R, narrow, &pair->state, pair->constants + 6, p + 1);
+    edgernn_set3(W, narrow, &pair->input, pair->constants, p);
+    edgernn_gru3(R, narrow, &pair->state, pair->constants + 6, p + 1);
     pair->constants += 10;
 }
 
@@ -180,15 +117,15 @@ EDGERNN_INLINE void edgernn_unit3(const edgernn_rows *W, const edgernn_rows *R, 
  * bias of each row of W, then the scales of R. */
 EDGERNN_INLINE void edgernn_unit4(const edgernn_rows *W, const edgernn_rows *R, int narrow, edgernn_pair *pair,
                                   int32_t p[4]) {
-    edgernn_set_rows4(W, narrow, &pair->input, pair->constants, p);
-    edgernn_add_rows4(R, narrow, &pair->state, pair->constants + 8, p);
+    edgernn_set4(W, narrow, &pair->input, pair->constants, p);
+    edgernn_add4(R, narrow, &pair->state, pair->constants + 8, p);
     pair->constants += 12;
 }
 
 /* The same for one row of each matrix. */
 EDGERNN_INLINE void edgernn_unit1(const edgernn_rows *W, const edgernn_rows *R, int narrow, edgernn_pair *pair,
                                   int32_t p[1]) {
-    edgernn_set_rows1(W, narrow, &pair->input, pair->constants, p);
-    edgernn_add_rows1(R, narrow, &pair->state, pair->constants + 2, p);
+    edgernn_set1(W, narrow, &pair->input, pair->constants, p);
+    edgernn_add1(R, narrow, &pair->state, pair->constants + 2, p);
     pair->constants += 3;
 }

@@ -25,3 +25,19 @@ typedef struct {
 } edgernn_pair;
 
 static inline uint16_t edgernn_blocks(uint16_t columns) { return (uint16_t)((columns + 3u) / 4u); }
+
+/* Clang 14 has no name for the predicates of Helium. */
+#if defined(__ARM_FEATURE_MVE) && !defined(__clang__)
+#define EDGERNN_HELIUM 1
+#else
+#define EDGERNN_HELIUM 0
+#endif
+
+/* Where column k of an operand lies: as in the weights where both are read as vectors. */
+static inline uint16_t edgernn_place(uint16_t k) {
+#if EDGERNN_HELIUM
+    return (uint16_t)((k & ~3u) | (k & 1u) << 1 | (k >> 1 & 1u));
+#else
+    return k;
+#endif
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,3 +113,22 @@ def test_the_latency_budget_is_that_of_the_windows_that_run_makes(tmp_path: Path
     assert facts["mode"] == "continuous"
     worst_ms = {part["name"]: part["worst_ns"] / 1e6 for part in facts["latency_budget"]["parts"]}
     assert worst_ms["window hop"] == pytest.approx(5 * 20)  # five more samples at most, 20 ms each
+
+
+def test_a_board_is_shown_or_refused_with_sizes(gru_model: Path, edgernn_command: Command) -> None:
+    status, out, _ = edgernn_command("inspect", gru_model, "--board", "uno")
+    assert status == 0
+    assert re.search(r"as C on Arduino Uno.*\n +flash +about \d,\d+ of 32,256 bytes\n +RAM +\d+ of 2,048 bytes", out)
+    assert re.search(r"a step +about [\d,]+ cycles, [\d.]+ ms", out)
+    facts = json.loads(edgernn_command("inspect", gru_model, "--board", "pico", "--json")[1])["firmware"]
+    assert facts["flash_bytes"] < facts["board_flash_bytes"]
+    assert facts["cycles_estimated"] > facts["step_ms_estimated"] > 0
+
+
+def test_a_model_that_does_not_fit_a_board_is_refused_with_sizes(gru_model: Path, edgernn_command: Command) -> None:
+    status, out, err = edgernn_command("inspect", gru_model, "--window", "300", "--board", "uno")
+    assert (status, out) == (1, "")
+    assert re.search(r"does not fit on Arduino Uno.*needs \d+ bytes of RAM.*has 2048", err)
+    status, _, err = edgernn_command("inspect", gru_model, "--board", "abacus")
+    assert status == 1
+    assert "no board 'abacus'; known are uno, " in err

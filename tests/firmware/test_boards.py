@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 import serial
 from firmware_programs import int8_cell
-from small_programs import cell_program, recording
+from small_programs import cell_program
 
+import edgernn
 from edgernn.decisions import Decider
 from edgernn.errors import ExportError, SourceError
-from edgernn.metadata import DecisionSettings, Metadata
+from edgernn.importers import load
 from edgernn.program import Program
+from edgernn.quantizer import quantize
 from edgernn.reference import ReferenceRunner
 from firmware_export import export
 from firmware_export.board_port import verify_port
@@ -31,13 +33,9 @@ from firmware_export.emulators.emulator import HERE
 from firmware_export.generate import CModel
 
 CORE = Path("/usr/share/arduino/hardware/arduino/avr")
-LABELS = ("left", "right", "turn", "rest")
-SAMPLE_PERIOD_S = 0.02
-
-
-def recognising(program: Program) -> Program:
-    decision = DecisionSettings(smoothing_steps=3, threshold=0.43, release=0.41, hold_off_steps=2, nothing="rest")
-    return program.with_metadata(Metadata(labels=LABELS, decision=decision))
+DATA = Path(edgernn.__file__).parent / "data"
+COUNT_SIZE = 2.0**-10  # of the numbers in the shipped recording
+SAMPLE_PERIOD_S = 0.033  # a step takes 15 ms on the Uno
 
 
 @pytest.fixture(scope="module")
@@ -112,25 +110,29 @@ def uno(program: Path, folder: Path) -> Iterator[str]:
 def test_arduino_events_are_those_of_the_desk(
     arduino_core: Path, needs_tool: Callable[[str], str], tmp_path: Path
 ) -> None:
+    """The shipped model, quantized, recognises pieces of the shipped recording on a Uno."""
     needs_tool("gcc")
-    program = recognising(int8_cell("gru", "w8a8"))
-    export(program, tmp_path / "lib", "arduino", make_golden(program, "gesture"), name="gesture")
-    counts = np.rint(recording(3, 150, seed=7) * 100).astype(np.int64)  # (steps, 3)
-    decider, reference, expected = Decider(program.metadata.decision, LABELS), ReferenceRunner(program), []
-    for sample in counts:
+    with np.load(DATA / "demo_recording.npz") as recording:
+        samples, begins = recording["samples"], recording["interval_start"][[0, 2]]
+        exercises = [str(recording["label_names"][index]) for index in recording["interval_label"][[0, 2]]]
+    program = quantize(load(DATA / "demo_model.onnx"), samples, operands="w8a8", count_size=COUNT_SIZE)
+    export(program, tmp_path / "lib", "arduino", make_golden(program, "exercise"), name="exercise")
+    counts = np.concatenate([samples[begin + 300 : begin + 460] for begin in begins]) / COUNT_SIZE
+    labels, reference, expected = program.metadata.labels, ReferenceRunner(program), []
+    decider = Decider(program.metadata.decision, labels)
+    for sample in counts.astype(np.int64):
         scores = np.asarray(reference.step_raw(sample), np.float64)[None] / 32768
-        expected += [f"{LABELS[event.label]} {event.score:.2f}" for event in decider.feed(scores)]
-    assert len(expected) >= 5
+        expected += [f"{labels[event.label]} {event.score:.2f}" for event in decider.feed(scores)]
+    assert [event.split()[0] for event in expected] == exercises
     firmware = sketch(tmp_path / "lib", "events", arduino_core, tmp_path)
     with uno(firmware, tmp_path) as location, serial.Serial(location, timeout=10) as port:
         assert port.readline() == b"ready\r\n"
         pace = threading.Event()
-        for sample in counts:  # at a rate, as a sensor sends
+        for sample in counts.astype(np.int64):  # at a rate, as a sensor sends
             port.write(f"{','.join(map(str, sample))}\n".encode())
             pace.wait(SAMPLE_PERIOD_S)
         printed = [port.readline().decode().strip() for _ in expected]
-    labels = [line.split()[0] for line in printed]
-    assert labels == [line.split()[0] for line in expected]
+    assert [line.split()[0] for line in printed] == exercises
     for line, own in zip(printed, expected, strict=True):
         assert float(line.split()[1]) == pytest.approx(float(own.split()[1]), abs=0.011)
 

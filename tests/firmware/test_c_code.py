@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
@@ -21,6 +24,7 @@ from edgernn.program import InputDescription, OutputDescription, Program, Progra
 from firmware_export import export
 from firmware_export.desk import make_golden
 from firmware_export.generate import CModel
+from firmware_export.step import LOCALS, MEMBERS
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
 STRICT = [*WARNINGS, "-Werror", "-ffp-contract=off"]
@@ -82,6 +86,8 @@ def compile_c(command: list[str], source: Path) -> None:
             "-mthumb",
             "-ffreestanding",
         ],
+        ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m55", "-mfloat-abi=hard", "-mthumb", "-ffreestanding"],
+        ["clang", "--target=thumbv8.1m.main-none-eabihf", "-mcpu=cortex-m55", "-std=c99", "-Os", "-ffreestanding"],
         ["clang", "--target=thumbv7em-none-eabihf", "-mcpu=cortex-m4", "-std=c99", "-O2", "-ffreestanding"],
         ["avr-gcc", "-std=c99", "-Os", "-mmcu=atmega328p"],
         ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m0", "-mthumb", "-ffreestanding"],
@@ -91,8 +97,7 @@ def compile_c(command: list[str], source: Path) -> None:
 )
 def test_compilers_are_silent(command: list[str], folder: Path, needs_tool: Callable[[str], str]) -> None:
     needs_tool(command[0])
-    slow = "-fanalyzer" in command  # takes ten times as long as compiling
-    for name in ("gru", "lstm", "float_binary") if slow else PROGRAMS:
+    for name in PROGRAMS:
         source = folder / name / "implementation.c"
         if command[0] == "g++":
             command = [*command, "-x", "c++"]
@@ -199,6 +204,54 @@ def test_any_name_gives_valid_c(
     printed = subprocess.run([directory / "labels"], check=True, capture_output=True).stdout
     expected = b"".join(label.split("\0")[0].encode("utf-8", errors="replace") + b"\n" for label in labels)
     assert printed == expected
+
+
+TAKEN = (*LOCALS, *MEMBERS, "size_t", "uint32_t", "edgernn_rows", "edgernn_gru_int8", "frames_of_y", "model_body")
+
+
+def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
+    """What functions that see a model's inputs declare themselves."""
+    number = r"(?:const )?(?:u?int\d+_t|int|float|double|edgernn_\w+) \**"
+    for programs in (INT8, FLOAT_PROGRAMS):
+        for program in programs.values():
+            text = CModel(program, "model").text.partition("_IMPLEMENTED\n")[2]
+            functions = re.findall(
+                r"^(?:static )?\w+ model_\w+\([^)]*\b(?:slots|state),[^)]*\) {\n.*?^}", text, re.M | re.S
+            )
+            assert functions
+            declared = set()
+            for name, rest in re.findall(rf"[ (]{number}(\w+)((?: =|\[|;)[^;]*)", "\n".join(functions)):
+                declared |= {name, *re.findall(r", (\w+) =", rest)}
+            declared -= {port.name for port in (*program.inputs, *program.outputs)}
+            assert declared <= set(LOCALS), declared
+
+
+def renamed(program: Program, name: str) -> Program:
+    """The program with its one input, its states and its weights called `name`."""
+    (port,) = program.inputs
+    called = {weight: f"{name}{'*' * number}" for number, weight in enumerate(program.weights)}
+    replaced = {name: f"{name}!", port.name: name, **called}  # another value may be called so already
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: walk(entry) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [walk(entry) for entry in value]
+        return replaced.get(value, value)
+
+    weights = {called[weight]: array for weight, array in program.weights.items()}
+    return Program(msgspec.convert(walk(msgspec.to_builtins(program.description)), ProgramDescription), weights)
+
+
+def test_names_that_the_code_itself_uses_give_valid_c(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+    needs_tool("gcc")
+    for name in TAKEN:
+        for kind in ("gru", "lstm_window", "feedforward", "float_binary"):
+            text = CModel(renamed(PROGRAMS[kind], name), "model").text
+            (tmp_path / f"{kind}.c").write_text(f"#define MODEL_IMPLEMENTATION\n{text}")
+        command = ["gcc", "-std=c99", "-Wall", "-Werror", "-fsyntax-only", *map(str, tmp_path.glob("*.c"))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
 def test_export_is_the_same_twice(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from firmware_programs import int8_cell
 from small_programs import cell_program
 
 from edgernn.cli import command_line
-from edgernn.errors import ExportError
+from edgernn.errors import DoesNotFitError, ExportError
 from edgernn.program_file import save
 from firmware_export import export
 from firmware_export.boards import BOARDS, fit
@@ -131,6 +131,22 @@ def test_export_and_verify_on_the_command_line(needs_tool: Callable[[str], str],
     done = run(command_line, ["verify", str(tmp_path / "lib"), "--machine", "host", "--steps", "50"])
     assert done.exit_code == 1
     assert "differs: " in done.stdout
+
+
+def test_a_machine_that_is_too_small_is_left_out_or_named(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+    needs_tool("avr-gcc")
+    save(cell_program("gru", K=6, H=48), tmp_path / "gesture.safetensors")
+    run = CliRunner().invoke
+    done = run(command_line, ["export", str(tmp_path / "gesture.safetensors"), "-o", str(tmp_path / "c")])
+    assert done.exit_code == 0, done.output
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgernn.cli.verify._chosen", lambda machines: ("host", "atmega328p"))
+        done = run(command_line, ["verify", str(tmp_path / "c"), "--steps", "20"])
+    assert done.exit_code == 0, done.output
+    assert "atmega328p is left out: the model needs more memory" in done.stderr
+    assert "host" in done.stdout
+    done = run(command_line, ["verify", str(tmp_path / "c"), "--machine", "atmega328p"])
+    assert isinstance(done.exception, DoesNotFitError)
 
 
 @pytest.mark.parametrize(
