@@ -13,7 +13,7 @@ import numpy as np
 from edgernn.importers.onnx import sequence
 from edgernn.importers.onnx.dimension import Dimension, Extent, extents_array
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.rules.loops import frame_of_round
+from edgernn.importers.onnx.rules.rounds import frame_of_round
 from edgernn.importers.onnx.sequence import aligned, is_time, join, with_length
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError

@@ -1,0 +1,313 @@
+"""The rounds of a loop: over time they are the steps of the stream, over features those of a Repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgernn.importers.onnx.dimension import INDEX, Dimension, Extent
+from edgernn.importers.onnx.graph import Body
+from edgernn.importers.onnx.rules.call import Call, Rounds
+from edgernn.importers.onnx.sequence import aligned, as_whole, is_time, settled
+from edgernn.importers.onnx.timing import EVERY_FRAME, NeedsWindowError, Timing
+from edgernn.importers.onnx.values import (
+    Constant,
+    Factor,
+    Frames,
+    Role,
+    Stream,
+    Tensor,
+    axis_of,
+    extent_of,
+    features,
+    is_features,
+    width_of,
+)
+from edgernn.operations import PutFrame, ReadState, Repeat, StateRegion, TakeFrame, WriteState
+
+
+class Loop:
+    """The rounds of a loop, over time or over features, with the tensors that go from one to the next."""
+
+    def __init__(
+        self,
+        call: Call,
+        body: Body,
+        count: Extent,
+        initial: Sequence[Tensor],
+        needed: Sequence[str],
+        scanned: Sequence[Stream] = (),
+    ) -> None:
+        self.call, self.body, self.count, self.initial, self.needed = call, body, count, initial, needed
+        self.builder = call.builder
+        outer = [tensor for name in body.captured if isinstance(tensor := call.outer(name), Stream)]
+        passed = [tensor for tensor in call.inputs if isinstance(tensor, Stream)]
+        streams = [*scanned, *outer, *(tensor for tensor in passed if tensor not in initial)]
+        times = [x for x in streams if any(is_time(axis) and extent_of(axis) == count for axis in x.axes)]
+        self.is_over_time = bool(times) and not call.options.is_window
+        begun = [tensor for tensor in initial if isinstance(tensor, Stream)]
+        self.builder.ran_over_time |= self.is_over_time
+        self.timing = self._timing(times if self.is_over_time else [*streams, *begun])
+        self.start: int | None = None
+        self.name: str | None = None
+        if not self.is_over_time:
+            self._open()
+        self.rounds = Rounds(count, self.name)
+        self.places: list[tuple[StateRegion, str]] = []
+        self.states: list[Tensor] = []
+        self.final: list[Tensor] = []
+        self.claims: dict[int, int] = {}
+
+    def _timing(self, streams: Sequence[Stream]) -> Timing:
+        if not streams:
+            return EVERY_FRAME
+        return aligned(self.builder, streams, repr(self.call.node))[0].timing
+
+    def _open(self) -> None:
+        if not isinstance(self.count, int) or self.count < 1:
+            raise NeedsWindowError(f"{self.call.node!r} runs as often as the sequence is long, but not over time")
+        self.name = self.builder.unique_operation(f"{self.call.node.name}:rounds")
+        self.repeat = Repeat(
+            name=self.name, inputs=(), outputs=(), sources=self.builder.sources, count=self.count, body=1
+        )
+
+    def run(self, bound: dict[str, Tensor], names: Sequence[str], outputs: Sequence[str]) -> Any:
+        """Follow the body once; returns how to read its tensors."""
+        self._begin()
+        bound = {**bound, **dict(zip(names, self.states, strict=True))}
+        read = self.call.run_body(self.body, bound, self.needed, self.rounds)
+        for i, name in enumerate(outputs):
+            self._write(i, read(name))
+        return read
+
+    def frame(self, x: Stream, axis: int, reverse: bool) -> Tensor:
+        """This round's frame of what a Scan runs over."""
+        if self.is_over_time:
+            if reverse or not is_time(x.axes[axis]):
+                raise NeedsWindowError(f"{self.call.node!r} reads the sequence from its end")
+            return frame_of_time(settled(self.builder, x).timed(self.timing), axis, keep_axis=False)
+        self._start_body()
+        assert self.name is not None
+        return take_frame(self.call, x.timed(self.timing), axis, self.name, reverse)
+
+    def _start_body(self) -> None:
+        if self.start is None and not self.is_over_time:
+            self._begin()
+
+    def _begin(self) -> None:
+        """States, before the first operation of the body."""
+        if self.states or (self.start is not None):
+            return
+        self.initial = [self.builder.of_one_sample(tensor) for tensor in self.initial]
+        for i, tensor in enumerate(self.initial):
+            self.states.append(self._over_time(i, tensor) if self.is_over_time else self._begun(i, tensor))
+        if not self.is_over_time:
+            self.builder.emit(self.repeat, self.timing)
+            self.builder.timings_of_repeats[self.repeat.name] = self.timing
+            self.start = len(self.builder.operations)
+            self.states = [self._read(state, i) for i, state in enumerate(self.states)]
+
+    def _over_time(self, number: int, tensor: Tensor) -> Tensor:
+        """A state that lasts from frame to frame."""
+        if isinstance(tensor, Frames):
+            return tensor
+        name = f"{self._result(number)}.carried"
+        if isinstance(tensor, Constant):
+            dtype = self.builder.dtype_of(tensor)
+            region = self.builder.hidden_state(name, np.asarray(tensor.elements, dtype).ravel())
+        else:
+            assert isinstance(tensor, Stream)
+            claimed = None if tensor.whole else self.builder.claim(tensor, "")
+            if claimed is None:
+                raise NeedsWindowError(f"{self.call.node!r} begins from what a sequence gives at its end")
+            region = claimed
+            self.claims[number] = len(self.builder.claims) - 1
+        self.places.append((region, name))
+        return self._read(tensor, number)
+
+    def _begun(self, number: int, tensor: Tensor) -> Tensor:
+        """A state that begins anew in each step."""
+        if isinstance(tensor, Frames):
+            return tensor
+        name, size = f"{self._result(number)}.carried", tensor.elements.size
+        start = tensor.timed(self.timing) if isinstance(tensor, Stream) else tensor
+        flat = start.moved((features(size),), start.elements.reshape(-1))
+        self.places.append((self.builder.begun_state(name, flat, size, self.timing), name))
+        return tensor
+
+    def _result(self, number: int) -> str:
+        return next(filter(None, self.call.node.outputs[number:]), self.call.node.name)
+
+    def _read(self, tensor: Tensor, number: int) -> Tensor:
+        """The state at the beginning of a round, with the axes of what it began from."""
+        if isinstance(tensor, Frames):
+            return tensor
+        region, name = self.places[self._place(number)]
+        value = self.builder.unique(f"{name}:old")
+        self.builder.emit(
+            ReadState(
+                name=self.builder.unique_operation(f"read {name}"),
+                inputs=(),
+                outputs=(value,),
+                sources=self.builder.sources,
+                region=region,
+                shape=(tensor.elements.size,),
+                held=not self.is_over_time,
+                dtype=self.builder.dtype_of(tensor),
+            ),
+            self.timing,
+        )
+        return Stream.of(value, tensor.axes, self.timing)
+
+    def _place(self, number: int) -> int:
+        return sum(not isinstance(tensor, Frames) for tensor in self.initial[:number])
+
+    def _write(self, number: int, new: Tensor) -> None:
+        """The state at the end of a round."""
+        if isinstance(new, Frames):
+            self.final.append(new)
+            return
+        stream = self.builder.as_stream(new, self.timing)
+        old = self.initial[number]
+        if stream.elements.size != old.elements.size:
+            raise self.call.node.malformed(f"carries {old.elements.size} numbers that become {stream.elements.size}")
+        region, name = self.places[self._place(number)]
+        stream = settled(self.builder, stream)
+        value = self.builder.value_of_any_shape(stream)
+        self.builder.emit(
+            WriteState(
+                name=self.builder.unique_operation(f"write {name}"),
+                inputs=(value,),
+                outputs=(),
+                sources=self.builder.sources,
+                region=region,
+                size=stream.elements.size,
+                begins=not self.is_over_time,
+                dtype=self.builder.dtype_of(old),
+            ),
+            self.timing,
+        )
+        if number in self.claims:
+            place = self.claims[number]
+            self.builder.claims[place] = replace(self.builder.claims[place], last=value)
+        self.final.append(Stream.of(value, stream.axes, self.timing))
+
+    def last(self, number: int) -> Tensor:
+        """The state after the last round."""
+        final = self.final[number]
+        if isinstance(final, Frames):
+            return replace(final, count=self.count)
+        assert isinstance(final, Stream)
+        return as_whole(self.builder, final) if self.is_over_time else final
+
+    def collected(self, tensor: Tensor, place: int, reverse: bool) -> Tensor:
+        """What all rounds gave, along a new axis."""
+        stream = self.builder.as_stream(tensor, self.timing)
+        if self.is_over_time:
+            if reverse:
+                raise NeedsWindowError(f"{self.call.node!r} collects frames from the last to the first")
+            return in_time(stream, place, self.count)
+        assert self.name is not None
+        assert isinstance(self.count, int)
+        return put_frame(self.call, stream, place, self.name, self.count, reverse)
+
+    def close(self) -> None:
+        """The body is complete: the Repeat learns its length."""
+        if self.start is None:
+            return
+        operations = self.builder.operations
+        place = self.start - 1
+        operations[place] = msgspec.structs.replace(operations[place], body=len(operations) - self.start)
+
+
+def frame_of_time(x: Stream, axis: int, keep_axis: bool) -> Stream:
+    """The frame of this step, as a tensor without time."""
+    axes = (*x.axes[:axis], *([()] if keep_axis else []), *x.axes[axis + 1 :])
+    return replace(x, axes=axes, elements=x.elements if keep_axis else x.elements.squeeze(axis))
+
+
+def frame_of_round(call: Call, x: Tensor, axis: int, index: Dimension, keep_axis: bool) -> Tensor:
+    """The frame at the index of a loop's round, or of the round counted from the end."""
+    rounds = call.rounds
+    if rounds is None:
+        raise call.node.malformed("reads by the round of a loop that is over")
+    is_backward = index == rounds.count - 1 - INDEX
+    if index != INDEX and not is_backward:
+        raise NeedsWindowError(f"{call.node!r} reads other frames than that of the round")
+    if rounds.repeat is None:
+        if (
+            is_backward
+            or not isinstance(x, Stream)
+            or not is_time(x.axes[axis])
+            or extent_of(x.axes[axis]) != rounds.count
+        ):
+            raise NeedsWindowError(f"{call.node!r} reads by the number of the round, and a stream has no position")
+        return frame_of_time(settled(call.builder, x), axis, keep_axis)
+    timing = call.builder.timings_of_repeats[rounds.repeat]
+    stream = settled(call.builder, x) if isinstance(x, Stream) else call.builder.as_stream(x, timing)
+    if width_of(x.axes[axis]) != rounds.count:
+        raise call.node.unsupported(f"reads an axis of {width_of(x.axes[axis])} in {rounds.count} rounds")
+    frame = take_frame(call, stream.timed(timing), axis, rounds.repeat, is_backward)
+    if not keep_axis:
+        return frame
+    axes = (*frame.axes[:axis], (), *frame.axes[axis:])
+    return frame.moved(axes, np.expand_dims(frame.elements, axis))
+
+
+def in_time(x: Stream, place: int, count: Extent) -> Stream:
+    """Frames of each step along an axis of time."""
+    place %= x.rank + 1
+    time = axis_of(count) if isinstance(count, Dimension) else (Factor(Role.TIME, count),)
+    return replace(x, axes=(*x.axes[:place], time, *x.axes[place:]), elements=np.expand_dims(x.elements, place))
+
+
+def take_frame(call: Call, x: Stream, axis: int, name: str, reverse: bool) -> Stream:
+    """The frame of a round along an axis of features."""
+    builder = call.builder
+    if not is_features(x.axes[axis]):
+        raise NeedsWindowError(f"{call.node!r} runs over time and over features at once")
+    count = width_of(x.axes[axis])
+    first = x.moved((x.axes[axis], *x.axes[:axis], *x.axes[axis + 1 :]), np.moveaxis(x.elements, axis, 0))
+    size = first.elements[0].size
+    rows = first.moved((features(count), features(size)), first.elements.reshape(count, size))
+    value = builder.value(rows, (count, size))
+    frame = builder.unique(f"{value}:frame")
+    builder.emit(
+        TakeFrame(
+            name=builder.unique_operation(frame),
+            inputs=(value,),
+            outputs=(frame,),
+            sources=builder.sources,
+            loop=name,
+            reverse=reverse,
+        ),
+        x.timing,
+    )
+    return Stream.of(frame, first.axes[1:], x.timing)
+
+
+def put_frame(call: Call, x: Stream, place: int, name: str, count: int, reverse: bool) -> Stream:
+    """What the rounds gave, along a new axis of features."""
+    builder = call.builder
+    value = builder.value(x, (x.elements.size,))
+    frames = builder.unique(f"{value}:frames")
+    builder.emit(
+        PutFrame(
+            name=builder.unique_operation(frames),
+            inputs=(value,),
+            outputs=(frames,),
+            sources=builder.sources,
+            loop=name,
+            count=count,
+            reverse=reverse,
+        ),
+        x.timing,
+    )
+    y = Stream.of(frames, (features(count), *x.axes), x.timing)
+    place %= y.rank
+    order = [*range(1, place + 1), 0, *range(place + 1, y.rank)]
+    return y.moved(tuple(y.axes[i] for i in order), y.elements.transpose(order))
