@@ -140,7 +140,9 @@ def attended(call: Call, q: Stream, k: Stream, v: Stream, how: Attending) -> Str
     assert isinstance(scores, Stream)
     shares: Tensor = emit_softmax(call, scores, call.inner("shares"))
     if bias is not None and (lost := (bias <= LOWEST).all(-1, keepdims=True)).any():  # who may look nowhere sees zeros
-        shares = emit_pair(call, "Mul", shares, Constant.of((~lost).astype(np.float32)), call.inner("seen"))
+        shares = emit_pair(
+            call, "Mul", shares, Constant.of(np.where(lost, np.float32(0), np.float32(1))), call.inner("seen")
+        )
     y = product(call, shares, v, 1.0, call.output)
     assert isinstance(y, Stream)
     return y
