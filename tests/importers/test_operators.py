@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 from sequence_models import largest_difference, make_model, run_original
 
+import edgernn
 from edgernn.importers.onnx.importer import import_model
+from edgernn.reference import ReferenceRunner
 
 Array = NDArray[Any]
 BATCH, STEPS, WIDTH = 2, 5, 6
@@ -330,7 +332,9 @@ def test_operator_in_a_stream(name: str, shape: str) -> None:
     model = make_model(nodes, {"x": dimensions}, ["y"], weights, opset=opset)
     imported = import_model(model)
     assert imported.program.mode == "continuous"
-    assert largest_difference(imported, {"x": signal()}, run_original(model, {"x": signal()})) < 1e-5
+    expected = run_original(model, {"x": signal()})
+    for runner in (ReferenceRunner, edgernn.Runner):
+        assert largest_difference(imported, {"x": signal()}, expected, runner) < 1e-5
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -340,7 +344,9 @@ def test_operator_in_a_window(name: str) -> None:
     model = make_model(nodes, {"x": [BATCH, STEPS, WIDTH]}, ["y"], weights, opset=opset)
     imported = import_model(model)
     assert (imported.program.mode, imported.program.window_steps) == ("windowed", STEPS)
-    assert largest_difference(imported, {"x": signal()}, run_original(model, {"x": signal()})) < 1e-5
+    expected = run_original(model, {"x": signal()})
+    for runner in (ReferenceRunner, edgernn.Runner):
+        assert largest_difference(imported, {"x": signal()}, expected, runner) < 1e-5
 
 
 CHANNELS = node("Transpose", ["x"], ["c"], perm=[0, 2, 1])  # (batch, 6, time)
@@ -478,4 +484,6 @@ def test_operator_that_needs_a_window(name: str) -> None:
     model = make_model(nodes, {"x": [BATCH, STEPS, WIDTH]}, ["y"], weights, opset=opset)
     imported = import_model(model)
     assert imported.program.mode == "windowed"
-    assert largest_difference(imported, {"x": signal()}, run_original(model, {"x": signal()})) < 1e-5
+    expected = run_original(model, {"x": signal()})
+    for runner in (ReferenceRunner, edgernn.Runner):
+        assert largest_difference(imported, {"x": signal()}, expected, runner) < 1e-5
