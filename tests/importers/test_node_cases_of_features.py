@@ -19,7 +19,9 @@ from edgernn.importers.onnx.rules import RULES
 from edgernn.reference import ReferenceRunner
 
 # of other files
-ELSEWHERE = {"GRU", "LSTM", "RNN", "Scan", "Loop", "If", "CausalConvWithState"}
+ELSEWHERE = {"GRU", "LSTM", "RNN", "Scan", "Loop", "If", "CausalConvWithState"} | {
+    *("QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "QLinearConv")
+}
 
 
 @cache

@@ -16,6 +16,7 @@ from sequence_models import largest_difference, make_model, run_original
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
+from edgernn.reference import ReferenceRunner
 
 Array = NDArray[Any]
 MODELS = Path(__file__).parents[1] / "models"
@@ -131,7 +132,9 @@ def test_operator_of_onnxruntime(name: str) -> None:
     model = make_model(nodes, {"x": [BATCH, STEPS, WIDTH]}, ["y"], weights)
     model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     imported = import_model(model)
-    assert largest_difference(imported, {"x": signal()}, run_original(model, {"x": signal()})) < 2e-5
+    expected = run_original(model, {"x": signal()})
+    for runner in (ReferenceRunner, edgernn.Runner):
+        assert largest_difference(imported, {"x": signal()}, expected, runner) < 2e-5
 
 
 def test_layout_for_one_computer_is_refused() -> None:
