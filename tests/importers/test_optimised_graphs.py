@@ -27,6 +27,9 @@ LEVELS = {
     "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
     "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
 }
+SCALED = {
+    "torch/transformer_causal_nn_legacy.onnx"
+}  # scales queries and keys apart; onnxruntime makes one factor of it
 MICROSOFT = "com.microsoft"
 BATCH, STEPS, WIDTH = 2, 5, 6
 node = helper.make_node
@@ -52,7 +55,10 @@ def kinds(program: edgernn.Program) -> Counter[str]:
 def test_sample(sample: str, level: str, tmp_path: Path) -> None:
     model = onnx.load(MODELS / sample)
     raw, after = import_model(model).program, import_model(optimised(model, level, tmp_path)).program
-    assert kinds(after) == kinds(raw)
+    if sample in SCALED:
+        assert kinds(after) < kinds(raw)
+    else:
+        assert kinds(after) == kinds(raw)
     assert (after.mode, after.outputs, len(after.state)) == (raw.mode, raw.outputs, len(raw.state))
 
 

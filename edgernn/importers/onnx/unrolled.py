@@ -17,6 +17,7 @@ from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.node import Node
 
 LEAST_STEPS = 3
+MOST_SHARED = 16  # numbers of a constant that is compared with others
 PICKERS = {"Slice", "Gather", "Split"}
 
 
@@ -55,9 +56,22 @@ class Steps:
 def roll_up(graph: Graph) -> bool:
     """Roll up all recurrences of a graph, one after the other; whether there were any."""
     found = False
+    _name_equal_constants_alike(graph)
     while any(_roll(graph, picks, is_reversed) for picks in _picked_sequences(graph) for is_reversed in (False, True)):
         found = True
     return found
+
+
+def _name_equal_constants_alike(graph: Graph) -> None:
+    """Steps read the same constant: an optimiser gives each step its own copy of a shape."""
+    names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    same: dict[str, str] = {}
+    for name in dict.fromkeys(name for node in graph.nodes for name in node.inputs):
+        array = graph.constant(name)
+        if array is not None and array.size <= MOST_SHARED and array.dtype != object:
+            same[name] = names.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
+    for node in graph.nodes:
+        node.inputs = tuple(same.get(name, name) for name in node.inputs)
 
 
 def _picked_sequences(graph: Graph) -> Iterator[Picks]:
@@ -276,6 +290,9 @@ def _zeros_before(graph: Graph, own: Mapping[str, Node], name: str, outside: str
         inner = [entry for entry in node.inputs if entry in own]
         if len(inner) != 1:
             return None
+        if node.operator == "Reshape":  # onnxruntime puts one on either side of a Gemm
+            node = own[inner[0]]
+            continue
         if node.operator == "Add":
             other = next((array for array in arrays if array is not None), None)
             if other is None:
@@ -290,6 +307,10 @@ def _zeros_before(graph: Graph, own: Mapping[str, Node], name: str, outside: str
         if bias.ndim > constant.ndim or not np.allclose(np.broadcast_to(bias, constant.shape), constant, atol=1e-7):
             return None
         zeros = np.zeros((*constant.shape[:-1], width), np.float32)
+        source = own[inner[0]]
+        if source.operator == "Reshape" and len(nodes) > 1 and source.inputs[0] in own:
+            nodes.append(source)
+            inner = [source.inputs[0]]
         return nodes, inner[0], graph.add_constant(graph.unique(f"{inner[0]}:zeros"), zeros)
     return None
 
