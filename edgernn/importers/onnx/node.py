@@ -40,6 +40,8 @@ class Node:
         self._read: set[str] = set()
         if len(self._attributes) != len(proto.attribute):
             raise self.malformed("has an attribute twice")
+        if not self.outputs:
+            raise self.malformed("has no outputs")
 
     def __repr__(self) -> str:
         operator = f"{self.domain}.{self.operator}" if self.domain else self.operator
