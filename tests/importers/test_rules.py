@@ -309,6 +309,15 @@ def test_shape_that_the_exporter_froze_although_time_is_dynamic() -> None:
     assert imported.program.trained_steps is None
 
 
+@pytest.mark.parametrize("shape", [(-1, STEPS, 2, 3), (BATCH, -1, 2, 3)])
+def test_shape_that_holds_one_of_two_dynamic_lengths(shape: tuple[int, ...]) -> None:
+    """As onnx-simplifier leaves it."""
+    nodes = [node("Reshape", ["x", "shape"], ["pairs"]), node("Reshape", ["pairs", "back"], ["y"])]
+    weights = {"shape": integers(*shape), "back": integers(0, 0, WIDTH)}
+    model = make_model(nodes, {"x": ["batch", "time", WIDTH]}, ["y"], weights)
+    assert check_against_original(model, {"x": signal()}).program.outputs[0].shape == (WIDTH,)
+
+
 def test_stale_shapes_beside_the_graph_are_not_believed() -> None:
     weights = cell_weights("GRU", WIDTH, 5, np.random.default_rng(6))
     model = make_model(
