@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 from sequence_models import largest_difference, make_model, run_original
 
+import edgernn
 from edgernn.importers.onnx.importer import import_model
+from edgernn.reference import ReferenceRunner
 
 Array = NDArray[Any]
 BATCH, STEPS, WIDTH = 2, 5, 6
@@ -330,7 +332,9 @@ def test_operator_in_a_stream(name: str, shape: str) -> None:
     model = make_model(nodes, {"x": dimensions}, ["y"], weights, opset=opset)
     imported = import_model(model)
     assert imported.program.mode == "continuous"
-    assert largest_difference(imported, {"x": signal()}, run_original(model, {"x": signal()})) < 1e-5
+    expected = run_original(model, {"x": signal()})
+    for runner in (ReferenceRunner, edgernn.Runner):
+        assert largest_difference(imported, {"x": signal()}, expected, runner) < 1e-5
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -340,7 +344,9 @@ def test_operator_in_a_window(name: str) -> None:
     model = make_model(nodes, {"x": [BATCH, STEPS, WIDTH]}, ["y"], weights, opset=opset)
     imported = import_model(model)
     assert (imported.program.mode, imported.program.window_steps) == ("windowed", STEPS)
-    assert largest_difference(imported, {"x": signal()}, run_original(model, {"x": signal()})) < 1e-5
+    expected = run_original(model, {"x": signal()})
+    for runner in (ReferenceRunner, edgernn.Runner):
+        assert largest_difference(imported, {"x": signal()}, expected, runner) < 1e-5
 
 
 CHANNELS = node("Transpose", ["x"], ["c"], perm=[0, 2, 1])  # (batch, 6, time)
@@ -478,4 +484,52 @@ def test_operator_that_needs_a_window(name: str) -> None:
     model = make_model(nodes, {"x": [BATCH, STEPS, WIDTH]}, ["y"], weights, opset=opset)
     imported = import_model(model)
     assert imported.program.mode == "windowed"
-    assert largest_difference(imported, {"x": signal()}, run_original(model, {"x": signal()})) < 1e-5
+    expected = run_original(model, {"x": signal()})
+    for runner in (ReferenceRunner, edgernn.Runner):
+        assert largest_difference(imported, {"x": signal()}, expected, runner) < 1e-5
+
+
+# nodes from x (batch, time, 6) to y, what the message must say
+REFUSED: dict[str, tuple[Case, str]] = {
+    "test for NaN": (
+        on_features([node("IsNaN", ["x"], ["b"]), node("Cast", ["b"], ["y"], to=1)]),
+        r"IsNaN_b \(IsNaN\).*no input of a stream is NaN",
+    ),
+    "infinite constant that is no mask": (
+        on_features([node("Max", ["x", "low"], ["y"])], {"low": floats(-np.inf)}),
+        "only a mask before a Softmax may be minus infinity",
+    ),
+    "narrow integers": (
+        on_features([node("Cast", ["x"], ["i"], to=3), node("Cast", ["i"], ["y"], to=1)]),
+        "casts a signal to int8, in which numbers may overflow",
+    ),
+    "diagonal": (on_pairs([node("Einsum", ["p"], ["q"], equation="btii->bti")]), "diagonal"),
+    "three operands": (
+        on_features([node("Einsum", ["x", "x", "x"], ["y"], equation="btd,btd,btd->btd")]),
+        "only one or two",
+    ),
+    "mean of a normalisation": (
+        on_features(
+            [node("LayerNormalization", ["x", "scale"], ["n", "m"]), node("Add", ["n", "m"], ["y"])],
+            {"scale": random(6)},
+        ),
+        "mean or deviation",
+    ),
+    "sum over the batch": (on_features([node("ReduceSum", ["x", "axes"], ["y"])], {"axes": integers(0)}), "batch"),
+    "added where it is scattered": (
+        on_features(
+            [node("ScatterElements", ["x", "places", "x"], ["y"], axis=2, reduction="add")],
+            {"places": np.zeros((BATCH, STEPS, 6), np.int64)},
+            18,
+        ),
+        "only plain writing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_an_operator_cannot_do_is_refused_by_name(name: str) -> None:
+    (nodes, weights, opset), words = REFUSED[name]
+    model = make_model(nodes, {"x": [BATCH, STEPS, WIDTH]}, ["y"], weights, opset=opset)
+    with pytest.raises(edgernn.UnsupportedModelError, match=words):
+        import_model(model)

@@ -11,6 +11,7 @@ from onnx import ModelProto, TensorProto
 
 from edgernn.errors import InputError, MalformedModelError, ModelError, StatePairingError, UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
+from edgernn.importers.onnx.composites import composed
 from edgernn.importers.onnx.fusion import fuse_biases
 from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.pruning import pruned
@@ -266,6 +267,8 @@ class _Attempt:
         kept_slots = state_writes | claimed
         steps = pruned(builder.operations, builder.weights, kept_values, kept_slots)
         self._check_doubts(steps, kept_values)
+        steps = composed(steps, builder.weights, builder.values, kept_values)
+        steps = pruned(steps, builder.weights, kept_values, kept_slots)
         steps = fuse_biases(steps, builder.weights, kept_values)
         operations = recognise_cells(builder, [*reads, *steps, *writes])
         operations = pruned(operations, builder.weights, [output.value for output in outputs], kept_slots)

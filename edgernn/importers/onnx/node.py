@@ -32,7 +32,7 @@ class Node:
         self.inputs = tuple(map(text, proto.input))  # "" where an optional input is left out
         self.outputs = tuple(map(text, proto.output))
         self.proto = proto
-        self.captured = _names_in_graphs(proto)  # that graphs in its attributes read, from outside or from themselves
+        self.captured = _names_in_graphs(proto)  # that graphs in its attributes read from outside
         self.opset = opset
         self.name = text(proto.name) or f"{self.operator}_{next(filter(None, self.outputs), '')}"
         self._folder = folder
@@ -40,6 +40,8 @@ class Node:
         self._read: set[str] = set()
         if len(self._attributes) != len(proto.attribute):
             raise self.malformed("has an attribute twice")
+        if not self.outputs:
+            raise self.malformed("has no outputs")
 
     def __repr__(self) -> str:
         operator = f"{self.domain}.{self.operator}" if self.domain else self.operator
@@ -147,13 +149,15 @@ class Node:
 
 
 def _names_in_graphs(node: NodeProto) -> frozenset[str]:
-    """All names that the graphs in a node's attributes read, at any depth."""
+    """All names that the graphs in a node's attributes read and do not write themselves, at any depth."""
     names: set[str] = set()
-    waiting = [node]
-    while waiting:
-        for attribute in waiting.pop().attribute:
-            if attribute.HasField("g"):
-                names.update(text(entry.name) for entry in attribute.g.output)
-                names.update(text(name) for inner in attribute.g.node for name in inner.input)
-                waiting.extend(attribute.g.node)
+    for attribute in node.attribute:
+        if attribute.HasField("g"):  # protobuf bounds how deep graphs may lie in each other
+            graph = attribute.g
+            read = {text(entry.name) for entry in graph.output}
+            own = {text(entry.name) for entries in (graph.input, graph.initializer) for entry in entries}
+            for inner in graph.node:
+                read.update(map(text, inner.input), _names_in_graphs(inner))
+                own.update(map(text, inner.output))
+            names |= read - own
     return frozenset(names)

@@ -16,13 +16,28 @@ from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.written_steps import Picks, Steps, begun_earlier, equal_steps, groups, picked_sequences
 
+MOST_SHARED = 16  # numbers of a constant that is compared with others
+
 
 def roll_up(graph: Graph) -> bool:
     """Roll up all recurrences of a graph, one after the other; whether there were any."""
     found = False
+    _name_equal_constants_alike(graph)
     while any(_roll(graph, picks, is_reversed) for picks in picked_sequences(graph) for is_reversed in (False, True)):
         found = True
     return found
+
+
+def _name_equal_constants_alike(graph: Graph) -> None:
+    """Steps read the same constant: an optimiser gives each step its own copy of a shape."""
+    names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    same: dict[str, str] = {}
+    for name in dict.fromkeys(name for node in graph.nodes for name in node.inputs):
+        array = graph.constant(name)
+        if array is not None and array.size <= MOST_SHARED and array.dtype != object:
+            same[name] = names.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
+    for node in graph.nodes:
+        node.inputs = tuple(same.get(name, name) for name in node.inputs)
 
 
 def _roll(graph: Graph, picks: Picks, is_reversed: bool) -> bool:

@@ -252,6 +252,9 @@ def _zeros_before(graph: Graph, own: Mapping[str, Node], name: str, outside: str
         inner = [entry for entry in node.inputs if entry in own]
         if len(inner) != 1:
             return None
+        if node.operator == "Reshape":  # onnxruntime puts one on either side of a Gemm
+            node = own[inner[0]]
+            continue
         if node.operator == "Add":
             other = next((array for array in arrays if array is not None), None)
             if other is None:
@@ -266,6 +269,10 @@ def _zeros_before(graph: Graph, own: Mapping[str, Node], name: str, outside: str
         if bias.ndim > constant.ndim or not np.allclose(np.broadcast_to(bias, constant.shape), constant, atol=1e-7):
             return None
         zeros = np.zeros((*constant.shape[:-1], width), np.float32)
+        source = own[inner[0]]
+        if source.operator == "Reshape" and len(nodes) > 1 and source.inputs[0] in own:
+            nodes.append(source)
+            inner = [source.inputs[0]]
         return nodes, inner[0], graph.add_constant(graph.unique(f"{inner[0]}:zeros"), zeros)
     return None
 

@@ -21,7 +21,7 @@ from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.rules.reductions import require_features
 from edgernn.importers.onnx.sequence import aligned, is_time
 from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Constant, Stream, features, width_of
+from edgernn.importers.onnx.values import Constant, Stream, Tensor, features, width_of
 
 Array = NDArray[Any]
 
@@ -136,11 +136,14 @@ def attended(call: Call, q: Stream, k: Stream, v: Stream, how: Attending) -> Str
         scores = emit_pair(call, "Mul", scores, number(how.softcap), call.inner("capped"))
     bias = how.bias(q.elements.shape[2], k.elements.shape[2])
     if bias is not None:
-        if (bias <= LOWEST).all(-1).any():
-            raise call.node.unsupported("has a query that may look nowhere: leave it out of the mask")
         scores = emit_pair(call, "Add", scores, Constant.of(bias), call.inner("masked"))
     assert isinstance(scores, Stream)
-    y = product(call, emit_softmax(call, scores, call.inner("shares")), v, 1.0, call.output)
+    shares: Tensor = emit_softmax(call, scores, call.inner("shares"))
+    if bias is not None and (lost := (bias <= LOWEST).all(-1, keepdims=True)).any():  # who may look nowhere sees zeros
+        shares = emit_pair(
+            call, "Mul", shares, Constant.of(np.where(lost, np.float32(0), np.float32(1))), call.inner("seen")
+        )
+    y = product(call, shares, v, 1.0, call.output)
     assert isinstance(y, Stream)
     return y
 

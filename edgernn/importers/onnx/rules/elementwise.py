@@ -96,12 +96,12 @@ def tan(call: Call) -> Results:
 def shrink(call: Call) -> Results:
     """Shrink: x + bias below -lambd, x - bias above lambd, else 0."""
     x, bias, lambd = call.stream(0), call.node.number("bias", 0.0) or 0.0, call.node.number("lambd", 0.5) or 0.0
-    parts = []
+    parts: list[Tensor] = []
     for comparison, bound, shift in (("Less", -lambd, bias), ("Greater", lambd, -bias)):
         beyond = emit_pair(call, comparison, x, number(bound), call.inner(comparison))
         shifted = emit_pair(call, "Add", x, number(shift), call.inner("shifted"))
         parts.append(emit_pair(call, "Mul", beyond, shifted, call.inner("part")))
-    return (emit_pair(call, "Add", *parts, call.output),)
+    return (emit_pair(call, "Add", parts[0], parts[1], call.output),)
 
 
 def clip(call: Call) -> Results:

@@ -39,7 +39,8 @@ def normalized(
     require_features(call, x, list(range(axis, x.rank)))
     tail = x.elements.shape[axis:]
     width = prod(tail)
-    vectors, later = [], []
+    vectors: list[str | None] = []
+    later: list[tuple[str, Tensor]] = []
     for function, part in (("Mul", scale), ("Add", bias)):
         is_row = isinstance(part, Constant) and part.elements.dtype.kind == "f" and part.rank <= len(tail)
         if part is None or (is_row and not later):

@@ -114,8 +114,10 @@ def reshape(call: Call) -> Results:
     if not call.node.integer("allowzero", 0):
         targets = [x.extents[i] if target == 0 and i < x.rank else target for i, target in enumerate(targets)]
     factors = merged(list(chain.from_iterable(x.axes)))
-    targets = _with_inferred(call.node, product(factor.extent for factor in factors), targets)
-    axes = regroup(factors, targets)
+    axes = _regroup_half_baked(factors, targets)
+    if axes is None:
+        targets = _with_inferred(call.node, product(factor.extent for factor in factors), targets)
+        axes = regroup(factors, targets)
     if axes is None:
         axes = _regroup_baked(factors, targets)
     if axes is None:
@@ -211,6 +213,22 @@ def _regroup_baked(factors: Axis, targets: Sequence[Extent]) -> list[Axis] | Non
         if axes is not None and len(unknown) == sum(f.role is not Role.FEATURE for axis in axes for f in axis):
             originals = {factor.role: factor for factor in unknown}
             return [tuple(originals.get(factor.role, factor) for factor in axis) for axis in axes]
+    return None
+
+
+def _regroup_half_baked(factors: Axis, targets: Sequence[Extent]) -> list[Axis] | None:
+    """Regroup where both lengths are dynamic, one target is -1, and the shape holds the example's other length."""
+    unknown = [factor for factor in factors if isinstance(factor.extent, Dimension)]
+    fixed = [target for target in targets if target != -1]
+    known = product(factor.extent for factor in factors if isinstance(factor.extent, int))
+    left = divide(product(fixed), known) if len(unknown) == 2 and len(fixed) == len(targets) - 1 else None
+    if not isinstance(left, int) or left < 2:
+        return None
+    for free, baked in (unknown, unknown[::-1]):
+        tried = tuple(Factor(baked.role, left) if factor is baked else factor for factor in factors)
+        axes = regroup(tried, [free.extent if target == -1 else target for target in targets])
+        if axes is not None:
+            return [tuple(baked if factor.role is baked.role else factor for factor in axis) for axis in axes]
     return None
 
 

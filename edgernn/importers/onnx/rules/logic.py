@@ -25,8 +25,6 @@ def mod(call: Call) -> Results:
     """Mod: the remainder has the sign of the dividend with `fmod`, else that of the divisor."""
     a, b = call.tensor(0), call.tensor(1)
     is_fmod = call.node.integer("fmod", 0)
-    if not is_fmod and not (is_integer(call.builder, a) and is_integer(call.builder, b)):
-        raise call.node.malformed("takes the remainder of floats without fmod = 1")
     if isinstance(a, Constant) and isinstance(b, Constant):
         return (fold_pair(call.node, "Mod" if is_fmod else "FloorMod", a, b),)
     if is_fmod:

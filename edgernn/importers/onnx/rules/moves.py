@@ -243,11 +243,12 @@ def depth_to_space(call: Call) -> Results:
 
 def space_to_depth(call: Call) -> Results:
     """SpaceToDepth: a coarser grid of more channels."""
-    x, size = call.tensor(0), call.node.integer("blocksize", 0)
+    x, size, mode = call.tensor(0), call.node.integer("blocksize", 0), call.node.word("mode", "DCR")
     n, c, h, w = _image(call, x)
-    if size < 1 or h % size or w % size:
-        raise call.node.malformed(f"has blocksize = {size} for a grid of {h} by {w}")
-    blocks = x.elements.reshape(n, c, h // size, size, w // size, size).transpose(0, 3, 5, 1, 2, 4)
+    if size < 1 or h % size or w % size or mode not in ("DCR", "CRD"):
+        raise call.node.malformed(f"has blocksize = {size} and mode = {mode!r} for a grid of {h} by {w}")
+    order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+    blocks = x.elements.reshape(n, c, h // size, size, w // size, size).transpose(order)
     shape = (c * size**2, h // size, w // size)
     return (x.moved((x.axes[0], *map(features, shape)), blocks.reshape(n, *shape)),)
 

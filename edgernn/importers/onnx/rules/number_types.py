@@ -5,6 +5,8 @@ Source: ONNX Cast, CastLike.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from edgernn.importers.onnx.builder import ProgramBuilder
@@ -75,7 +77,7 @@ def cast_like(call: Call) -> Results:
     return (_cast(call, call.tensor(0), np.dtype(np.int64) if like.elements.dtype == object else like.elements.dtype),)
 
 
-def _cast(call: Call, x: Tensor, dtype: np.dtype) -> Tensor:  # type: ignore[type-arg]
+def _cast(call: Call, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
     call.node.ignore("saturate", "round_mode")
     if isinstance(x, Constant):
         return x if x.elements.dtype == object else x.moved(x.axes, x.elements.astype(dtype))

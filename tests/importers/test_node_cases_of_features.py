@@ -1,0 +1,123 @@
+"""ONNX's own test cases of operators over features: each runs inside one frame, into which all its inputs are laid."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from onnx.backend.test.case.node import collect_testcases
+
+import edgernn
+from edgernn.importers.onnx.importer import import_model
+from edgernn.importers.onnx.rules import RULES
+from edgernn.reference import ReferenceRunner
+
+# of other files
+ELSEWHERE = {"GRU", "LSTM", "RNN", "Scan", "Loop", "If", "CausalConvWithState"} | {
+    *("QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "QLinearConv")
+}
+
+
+@cache
+def cases() -> dict[str, Any]:
+    """The cases of single operators with a rule, by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        every = collect_testcases(None)
+    chosen = {}
+    for case in every:
+        (node, *others) = case.model.graph.node
+        arrays = [array for part in case.data_sets[0] for array in part] if case.data_sets else [None]
+        floats = [array for array in case.data_sets[0][0] if getattr(array, "dtype", None) in (np.float32, np.float64)]
+        fits = all(isinstance(array, np.ndarray) and array.size for array in arrays)
+        if (
+            not others
+            and not node.domain
+            and node.op_type in set(RULES) - ELSEWHERE
+            and fits
+            and floats
+            and np.isfinite(floats[0]).all()
+        ):
+            chosen[case.name] = case
+    return chosen
+
+
+def in_one_frame(case: Any, varying: int) -> tuple[onnx.ModelProto, np.ndarray[Any, Any]]:
+    """The case behind a frame (1, 1, numbers), and that frame; integers, and inputs behind `varying`, are constant."""
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    graph = model.graph
+    named = list(zip([name for name in graph.node[0].input if name], case.data_sets[0][0], strict=True))
+    nodes, parts = [], []
+    for place, (name, array) in enumerate(named):
+        if array.dtype.kind != "f" or place >= varying:
+            graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+            continue
+        start = sum(part.size for part in parts)
+        parts.append(array)
+        for what, numbers in (("from", [start]), ("to", [start + array.size]), ("shape", array.shape)):
+            graph.initializer.append(numpy_helper.from_array(np.array(numbers, np.int64), f"{name}_{what}"))
+        nodes.append(helper.make_node("Slice", ["frame", f"{name}_from", f"{name}_to", "axis"], [f"{name}_flat"]))
+        nodes.append(helper.make_node("Reshape", [f"{name}_flat", f"{name}_shape"], [name]))
+    graph.initializer.append(numpy_helper.from_array(np.array([2]), "axis"))
+    frame = np.concatenate([part.ravel() for part in parts])
+    graph.node[0].output[:] = [
+        name if i < 1 or graph.node[0].op_type in {"TopK", "Split"} else ""
+        for i, name in enumerate(graph.node[0].output)
+    ]
+    del graph.output[len([name for name in graph.node[0].output if name]) :]
+    whole = [*nodes, *graph.node]
+    del graph.node[:], graph.input[:]
+    graph.node.extend(whole)
+    graph.input.append(helper.make_tensor_value_info("frame", TensorProto.FLOAT, [1, 1, frame.size]))
+    return model, frame
+
+
+def outputs_of(case: Any) -> dict[str, np.ndarray[Any, Any]] | str:
+    """What the case gives in one step, or why it is refused; as many inputs vary as the rule allows."""
+    reason = ""
+    for varying in (9, 3, 1):
+        model, frame = in_one_frame(case, varying)
+        try:
+            program = import_model(model).program
+        except edgernn.UnsupportedModelError as error:
+            reason = str(error)
+            continue
+        result = ReferenceRunner(program).step(frame)
+        return result if isinstance(result, dict) else {program.outputs[0].name: result}
+    return reason
+
+
+# name of a case -> what the refusal says
+REFUSED = {
+    "attention.*(past|ext_cache|nonpad|padded_kv)": "has past keys and values, or lengths",
+    "averagepool.*ceil": "counts padding and has ceil_mode",
+    "batchnorm.*training": "is in training mode",
+    "convtranspose_(output_shape|kernel_shape|autopad)": "has output_shape or auto_pad",
+    "einsum_batch_diagonal": "takes a diagonal",
+    "lppool": "only 1 and 2 are supported",
+    "scatter.*(add|multiply|mul|max|min|duplicate)": "adds or multiplies what it scatters",
+    "test_(shape|size)": "does not depend on the model's inputs",
+}
+
+
+@pytest.mark.parametrize("name", sorted(cases()))
+def test_case(name: str) -> None:
+    case = cases()[name]
+    got = outputs_of(case)
+    if isinstance(got, str):
+        assert [words for pattern, words in REFUSED.items() if re.search(pattern, name) and words in got], got
+        return
+    expected = dict(zip([output.name for output in case.model.graph.output], case.data_sets[0][1], strict=True))
+    for output, array in got.items():
+        np.testing.assert_allclose(np.ravel(array), np.ravel(expected[output]), rtol=1e-4, atol=1e-4)
+
+
+def test_most_operators_have_cases() -> None:
+    assert len({case.model.graph.node[0].op_type for case in cases().values()}) > 100
