@@ -5,6 +5,7 @@ One function for each operation: it packs the weights, takes memory and emits on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
@@ -102,6 +103,8 @@ class TableBuilder:
         What stands in the arena from the beginning, and where.
     rounds : dict of str to int
         Where in the arena each loop counts its rounds.
+    readers : dict of str to int
+        How often each value is read.
     """
 
     def __init__(self, program: Program) -> None:
@@ -121,6 +124,8 @@ class TableBuilder:
         self._packed = Memory()
         self._pieces: list[tuple[int, NDArray[Any]]] = []
         self._values: dict[str, int] = {}
+        self.readers = Counter(name for operation in program.operations for name in operation.inputs)
+        self.readers.update(output.value for output in program.description.outputs)
 
     def value(self, name: str) -> int:
         """Offset of a value in the arena."""
@@ -285,7 +290,11 @@ def _lower_lstm(builder: TableBuilder, operation: Lstm) -> None:
 # ---- the others
 
 
-def _lower_dense(builder: TableBuilder, operation: Dense) -> None:
+FUSED_FUNCTIONS = ("Relu", "Tanh", "Sigmoid")  # that a Dense applies to its result itself
+
+
+def lower_dense(builder: TableBuilder, operation: Dense, activation: Unary | None = None) -> None:
+    """Emit a Dense and, where its result goes nowhere else, the function of that."""
     W = builder.program.weights[operation.W]
     B = None if operation.B is None else builder.program.weights[operation.B][np.newaxis]
     output_size, input_size = W.shape
@@ -300,14 +309,15 @@ def _lower_dense(builder: TableBuilder, operation: Dense) -> None:
         packed = pack_panels(W[np.newaxis], B, lanes)
     row = DenseRow(
         x=builder.value(operation.inputs[0]),
-        y=builder.value(operation.outputs[0]),
+        y=builder.value((activation or operation).outputs[0]),
         W=builder.pack(packed),
         rows=builder.program.values[operation.inputs[0]].size // input_size,
         input_size=input_size,
         output_size=output_size,
         panels=-(-output_size // lanes),
     )
-    builder.emit(Kernel("dense", (form, str(lanes))), row, operation.name)
+    function = "none" if activation is None else activation.function
+    builder.emit(Kernel("dense", (form, str(lanes), function)), row, operation.name)
 
 
 def _lower_unary(builder: TableBuilder, operation: Unary) -> None:
@@ -369,7 +379,7 @@ LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Rnn: _lower_rnn,
     Gru: _lower_gru,
     Lstm: _lower_lstm,
-    Dense: _lower_dense,
+    Dense: lower_dense,
     Unary: _lower_unary,
     Binary: _lower_binary,
     Softmax: _lower_softmax,

@@ -9,11 +9,21 @@ import numpy as np
 
 from edgernn.kernels.library import Kernel
 from edgernn.kernels.rows import ROW_SLOTS, GateRow, HistoryRow, LoopRow, RunningReduceRow, RunningSoftmaxRow
-from edgernn.lowering import LOWERINGS, TableBuilder
+from edgernn.lowering import FUSED_FUNCTIONS, LOWERINGS, TableBuilder, lower_dense
 from edgernn.lowering_features import FEATURE_LOWERINGS
 from edgernn.lowering_int8 import INT8_LOWERINGS
 from edgernn.lowering_layout import LAYOUT_LOWERINGS
-from edgernn.operations import EVERY_STEP, AnyOperation, History, Repeat, RunningReduce, RunningSoftmax, Schedule
+from edgernn.operations import (
+    EVERY_STEP,
+    AnyOperation,
+    Dense,
+    History,
+    Repeat,
+    RunningReduce,
+    RunningSoftmax,
+    Schedule,
+    Unary,
+)
 
 ROW_BYTES = 8 * ROW_SLOTS
 
@@ -33,8 +43,7 @@ def lower_operations(builder: TableBuilder, operations: Sequence[AnyOperation], 
             index = end
         kernel, row = (None, NO_GATE) if when in (None, around) else gate_of(when, builder.program.tail_steps)
         with builder.gate(kernel, row, run[0][0].name):
-            for unit in run:
-                _lower_unit(builder, unit)
+            _lower_run(builder, run)
 
 
 def _schedule(operation: AnyOperation) -> Schedule | None:
@@ -58,6 +67,27 @@ def gate_of(when: Schedule, tail_steps: int) -> tuple[Kernel | None, GateRow]:
     if when == EVERY_STEP and not tail_steps:
         return None, NO_GATE
     return Kernel("gates", ("each" if when.period == 1 else "beat",)), GateRow(0, when.first, when.period, when.extra)
+
+
+def _lower_run(builder: TableBuilder, run: Sequence[Sequence[AnyOperation]]) -> None:
+    """Operations of one schedule. A function of nothing but a matrix product is the product's own."""
+    fused: AnyOperation | None = None
+    following: list[AnyOperation | None] = [*(unit[0] for unit in run[1:]), None]
+    for unit, unary in zip(run, following, strict=True):
+        dense = unit[0]
+        if dense is fused:
+            continue
+        if (
+            isinstance(dense, Dense)
+            and isinstance(unary, Unary)
+            and unary.function in FUSED_FUNCTIONS
+            and unary.inputs == dense.outputs
+            and builder.readers[dense.outputs[0]] == 1
+        ):
+            lower_dense(builder, dense, unary)
+            fused = unary
+        else:
+            _lower_unit(builder, unit)
 
 
 def _lower_unit(builder: TableBuilder, unit: Sequence[AnyOperation]) -> None:

@@ -32,7 +32,8 @@ class Scores:
         self._frame_axis = None
         if program.window is not None and program.description.outputs[0].per_frame:
             self._frame_axis = 1 + program.description.outputs[0].time_axis
-        frame_size = port.size if self._frame_axis is None else port.size // port.shape[self._frame_axis - 1]
+        frames = program.description.outputs[0].frames if self._frame_axis is None else port.shape[self._frame_axis - 1]
+        frame_size = port.size // frames
         self._frame_size = frame_size
         if not (settings.logits or settings.raw_scores or _ends_in_probabilities(program)):
             raise ConfigError(

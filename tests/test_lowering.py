@@ -16,8 +16,10 @@ from edgernn.operations import (
     Rearrange,
     Softmax,
     StateRegion,
+    Unary,
     WriteState,
 )
+from edgernn.plan import Plan
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
@@ -144,3 +146,22 @@ def test_an_output_may_be_an_input() -> None:
     runner = Runner(program_of([(2, 2)], [], "x0"))
     assert runner.step([1.0, 2.0, 3.0, 4.0]).tolist() == [[1, 2], [3, 4]]
     assert runner.step(np.ones((2, 2))).tolist() == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize("function", ["Relu", "Tanh", "Sigmoid", "Elu"])
+@pytest.mark.parametrize("shape", [(9,), (3, 20)])
+def test_a_function_of_a_matrix_product_is_fused_where_nothing_else_reads_the_product(
+    function: str, shape: tuple[int, ...]
+) -> None:
+    weights = {"W": np.random.default_rng(1).uniform(-1, 1, (37, shape[-1])).astype(np.float32)}
+    dense = Dense(name="dense", inputs=("x0",), outputs=("sums",), W="W")
+    unary = Unary(name="unary", inputs=("sums",), outputs=("y",), function=function)
+    both = Binary(name="both", inputs=("y", "sums"), outputs=("z",), function="Mul")
+    fused, apart = (
+        program_of([shape], [dense, unary], "y", **weights),
+        program_of([shape], [dense, unary, both], "z", **weights),
+    )
+    assert largest_difference(fused) < 1e-5
+    assert largest_difference(apart) < 1e-5
+    assert len(Plan(fused).kernels) == (2 if function == "Elu" else 1)
+    assert len(Plan(apart).kernels) == 3

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 import numpy as np
-from benchmarks import floor, report, timing
+from benchmarks import floor, graphs, report, timing
 from benchmarks.int8_peers import INT8_PEERS
 from benchmarks.machine import describe_machine
 from benchmarks.models import CELLS, Cell, Model, samples
@@ -73,6 +73,10 @@ def bench(
             results.startup = measure_startup(SMALL_MODEL, rounds=2 if quick else 11)
             results.startup[report.FIRST_EVENT] = measure_first_event(SMALL_MODEL, rounds=2 if quick else 11)
             results.operations_cost = _cost_of_operations(1 if quick else 5)
+            if "onnxruntime" not in results.absent:
+                for graph in (graphs.tcn(), graphs.operators()):
+                    click.echo(f"measuring {graph.name}", err=True)
+                    results.graphs[graph.name] = graphs.measure_graph(graph, steps)
     click.echo(results.markdown())
     if json_path is not None:
         json_path.write_text(results.json())

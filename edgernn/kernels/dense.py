@@ -1,20 +1,29 @@
-"""Matrix times vector plus bias. Imports Numba: loaded only while kernels are compiled."""
+"""Matrix times vector plus bias, and a function of the result.
+
+Imports Numba: loaded only while kernels are compiled.
+"""
 
 from __future__ import annotations
 
+from edgernn.kernels.functions import FUNCTIONS
 from edgernn.kernels.guard import guard, has_nan, watch
 from edgernn.kernels.narrow import make_narrow_affine
 from edgernn.kernels.panels import make_affine
 from edgernn.kernels.rows import DenseRow, slots
-from edgernn.kernels.simd import broadcast, slot, store
+from edgernn.kernels.simd import broadcast, inline, slot, store
 
 X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, PANELS = slots(DenseRow)
 
 
-def build(form, lanes):
-    """The kernel for "panels" of `lanes`, or for a "narrow" matrix of up to `lanes` rows."""
+def build(form, lanes, function="none"):
+    """The kernel for "panels" of `lanes`, or for a "narrow" matrix of up to `lanes` rows.
+
+    Results go through a `function` without constants. One more row would cost little, but the next layer would wait for
+    what that row stores and loads.
+    """
     make = {"panels": _make_dense, "narrow": _make_narrow}[form]
-    compute = guard(lambda scaled: make(int(lanes), scaled))
+    activation = inline(lambda x: x) if function == "none" else _without_constants(FUNCTIONS[function])
+    compute = guard(lambda scaled: make(int(lanes), scaled, activation))
 
     def dense(row, weights, state, arena):
         compute(row, weights, state, arena)
@@ -23,7 +32,11 @@ def build(form, lanes):
     return dense
 
 
-def _make_dense(lanes, scaled):
+def _without_constants(function):
+    return inline(lambda x: function(x, 0.0, 0.0))
+
+
+def _make_dense(lanes, scaled, activation):
     affine = make_affine(lanes, 1, scaled)
     register_bytes = 4 * lanes
 
@@ -37,7 +50,8 @@ def _make_dense(lanes, scaled):
                 sums = affine(panel_W, x, input_size)
                 watched = watch(watched, sums)
                 panel_W += (1 + input_size) * register_bytes
-                store(y + register_bytes * panel, sums[0])  # what it writes behind the row's end, the next row replaces
+                # what it writes behind the row's end, the next row replaces
+                store(y + register_bytes * panel, activation(sums[0]))
             x += 4 * input_size
             y += 4 * output_size
         return has_nan(watched)
@@ -45,7 +59,7 @@ def _make_dense(lanes, scaled):
     return dense
 
 
-def _make_narrow(lanes, scaled):
+def _make_narrow(lanes, scaled, activation):
     affine = make_narrow_affine(lanes, scaled)
 
     def dense(row, weights, state, arena):
@@ -55,7 +69,7 @@ def _make_narrow(lanes, scaled):
         for _ in range(slot(row, ROWS)):
             sums = affine(matrix, x, input_size)
             watched = watch(watched, sums)
-            store(y, sums[0])  # what it writes behind the row's end, the next row replaces
+            store(y, activation(sums[0]))  # what it writes behind the row's end, the next row replaces
             x += 4 * input_size
             y += 4 * output_size
         return has_nan(watched)

@@ -54,6 +54,30 @@ def test_targets_of_a_result():
     assert "1 of 2 met" in results.markdown()
 
 
+def test_targets_of_graphs():
+    from benchmarks import graphs
+    from benchmarks.report import Results, targets
+    from benchmarks.timing import Spread
+
+    names = (graphs.OWN, graphs.PEER, graphs.LOOP, graphs.WEIGHTS)
+    spreads = {name: Spread(ns, ns, ns, 9) for name, ns in zip(names, (500, 40_000, 450, 300), strict=True)}
+    results = Results({}, graphs={graphs.TCN: spreads, graphs.OPERATORS: {graphs.OWN: Spread(1200, 1300, 900, 9)}})
+    assert [(target.value, target.bound, target.met) for target in targets(results)] == [
+        (80, 60, True),
+        (1.5, 1.5, True),
+        (1200, 1000, False),
+    ]
+
+
+def test_graphs_are_measured_where_they_equal_onnxruntime(needs_tool):
+    needs_tool("gcc")
+    from benchmarks import graphs
+
+    for graph in (graphs.tcn(), graphs.operators()):
+        spreads = graphs.measure_graph(graph, 200)
+        assert set(spreads) == {graphs.OWN, graphs.PEER, graphs.LOOP, graphs.WEIGHTS}
+
+
 def test_paced_steps_are_held_against_the_binding():
     from benchmarks.report import Results, targets
     from benchmarks.timing import Spread

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
+from benchmarks.graphs import LOOP as GRAPH_LOOP
+from benchmarks.graphs import OPERATORS, OWN, PEER, TCN, WEIGHTS
 from benchmarks.models import Model
 from benchmarks.timing import Spread
 
@@ -31,6 +33,9 @@ STREAM_TARGET_NS = 1000.0  # a sample, bytes to scores
 STARTUP_TARGET_NS = 0.5e9
 FIRST_EVENT_TARGET_NS = 0.6e9
 PACED_TARGETS = {("gru64", "onnxruntime IOBinding"): 6.0}  # by model and peer, as STEP_TARGETS
+GRAPH_TARGET = 60.0  # how many times faster a TCN step must be than onnxruntime on the receptive field
+WEIGHTS_TARGET = 1.5  # time of a TCN step in a loop over that of reading its weights, at most
+OPERATORS_TARGET_NS = 1000.0  # a step of thirty small operators
 OPERATIONS_TARGET = 0.05  # by which timing the operations may make a step longer
 
 PROJECT = "edgernn"
@@ -56,6 +61,7 @@ class Results:
     loop: dict[str, dict[str, Spread]] = field(default_factory=dict)
     stream: dict[str, Spread] = field(default_factory=dict)
     startup: dict[str, Spread] = field(default_factory=dict)
+    graphs: dict[str, dict[str, Spread]] = field(default_factory=dict)
     operations_cost: float | None = None
 
     def json(self) -> str:
@@ -93,6 +99,7 @@ def targets(results: Results) -> list[Target]:
         *_paced_targets(results),
         *_kernel_targets(results),
         *_time_targets(results),
+        *_graph_targets(results),
     ]
 
 
@@ -155,6 +162,19 @@ def _time_targets(results: Results) -> Iterator[Target]:
         yield Target("timing operations, longer by", "gru32", share, 100 * OPERATIONS_TARGET, at_least=False, unit="%")
 
 
+def _graph_targets(results: Results) -> Iterator[Target]:
+    if TCN in results.graphs:
+        spreads = results.graphs[TCN]
+        ratio = spreads[PEER].p50_ns / spreads[OWN].p50_ns
+        yield Target(f"step faster than {PEER}", TCN, ratio, GRAPH_TARGET, at_least=True)
+        if WEIGHTS in spreads:
+            ratio = spreads[GRAPH_LOOP].p50_ns / spreads[WEIGHTS].p50_ns
+            yield Target(f"step in a loop over {WEIGHTS}", TCN, ratio, WEIGHTS_TARGET, at_least=False)
+    if OPERATORS in results.graphs:
+        p50_ns = results.graphs[OPERATORS][OWN].p50_ns
+        yield Target("step", OPERATORS, p50_ns, OPERATORS_TARGET_NS, at_least=False, unit="ns")
+
+
 def _markdown(results: Results) -> Iterator[str]:
     yield "# edgernn benchmark\n"
     yield from (f"- {name}: {fact}" for name, fact in results.machine.items())
@@ -171,6 +191,9 @@ def _markdown(results: Results) -> Iterator[str]:
     if results.loop:
         yield "\n## Steps in a compiled loop: least of many loops of 2000 steps, ns a step\n"
         yield from _spread_table(results.models, results.loop, _least)
+    for name, spreads in results.graphs.items():
+        yield f"\n## {name}: ns a step\n"
+        yield from _rows(("", "p50", "p99"), ((k, f"{s.p50_ns:.0f}", f"{s.p99_ns:.0f}") for k, s in spreads.items()))
     if results.stream:
         yield "\n## Bytes to scores, GRU 32 with 6 channels, reads of 64 samples: ns a sample\n"
         yield from _rows(
