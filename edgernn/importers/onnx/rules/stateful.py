@@ -78,6 +78,8 @@ def linear_attention(call: Call) -> Results:
         raise node.malformed("has inputs that have not 3 axes")
     if not is_time(given[0].axes[1]) and given[0].axes[1]:
         raise NeedsWindowError(f"{node!r} runs over features of a frame")
+    if given[0].elements.shape[0] > 1:
+        raise node.unsupported("runs several samples side by side within one frame: export it for one")
     q, k, v = (_by_head(call, given[i], count) for i, count in ((0, heads), (1, shared), (2, shared)))
     key_size, value_size = k.elements.shape[-1], v.elements.shape[-1]
     q, k, v = (x.moved((*x.axes[:3], (), x.axes[3]), x.elements[..., np.newaxis, :]) for x in (q, k, v))  # rows

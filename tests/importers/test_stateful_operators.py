@@ -1,0 +1,70 @@
+"""Operators that keep a state of their own: ONNX's cases of them, streamed frame by frame."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from sequence_models import largest_difference
+
+import edgernn
+from edgernn.importers.onnx.importer import import_model
+from edgernn.reference import ReferenceRunner
+
+SIGNALS = {"input", "query", "key", "value", "decay", "beta", "past_state"}
+PATTERN = re.compile(r"^test_(causal_conv_with_state|linear_attention)(?!.*(expanded|fp16))")
+PAIRS = {"past_state": "present_state"}
+# name -> why it does not stream
+REFUSED = {
+    "test_causal_conv_with_state_kernel_size_one": "optional output",  # a state of no frames
+    "test_causal_conv_with_state_with_past_state": "past_state is read by more than the recurrence",
+    "test_causal_conv_with_state_with_bias_and_past_state": "past_state is read by more than the recurrence",
+    "test_causal_conv_with_state_silu_with_past_state": "past_state is read by more than the recurrence",
+}
+
+
+@cache
+def cases() -> dict[str, Any]:
+    from onnx.backend.test.case.node import collect_testcases
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some cases overflow on purpose
+        return {case.name: case for case in collect_testcases(None) if PATTERN.match(case.name)}
+
+
+def with_stored_weights(case: Any) -> tuple[onnx.ModelProto, dict[str, NDArray[Any]]]:
+    """The model of a case with all but its signals as initializers, and the signals."""
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    feeds = {}
+    for entry, array in zip(list(model.graph.input), case.data_sets[0][0], strict=True):
+        if entry.name in SIGNALS:
+            feeds[entry.name] = np.asarray(array)
+        else:
+            model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), entry.name))
+            model.graph.input.remove(entry)
+    return model, feeds
+
+
+@pytest.mark.parametrize("name", sorted(cases()))
+def test_case(name: str) -> None:
+    model, feeds = with_stored_weights(cases()[name])
+    has_state = "past_state" in feeds
+    length = feeds["input"].shape[2] if "input" in feeds else feeds["query"].shape[1]
+    states = PAIRS if has_state else {} if length == 1 else None
+    if name in REFUSED:
+        with pytest.raises(edgernn.UnsupportedModelError, match=REFUSED[name]):
+            import_model(model, states=states, time_axis=2 if "input" in feeds else 1)
+        return
+    imported = import_model(model, states=states, time_axis=2 if "input" in feeds else 1)
+    assert imported.program.mode == "continuous"
+    names = [output.name for output in model.graph.output]
+    expected = {key: np.asarray(array) for key, array in zip(names, cases()[name].data_sets[0][1], strict=True)}
+    assert largest_difference(imported, feeds, expected, ReferenceRunner) < 1e-5
