@@ -16,12 +16,6 @@ from sequence_models import largest_difference
 import edgernn
 from edgernn.importers.onnx.importer import import_model
 
-REFUSED = {
-    f"test_{cell}_{direction}": "direction = "
-    for cell in ("gru", "lstm", "simple_rnn")
-    for direction in ("reverse", "bidirectional")
-}
-
 
 def node_cases() -> dict[str, Any]:
     """The cases by name. Each operator's module adds its own when it is imported; all of them would take long."""
@@ -49,17 +43,10 @@ def with_stored_weights(case: Any) -> tuple[onnx.ModelProto, dict[str, Any], dic
     return model, {graph.input[0].name: arrays[0]}, outputs
 
 
-@pytest.mark.parametrize("name", sorted(set(CASES) - set(REFUSED)))
+@pytest.mark.parametrize("name", sorted(CASES))
 def test_node_case(name: str) -> None:
     model, feeds, expected = with_stored_weights(CASES[name])
     assert largest_difference(import_model(model), feeds, expected) < 1e-5
-
-
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_node_case_is_refused(name: str) -> None:
-    model, _, _ = with_stored_weights(CASES[name])
-    with pytest.raises(edgernn.UnsupportedModelError, match=REFUSED[name]):
-        import_model(model)
 
 
 def test_all_cells_have_cases() -> None:

@@ -19,7 +19,7 @@ from edgernn.importers.onnx.rules import RULES
 from edgernn.reference import ReferenceRunner
 
 # of other files
-ELSEWHERE = {"GRU", "LSTM", "RNN", "Scan", "Loop", "If", "CausalConvWithState"} | {
+ELSEWHERE = {"GRU", "LSTM", "RNN", "Scan", "Loop", "If", "CausalConvWithState", "LinearAttention"} | {
     *("QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "QLinearConv")
 }
 

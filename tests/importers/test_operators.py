@@ -533,3 +533,19 @@ def test_what_an_operator_cannot_do_is_refused_by_name(name: str) -> None:
     model = make_model(nodes, {"x": [BATCH, STEPS, WIDTH]}, ["y"], weights, opset=opset)
     with pytest.raises(edgernn.UnsupportedModelError, match=words):
         import_model(model)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("operator", ["RNN", "GRU", "LSTM"])
+def test_recurrence_over_less_than_the_window(operator: str, direction: str) -> None:
+    """Y is zero behind the length, and the last state is that at the length."""
+    sides, rows = 1 + (direction == "bidirectional"), {"RNN": 1, "GRU": 3, "LSTM": 4}[operator] * 3
+    weights = {"W": random(sides, rows, WIDTH), "R": random(sides, rows, 3), "lengths": np.array([3], np.int32)}
+    cell = node(operator, ["x", "W", "R", "", "lengths"], ["y", "y_h"], hidden_size=3, direction=direction)
+    model = make_model([cell], {"x": [STEPS, 1, WIDTH]}, ["y", "y_h"], weights)
+    feeds = {"x": signal()[:1].transpose(1, 0, 2)}
+    expected = run_original(model, feeds)
+    imported = import_model(model)
+    assert imported.program.mode == "windowed"
+    for runner in (ReferenceRunner, edgernn.Runner):
+        assert largest_difference(imported, feeds, expected, runner) < 1e-5

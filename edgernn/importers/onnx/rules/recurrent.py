@@ -92,12 +92,26 @@ def _check_axes(call: Call, X: Stream) -> None:
         raise WrongAxisError(f"{call.node!r} has time or the batch where the features of a frame should be")
     if has_role(time, Role.TIME) and has_role(batch, Role.TIME):
         raise WrongAxisError(f"{call.node!r} has time on two axes")
-    if call.has(4):
-        lengths = call.inputs[4]
-        if not isinstance(lengths, Constant) or any(length != X.extents[0] for length in lengths.elements.ravel()):
-            raise call.node.unsupported(
-                "has sequence_lens: a stream ends where it ends; export the model without lengths (no packed sequences)"
-            )
+
+
+def _lengths(call: Call, X: Stream) -> list[int] | None:
+    """The length of each sequence that lies beside others in a frame; None where all are as long as X."""
+    if not call.has(4):
+        return None
+    given = call.inputs[4]
+    lengths = list(given.elements.ravel()) if isinstance(given, Constant) else []
+    if lengths and all(length == X.extents[0] for length in lengths):
+        return None
+    count, steps = X.elements.shape[1], X.elements.shape[0]
+    if lengths and has_role(X.axes[0], Role.TIME):
+        raise NeedsWindowError(f"{call.node!r} has sequence_lens shorter than the sequence")
+    if len(lengths) != count and len(set(lengths)) == 1:
+        lengths = lengths[:1] * count
+    if len(lengths) != count or not all(isinstance(n, int | np.integer) and 1 <= n <= steps for n in lengths):
+        raise call.node.unsupported(
+            "has sequence_lens that vary, or that differ over the batch: export the model without (no packed sequences)"
+        )
+    return [int(length) for length in lengths]
 
 
 class _Layer:
@@ -105,6 +119,7 @@ class _Layer:
 
     def __init__(self, call: Call, X: Stream, directions: tuple[bool, ...], is_batch_first: bool) -> None:
         self.call, self.X, self.directions, self.is_batch_first = call, X, directions, is_batch_first
+        self.lengths = _lengths(call, X)
         self.cell = CELLS[call.node.operator]
         self.first = next(filter(None, call.node.outputs), "")
         self.letters = "hc" if self.cell is Lstm else "h"
@@ -158,7 +173,19 @@ class _Layer:
             if is_reversed and x.axes[0]:
                 raise NeedsWindowError(f"{self.call.node!r} reads the sequence from its end")
             return self._over_time(place, row, tag, fields, x)
-        return self._over_features(place, row, tag, fields, x, is_reversed, steps)
+        length = steps if self.lengths is None else self.lengths[row]
+        if length == steps:
+            return self._over_features(place, row, tag, fields, x, is_reversed, steps)
+        short = x.moved((features(length), *x.axes[1:]), x.elements[:length])
+        Y, *last = self._over_features(place, row, tag, fields, short, is_reversed, length)
+        return [self._filled(Y, steps), *last]
+
+    def _filled(self, Y: Stream, steps: int) -> Stream:
+        """Y (length, 1, hidden_size) with zeros behind it."""
+        missing = steps - Y.elements.shape[0]
+        zero = self.call.builder.constant(Constant.of(np.zeros(1, np.float32)), Y.timing)
+        zeros = zero.moved((features(missing), *Y.axes[1:]), np.zeros((missing, *Y.elements.shape[1:]), np.int64))
+        return join(self.call.builder, [Y, zeros], 0, (features(steps), *Y.axes[1:]))
 
     def _over_time(self, place: int, row: int, tag: str, fields: dict[str, Any], x: Stream) -> list[Stream]:
         """The cell runs once for each frame; its states last."""
