@@ -87,7 +87,8 @@ class RandomGraph:
         self.nodes: list[NodeProto] = []
         self.weights: dict[str, Array] = {}
         self.frozen_shapes: dict[str, Array] = {}
-        self.needs_window, self.least_steps = "", 1
+        self.least_steps = 1
+        self.backward: dict[str, str] = {}  # nodes that need the end of the sequence in each frame, and why
         self.inputs = [self._input(i) for i in range(2 if self.rng.random() < 0.2 else 1)]
         self.frames: list[Frames] = list(self.inputs)
         self.wholes: list[Whole] = []
@@ -137,6 +138,7 @@ class RandomGraph:
         self.inputs = [x for x in self.inputs if x.name in needed]
         self.weights = {name: array for name, array in self.weights.items() if name in needed}
         self.operators = {node.op_type for node in self.nodes}
+        self.needs_window = next((why for name, why in self.backward.items() if name in needed), "")
         self.free_model = self._model(None)
         self.model = self._model(self.frozen_steps)
 
@@ -522,21 +524,21 @@ class RandomGraph:
     # ---- what needs the end of the sequence, or its beginning, in each frame
 
     def _backwards(self, x: Frames) -> Frames:
-        self.needs_window = "runs backwards"
-        return self._recurrent(x, self._pick(["reverse", "bidirectional"]))
+        y = self._recurrent(x, self._pick(["reverse", "bidirectional"]))
+        self.backward[y.name] = "runs backwards"
+        return y
 
     def _mirrored(self, x: Frames) -> Frames:
         if x.least_steps + 2 * x.period > MOST_STEPS:
             return self._activation(x)
-        self.needs_window = "pads time with its own frames"
         self.least_steps = max(self.least_steps, x.least_steps + 2 * x.period)
-        return self._keep(
-            self._padded(x, self._integer(0, 2), self._integer(1, 2), mode=self._pick(["reflect", "edge"]))
-        )
+        y = self._padded(x, self._integer(0, 2), self._integer(1, 2), mode=self._pick(["reflect", "edge"]))
+        self.backward[y.name] = "pads time with its own frames"
+        return self._keep(y)
 
     def _centred(self, x: Frames) -> Frames:
         """Each frame without the mean of all."""
-        self.needs_window = "combines the whole with each frame"
         x = self._turned(x, True)
-        mean = self._node("GlobalAveragePool", [x.name])
-        return self._keep(replace(x, name=self._node("Sub", [x.name, mean])))
+        y = replace(x, name=self._node("Sub", [x.name, self._node("GlobalAveragePool", [x.name])]))
+        self.backward[y.name] = "combines the whole with each frame"
+        return self._keep(y)
