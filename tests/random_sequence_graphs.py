@@ -304,7 +304,7 @@ class RandomGraph:
         longer, shorter = (x, y) if frames > 0 else (y, x)
         before = self._integer(0, abs(frames))
         after = abs(frames) - before
-        if self._chance(0.7):
+        if self._chance(0.7) and self._can_cut(longer, abs(frames)):
             longer = self._cut(longer, before, after)
         else:
             shorter = self._padded(shorter, before, after)
@@ -393,8 +393,10 @@ class RandomGraph:
         span = (kernel - 1) * dilation + 1
         pads = self._pads(span, most=kernel - 1)
         y = replace(self._slid(x, span, stride, pads), is_time_last=True)
-        if not self._fits(y):
+        least_steps = x.period * span - x.extra if dilation > 1 else 1  # a window must not lie in padding alone
+        if not self._fits(y) or least_steps > MOST_STEPS:
             return self._activation(x)
+        self.least_steps = max(self.least_steps, least_steps)
         x = self._turned(x, True)
         attributes: dict[str, Any] = {"kernel_shape": [kernel], "strides": [stride], "pads": list(pads)}
         if operator == "MaxPool":
@@ -435,9 +437,15 @@ class RandomGraph:
         self.least_steps = max(self.least_steps, y.least_steps)
         return y
 
+    def _can_cut(self, x: Frames, frames: int) -> bool:
+        """Whether a frozen length leaves no doubt from which end frames are counted."""
+        return self.frozen_steps is None or x.length(self.frozen_steps) > 2 * frames + 2
+
     def _crop(self, x: Frames) -> Frames:
         before, after, stride = self._integer(0, 3), self._integer(0, 2), self._pick([1, 1, 2, 3])
-        if not self._fits(replace(x, extra=x.extra - x.period * (before + after), period=x.period * stride)):
+        if not self._can_cut(x, before + after) or not self._fits(
+            replace(x, extra=x.extra - x.period * (before + after), period=x.period * stride)
+        ):
             return self._activation(x)
         return self._keep(self._cut(x, before, after, stride))
 
