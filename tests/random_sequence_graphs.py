@@ -79,11 +79,11 @@ class RandomGraph:
         self.seed = seed
         self.rng = np.random.default_rng(seed)
         self.opset = int(self.rng.choice([13, 17, 20]))
-        self.may_window = bool(self.rng.random() < 0.2)
+        self.may_window = bool(self.rng.random() < 0.25)
         self.frozen_steps = int(self.rng.integers(MOST_STEPS + 2, 25)) if self.rng.random() < 0.3 else None
         self.batch: int | str = "batch" if self.rng.random() < 0.2 else 1
         self.is_time_last = bool(self.rng.random() < 0.5)
-        self.layers = int(self.rng.integers(1, 10))
+        self.layers = int(self.rng.integers(2, 15))
         self.nodes: list[NodeProto] = []
         self.weights: dict[str, Array] = {}
         self.frozen_shapes: dict[str, Array] = {}
@@ -93,6 +93,8 @@ class RandomGraph:
         self.frames: list[Frames] = list(self.inputs)
         self.wholes: list[Whole] = []
         for _ in range(self.layers if layers is None else min(layers, self.layers)):
+            self._grow()
+        while layers is None and len(self.nodes) < 3:
             self._grow()
         self._finish()
 
@@ -110,13 +112,16 @@ class RandomGraph:
             self._pick([self._dense_head, self._join_wholes, self._dense_head])()
             return
         x = self.frames[-1] if self._chance(0.75) else self._pick(self.frames)
-        always = [self._activation, self._dense, self._affine, self._join, self._channels, self._softmax]
+        always = [
+            *(self._activation, self._dense, self._affine, self._join, self._channels, self._softmax, self._selected),
+            *(self._layer_norm, self._reduced, self._einsum),
+        ]
         plain = [
             *(self._convolution, self._convolution, self._convolution, self._convolution_2d, self._pool, self._pool),
             *(self._transposed, self._recurrent, self._recurrent, self._crop, self._pad, self._residual, self._skip),
-            *(self._normalise, self._ends, self._ends),
+            *(self._normalise, self._ends, self._ends, self._over_time, self._attention_pooling, self._cumulative),
         ]
-        windowed = [self._mirrored, self._backwards, self._centred, self._backwards]
+        windowed = [self._mirrored, self._backwards, self._centred, self._self_attention, self._normalise_over_time]
         choices = always if x.rate > 1 else always + 2 * plain + (3 * windowed if self.may_window else [])
         self._pick(choices)(x)
 
@@ -229,7 +234,9 @@ class RandomGraph:
     # ---- layers of any rate
 
     def _activation(self, x: Frames) -> Frames:
-        operator = self._pick(["Relu", "Tanh", "Sigmoid", "Elu", "LeakyRelu", "Softplus", "HardSigmoid", "Abs", "Erf"])
+        operator = self._pick(
+            ["Relu", "Tanh", "Sigmoid", "Sigmoid", "Elu", "LeakyRelu", "Softplus", "HardSigmoid", "Abs", "Erf"]
+        )
         return self._keep(replace(x, name=self._node(operator, [x.name])))
 
     def _dense(self, x: Frames) -> Frames:
@@ -252,7 +259,7 @@ class RandomGraph:
     def _channels(self, x: Frames) -> Frames:
         """Some of the channels, in some order."""
         axis = 1 if x.is_time_last else 2
-        kind = self._pick(["split", "slice", "gather", "pad"])
+        kind = self._pick(["split", "split", "split", "slice", "gather", "pad"])
         if kind == "split" and x.width > 1:
             left = self._integer(1, x.width - 1)
             sizes = (left, x.width - left)
@@ -276,6 +283,37 @@ class RandomGraph:
         name = self._node("Pad", [x.name, self._integers(*pads), self._weight(0.5)])
         return self._keep(replace(x, name=name, width=x.width + before + after))
 
+    def _selected(self, x: Frames) -> Frames:
+        """x where it is above a number, else another."""
+        is_above = self._node("Greater", [x.name, self._weight(0.1)])
+        return self._keep(replace(x, name=self._node("Where", [is_above, x.name, self._weight(-0.2)])))
+
+    def _layer_norm(self, x: Frames) -> Frames:
+        if self.opset < 17 or x.width < 2:
+            return self._activation(x)
+        x = self._turned(x, False)
+        numbers = [self._weight(self.rng.uniform(0.5, 1.5, x.width)) for _ in range(self._integer(1, 2))]
+        return self._keep(replace(x, name=self._node("LayerNormalization", [x.name, *numbers], epsilon=1e-2)))
+
+    def _reduce_node(self, operator: str, x: str, axis: int, keep: int) -> str:
+        """A reduction over one axis; axes became an input, of ReduceSum with operator set 13, of others with 18."""
+        if operator == "ReduceSum" or self.opset >= 18:
+            return str(self._node(operator, [x, self._integers(axis)], keepdims=keep))
+        return str(self._node(operator, [x], axes=[axis], keepdims=keep))
+
+    def _reduced(self, x: Frames) -> Frames:
+        """A number for each frame."""
+        operator = self._pick(["ReduceMean", "ReduceMax", "ReduceL2", "ReduceLogSumExp"])
+        return self._keep(
+            replace(x, name=self._reduce_node(operator, x.name, 1 if x.is_time_last else 2, keep=1), width=1)
+        )
+
+    def _einsum(self, x: Frames) -> Frames:
+        outputs = self._integer(1, 6)
+        equation = "bct,oc->bot" if x.is_time_last else "btc,oc->bto"
+        W = self._weight(self._random(outputs, x.width))
+        return self._keep(replace(x, name=self._node("Einsum", [x.name, W], equation=equation), width=outputs))
+
     def _join(self, x: Frames) -> Frames:
         """x with another tensor of its pace."""
         others = [
@@ -295,7 +333,7 @@ class RandomGraph:
             names = [x.name, y.name, x.name] if self._chance(0.2) else [x.name, y.name]
             name = self._node("Concat", names, axis=1 if x.is_time_last else 2)
             return self._keep(replace(x, name=name, width=y.width + (len(names) - 1) * x.width))
-        operator = self._pick(["Add", "Mul", "Sub", "Max", "Min", "Sum"])
+        operator = self._pick(["Add", "Mul", "Sub", "Max", "Min", "Sum", "Sum"])
         return self._keep(replace(x, name=self._node(operator, [x.name, y.name])))
 
     def _meeting(self, x: Frames, y: Frames) -> tuple[Frames, Frames]:
@@ -512,6 +550,24 @@ class RandomGraph:
         pooled = self._node("GlobalAveragePool" if kind == "mean" else "GlobalMaxPool", [x.name])
         return self._whole(self._node("Flatten", [pooled], axis=1), x.width)
 
+    def _over_time(self, x: Frames) -> Whole:
+        operator = self._pick(["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"])
+        y = self._reduce_node(operator, x.name, 2 if x.is_time_last else 1, keep=0)
+        if operator == "ReduceSum":
+            y = self._node("Mul", [y, self._weight(0.1)])
+        return self._whole(y, x.width)
+
+    def _attention_pooling(self, x: Frames) -> Whole:
+        """Frames weighted by a softmax over time."""
+        x = self._turned(x, False)
+        scores = self._node("MatMul", [x.name, self._weight(self._random(1, x.width).T)])
+        shares = self._node("Softmax", [scores], axis=1)
+        return self._whole(self._reduce_node("ReduceSum", self._node("Mul", [shares, x.name]), 1, keep=0), x.width)
+
+    def _cumulative(self, x: Frames) -> Frames:
+        sums = self._node("CumSum", [x.name, self._weight(2 if x.is_time_last else 1, np.int64)])
+        return self._keep(replace(x, name=self._node("Tanh", [sums])))
+
     def _whole(self, name: str, width: int) -> Whole:
         self.wholes.append(Whole(name, width))
         return self.wholes[-1]
@@ -542,6 +598,23 @@ class RandomGraph:
         self.least_steps = max(self.least_steps, x.least_steps + 2 * x.period)
         y = self._padded(x, self._integer(0, 2), self._integer(1, 2), mode=self._pick(["reflect", "edge"]))
         self.backward[y.name] = "pads time with its own frames"
+        return self._keep(y)
+
+    def _self_attention(self, x: Frames) -> Frames:
+        """Each frame attends to all."""
+        x = self._turned(x, False)
+        size = self._integer(1, 4)
+        q, k, v = (self._node("MatMul", [x.name, self._weight(self._random(size, x.width).T)]) for _ in range(3))
+        scores = self._node("MatMul", [q, self._node("Transpose", [k], perm=[0, 2, 1])])
+        y = replace(x, name=self._node("MatMul", [self._node("Softmax", [scores], axis=-1), v]), width=size)
+        self.backward[y.name] = "attends to all frames"
+        return self._keep(y)
+
+    def _normalise_over_time(self, x: Frames) -> Frames:
+        x = self._turned(x, True)
+        numbers = [self._weight(self.rng.uniform(0.5, 1.5, x.width)) for _ in range(2)]
+        y = replace(x, name=self._node("InstanceNormalization", [x.name, *numbers], epsilon=1e-2))
+        self.backward[y.name] = "normalises over time"
         return self._keep(y)
 
     def _centred(self, x: Frames) -> Frames:

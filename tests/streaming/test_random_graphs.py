@@ -74,7 +74,7 @@ def stream(seed: int, layers: int | None = None) -> tuple[RandomGraph, str]:
 
 def shrunk(seed: int) -> str:
     """The smallest beginning of a graph that fails, and how."""
-    for layers in range(RandomGraph(seed).layers + 1):
+    for layers in (*range(RandomGraph(seed).layers + 1), None):
         try:
             stream(seed, layers)
         except Exception as error:  # whatever it is, it is the failure
