@@ -143,7 +143,7 @@ class RandomGraph:
         self.inputs = [x for x in self.inputs if x.name in needed]
         self.weights = {name: array for name, array in self.weights.items() if name in needed}
         self.operators = {node.op_type for node in self.nodes}
-        self.needs_window = next((why for name, why in self.backward.items() if name in needed), "")
+        self.needs_window = next((self.backward[node.name] for node in self.nodes if node.name in self.backward), "")
         self.free_model = self._model(None)
         self.model = self._model(self.frozen_steps)
 
@@ -458,6 +458,8 @@ class RandomGraph:
         if operator == "LSTM" and self._chance(0.2):
             inputs += [""] * (7 - len(inputs)) + [self._weight(self._random(directions, 3 * hidden))]
         Y, last = self._node(operator, inputs, 2, hidden_size=hidden, direction=direction, **attributes)
+        if direction != "forward":
+            self.backward[Y] = "runs backwards"
         if directions == 1:
             frames = self._node("Transpose", [self._axes_node("Squeeze", Y, 1)], perm=[1, 0, 2])
         else:
@@ -588,9 +590,7 @@ class RandomGraph:
     # ---- what needs the end of the sequence, or its beginning, in each frame
 
     def _backwards(self, x: Frames) -> Frames:
-        y = self._recurrent(x, self._pick(["reverse", "bidirectional"]))
-        self.backward[y.name] = "runs backwards"
-        return y
+        return self._recurrent(x, self._pick(["reverse", "bidirectional"]))
 
     def _mirrored(self, x: Frames) -> Frames:
         if x.least_steps + 2 * x.period > MOST_STEPS:
