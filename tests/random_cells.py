@@ -56,11 +56,9 @@ class RandomCell:
             self._grow()
         self.new = [self._next(state) for state in self.states]
         self.y = self._dense(self._pick(self.rows[-4:]), self._integer(1, 5))
-        read = {name for node in self.nodes for name in node.input}
-        self.outputs = {state.name: state.name.replace("_in", "_out") for state in self.states}
-        self.pairs = {name: output for name, output in self.outputs.items() if name in read}
+        self.pairs = {state.name: state.name.replace("_in", "_out") for state in self.states}
         self.nodes += [
-            helper.make_node("Identity", [new.name], [self.outputs[state.name]])
+            helper.make_node("Identity", [new.name], [self.pairs[state.name]])
             for state, new in zip(self.states, self.new, strict=True)
         ]
         self.model = {"step": self._step, "loop": self._loop}.get(self.form, self._scan)()
@@ -131,7 +129,10 @@ class RandomCell:
             bounds = [self._weight([number], np.int64) for number in (self.x.width, state.width, 1)]
             kept = self._node("Slice", [state.name, *bounds])
             return self._row(self._node("Concat", [kept, self.x.name], axis=1), state.width)
-        candidate = self._node("Tanh", [self._dense(self._pick(self.rows), state.width).name])
+        other = self._pick(self.rows)
+        joined = self._node("Concat", [self.x.name, state.name, other.name], axis=1)  # so that none is left out
+        product = self._dense(Row(joined, self.x.width + state.width + other.width), state.width)
+        candidate = self._node("Tanh", [product.name])
         kind = self._pick(["candidate", "gate", "leak", "linear"])
         if kind == "candidate":
             return self._row(candidate, state.width)
@@ -159,7 +160,7 @@ class RandomCell:
 
     @property
     def _new(self) -> list[ValueInfoProto]:
-        return self._rows(list(self.outputs.values()), [state.width for state in self.states])
+        return self._rows(list(self.pairs.values()), [state.width for state in self.states])
 
     def _initializers(self) -> list[TensorProto]:
         return [numpy_helper.from_array(array, name) for name, array in self.weights.items()]
@@ -176,8 +177,7 @@ class RandomCell:
 
     def _step(self) -> onnx.ModelProto:
         x = self._rows([self.x.name], [self.x.width])
-        old = [entry for entry in self._old if entry.name in self.pairs]
-        return self._model(self.nodes, [*x, *old], [self.y.name, *self.pairs.values()])
+        return self._model(self.nodes, [*x, *self._old], [self.y.name, *self.pairs.values()])
 
     def _begun(self) -> list[str]:
         return [self._weight(self.initial[state.name]) for state in self.states]
