@@ -79,19 +79,22 @@ class RandomGraph:
         self.seed = seed
         self.rng = np.random.default_rng(seed)
         self.opset = int(self.rng.choice([13, 17, 20]))
-        self.may_window = bool(self.rng.random() < 0.2)
+        self.may_window = bool(self.rng.random() < 0.25)
         self.frozen_steps = int(self.rng.integers(MOST_STEPS + 2, 25)) if self.rng.random() < 0.3 else None
         self.batch: int | str = "batch" if self.rng.random() < 0.2 else 1
         self.is_time_last = bool(self.rng.random() < 0.5)
-        self.layers = int(self.rng.integers(1, 10))
+        self.layers = int(self.rng.integers(2, 15))
         self.nodes: list[NodeProto] = []
         self.weights: dict[str, Array] = {}
         self.frozen_shapes: dict[str, Array] = {}
-        self.needs_window, self.least_steps = "", 1
+        self.least_steps = 1
+        self.backward: dict[str, str] = {}  # nodes that need the end of the sequence in each frame, and why
         self.inputs = [self._input(i) for i in range(2 if self.rng.random() < 0.2 else 1)]
         self.frames: list[Frames] = list(self.inputs)
         self.wholes: list[Whole] = []
         for _ in range(self.layers if layers is None else min(layers, self.layers)):
+            self._grow()
+        while layers is None and len(self.nodes) < 3:
             self._grow()
         self._finish()
 
@@ -109,13 +112,16 @@ class RandomGraph:
             self._pick([self._dense_head, self._join_wholes, self._dense_head])()
             return
         x = self.frames[-1] if self._chance(0.75) else self._pick(self.frames)
-        always = [self._activation, self._dense, self._affine, self._join, self._channels, self._softmax]
+        always = [
+            *(self._activation, self._dense, self._affine, self._join, self._channels, self._softmax, self._selected),
+            *(self._layer_norm, self._reduced, self._einsum),
+        ]
         plain = [
             *(self._convolution, self._convolution, self._convolution, self._convolution_2d, self._pool, self._pool),
             *(self._transposed, self._recurrent, self._recurrent, self._crop, self._pad, self._residual, self._skip),
-            *(self._normalise, self._ends, self._ends),
+            *(self._normalise, self._ends, self._ends, self._over_time, self._attention_pooling, self._cumulative),
         ]
-        windowed = [self._mirrored, self._backwards, self._centred, self._backwards]
+        windowed = [self._mirrored, self._backwards, self._centred, self._self_attention, self._normalise_over_time]
         choices = always if x.rate > 1 else always + 2 * plain + (3 * windowed if self.may_window else [])
         self._pick(choices)(x)
 
@@ -137,6 +143,7 @@ class RandomGraph:
         self.inputs = [x for x in self.inputs if x.name in needed]
         self.weights = {name: array for name, array in self.weights.items() if name in needed}
         self.operators = {node.op_type for node in self.nodes}
+        self.needs_window = next((self.backward[node.name] for node in self.nodes if node.name in self.backward), "")
         self.free_model = self._model(None)
         self.model = self._model(self.frozen_steps)
 
@@ -227,7 +234,9 @@ class RandomGraph:
     # ---- layers of any rate
 
     def _activation(self, x: Frames) -> Frames:
-        operator = self._pick(["Relu", "Tanh", "Sigmoid", "Elu", "LeakyRelu", "Softplus", "HardSigmoid", "Abs", "Erf"])
+        operator = self._pick(
+            ["Relu", "Tanh", "Sigmoid", "Sigmoid", "Elu", "LeakyRelu", "Softplus", "HardSigmoid", "Abs", "Erf"]
+        )
         return self._keep(replace(x, name=self._node(operator, [x.name])))
 
     def _dense(self, x: Frames) -> Frames:
@@ -250,7 +259,7 @@ class RandomGraph:
     def _channels(self, x: Frames) -> Frames:
         """Some of the channels, in some order."""
         axis = 1 if x.is_time_last else 2
-        kind = self._pick(["split", "slice", "gather", "pad"])
+        kind = self._pick(["split", "split", "split", "slice", "gather", "pad"])
         if kind == "split" and x.width > 1:
             left = self._integer(1, x.width - 1)
             sizes = (left, x.width - left)
@@ -274,6 +283,37 @@ class RandomGraph:
         name = self._node("Pad", [x.name, self._integers(*pads), self._weight(0.5)])
         return self._keep(replace(x, name=name, width=x.width + before + after))
 
+    def _selected(self, x: Frames) -> Frames:
+        """x where it is above a number, else another."""
+        is_above = self._node("Greater", [x.name, self._weight(0.1)])
+        return self._keep(replace(x, name=self._node("Where", [is_above, x.name, self._weight(-0.2)])))
+
+    def _layer_norm(self, x: Frames) -> Frames:
+        if self.opset < 17 or x.width < 2:
+            return self._activation(x)
+        x = self._turned(x, False)
+        numbers = [self._weight(self.rng.uniform(0.5, 1.5, x.width)) for _ in range(self._integer(1, 2))]
+        return self._keep(replace(x, name=self._node("LayerNormalization", [x.name, *numbers], epsilon=1e-2)))
+
+    def _reduce_node(self, operator: str, x: str, axis: int, keep: int) -> str:
+        """A reduction over one axis; axes became an input, of ReduceSum with operator set 13, of others with 18."""
+        if operator == "ReduceSum" or self.opset >= 18:
+            return str(self._node(operator, [x, self._integers(axis)], keepdims=keep))
+        return str(self._node(operator, [x], axes=[axis], keepdims=keep))
+
+    def _reduced(self, x: Frames) -> Frames:
+        """A number for each frame."""
+        operator = self._pick(["ReduceMean", "ReduceMax", "ReduceL2", "ReduceLogSumExp"])
+        return self._keep(
+            replace(x, name=self._reduce_node(operator, x.name, 1 if x.is_time_last else 2, keep=1), width=1)
+        )
+
+    def _einsum(self, x: Frames) -> Frames:
+        outputs = self._integer(1, 6)
+        equation = "bct,oc->bot" if x.is_time_last else "btc,oc->bto"
+        W = self._weight(self._random(outputs, x.width))
+        return self._keep(replace(x, name=self._node("Einsum", [x.name, W], equation=equation), width=outputs))
+
     def _join(self, x: Frames) -> Frames:
         """x with another tensor of its pace."""
         others = [
@@ -293,7 +333,7 @@ class RandomGraph:
             names = [x.name, y.name, x.name] if self._chance(0.2) else [x.name, y.name]
             name = self._node("Concat", names, axis=1 if x.is_time_last else 2)
             return self._keep(replace(x, name=name, width=y.width + (len(names) - 1) * x.width))
-        operator = self._pick(["Add", "Mul", "Sub", "Max", "Min", "Sum"])
+        operator = self._pick(["Add", "Mul", "Sub", "Max", "Min", "Sum", "Sum"])
         return self._keep(replace(x, name=self._node(operator, [x.name, y.name])))
 
     def _meeting(self, x: Frames, y: Frames) -> tuple[Frames, Frames]:
@@ -302,7 +342,7 @@ class RandomGraph:
         longer, shorter = (x, y) if frames > 0 else (y, x)
         before = self._integer(0, abs(frames))
         after = abs(frames) - before
-        if self._chance(0.7):
+        if self._chance(0.7) and self._can_cut(longer, abs(frames)):
             longer = self._cut(longer, before, after)
         else:
             shorter = self._padded(shorter, before, after)
@@ -391,8 +431,10 @@ class RandomGraph:
         span = (kernel - 1) * dilation + 1
         pads = self._pads(span, most=kernel - 1)
         y = replace(self._slid(x, span, stride, pads), is_time_last=True)
-        if not self._fits(y):
+        least_steps = x.period * span - x.extra if dilation > 1 else 1  # a window must not lie in padding alone
+        if not self._fits(y) or least_steps > MOST_STEPS:
             return self._activation(x)
+        self.least_steps = max(self.least_steps, least_steps)
         x = self._turned(x, True)
         attributes: dict[str, Any] = {"kernel_shape": [kernel], "strides": [stride], "pads": list(pads)}
         if operator == "MaxPool":
@@ -416,6 +458,8 @@ class RandomGraph:
         if operator == "LSTM" and self._chance(0.2):
             inputs += [""] * (7 - len(inputs)) + [self._weight(self._random(directions, 3 * hidden))]
         Y, last = self._node(operator, inputs, 2, hidden_size=hidden, direction=direction, **attributes)
+        if direction != "forward":
+            self.backward[Y] = "runs backwards"
         if directions == 1:
             frames = self._node("Transpose", [self._axes_node("Squeeze", Y, 1)], perm=[1, 0, 2])
         else:
@@ -433,9 +477,15 @@ class RandomGraph:
         self.least_steps = max(self.least_steps, y.least_steps)
         return y
 
+    def _can_cut(self, x: Frames, frames: int) -> bool:
+        """Whether a frozen length leaves no doubt from which end frames are counted."""
+        return self.frozen_steps is None or x.length(self.frozen_steps) > 2 * frames + 2
+
     def _crop(self, x: Frames) -> Frames:
         before, after, stride = self._integer(0, 3), self._integer(0, 2), self._pick([1, 1, 2, 3])
-        if not self._fits(replace(x, extra=x.extra - x.period * (before + after), period=x.period * stride)):
+        if not self._can_cut(x, before + after) or not self._fits(
+            replace(x, extra=x.extra - x.period * (before + after), period=x.period * stride)
+        ):
             return self._activation(x)
         return self._keep(self._cut(x, before, after, stride))
 
@@ -502,6 +552,24 @@ class RandomGraph:
         pooled = self._node("GlobalAveragePool" if kind == "mean" else "GlobalMaxPool", [x.name])
         return self._whole(self._node("Flatten", [pooled], axis=1), x.width)
 
+    def _over_time(self, x: Frames) -> Whole:
+        operator = self._pick(["ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin"])
+        y = self._reduce_node(operator, x.name, 2 if x.is_time_last else 1, keep=0)
+        if operator == "ReduceSum":
+            y = self._node("Mul", [y, self._weight(0.1)])
+        return self._whole(y, x.width)
+
+    def _attention_pooling(self, x: Frames) -> Whole:
+        """Frames weighted by a softmax over time."""
+        x = self._turned(x, False)
+        scores = self._node("MatMul", [x.name, self._weight(self._random(1, x.width).T)])
+        shares = self._node("Softmax", [scores], axis=1)
+        return self._whole(self._reduce_node("ReduceSum", self._node("Mul", [shares, x.name]), 1, keep=0), x.width)
+
+    def _cumulative(self, x: Frames) -> Frames:
+        sums = self._node("CumSum", [x.name, self._weight(2 if x.is_time_last else 1, np.int64)])
+        return self._keep(replace(x, name=self._node("Tanh", [sums])))
+
     def _whole(self, name: str, width: int) -> Whole:
         self.wholes.append(Whole(name, width))
         return self.wholes[-1]
@@ -522,21 +590,36 @@ class RandomGraph:
     # ---- what needs the end of the sequence, or its beginning, in each frame
 
     def _backwards(self, x: Frames) -> Frames:
-        self.needs_window = "runs backwards"
         return self._recurrent(x, self._pick(["reverse", "bidirectional"]))
 
     def _mirrored(self, x: Frames) -> Frames:
         if x.least_steps + 2 * x.period > MOST_STEPS:
             return self._activation(x)
-        self.needs_window = "pads time with its own frames"
         self.least_steps = max(self.least_steps, x.least_steps + 2 * x.period)
-        return self._keep(
-            self._padded(x, self._integer(0, 2), self._integer(1, 2), mode=self._pick(["reflect", "edge"]))
-        )
+        y = self._padded(x, self._integer(0, 2), self._integer(1, 2), mode=self._pick(["reflect", "edge"]))
+        self.backward[y.name] = "pads time with its own frames"
+        return self._keep(y)
+
+    def _self_attention(self, x: Frames) -> Frames:
+        """Each frame attends to all."""
+        x = self._turned(x, False)
+        size = self._integer(1, 4)
+        q, k, v = (self._node("MatMul", [x.name, self._weight(self._random(size, x.width).T)]) for _ in range(3))
+        scores = self._node("MatMul", [q, self._node("Transpose", [k], perm=[0, 2, 1])])
+        y = replace(x, name=self._node("MatMul", [self._node("Softmax", [scores], axis=-1), v]), width=size)
+        self.backward[y.name] = "attends to all frames"
+        return self._keep(y)
+
+    def _normalise_over_time(self, x: Frames) -> Frames:
+        x = self._turned(x, True)
+        numbers = [self._weight(self.rng.uniform(0.5, 1.5, x.width)) for _ in range(2)]
+        y = replace(x, name=self._node("InstanceNormalization", [x.name, *numbers], epsilon=1e-2))
+        self.backward[y.name] = "normalises over time"
+        return self._keep(y)
 
     def _centred(self, x: Frames) -> Frames:
         """Each frame without the mean of all."""
-        self.needs_window = "combines the whole with each frame"
         x = self._turned(x, True)
-        mean = self._node("GlobalAveragePool", [x.name])
-        return self._keep(replace(x, name=self._node("Sub", [x.name, mean])))
+        y = replace(x, name=self._node("Sub", [x.name, self._node("GlobalAveragePool", [x.name])]))
+        self.backward[y.name] = "combines the whole with each frame"
+        return self._keep(y)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,12 +43,17 @@ class Graph:
 
 
 def frames_first(imported: ImportedModel, output: OutputDescription, whole: Array) -> Array:
-    """An output of the graph with its frames first, each shaped as a step gives it."""
+    """An output of the graph with its frames first, each shaped as in a step."""
     shape, axis = imported.program.values[output.value].shape, output.time_axis
+    after = axis + (output.frames > 1)  # a step with several frames has them along the axis
+    return np.moveaxis(whole.reshape(*shape[:axis], -1, *shape[after:]), axis, 0)
+
+
+def single_frames(output: OutputDescription, steps: Iterable[Array]) -> list[Array]:
+    """The frames of steps that may have several each."""
     if output.frames == 1:
-        return np.moveaxis(whole.reshape(*shape[:axis], -1, *shape[axis:]), axis, 0)
-    apart = whole.reshape(*shape[:axis], -1, output.frames, *shape[axis + 1 :])
-    return np.moveaxis(apart, axis, 0)
+        return list(steps)
+    return [frame for step in steps for frame in np.moveaxis(step, output.time_axis, 0)]
 
 
 def largest_difference(
@@ -68,17 +73,18 @@ def largest_difference(
     steps = len(next(iter(sequences.values())))
     stream = runner(program)
     came: dict[str, dict[int, Array]] = {port.name: {} for port in program.outputs}
-    for t in range(steps):
-        result = stream.step(
-            {name: rows[t] for name, rows in sequences.items()}
-            if len(sequences) > 1
-            else next(iter(sequences.values()))[t]
-        )
-        results = result if isinstance(result, dict) else {program.outputs[0].name: result}
-        for name, frame in results.items():
-            if frame is not None:
-                came[name][t] = np.array(frame)
-    flushed = stream.flush()
+    with np.errstate(all="ignore"):  # where the sequence is too short for the graph to be defined
+        for t in range(steps):
+            result = stream.step(
+                {name: rows[t] for name, rows in sequences.items()}
+                if len(sequences) > 1
+                else next(iter(sequences.values()))[t]
+            )
+            results = result if isinstance(result, dict) else {program.outputs[0].name: result}
+            for name, frame in results.items():
+                if frame is not None:
+                    came[name][t] = np.array(frame)
+        flushed = stream.flush()
     tail = flushed if isinstance(flushed, dict) else {program.outputs[0].name: flushed}
     worst = 0.0
     for output in program.description.outputs:
@@ -86,7 +92,9 @@ def largest_difference(
             pairs = _windows(graph, imported, sequences, output, came[output.name], steps)
         elif output.per_frame:
             whole = frames_first(imported, output, graph.run(imported, sequences)[output.name])
-            streamed = [*came[output.name].values(), *tail[output.name]]
+            rest = tail[output.name]  # by a Runner frame by frame
+            rest = single_frames(output, rest) if isinstance(rest, list) else list(rest)
+            streamed = [*single_frames(output, came[output.name].values()), *rest]
             assert len(streamed) == len(whole), f"{output.name}: {len(streamed)} frames for {len(whole)}"
             assert len(came[output.name]) == output.when.frames_within(steps), "frames come when the schedule says"
             pairs = list(zip(streamed, whole, strict=True))

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import AnyOperation, Binary, Dense
+from edgernn.operations import AnyOperation, Binary, Dense, Repeat
 
 
 def fuse_biases(
@@ -23,8 +23,9 @@ def fuse_biases(
     readers = Counter(name for operation in operations for name in operation.inputs)
     readers.update(kept_values)
     fused: list[AnyOperation] = []
+    places: list[int] = []  # where each operation was
     products: dict[str, int] = {}  # value -> place of the Dense without bias that writes it
-    for operation in operations:
+    for i, operation in enumerate(operations):
         place = products.get(operation.inputs[0]) if operation.inputs else None
         if place is not None and isinstance(operation, Binary) and readers[operation.inputs[0]] == 1:
             product = fused[place]
@@ -38,7 +39,13 @@ def fuse_biases(
         if isinstance(operation, Dense) and operation.B is None:
             products[operation.outputs[0]] = len(fused)
         fused.append(operation)
-    return fused
+        places.append(i)
+    return [
+        msgspec.structs.replace(operation, body=sum(i < place <= i + operation.body for place in places))
+        if isinstance(operation, Repeat)
+        else operation
+        for i, operation in zip(places, fused, strict=True)
+    ]
 
 
 def _joined(product: Dense, operation: Binary, weights: MutableMapping[str, NDArray[Any]]) -> Dense | None:

@@ -16,6 +16,8 @@ def pad_features(call: Call, x: Tensor, axis: int, pads: tuple[int, int], mode: 
     if mode not in MODES:
         raise call.node.malformed(f"has mode = {mode!r}")
     before, after = pads
+    if mode == "constant" and isinstance(x, Stream):
+        x = settled(call.builder, x)
     begin, end = max(0, -before), x.elements.shape[axis] - max(0, -after)
     if end - begin < 1 or (mode == "reflect" and max(pads) >= end - begin):
         raise call.node.malformed(f"pads an axis of {x.elements.shape[axis]} with {pads}")
@@ -29,7 +31,6 @@ def pad_features(call: Call, x: Tensor, axis: int, pads: tuple[int, int], mode: 
     if mode != "constant":
         return x.moved(axes, np.pad(cut, widths, MODES[mode]))  # type: ignore[call-overload]
     assert isinstance(x, Stream)
-    x = settled(call.builder, x)
     parts = [x.moved((*x.axes[:axis], features(end - begin), *x.axes[axis + 1 :]), cut)]
     for count, place in ((before, 0), (after, len(parts))):
         if count:
