@@ -55,7 +55,7 @@ class ProgramBuilder:
     batch : int
         Samples in a batch, where the file has frozen their number.
     ran_over_time : bool
-        A loop has run over time.
+        An operator, or a loop, has run over time.
     doubtful : dict of str to str
         Values and states that stand for something that a stream does not have, with what that is. Their shapes are
         right; a program that needs their numbers is refused.

@@ -31,6 +31,10 @@ from edgernn.program import InputDescription, OutputDescription, Program, Progra
 
 CONTINUOUS = "each output needs only the samples up to its own, so the states simply go on"
 DELAYED = "outputs look ahead, so they come that much later"
+AHEAD = (
+    "an output belongs to all samples so far, and layers before it look ahead: each step runs on with the padding that "
+    "the model has behind the last sample, on a copy of the state"
+)
 
 
 @dataclass(frozen=True)
@@ -290,7 +294,7 @@ class _Attempt:
             outputs=outputs,
             state=tuple(slots),
             operations=tuple(operations),
-            mode_reason=window_reason or (DELAYED if tail_steps else CONTINUOUS),
+            mode_reason=window_reason or _reason(outputs),
             tail_steps=tail_steps,
             window=self.window,
             trained_steps=metadata.window_steps or _frozen_steps(self.graph, self.layout),
@@ -383,6 +387,13 @@ class _Attempt:
                 )
             )
         return writes
+
+
+def _reason(outputs: Sequence[OutputDescription]) -> str:
+    """Why a stream runs in its mode."""
+    if any(output.when.tail_steps for output in outputs):
+        return DELAYED
+    return AHEAD if any(output.when.at_end for output in outputs) else CONTINUOUS
 
 
 def _frozen_batch(dimensions: Sequence[int | str], layout: Layout) -> int:

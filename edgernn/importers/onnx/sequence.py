@@ -37,7 +37,17 @@ def frames_of(
     real, period, span = timing.real, timing.period, (taps - 1) * dilation + 1
     first = timing.first + period * (span - 1)
     late = max(late, -((first - real.first) // period))
+    is_padded = timing.is_padded
+    axes = tuple(
+        tuple(
+            Factor(Role.TIME, windows(factor.extent, span, stride, pads)) if factor.role is Role.TIME else factor
+            for factor in axis
+        )
+        for axis in x.axes
+    )
     timing = Timing(first + period * late, period * stride, timing.extra + period * (stride - span))
+    if span + late == 1 and not is_padded:  # each frame by itself, or every so many
+        return replace(x, axes=((), *axes), elements=np.expand_dims(x.elements, 0), timing=timing)
     value = builder.value(x.timed(real))
     name = builder.unique(f"{value}:history")
     ring, position = builder.ring(name, span + late, builder.values[value], fill)
@@ -58,16 +68,6 @@ def frames_of(
             dtype=builder.values[value].dtype,
         ),
         real,
-    )
-    place = x.find(Role.TIME)
-    axes = tuple(
-        tuple(
-            Factor(Role.TIME, windows(factor.extent, span, stride, pads)) if factor.role is Role.TIME else factor
-            for factor in axis
-        )
-        if i == place
-        else axis
-        for i, axis in enumerate(x.axes)
     )
     return Stream.of(name, (features(taps), *axes), timing)
 

@@ -94,6 +94,7 @@ def check_spatial_axes(call: Call, x: Stream) -> int | None:
         raise WrongAxisError(f"{call.node!r} runs over the batch, or over time twice")
     if not is_time(x.axes[times[0]]):
         raise NeedsWindowError(f"{call.node!r} runs over an axis of several frames in each step")
+    call.builder.ran_over_time = True
     return times[0]
 
 
