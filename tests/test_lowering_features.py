@@ -8,6 +8,7 @@ from test_lowering import largest_difference, program_of
 
 from edgernn.errors import InputError
 from edgernn.operations import (
+    AnyOperation,
     ArgMax,
     Binary,
     Constant,
@@ -207,3 +208,33 @@ def test_ids_outside_of_the_table_are_refused(ids: list[float]) -> None:
         with pytest.raises(InputError, match="input ids holds"):
             call(ids)
     assert runner._memory.steps == 0
+
+
+HUGE = [
+    GroupedDense(name="f", inputs=("x0",), outputs=("y",), W="W"),
+    *(MatMul(name="f", inputs=("x0", "x1"), outputs=("y",), transposed=transposed) for transposed in (False, True)),
+    *(
+        Reduce(name="f", inputs=("x0",), outputs=("y",), function=function, axis=axis)
+        for function in ("Sum", "Mean", "Prod")
+        for axis in (0, 1)
+    ),
+    LayerNorm(name="f", inputs=("x0",), outputs=("y",)),
+]
+
+
+@pytest.mark.parametrize("operation", HUGE, ids=[f"{type(one).__name__}{k}" for k, one in enumerate(HUGE)])
+def test_finite_input_never_makes_a_nan(operation: AnyOperation) -> None:
+    """Sums that are too large saturate; a later infinity minus infinity cannot be."""
+    weights = {"W": np.random.default_rng(0).choice([-3e38, 0, 3e38], (2, 20, 20)).astype(np.float32)}
+    runner = Runner(program_of([(20, 20)] * len(operation.inputs), [operation], "y", **weights))
+    for seed in range(5):
+        signs = np.random.default_rng(seed).choice([-1, 0, 1], (2, 20, 20))
+        y = runner.step({name: 3e38 * sign for name, sign in zip(operation.inputs, signs, strict=False)})
+        assert np.isfinite(y).all()
+
+
+def test_a_mean_of_huge_numbers_is_exact() -> None:
+    for axis in (0, 1):
+        mean = Reduce(name="f", inputs=("x0",), outputs=("y",), function="Mean", axis=axis)
+        y = Runner(program_of([(20, 20)], [mean], "y")).step(np.full((20, 20), 3e38))
+        assert np.abs(y / 3e38 - 1).max() < 1e-6

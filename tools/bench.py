@@ -73,7 +73,7 @@ def bench(
             results.startup = measure_startup(SMALL_MODEL, rounds=2 if quick else 11)
             results.startup[report.FIRST_EVENT] = measure_first_event(SMALL_MODEL, rounds=2 if quick else 11)
             results.operations_cost = _cost_of_operations(1 if quick else 5)
-            if "onnxruntime" not in results.absent:
+            if any(peer.package == "onnxruntime" for peer in chosen):
                 for graph in (graphs.tcn(), graphs.operators()):
                     click.echo(f"measuring {graph.name}", err=True)
                     results.graphs[graph.name] = graphs.measure_graph(graph, steps)

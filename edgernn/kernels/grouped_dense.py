@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.guard import guard, has_nan, watch
+from edgernn.kernels.panels import SCALE, saturate_scaled
 from edgernn.kernels.rows import GroupedDenseRow, slots
-from edgernn.kernels.simd import load, multiply_add, slot, store
+from edgernn.kernels.simd import broadcast, load, multiply_add, slot, store
 from edgernn.kernels.target import processor
 
 X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, GROUPS = slots(GroupedDenseRow)
@@ -16,25 +18,44 @@ def build():
 
     What it writes behind the last group, the next output replaces.
     """
+    compute = guard(_make)
+
+    def grouped_dense(row, weights, state, arena):
+        compute(row, weights, state, arena)
+        return 0
+
     return grouped_dense
 
 
-def grouped_dense(row, weights, state, arena):
+def _make(scaled):
     """Bias and weights follow each other in the order in which they are read."""
-    x, y = arena + slot(row, X), arena + slot(row, Y)
-    input_size, frame_bytes = slot(row, INPUT_SIZE), 4 * slot(row, GROUPS)
-    for _ in range(slot(row, ROWS)):
-        panel = weights + slot(row, W)
-        for _ in range(slot(row, OUTPUT_SIZE)):
-            for k in range(0, frame_bytes, REGISTER_BYTES):
-                total = load(panel, LANES)
-                panel += REGISTER_BYTES
-                source = x + k
-                for _ in range(input_size):
-                    total = multiply_add(load(panel, LANES), load(source, LANES), total)
+
+    def compute(row, weights, state, arena):
+        x, y = arena + slot(row, X), arena + slot(row, Y)
+        input_size, frame_bytes = slot(row, INPUT_SIZE), 4 * slot(row, GROUPS)
+        watched = broadcast(0.0, LANES)
+        for _ in range(slot(row, ROWS)):
+            panel = weights + slot(row, W)
+            for _ in range(slot(row, OUTPUT_SIZE)):
+                for k in range(0, frame_bytes, REGISTER_BYTES):
+                    total = load(panel, LANES)
+                    if scaled:
+                        total = total * SCALE * SCALE
                     panel += REGISTER_BYTES
-                    source += frame_bytes
-                store(y + k, total)
-            y += frame_bytes
-        x += input_size * frame_bytes
-    return 0
+                    source = x + k
+                    for _ in range(input_size):
+                        if scaled:
+                            total = multiply_add(load(panel, LANES) * SCALE, load(source, LANES) * SCALE, total)
+                        else:
+                            total = multiply_add(load(panel, LANES), load(source, LANES), total)
+                        panel += REGISTER_BYTES
+                        source += frame_bytes
+                    if scaled:
+                        (total,) = saturate_scaled((total,))
+                    watched = watch(watched, (total,))
+                    store(y + k, total)
+                y += frame_bytes
+            x += input_size * frame_bytes
+        return has_nan(watched)
+
+    return compute

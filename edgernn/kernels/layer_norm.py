@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.functions import INFINITY
 from edgernn.kernels.rows import LayerNormRow, slots
 from edgernn.kernels.simd import (
     broadcast,
     first_lanes,
+    inline,
     load,
     load_float,
     multiply_add,
@@ -25,24 +27,40 @@ def build():
     return layer_norm
 
 
+SMALLER = 2.0**-80  # what numbers are multiplied with whose squares are too large for float32
+
+
 def layer_norm(row, weights, state, arena):
     """The mean first, then the variance around it, so that large means lose nothing."""
     x, y, size = arena + slot(row, X), arena + slot(row, Y), slot(row, SIZE)
     scale, bias = weights + slot(row, SCALE), weights + slot(row, BIAS)
-    epsilon, zero = load_float(weights + slot(row, EPSILON)), broadcast(0.0, LANES)
+    epsilon = load_float(weights + slot(row, EPSILON))
     for _ in range(slot(row, ROWS)):
-        total = zero
-        for k in range(0, size, LANES):
-            total = total + first_lanes(size - k, load(x + 4 * k, LANES), zero)
-        mean = broadcast(sum_of_lanes(total) / size, LANES)
-        total = zero
-        for k in range(0, size, LANES):
-            centred = first_lanes(size - k, load(x + 4 * k, LANES) - mean, zero)
-            total = multiply_add(centred, centred, total)
-        deviation = square_root(broadcast(sum_of_lanes(total) / size + epsilon, LANES))
+        factor = 1.0
+        mean, variance = moments(x, size, factor)
+        if not variance < INFINITY:
+            factor = SMALLER
+            mean, variance = moments(x, size, factor)
+        centre = broadcast(mean, LANES)
+        deviation = square_root(broadcast(variance + epsilon * factor * factor, LANES))
         for k in range(0, 4 * size, 4 * LANES):
-            normal = (load(x + k, LANES) - mean) / deviation
+            normal = (load(x + k, LANES) * factor - centre) / deviation
             store(y + k, multiply_add(normal, load(scale + k, LANES), load(bias + k, LANES)))
         x += 4 * size
         y += 4 * size
     return 0
+
+
+@inline
+def moments(x, size, factor):
+    """Mean and variance of `size` numbers at x, each multiplied with `factor`."""
+    zero = broadcast(0.0, LANES)
+    total = zero
+    for k in range(0, size, LANES):
+        total = total + first_lanes(size - k, load(x + 4 * k, LANES) * factor, zero)
+    mean = sum_of_lanes(total) / size
+    total = zero
+    for k in range(0, size, LANES):
+        centred = first_lanes(size - k, load(x + 4 * k, LANES) * factor - broadcast(mean, LANES), zero)
+        total = multiply_add(centred, centred, total)
+    return mean, sum_of_lanes(total) / size

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.guard import guard, has_nan, watch
+from edgernn.kernels.panels import SCALE, saturate_scaled
 from edgernn.kernels.rows import MatMulRow, slots
 from edgernn.kernels.simd import (
     broadcast,
     first_lanes,
+    inline,
     load,
     load_float,
     multiply_add,
     slot,
     store,
-    store_float,
     sum_of_lanes,
 )
 from edgernn.kernels.target import processor
@@ -23,45 +25,80 @@ REGISTER_BYTES = 4 * LANES
 
 def build(form):
     """The kernel of ``a @ b``, "plain", or of ``a @ b.T``, "transposed"."""
-    return {"plain": plain, "transposed": transposed}[form]
+    compute = guard({"plain": _make_plain, "transposed": _make_transposed}[form])
+
+    def matmul(row, weights, state, arena):
+        compute(row, weights, state, arena)
+        return 0
+
+    return matmul
 
 
-def plain(row, weights, state, arena):
+def _make_part(scaled):
+    """A sum of products, after one more register of each factor."""
+
+    @inline
+    def part(a, b, total):
+        if scaled:
+            return multiply_add(a * SCALE, b * SCALE, total)
+        return multiply_add(a, b, total)
+
+    return part
+
+
+def _make_plain(scaled):
     """Registers of columns of b. What is written behind the last column, the next row replaces."""
-    a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
-    size, row_bytes = slot(row, K), 4 * slot(row, M)
-    for _ in range(slot(row, MATRICES)):
-        for _ in range(slot(row, N)):
-            for column in range(0, row_bytes, REGISTER_BYTES):
-                total = broadcast(0.0, LANES)
-                source = b + column
-                for k in range(0, 4 * size, 4):
-                    total = multiply_add(load(source, LANES), broadcast(load_float(a + k), LANES), total)
-                    source += row_bytes
-                store(y + column, total)
-            a += 4 * size
-            y += row_bytes
-        b += size * row_bytes
-    return 0
+    part = _make_part(scaled)
+
+    def plain(row, weights, state, arena):
+        a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
+        size, row_bytes = slot(row, K), 4 * slot(row, M)
+        watched = broadcast(0.0, LANES)
+        for _ in range(slot(row, MATRICES)):
+            for _ in range(slot(row, N)):
+                for column in range(0, row_bytes, REGISTER_BYTES):
+                    total = broadcast(0.0, LANES)
+                    source = b + column
+                    for k in range(0, 4 * size, 4):
+                        total = part(load(source, LANES), broadcast(load_float(a + k), LANES), total)
+                        source += row_bytes
+                    if scaled:
+                        (total,) = saturate_scaled((total,))
+                    watched = watch(watched, (total,))
+                    store(y + column, total)
+                a += 4 * size
+                y += row_bytes
+            b += size * row_bytes
+        return has_nan(watched)
+
+    return plain
 
 
-def transposed(row, weights, state, arena):
+def _make_transposed(scaled):
     """Rows of a with rows of b."""
-    a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
-    size, columns = slot(row, K), slot(row, M)
-    zero = broadcast(0.0, LANES)
-    for _ in range(slot(row, MATRICES)):
-        for _ in range(slot(row, N)):
-            for column in range(columns):
-                total, other = zero, b + 4 * column * size
-                whole = size - size % LANES
-                for k in range(0, 4 * whole, REGISTER_BYTES):
-                    total = multiply_add(load(a + k, LANES), load(other + k, LANES), total)
-                if whole < size:
-                    product = load(a + 4 * whole, LANES) * load(other + 4 * whole, LANES)
-                    total = total + first_lanes(size - whole, product, zero)
-                store_float(y, sum_of_lanes(total))
-                y += 4
-            a += 4 * size
-        b += 4 * columns * size
-    return 0
+    part = _make_part(scaled)
+
+    def transposed(row, weights, state, arena):
+        a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
+        size, columns = slot(row, K), slot(row, M)
+        zero = broadcast(0.0, LANES)
+        watched = zero
+        for _ in range(slot(row, MATRICES)):
+            for _ in range(slot(row, N)):
+                for column in range(columns):
+                    total, other = zero, b + 4 * column * size
+                    for k in range(0, size, LANES):
+                        a_part = first_lanes(size - k, load(a + 4 * k, LANES), zero)
+                        b_part = first_lanes(size - k, load(other + 4 * k, LANES), zero)
+                        total = part(a_part, b_part, total)
+                    result = broadcast(sum_of_lanes(total), LANES)
+                    if scaled:
+                        (result,) = saturate_scaled((result,))
+                    watched = watch(watched, (result,))
+                    store(y, result)  # what is written behind the number, the next replaces
+                    y += 4
+                a += 4 * size
+            b += 4 * columns * size
+        return has_nan(watched)
+
+    return transposed

@@ -7,10 +7,10 @@ from math import isnan
 from edgernn.kernels.double import exp_of_negative
 from edgernn.kernels.pointers import float32_at, float64_at
 from edgernn.kernels.rows import RunningReduceRow, RunningSoftmaxRow, slots
-from edgernn.kernels.simd import inline, load_long, slot, store_long
+from edgernn.kernels.simd import LARGEST, inline, load_long, slot, store_long
 
 X, Y, TOTAL, COUNT, SIZE = slots(RunningReduceRow)
-SCORES, VALUES, POOLED, LARGEST, WEIGHT, WEIGHTED, GROUPS, GROUP_SIZE = slots(RunningSoftmaxRow)
+SCORES, VALUES, POOLED, LARGEST_SCORE, WEIGHT, WEIGHTED, GROUPS, GROUP_SIZE = slots(RunningSoftmaxRow)
 
 COMBINE = {
     "Sum": inline(lambda total, x: total + x),
@@ -36,7 +36,8 @@ def _running_reduce(combine, is_mean):
         store_long(state + slot(row, COUNT), count)
         for k in range(slot(row, SIZE)):
             total[k] = combine(total[k], x[k])
-            y[k] = total[k] / count if is_mean else total[k]
+            result = total[k] / count if is_mean else total[k]
+            y[k] = max(-LARGEST, min(LARGEST, result)) if abs(result) > LARGEST else result
         return 0
 
     return running_reduce
@@ -44,7 +45,7 @@ def _running_reduce(combine, is_mean):
 
 def running_softmax(row, weights, state, arena):
     """An online softmax: sums are scaled down when a larger score comes."""
-    scores, largest = float32_at(arena + slot(row, SCORES)), float64_at(state + slot(row, LARGEST))
+    scores, largest = float32_at(arena + slot(row, SCORES)), float64_at(state + slot(row, LARGEST_SCORE))
     x, y = float32_at(arena + slot(row, VALUES)), float32_at(arena + slot(row, POOLED))
     total, weighted = float64_at(state + slot(row, WEIGHT)), float64_at(state + slot(row, WEIGHTED))
     size = slot(row, GROUP_SIZE)

@@ -292,7 +292,18 @@ def _across_lanes(combine):
 
 sum_of_lanes = _across_lanes(lambda builder, a, b: builder.fadd(a, b))
 largest_lane = _across_lanes(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
-product_of_lanes = _across_lanes(lambda builder, a, b: builder.fmul(a, b))
+
+
+def _bounded(builder, register):
+    """Finite where it is infinite; NaN stays NaN."""
+    least, most = (ir.Constant(register.type, [limit] * register.type.count) for limit in (-LARGEST, LARGEST))
+    register = builder.select(builder.fcmp_ordered("<", register, least), least, register)
+    return builder.select(builder.fcmp_ordered(">", register, most), most, register)
+
+
+# saturating at the largest float32, so that finite numbers never make a NaN
+bounded_sum_of_lanes = _across_lanes(lambda builder, a, b: _bounded(builder, builder.fadd(a, b)))
+bounded_product_of_lanes = _across_lanes(lambda builder, a, b: _bounded(builder, builder.fmul(a, b)))
 
 
 def _picked(relation):

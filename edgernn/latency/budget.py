@@ -163,7 +163,8 @@ def _step(program: Program, step_ns: float | None, step_worst_ns: float | None) 
         worst_ns = step_ns if step_worst_ns is None else step_worst_ns
         return BudgetPart("step", step_ns, worst_ns, "as measured", "--realtime, a smaller model, int8")
     copies = program.window.copies if program.window else 1
-    work = max(1, program.multiply_accumulates) * copies
+    steps = 1 + (program.tail_steps if program.runs_tail_in_each_step else 0)
+    work = max(1, program.multiply_accumulates) * copies * steps
     time_ns = work / MULTIPLY_ACCUMULATES_PER_NS
     why = f"{work:,} multiply-accumulates, one in a ns; `edgernn profile` measures it"
     return BudgetPart("step", time_ns, time_ns, why, "a smaller model, int8")

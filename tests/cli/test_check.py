@@ -77,7 +77,11 @@ def test_a_changed_weight_is_found(path: Path, window: tuple[int, int] | None) -
 def test_a_missing_warm_up_is_found() -> None:
     """A program that says nothing at first has fewer frames than the original."""
     imported = import_onnx(FRAMES)
-    late = msgspec.structs.replace(imported.program.description, warmup_steps=3)
+    (output,) = imported.program.description.outputs
+    when = msgspec.structs.replace(output.when, first=3)
+    late = msgspec.structs.replace(
+        imported.program.description, outputs=(msgspec.structs.replace(output, when=when),)
+    )
     program = Program(late, imported.program.weights)
     original = Original(FRAMES, dataclasses.replace(imported, program=program))
     report = check_streaming(original, random_sequences(program, 20))

@@ -66,7 +66,7 @@ def test_constants() -> None:
     assert apply("ThresholdedRelu", x, alpha=1.0).tolist() == [0.0, 0.0, 0.0, 2.0]
 
 
-@pytest.mark.parametrize("function", UNARY_FUNCTIONS)
+@pytest.mark.parametrize("function", sorted(set(UNARY_FUNCTIONS) - {"Not"}))  # a NaN is not 0
 def test_nan_stays_nan(function: str) -> None:
     """A NaN inside the program (here 0 / 0) must not become a plausible number."""
     description = ProgramDescription(
