@@ -79,9 +79,7 @@ def test_a_missing_warm_up_is_found() -> None:
     imported = import_onnx(FRAMES)
     (output,) = imported.program.description.outputs
     when = msgspec.structs.replace(output.when, first=3)
-    late = msgspec.structs.replace(
-        imported.program.description, outputs=(msgspec.structs.replace(output, when=when),)
-    )
+    late = msgspec.structs.replace(imported.program.description, outputs=(msgspec.structs.replace(output, when=when),))
     program = Program(late, imported.program.weights)
     original = Original(FRAMES, dataclasses.replace(imported, program=program))
     report = check_streaming(original, random_sequences(program, 20))
