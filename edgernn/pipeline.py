@@ -271,6 +271,14 @@ def link_stream_kernels() -> None:
 
 def as_trained(program: Program, settings: StreamSettings, notes: list[str]) -> Program:
     """The program on windows of the length it was trained on, where it must not run on a state it never saw."""
+    window = program.window
+    if window is not None and window.recomputed and settings.window is None and window.hop == 1 < window.steps // 4:
+        hop = window.steps // 4
+        notes.append(
+            f"the model needs whole windows of {window.steps} samples: it runs on one every {hop} samples "
+            f"(--window {window.steps} --hop N changes that)"
+        )
+        return program.with_window(window.steps, hop)
     trained = program.trained_steps
     whole = not program.description.outputs[0].per_frame
     if program.window is not None or trained is None or not whole:

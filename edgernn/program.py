@@ -332,9 +332,19 @@ class Program:
     def multiply_accumulates(self) -> int:
         """Multiply-accumulates of the matrix products in one step of one state."""
         return sum(
-            operation.multiply_accumulates(tuple(self.values[name] for name in operation.inputs), self.weights)
-            for operation in self.operations
+            rounds * operation.multiply_accumulates(tuple(self.values[name] for name in operation.inputs), self.weights)
+            for rounds, operation in zip(self.rounds, self.operations, strict=True)
         )
+
+    @cached_property
+    def rounds(self) -> tuple[int, ...]:
+        """How often each operation runs when its step does: more than once inside a Repeat."""
+        rounds = [1] * len(self.operations)
+        for place, operation in enumerate(self.operations):
+            if isinstance(operation, Repeat):
+                for inner in range(place + 1, place + 1 + operation.body):
+                    rounds[inner] *= operation.count
+        return tuple(rounds)
 
     def with_window(self, steps: int, hop: int = 1, reason: str = "asked for with window=") -> Program:
         """The same model on sliding windows.
@@ -344,15 +354,35 @@ class Program:
         MalformedModelError
             `steps` or `hop` is out of range.
         """
-        window = Window(steps, hop)
         if self.window is not None and self.window.recomputed:
-            if (steps, hop) == (self.window.steps, self.window.hop):
-                return self
-            raise MalformedModelError(
-                f"the program was made for windows of {self.window.steps} steps every {self.window.hop}: load the ONNX "
-                f"model again with window={steps}, hop={hop}"
-            )
+            return self._with_hop(steps, hop)
+        window = Window(steps, hop)
         return Program(msgspec.structs.replace(self.description, window=window, mode_reason=reason), self.weights)
+
+    def _with_hop(self, steps: int, hop: int) -> Program:
+        """A recomputed window that comes at another pace: all that runs when it is full then runs at that pace."""
+        assert self.window is not None
+        if steps != self.window.steps:
+            raise MalformedModelError(
+                f"the program was made for windows of {self.window.steps} steps: load the ONNX model again with "
+                f"window={steps}"
+            )
+        full = Schedule(steps - 1, self.window.hop, self.window.hop - steps)
+        new = {full: Schedule(steps - 1, hop, hop - steps)}
+        operations = []
+        for operation in self.operations:
+            schedules = {name: getattr(operation, name, None) for name in ("when", "read")}
+            changes: dict[str, Any] = {name: new[when] for name, when in schedules.items() if when in new}
+            operations.append(msgspec.structs.replace(operation, **changes))
+        outputs = tuple(
+            msgspec.structs.replace(output, when=new.get(output.when, output.when))
+            for output in self.description.outputs
+        )
+        window = Window(steps, hop, recomputed=True)
+        changed = msgspec.structs.replace(
+            self.description, window=window, operations=tuple(operations), outputs=outputs
+        )
+        return Program(changed, self.weights)
 
     def with_tail(self, tail: Literal["step", "flush"]) -> Program:
         """The same model with outputs of the whole sequence in each step, or only when the stream is flushed."""

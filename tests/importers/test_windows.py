@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper
 from sequence_models import cell_weights, make_model, run_original
+from streaming_oracle import largest_difference
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
 from edgernn.metadata import Metadata
+from edgernn.program import Window
 from edgernn.reference import ReferenceRunner
 
 MODEL = Path(__file__).parents[1] / "models" / "torch" / "lstm_head_seqsoft_dyn_legacy.onnx"
@@ -80,3 +82,63 @@ def test_metadata_of_the_file_is_carried() -> None:
     program = import_model(model).program
     assert program.metadata == Metadata(labels=("left", "right"), window_steps=40)
     assert program.trained_steps == 40
+
+
+def test_a_recomputed_window_may_come_at_another_pace() -> None:
+    weights = cell_weights("GRU", 3, 4, np.random.default_rng(2))
+    cell = node("GRU", ["x", "W", "R", "B"], ["y"], hidden_size=4, direction="reverse")
+    model = make_model([cell], {"x": (9, 1, 3)}, ["y"], weights)
+    program = import_model(model).program
+    assert program.window == Window(9, 1, recomputed=True)
+    slower = program.with_window(9, 4)
+    assert slower.hash == import_model(model, hop=4).program.hash
+    assert slower.with_window(9, 1).hash == program.hash
+    with pytest.raises(edgernn.MalformedModelError, match="load the ONNX model again with window=10"):
+        program.with_window(10, 4)
+
+
+def test_work_inside_a_repeat_counts_as_often_as_it_is_done() -> None:
+    weights = cell_weights("GRU", 3, 4, np.random.default_rng(2))
+    cell = node("GRU", ["x", "W", "R", "B"], ["y"], hidden_size=4, direction="reverse")
+    program = import_model(make_model([cell], {"x": (9, 1, 3)}, ["y"], weights)).program
+    assert program.multiply_accumulates == 9 * 12 * (3 + 4)
+
+
+def test_a_bias_that_joins_its_product_leaves_the_body_of_a_loop() -> None:
+    """A loop that shrinks must not take in the operation behind it."""
+    body = helper.make_graph(
+        [
+            node("Gather", ["x", "i"], ["frame"], axis=1),
+            node("MatMul", ["frame", "W"], ["product"]),
+            node("Add", ["product", "B"], ["sum"]),
+            node("Mul", ["sum", "h"], ["changed"]),
+            node("Identity", ["going"], ["goes_on"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info(name, kind, shape)
+            for name, kind, shape in (("i", 7, []), ("going", 9, []), ("h", 1, [1, 2]))
+        ],
+        [helper.make_tensor_value_info(name, kind, None) for name, kind in (("goes_on", 9), ("changed", 1))],
+    )
+    nodes = [
+        node("Slice", ["x", "last", "first", "axis", "back"], ["turned"]),  # so that it needs a window
+        node("Loop", ["count", "", "begin"], ["h_last"], body=body),
+        node("Gather", ["turned", "zero"], ["newest"], axis=1),
+        node("MatMul", ["newest", "W"], ["z"]),
+        node("Add", ["h_last", "z"], ["y"]),
+    ]
+    rng = np.random.default_rng(4)
+    weights = {
+        "W": rng.uniform(-1, 1, (3, 2)).astype("f"),
+        "B": rng.uniform(1, 2, 2).astype("f"),
+        "begin": np.ones((1, 2), "f"),
+        **{name: np.array([value]) for name, value in (("last", -1), ("first", -99), ("axis", 1), ("back", -1))},
+        "count": np.array(5),
+        "zero": np.array(0),
+    }
+    model = make_model(nodes, {"x": (1, 5, 3)}, ["y"], weights)
+    imported = import_model(model)
+    assert imported.program.mode == "windowed"
+    x = rng.uniform(-1, 1, (12, 3)).astype("f")
+    assert largest_difference(model, imported, {"x": x}) < 1e-5

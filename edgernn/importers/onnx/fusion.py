@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.importers.onnx.pruning import with_bodies
 from edgernn.operations import AnyOperation, Binary, Dense, Repeat
 
 

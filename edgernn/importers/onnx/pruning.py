@@ -34,26 +34,29 @@ def pruned(
                 needed.update(operation.inputs)
                 needed_slots.update(touched)
         if before == (len(needed), len(needed_slots), sum(kept)):
-            return _with_loops(operations, kept)
+            kept_or_loops = zip(operations, kept, strict=True)
+            return with_bodies(operations, [o for o, is_kept in kept_or_loops if is_kept or isinstance(o, Repeat)])
 
 
-def _with_loops(operations: Sequence[AnyOperation], kept: list[bool]) -> list[AnyOperation]:
-    """What is kept, each Repeat with the length that is left of its body."""
-    result: list[AnyOperation] = []
-    for index, operation in enumerate(operations):
+def with_bodies(before: Sequence[AnyOperation], after: Sequence[AnyOperation]) -> list[AnyOperation]:
+    """`after`, which has lost some operations of `before`: each Repeat with the length that is left of its body.
+
+    Operations are told by their names. A Repeat of nothing goes as well.
+    """
+    inside: dict[str, set[str]] = {}  # of each Repeat, the names of its body
+    for place, operation in enumerate(before):
         if isinstance(operation, Repeat):
-            body = sum(
-                kept[inner] or (isinstance(operations[inner], Repeat) and _has_body(operations, kept, inner))
-                for inner in range(index + 1, index + 1 + operation.body)
-            )
-            if body:
-                result.append(msgspec.structs.replace(operation, body=body))
-        elif kept[index]:
-            result.append(operation)
-    return result
-
-
-def _has_body(operations: Sequence[AnyOperation], kept: list[bool], index: int) -> bool:
-    operation = operations[index]
-    assert isinstance(operation, Repeat)
-    return any(kept[index + 1 : index + 1 + operation.body])
+            body = before[place + 1 : place + 1 + operation.body]
+            inside[operation.name] = {inner.name for inner in body}
+    left = list(after)
+    while True:
+        lengths = [
+            sum(other.name in inside[operation.name] for other in left) if isinstance(operation, Repeat) else 1
+            for operation in left
+        ]
+        if all(lengths):
+            return [
+                msgspec.structs.replace(operation, body=length) if isinstance(operation, Repeat) else operation
+                for operation, length in zip(left, lengths, strict=True)
+            ]
+        left = [operation for operation, length in zip(left, lengths, strict=True) if length]
