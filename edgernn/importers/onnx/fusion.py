@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.importers.onnx.pruning import with_bodies
-from edgernn.operations import AnyOperation, Binary, Dense, Repeat
+from edgernn.operations import AnyOperation, Binary, Dense
 
 
 def fuse_biases(
@@ -24,9 +24,8 @@ def fuse_biases(
     readers = Counter(name for operation in operations for name in operation.inputs)
     readers.update(kept_values)
     fused: list[AnyOperation] = []
-    places: list[int] = []  # where each operation was
     products: dict[str, int] = {}  # value -> place of the Dense without bias that writes it
-    for i, operation in enumerate(operations):
+    for operation in operations:
         place = products.get(operation.inputs[0]) if operation.inputs else None
         if place is not None and isinstance(operation, Binary) and readers[operation.inputs[0]] == 1:
             product = fused[place]
@@ -40,13 +39,7 @@ def fuse_biases(
         if isinstance(operation, Dense) and operation.B is None:
             products[operation.outputs[0]] = len(fused)
         fused.append(operation)
-        places.append(i)
-    return [
-        msgspec.structs.replace(operation, body=sum(i < place <= i + operation.body for place in places))
-        if isinstance(operation, Repeat)
-        else operation
-        for i, operation in zip(places, fused, strict=True)
-    ]
+    return with_bodies(operations, fused)
 
 
 def _joined(product: Dense, operation: Binary, weights: MutableMapping[str, NDArray[Any]]) -> Dense | None:
