@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgernn.errors import ExportError
-from edgernn.program import StateSlot
+from edgernn.program import OutputDescription, StateSlot
 from firmware_export import names
 from firmware_export.body import body_function, indented
 from firmware_export.literals import literals, reader, two_floats
@@ -69,7 +70,7 @@ def _reset_function(model: CModel) -> str:
         lines += [f"for (uint16_t k = 0; k < {model.copies}; k++) state->steps_left[k] = 0;"]
         lines += ["state->until_begin = 0;", "state->next = 0;"]
     elif model.step.clock.counts:
-        lines += [f"state->{name} = 0;" for name in model.counters]
+        lines += [f"state->{name} = 0;" for name in model.kept_counters]
     lines.append(f"for (uint16_t k = 0; k < {model.copies}; k++) {model.prefix}_reset_slots(&state->slots[k]);")
     if model.decides:
         count = len(model.program.metadata.labels)
@@ -84,14 +85,14 @@ def _reset_function(model: CModel) -> str:
     return f"{model.signature('reset')} {{\n" + "\n".join(f"    {line}" for line in lines) + "\n}\n"
 
 
-def _call(model: CModel, slots: str, counters: list[str], *, inputs: bool = True, outputs: str = "all") -> str:
-    """A call of the body; what is not passed is NULL. `outputs`: "all", "frames" or "end" (those of a whole sequence)."""
+def _call(
+    model: CModel, slots: str, counters: list[str], outputs: Collection[OutputDescription], *, inputs: bool = True
+) -> str:
+    """A call of the body with some of the outputs; the others, and the inputs of the tail, are NULL."""
     step = model.step
     passed = [f"&state->{slots}", "&state->scratch", *counters]
     passed += [name if inputs else "0" for name in step.inputs.values()]
-    for output in model.outputs:
-        gives = outputs == "all" or output.when.at_end == (outputs == "end")
-        passed.append(step.outputs[output.name] if gives else "0")
+    passed += [step.outputs[output.name] if output in outputs else "0" for output in model.outputs]
     passed += [f"state->{model.kept_name(output)}[k]" for output in step.kept]
     passed += ["state->new_frames"] if model.tells_new else []
     return f"{model.prefix}_body({', '.join(passed)});"
@@ -99,7 +100,7 @@ def _call(model: CModel, slots: str, counters: list[str], *, inputs: bool = True
 
 def _plain_step(model: CModel) -> str:
     frames = max(output.frames for output in model.outputs)
-    call = _call(model, "slots[0]", [])
+    call = _call(model, "slots[0]", [], model.outputs)
     return f"{model.signature('step')} {{\n    {call}\n    return {frames};\n}}\n"
 
 
@@ -128,16 +129,18 @@ def _scheduled_step(model: CModel) -> str:
     """The step of a program that counts its steps."""
     clock, ends, runs_tail = model.step.clock, "ended" in model.counters, model.step.runs_tail
     lines = _forget_new(model)
-    if ends:
+    if model.flushes:
         lines.append("if (state->ended) return 0; /* the stream was flushed; only a reset begins another */")
     counters = [name for name, used in (("state->step", clock.counts), ("0", ends)) if used]
-    lines.append(_call(model, "slots[0]", counters, outputs="frames" if runs_tail else "all"))
+    at_end = [output for output in model.outputs if output.when.at_end and runs_tail]
+    now = [output for output in model.outputs if output not in at_end]
+    lines.append(_call(model, "slots[0]", counters, now))
     if runs_tail:
         counters = [f"({clock.c_type})(state->step + ended)", "ended"]
         lines += [
             "state->prefix = state->slots[0];",
             f"for ({clock.c_type} ended = 1; ended <= {clock.tail_steps}; ended++) {{",
-            "    " + _call(model, "prefix", counters, inputs=False, outputs="end"),
+            "    " + _call(model, "prefix", counters, at_end, inputs=False),
             "}",
         ]
     next_step = f"state->step + 1u < {clock.limit}u ? state->step + 1u : {clock.limit - clock.cycle}u"
@@ -153,13 +156,7 @@ def _flush_function(model: CModel) -> str:
     inside = [
         *_forget_new(model),
         "state->ended++;",
-        _call(
-            model,
-            "slots[0]",
-            ["state->step", "state->ended"],
-            inputs=False,
-            outputs="frames" if model.step.runs_tail else "all",
-        ),
+        _call(model, "slots[0]", ["state->step", "state->ended"], model.flushed, inputs=False),
         "state->step++;",
         f"if ({model.prefix}_newest(state)) return {model.prefix}_newest(state);",
     ]
@@ -177,7 +174,7 @@ def _window_step(model: CModel) -> str:
         counters = [f"({clock.c_type})({window.steps - 1}u + ended)", "ended"]
         tail = [
             f"for ({clock.c_type} ended = 1; ended <= {clock.tail_steps}; ended++) {{",
-            "    " + _call(model, "slots[k]", counters, inputs=False),
+            "    " + _call(model, "slots[k]", counters, model.outputs, inputs=False),
             "}",
         ]
     due = "".join(f"        {line}\n" for line in [*tail, "new_frames = 1;"])
@@ -192,7 +189,7 @@ if (state->until_begin == 0) {{
 state->until_begin--;
 for (uint16_t k = 0; k < {model.copies}; k++) {{
     if (state->steps_left[k] == 0) continue;
-    {_call(model, "slots[k]", now)}
+    {_call(model, "slots[k]", now, model.outputs)}
     if (--state->steps_left[k] == 0) {{
 {due}    }}
 }}

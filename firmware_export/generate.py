@@ -101,19 +101,32 @@ class CModel:
         return [*counters, "ended"] if self.step.clock.tail_steps else counters
 
     @property
+    def kept_counters(self) -> list[str]:
+        """Those counters that the state of a stream holds."""
+        return [name for name in self.counters if name == "step" or self.flushes]
+
+    @property
     def tells_new(self) -> bool:
         """Whether outputs come in some steps only."""
         clock = self.step.clock
         return not self.windowed and any(clock.condition(clock.when(output.when)) for output in self.outputs)
 
     @property
-    def flushes(self) -> bool:
-        """Whether the end of a stream brings frames."""
-        return self.tells_new and any(
-            self.program.description.tail == "flush" if output.when.at_end else output.when.tail_steps > 0
+    def flushed(self) -> list[OutputDescription]:
+        """Outputs of which frames may come at the end of a stream."""
+        if self.windowed or not self.step.clock.tail_steps:
+            return []
+        in_steps = self.step.runs_tail  # those of the whole sequence have come already
+        return [
+            output
             for output in self.outputs
-            if self.step.clock.tail_steps
-        )
+            if (output.when.at_end and not in_steps) or (not output.when.at_end and output.when.tail_steps)
+        ]
+
+    @property
+    def flushes(self) -> bool:
+        """Whether there is a flush function."""
+        return bool(self.flushed)
 
     def kept_name(self, output: OutputDescription) -> str:
         """C name of what is kept of an output until its window is complete."""
@@ -166,7 +179,7 @@ class CModel:
         if self.windowed:
             total += 4 * self.copies + 6
         else:
-            total += len(self.counters) * (2 if self.step.clock.c_type == "uint16_t" else 4)
+            total += len(self.kept_counters) * (2 if self.step.clock.c_type == "uint16_t" else 4)
         if self.tells_new:
             total += 2 * len(self.outputs)
         if self.decides:
@@ -186,8 +199,8 @@ class CModel:
                     for port in self.program.inputs
                 ]
                 outputs = [
-                    f"{self.output_type(port.name)} {self.step.outputs[port.name]}[{port.size}]"
-                    for port in self.program.outputs
+                    f"{self.output_type(output.name)} {self.step.outputs[output.name]}[{self.output_size(output.name)}]"
+                    for output in (self.outputs if function == "step" else self.flushed)
                 ]
                 parameters = [state, *(inputs if function == "step" else []), *outputs]
                 return f"int {self.prefix}_{function}({', '.join(parameters)})"
@@ -272,9 +285,8 @@ class CModel:
         if self.program.metadata.labels:
             lines.append(f"{prefix}_LABELS = {len(self.program.metadata.labels)},")
         if self.tells_new and len(self.outputs) > 1:  # their numbers in new_frames
-            lines += [
-                f"{prefix}_NEW_{self.step.outputs[port.name].upper()} = {k}," for k, port in enumerate(self.outputs)
-            ]
+            numbers = enumerate(self.step.outputs[port.name].upper() for port in self.outputs)
+            lines += [f"{prefix}_{name}_NUMBER = {number}," for number, name in numbers]
         if self.program.delay_steps:
             lines.append(f"{prefix}_DELAY_STEPS = {self.program.delay_steps},")
         lines.append(f"{prefix}_WARMUP_STEPS = {self.program.warmup_steps},")
@@ -300,7 +312,7 @@ class CModel:
                 fields.append(f"{self.output_type(output.name)} {kept}[{self.copies}][{size}];")
         else:
             meaning = {"step": "the step that comes next", "ended": "steps of the tail that are over"}
-            fields += [f"{self.step.clock.c_type} {name}; /* {meaning[name]} */" for name in self.counters]
+            fields += [f"{self.step.clock.c_type} {name}; /* {meaning[name]} */" for name in self.kept_counters]
         if self.step.runs_tail:
             fields.append(f"{self.prefix}_slots prefix; /* copy of the states that runs the tail of each prefix */")
         if self.tells_new:
@@ -324,7 +336,7 @@ class CModel:
             return "One time step. Returns the number of new frames in the output; 0 if it is not new and not written."
         if window is None:
             return (
-                "One time step. Returns the most new frames of an output; state->new_frames tells those of each, and an "
+                "One time step. Returns the most new frames of an output. state->new_frames tells those of each; an "
                 "output that has none is not written."
             )
         return (

@@ -16,9 +16,9 @@ LARGEST_COUNT = 0xFFFFFFFF
 class When(NamedTuple):
     """The steps in which something runs: a Schedule in the form that C tests.
 
-    Steps of the tail are counted by `ended`, from 1; it is 0 while the stream goes on. Frame j of a sequence of T steps
-    comes at ``step = first + j * period``, and exists if ``(j + 1) * period <= T + extra``. In the tail
-    ``T = step + 1 - ended``, so that is ``ended <= first + extra - period + 1``, whatever T is: no length is remembered.
+    Steps of the tail are counted by `ended`, from 1; it is 0 while the stream goes on. Frame j of a sequence of T
+    steps comes at ``step = first + j * period``, and exists if ``(j + 1) * period <= T + extra``. In the tail T is
+    ``step + 1 - ended``, so that is ``ended <= first + extra - period + 1``, whatever T is: no length is remembered.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Clock:
         return When(schedule.first, schedule.period, min(schedule.tail_steps, self.tail_steps))
 
     def written(self, operation: AnyOperation) -> When:
-        """The steps in which an operation runs; a History does to the tail's end, with padding behind the sequence's."""
+        """The steps in which an operation runs; a History runs to the end of the tail, with padding in place of x."""
         when = self.when(operation.when)
         return when._replace(tail=self.tail_steps) if isinstance(operation, History) else when
 

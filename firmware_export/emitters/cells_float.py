@@ -36,11 +36,10 @@ def grouped_dense(step: StepWriter, operation: GroupedDense) -> list[str]:
     N, K, G = step.program.weights[operation.W].shape
     W, B = _table(step, operation, "W"), _table(step, operation, "B")
     sizes = [count(size, f"{operation.name}: an axis of W") for size in (K, G, N)]
+    arguments = f"{sizes[0]}, {sizes[1]}, {W}, {B}, {sizes[2]}"
     return rows(
         (*step.value(operation.inputs[0]).shape[:-2], K * G),
-        lambda at: (
-            f"edgernn_grouped_dense_float({x}{at(K * G)}, {sizes[0]}, {sizes[1]}, {W}, {B}, {sizes[2]}, {y}{at(N * G)});"
-        ),
+        lambda at: f"edgernn_grouped_dense_float({x}{at(K * G)}, {arguments}, {y}{at(N * G)});",
     )
 
 

@@ -31,7 +31,6 @@ def reduce(step: StepWriter, operation: Reduce) -> list[str]:
 
 def running_reduce(step: StepWriter, operation: RunningReduce) -> list[str]:
     """All frames so far: a sum, or the largest or smallest number."""
-    step.need("running_reduce_float")
     arguments = [
         step.place(operation.inputs[0]),
         count(operation.size, f"{operation.name}: its size"),
@@ -42,6 +41,7 @@ def running_reduce(step: StepWriter, operation: RunningReduce) -> list[str]:
         kernel, last = "most", JOINS[operation.function]
     else:
         kernel, last = "sum", str(int(operation.function == "Mean"))
+    step.need(f"running_{kernel}_float")
     y = step.place(operation.outputs[0])
     return [f"edgernn_running_{kernel}_float({', '.join(arguments)}, {last}, {y});"]
 

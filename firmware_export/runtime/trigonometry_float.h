@@ -30,7 +30,7 @@ static float edgernn_sine(float x, uint8_t quarters) {
         rest = -rest;
         quarter = (uint8_t)(4u - quarter);
     }
-    quarter = (uint8_t)((quarter + quarters) & 3u);
+    quarter = (uint8_t)((uint8_t)(quarter + quarters) & 3u);
     const float square = rest * rest;
     const float sine = rest + rest * square * (-1.6666667e-1f + square * (8.333333e-3f + square * (-1.984127e-4f +
                        square * 2.7557319e-6f)));

@@ -1,4 +1,4 @@
-/* needs: sum_float reduce_float */
+/* needs: sum_float */
 /* The sum of all frames so far, or their mean. A mean of 2147483647 frames forgets what came first: the count stays. */
 static void edgernn_running_sum_float(const float *x, uint16_t size, edgernn_sum *total, int64_t *count, int mean,
                                       float *y) {
@@ -10,11 +10,4 @@ static void edgernn_running_sum_float(const float *x, uint16_t size, edgernn_sum
         edgernn_sum_add(&total[k], x[k]);
         y[k] = mean ? total[k].high / frames : total[k].high;
     }
-}
-
-/* The largest or smallest number of all frames so far. */
-static void edgernn_running_most_float(const float *x, uint16_t size, edgernn_sum *total, int64_t *count,
-                                       edgernn_float_join join, float *y) {
-    if (*count < INT32_MAX) ++*count;
-    for (uint16_t k = 0; k < size; k++) y[k] = total[k].high = join(total[k].high, x[k]);
 }
