@@ -78,7 +78,7 @@ def _parameters(model: CModel) -> list[str]:
     ]
     declared += [f"{model.output_type(output.name)} *{step.outputs[output.name]}" for output in model.outputs]
     declared += [f"{model.output_type(output.name)} *{model.kept_name(output)}" for output in step.kept]
-    return [*declared, "uint16_t *new_frames"] if model.tells_new else declared
+    return [*declared, "int16_t *new_frames"] if model.tells_new else declared
 
 
 def _keep_frames(model: CModel) -> list[str]:

@@ -71,6 +71,7 @@ def _reset_function(model: CModel) -> str:
         lines += ["state->until_begin = 0;", "state->next = 0;"]
     elif model.step.clock.counts:
         lines += [f"state->{name} = 0;" for name in model.kept_counters]
+    lines += _forget_new(model)
     lines.append(f"for (uint16_t k = 0; k < {model.copies}; k++) {model.prefix}_reset_slots(&state->slots[k]);")
     if model.decides:
         count = len(model.program.metadata.labels)

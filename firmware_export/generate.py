@@ -15,6 +15,7 @@ from firmware_export.functions import write_functions
 from firmware_export.literals import C_TYPES, STATE_TYPES
 from firmware_export.memory import TYPE_BYTES
 
+MOST_FRAMES = 32767  # of one output in one step
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -63,6 +64,11 @@ class CModel:
         for port in self.program.inputs:
             if self.step.input_dtype(port.name) not in C_TYPES:
                 raise ExportError(f"input {port.name} is {port.dtype}, which cannot be written as C")
+        for output in self.outputs:
+            if output.frames > MOST_FRAMES:
+                raise ExportError(
+                    f"output {output.name} has {output.frames} frames at once, in C at most {MOST_FRAMES}"
+                )
         for slot in self.program.state:
             if slot.dtype not in STATE_TYPES:
                 raise ExportError(f"state {slot.name} is {slot.dtype}, which cannot be written as C")
@@ -170,10 +176,15 @@ class CModel:
         return max(self.step.table_bytes.values(), default=0)
 
     @property
+    def slots_bytes(self) -> int:
+        """Bytes of one copy of the model's states."""
+        return sum(TYPE_BYTES[slot.dtype] * slot.size for slot in self.program.state)
+
+    @property
     def state_bytes(self) -> int:
         """Bytes of the state structure, padding aside."""
-        slots = sum(TYPE_BYTES[slot.dtype] * slot.size for slot in self.program.state)
-        total = self.copies * slots + self.step.scratch_bytes + (slots if self.step.runs_tail else 0)
+        copies = self.copies + int(self.step.runs_tail)
+        total = copies * self.slots_bytes + self.step.scratch_bytes
         for output in self.step.kept:
             total += self.copies * self.output_size(output.name) * TYPE_BYTES[self.step.dtype(output.value)]
         if self.windowed:
@@ -263,7 +274,7 @@ class CModel:
         parts.append(f"/* {self._step_comment()} */\n{self.signature('step')};\n")
         if self.flushes:
             comment = (
-                "After the last step: the next of the frames that are still to come, as step brings them; 0 if none is."
+                "After the last step: gives the next frames that were still to come, as step does; 0 when none are."
             )
             parts.append(f"/* {comment} */\n{self.signature('flush')};\n")
         if self.normalises:
@@ -316,9 +327,7 @@ class CModel:
         if self.step.runs_tail:
             fields.append(f"{self.prefix}_slots prefix; /* copy of the states that runs the tail of each prefix */")
         if self.tells_new:
-            fields.append(
-                f"uint16_t new_frames[{len(self.outputs)}]; /* that the newest step brought of each output */"
-            )
+            fields.append(f"int16_t new_frames[{len(self.outputs)}]; /* that the newest step brought of each output */")
         if self.decides:
             count = len(self.program.metadata.labels)
             smoothing = self.program.metadata.decision.smoothing_steps
@@ -336,7 +345,7 @@ class CModel:
             return "One time step. Returns the number of new frames in the output; 0 if it is not new and not written."
         if window is None:
             return (
-                "One time step. Returns the most new frames of an output. state->new_frames tells those of each; an "
+                "One time step. Returns the most new frames of an output;\n * state->new_frames tells those of each, and an "
                 "output that has none is not written."
             )
         return (

@@ -111,7 +111,7 @@ class Builder:
 
 
 def elements_program() -> Program:
-    """Functions that jump, on numbers of few digits; sines of large numbers; remainders, comparisons, Where, Convert."""
+    """Functions that jump, on numbers of few digits; sines of large numbers; remainders, comparisons, conversions."""
     b = Builder()
     b.add(Binary, "halves", "x", function="Mul", constant=np.array(64.0, np.float32))
     b.add(Unary, "whole", "halves", function="Round")
@@ -209,7 +209,7 @@ def delayed_program(tail: str = "step") -> Program:
 
 
 def strided_program() -> Program:
-    """Outputs of several rates: each step, every third step behind a delay, two frames in every step of another beat."""
+    """Outputs of several rates: in each step, in every third behind a delay, and two frames in every sixth."""
     b = Builder(5)
     slow, slower = Schedule(first=2, period=3, extra=2), Schedule(first=5, period=6, extra=2)
     b.convolution("fast", "x", 2, 2, EVERY_STEP)

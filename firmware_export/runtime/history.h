@@ -3,7 +3,11 @@
 static inline void edgernn_remember_NUMBER(NUMBER *ring, int32_t *position, uint16_t length, uint16_t size,
                                            const NUMBER *x, NUMBER fill) {
     NUMBER *const row = ring + (uint32_t)*position * size;
-    for (uint16_t k = 0; k < size; k++) row[k] = x ? x[k] : fill;
+    if (x) {
+        for (uint16_t k = 0; k < size; k++) row[k] = x[k];
+    } else {
+        for (uint16_t k = 0; k < size; k++) row[k] = fill;
+    }
     *position = *position + 1 < length ? *position + 1 : 0;
 }
 

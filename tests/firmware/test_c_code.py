@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
 from firmware_programs import every_int8_program, int8_cell
+from firmware_step_programs import PROGRAMS as STEP_PROGRAMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import cell_program
@@ -50,7 +51,7 @@ PROGRAMS = {
     "float_binary": FLOAT_PROGRAMS["binary"],
     "float_clipped": FLOAT_PROGRAMS["clipped"],
     "float_window": FLOAT_PROGRAMS["window"],
-}
+} | {f"step_{name}": program for name, program in STEP_PROGRAMS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_compilers_are_silent(command: list[str], folder: Path, needs_tool: Call
 def test_the_self_test_and_the_examples_compile_and_run(folder: Path, needs_tool: Callable[[str], str]) -> None:
     needs_tool("make")
     for name in PROGRAMS:
-        command = ["make", "-s", "-C", str(folder / name), "check", "example"]
+        command = ["make", "-s", "-C", str(folder / name), "all", "check"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert not done.stderr

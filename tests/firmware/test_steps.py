@@ -8,7 +8,7 @@ import pytest
 from firmware_step_programs import PROGRAMS
 
 from firmware_export.emulators import Emulator
-from firmware_export.verify import Exported, checksums_on, verify
+from firmware_export.verify import Exported, verify
 
 STEPS = 200
 
