@@ -345,8 +345,8 @@ class CModel:
             return "One time step. Returns the number of new frames in the output; 0 if it is not new and not written."
         if window is None:
             return (
-                "One time step. Returns the most new frames of an output;\n * state->new_frames tells those of each, and an "
-                "output that has none is not written."
+                "One time step. Returns the most new frames of an output; state->new_frames tells\n"
+                " * those of each, and an output that has none is not written."
             )
         return (
             f"One time step. Returns 1 when a window of {window.steps} steps is complete and the outputs are new, "

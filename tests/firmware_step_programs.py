@@ -262,6 +262,34 @@ def held_program() -> Program:
     return b.program(2)
 
 
+def subframes_program() -> Program:
+    """A sequence inside of each frame: a cell runs over its parts, from the state that the frame before left."""
+    b = Builder(8)
+    cell, weights, slots = cell_parts("rnn", "cell", "part", 2, 3, b.rng)
+    b.weights |= weights
+    b.slots += slots
+    b.add(Rearrange, "parts", "x", shape=(4, 2))
+    b.add(Repeat, "loop", outputs=(), count=4, body=3)
+    b.add(TakeFrame, "part", "parts", loop="loop")
+    b.operations.append(cell)
+    b.add(PutFrame, "all", "cell.y", loop="loop", count=4)
+    b.add(LayerNorm, "norm", "all")
+    b.give("norm", per_frame=False)
+    return b.program(8)
+
+
+def pairs_program() -> Program:
+    """Two frames of output in each step, and an output of the whole sequence so far, from the fourth step on."""
+    b = Builder(9)
+    b.convolution("both", "x", 2, 4, EVERY_STEP)
+    b.add(Rearrange, "pair", "both", shape=(2, 2))
+    b.give("pair", frames=2)
+    b.mean("mean", "both", 4, EVERY_STEP)
+    whole = Schedule(first=3, at_end=True)
+    b.give(b.add(Unary, "head", "mean", function="Sigmoid", when=whole), whole, per_frame=False)
+    return b.program(2)
+
+
 def windowed(program: Program, steps: int, hop: int) -> Program:
     """The program on staggered windows."""
     return program.with_window(steps, hop)
@@ -286,6 +314,10 @@ PROGRAMS = {
     "strided_pairs": alone(strided_program(), 2),
     "looped": looped_program(),
     "held": held_program(),
+    "subframes": subframes_program(),
+    "pairs": pairs_program(),
+    "pairs_alone": alone(pairs_program(), 0),
+    "window_subframes": windowed(subframes_program(), 6, 2),
     "window_delayed": windowed(delayed_program(), 7, 3),
     "window_strided": windowed(strided_program(), 12, 5),
     "window_of_one": windowed(running_program(), 1, 1),

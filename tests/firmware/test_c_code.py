@@ -20,7 +20,7 @@ from small_programs import cell_program
 
 from edgernn.errors import ExportError
 from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Dense, Rearrange, Softmax
+from edgernn.operations import Binary, Dense, PutFrame, Rearrange, Repeat, Schedule, Softmax, TakeFrame
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
 from firmware_export import export
 from firmware_export.desk import make_golden
@@ -29,6 +29,7 @@ from firmware_export.step import LOCALS, MEMBERS
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
 STRICT = [*WARNINGS, "-Werror", "-ffp-contract=off"]
+STEPS = ("elements", "reductions", "ids", "running", "delayed", "strided_pairs", "looped", "window_strided")
 LABELS = ("rest", 'wa"ve', "sh\\ake", "*/ int x;")
 
 
@@ -51,7 +52,7 @@ PROGRAMS = {
     "float_binary": FLOAT_PROGRAMS["binary"],
     "float_clipped": FLOAT_PROGRAMS["clipped"],
     "float_window": FLOAT_PROGRAMS["window"],
-} | {f"step_{name}": program for name, program in STEP_PROGRAMS.items()}
+} | {f"step_{name}": STEP_PROGRAMS[name] for name in STEPS}
 
 
 @pytest.fixture(scope="module")
@@ -145,14 +146,20 @@ def test_models_of_different_versions_refuse_to_share(
 def named_program(model_input: str, output: str, state: str, operation: str, labels: tuple[str, ...]) -> Program:
     """A program with every kind of name in it, and few numbers."""
     weights = {"W": np.eye(2, dtype=np.float32), "order": np.array([1, 0], np.int32)}
+    slow = Schedule(first=1, period=2)
     description = ProgramDescription(
         inputs=(InputDescription(model_input, (2,)),),
-        outputs=(OutputDescription(output, "y", per_frame=True),),
+        outputs=(OutputDescription(output, "y", per_frame=True, when=slow),),
         state=(StateSlot(state, (1,)),),
         operations=(
             Dense(name=operation, inputs=(model_input,), outputs=("d",), W="W"),
             Rearrange(name=operation + "2", inputs=("d",), outputs=("r",), shape=(2,), indices="order"),
-            Softmax(name=operation + "3", inputs=("r",), outputs=("y",)),
+            Binary(name=operation + "3", inputs=("d", "r"), outputs=("p",), function="Mul"),
+            Repeat(name=operation + "4", inputs=(), outputs=(), count=2, body=2, when=slow),
+            TakeFrame(name=operation + "5", inputs=("p",), outputs=("f",), loop=operation + "4", when=slow),
+            PutFrame(name=operation + "6", inputs=("f",), outputs=("g",), loop=operation + "4", count=2, when=slow),
+            Rearrange(name=operation + "7", inputs=("g",), outputs=("s",), shape=(2,), when=slow),
+            Softmax(name=operation + "8", inputs=("s",), outputs=("y",), when=slow),
         ),
         metadata=Metadata(labels=labels),
     )
@@ -160,7 +167,31 @@ def named_program(model_input: str, output: str, state: str, operation: str, lab
 
 
 nasty = st.text(alphabet=st.sampled_from("ab*/\\?\"'\n\r\0%$#{}()=;:é\u202e\ud7ff"), min_size=1, max_size=12)
-WORDS = st.sampled_from(["int", "state", "scratch", "main", "NULL", "k", "*/", "/*", "??/", '"', "%s", "$x", "{name}"])
+WORDS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "i0",
+        "row",
+        "step",
+        "ended",
+        "on_0",
+        "round_0",
+        "int",
+        "state",
+        "scratch",
+        "main",
+        "NULL",
+        "k",
+        "*/",
+        "/*",
+        "??/",
+        '"',
+        "%s",
+        "$x",
+        "{name}",
+    ]
+)
 
 
 @settings(max_examples=25, deadline=None)
