@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from firmware_programs import int8_cell
 from small_programs import cell_parts, uniform
 
 from edgernn.operations import (
@@ -18,6 +19,7 @@ from edgernn.operations import (
     Dense,
     GroupedDense,
     History,
+    Int8Gru,
     LayerNorm,
     Lookup,
     MatMul,
@@ -290,6 +292,35 @@ def pairs_program() -> Program:
     return b.program(2)
 
 
+def integer_program(operands: str) -> Program:
+    """An integer cell that runs over a kept window from a constant state; every movement of integers but ids."""
+    whole = int8_cell("gru", operands)
+    quantized, cell, head, softmax, dequantize = whole.operations
+    assert isinstance(cell, Int8Gru)
+    scale, due = whole.values[quantized.outputs[0]].scale, Schedule(first=4, period=3)
+    b = Builder(10)
+    b.weights = dict(whole.weights)
+    b.operations = [quantized]
+    b.slots = [StateSlot("h", (8,), "int16", scale=cell.scale), StateSlot("copy", (8,), "int16", scale=cell.scale)]
+    b.history("frames", quantized.outputs[0], 5, 3, taps=5, read=due, fill=3.0, dtype="int16", scale=scale)
+    state: dict[str, Any] = {"region": StateRegion("h"), "dtype": "int16", "scale": cell.scale}
+    begin = b.rng.integers(-9999, 9999, 8).astype(np.int16)
+    b.add(Constant, "begin", weight_name=begin, dtype="int16", scale=cell.scale, when=due)
+    b.add(WriteState, "write", "begin", outputs=(), size=8, begins=True, when=due, **state)
+    b.add(Repeat, "loop", outputs=(), count=5, body=3, when=due)
+    b.add(TakeFrame, "frame", "frames", loop="loop", reverse=True, when=due)
+    b.operations.append(msgspec.structs.replace(cell, inputs=("frame",), h=StateRegion("h"), when=due))
+    b.add(PutFrame, "all", *cell.outputs, loop="loop", count=5, reverse=True, when=due)
+    first = np.arange(8, dtype=np.int32)
+    b.add(Rearrange, "first", "all", shape=(8,), indices=first, when=due)
+    state["region"] = StateRegion("copy")
+    b.add(WriteState, "keep", "first", outputs=(), size=8, when=due, **state)
+    b.add(ReadState, "kept", shape=(8,), held=True, **state)
+    b.operations += [msgspec.structs.replace(head, inputs=("kept",)), softmax, dequantize]
+    b.outputs = [OutputDescription("y", *dequantize.outputs, True), OutputDescription("h", "all", False, when=due)]
+    return b.program(3, arithmetic="int8")
+
+
 def windowed(program: Program, steps: int, hop: int) -> Program:
     """The program on staggered windows."""
     return program.with_window(steps, hop)
@@ -322,3 +353,5 @@ PROGRAMS = {
     "window_strided": windowed(strided_program(), 12, 5),
     "window_of_one": windowed(running_program(), 1, 1),
 }
+
+INTEGER_PROGRAMS = {operands: integer_program(operands) for operands in ("w8a16", "w8a8")}
