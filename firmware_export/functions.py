@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
 from edgernn.program import OutputDescription, StateSlot
@@ -48,9 +49,10 @@ def _reset_slots_function(model: CModel) -> str:
 def _reset_slot(model: CModel, slot: StateSlot) -> list[str]:
     """A loop that gives a state its initial content: zeros, one number, or those of a table."""
     loop = f"for (uint32_t k = 0; k < {slot.size}; k++)"
-    parts = {"": np.zeros(1, np.int8)} if slot.initial is None else {"": model.program.weights[slot.initial]}
+    content = np.zeros(1, np.int8) if slot.initial is None else model.program.weights[slot.initial]
+    parts: dict[str, NDArray[Any]] = {"": content}
     if slot.dtype == "float64":
-        parts = dict(zip((".high", ".low"), two_floats(parts[""]), strict=True))
+        parts = dict(zip((".high", ".low"), two_floats(content), strict=True))
     lines = []
     for part, initial in parts.items():
         field = f"slots->{model.step.slots[slot.name]}[k]{part}"

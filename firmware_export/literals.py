@@ -61,7 +61,7 @@ def literals(array: NDArray[Any]) -> list[str]:
     return [integer_literal(int(value)) for value in flat]
 
 
-def two_floats(array: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def two_floats(array: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Two float32 arrays whose sum is the array to 48 bits; what is too large becomes the largest float32.
 
     Examples

@@ -61,6 +61,7 @@ def files(model: CModel, target: str, golden: Golden) -> dict[str, str]:
     header = folder + model.file
     values = _values(model) | {"header": header}
     values["notes"] = _notes(target)
+    values["flush"] = _flush_example(model)
     texts = {header: model.text}
     chosen = [(path, template) for path, template in templates if _serves(model, template)]
     sketches = [Path(path) for path, _ in chosen if path.endswith(".ino")]
@@ -80,6 +81,14 @@ def _serves(model: CModel, template: str) -> bool:
     if template in {"example.c", "events.ino"}:  # a line of numbers is one input
         return len(model.program.inputs) == 1 and len(model.program.outputs) == 1
     return not template.startswith("answer") or max(_packet_bytes(model)) <= MOST_VALUE_BYTES
+
+
+def _flush_example(model: CModel) -> str:
+    """How the end of a stream is read, for the README."""
+    if not model.flushes:
+        return ""
+    outputs = "".join(f", {model.step.outputs[output.name]}" for output in model.flushed)
+    return f"while ({model.prefix}_flush(&state{outputs})) {{ /* after the last sample: what was still to come */ }}\n"
 
 
 def selftest_path(target: str) -> str:
