@@ -137,6 +137,6 @@ def _columns(program: Program, operation: AnyOperation) -> int:
     if isinstance(operation, MatMul):
         return program.values[operation.inputs[0]].shape[-1]
     if isinstance(operation, GroupedDense):
-        return program.weights[operation.W].shape[1]
+        return int(program.weights[operation.W].shape[1])
     matrices = (program.weights.get(getattr(operation, field, "")) for field in ("W", "R"))
     return sum(matrix.shape[-1] for matrix in matrices if matrix is not None) or 1

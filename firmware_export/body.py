@@ -60,7 +60,10 @@ def body_function(model: CModel) -> str:
         lines += _give(model, index, output)
     for when, flag in step.clock.flags.items():
         if flag in step.flags_in_use:
-            declared.append(f"const int {flag} = {step.clock.condition(when)};")
+            going = step.clock.tail_steps and not when.at_end and when.tail == 0
+            # in the tail inputs are NULL: nothing may read them, and compilers shall see it
+            terms = [step.clock.condition(when), *(step.inputs.values() if going else ())]
+            declared.append(f"const int {flag} = {' && '.join(terms)};")
     read = {step.place(name) for name in (*step.read, *(output.value for output in model.outputs))}
     unread = [name for name in step.inputs.values() if name not in read]
     unused = [f"(void){name};" for name in ("slots", "scratch", *model.counters, *unread)]
@@ -118,6 +121,6 @@ def _give(model: CModel, index: int, output: OutputDescription) -> list[str]:
     if not model.tells_new:
         return lines
     flag = step.flag(step.clock.when(output.when))
-    condition = " && ".join([*([flag] if flag else []), *([y] if step.runs_tail else [])])
+    condition = " && ".join([*([flag] if flag else []), *([y] if step.may_be_null(output) else [])])
     lines.append(f"new_frames[{index}] = {output.frames};")
     return [f"if ({condition}) {{", *indented(lines), "}"] if condition else lines

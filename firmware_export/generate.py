@@ -120,14 +120,7 @@ class CModel:
     @property
     def flushed(self) -> list[OutputDescription]:
         """Outputs of which frames may come at the end of a stream."""
-        if self.windowed or not self.step.clock.tail_steps:
-            return []
-        in_steps = self.step.runs_tail  # those of the whole sequence have come already
-        return [
-            output
-            for output in self.outputs
-            if (output.when.at_end and not in_steps) or (not output.when.at_end and output.when.tail_steps)
-        ]
+        return self.step.flushed
 
     @property
     def flushes(self) -> bool:

@@ -174,13 +174,28 @@ class StepWriter:
         """Whether each step runs the tail of its prefix on a copy of the states."""
         return self.program.runs_tail_in_each_step
 
+    @property
+    def flushed(self) -> list[OutputDescription]:
+        """Outputs of which frames may come at the end of a stream."""
+        outputs = self.program.description.outputs
+        if self.program.staggered is not None or not self.clock.tail_steps:
+            return []
+        # with runs_tail, those of the whole sequence have come already
+        return [
+            output for output in outputs if (not self.runs_tail if output.when.at_end else output.when.tail_steps > 0)
+        ]
+
+    def may_be_null(self, output: OutputDescription) -> bool:
+        """Whether some calls of the body do not take an output."""
+        return self.runs_tail or (bool(self.flushed) and output not in self.flushed)
+
     def _place_values(self) -> None:
         for port in self.program.inputs:
             self._place[port.name] = self.inputs[port.name]
-        if self.program.staggered is None and not self.runs_tail:
-            for output in self.program.description.outputs:
-                if self.made[self._root[output.value]] == self.clock.when(output.when):
-                    self._place.setdefault(self._root[output.value], self.outputs[output.name])
+        for output in self.program.description.outputs if self.program.staggered is None else ():
+            root = self._root[output.value]
+            if self.made[root] == self.clock.when(output.when) and not self.may_be_null(output):
+                self._place.setdefault(root, self.outputs[output.name])
         ordered = list(flat([*self.update, *self.head]))
         ranges = loops([*self.update, *self.head])
         first: dict[str, int] = {}

@@ -214,7 +214,8 @@ def strided_program() -> Program:
     """Outputs of several rates: in each step, in every third behind a delay, and two frames in every sixth."""
     b = Builder(5)
     slow, slower = Schedule(first=2, period=3, extra=2), Schedule(first=5, period=6, extra=2)
-    b.convolution("fast", "x", 2, 2, EVERY_STEP)
+    b.add(Dense, "mixed", "x", W=uniform(b.rng, (2, 2), 1.0))
+    b.convolution("fast", "mixed", 2, 2, EVERY_STEP)
     b.give("fast")
     b.convolution("slow", "x", 2, 3, slow, taps=4)
     b.give("slow", slow)

@@ -29,7 +29,7 @@ from firmware_export.step import LOCALS, MEMBERS
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
 STRICT = [*WARNINGS, "-Werror", "-ffp-contract=off"]
-STEPS = ("elements", "reductions", "ids", "running", "delayed", "strided_pairs", "looped", "window_strided")
+STEPS = ("elements", "reductions", "ids", "running", "delayed", "strided", "looped", "window_strided")
 LABELS = ("rest", 'wa"ve', "sh\\ake", "*/ int x;")
 
 
