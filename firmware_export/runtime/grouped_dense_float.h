@@ -1,4 +1,4 @@
-/* needs: dot_float */
+/* needs: platform */
 /* y[o, g] = sum over i of W[o, i, g] x[i, g], plus B[o, g]. */
 static void edgernn_grouped_dense_float(const float *x, uint16_t columns, uint16_t groups, const float *W,
                                         const float *B, uint16_t rows, float *y) {
