@@ -115,7 +115,8 @@ class CModel:
     def tells_new(self) -> bool:
         """Whether outputs come in some steps only."""
         clock = self.step.clock
-        return not self.windowed and any(clock.condition(clock.when(output.when)) for output in self.outputs)
+        sometimes = any(clock.condition(clock.when(output.when)) for output in self.outputs)
+        return not self.windowed and (sometimes or self.flushes)
 
     @property
     def flushed(self) -> list[OutputDescription]:

@@ -210,6 +210,15 @@ def delayed_program(tail: str = "step") -> Program:
     return b.program(2, tail_steps=3, tail=tail)
 
 
+def padded_program() -> Program:
+    """More frames than steps: padding behind the end, and none that is waited for."""
+    b = Builder(11)
+    when = Schedule(extra=2)
+    b.convolution("y", "x", 2, 2, when, fill=-0.5)
+    b.give("y", when)
+    return b.program(2, tail_steps=2)
+
+
 def strided_program() -> Program:
     """Outputs of several rates: in each step, in every third behind a delay, and two frames in every sixth."""
     b = Builder(5)
@@ -342,6 +351,7 @@ PROGRAMS = {
     "delayed_flush": delayed_program("flush"),
     "delayed_frames": alone(delayed_program(), 0),
     "delayed_whole": alone(delayed_program(), 1),
+    "padded": padded_program(),
     "strided": strided_program(),
     "strided_pairs": alone(strided_program(), 2),
     "looped": looped_program(),

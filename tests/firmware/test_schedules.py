@@ -159,7 +159,16 @@ def driver(model: CModel) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    ["delayed", "delayed_flush", "delayed_frames", "delayed_whole", "strided", "strided_pairs", "window_delayed"],
+    [
+        "delayed",
+        "delayed_flush",
+        "delayed_frames",
+        "delayed_whole",
+        "padded",
+        "strided",
+        "strided_pairs",
+        "window_delayed",
+    ],
 )
 def test_streams_of_every_length_end_as_those_of_the_reference(
     name: str, needs_tool: Callable[[str], str], tmp_path: Path
