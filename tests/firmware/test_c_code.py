@@ -25,6 +25,7 @@ from edgernn.program import InputDescription, OutputDescription, Program, Progra
 from firmware_export import export
 from firmware_export.desk import make_golden
 from firmware_export.generate import CModel
+from firmware_export.schedules import Clock
 from firmware_export.step import LOCALS, MEMBERS
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
@@ -244,7 +245,7 @@ TAKEN = (*LOCALS, *MEMBERS, "size_t", "uint32_t", "edgernn_rows", "edgernn_gru_i
 def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
     """What functions that see a model's inputs declare themselves."""
     number = r"(?:const )?(?:u?int\d+_t|int|float|double|edgernn_\w+) \**"
-    for programs in (INT8, FLOAT_PROGRAMS):
+    for programs in (INT8, FLOAT_PROGRAMS, STEP_PROGRAMS):
         for program in programs.values():
             text = CModel(program, "model").text.partition("_IMPLEMENTED\n")[2]
             functions = re.findall(
@@ -255,6 +256,8 @@ def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
             for name, rest in re.findall(rf"[ (]{number}(\w+)((?: =|\[|;)[^;]*)", "\n".join(functions)):
                 declared |= {name, *re.findall(r", (\w+) =", rest)}
             declared -= {port.name for port in (*program.inputs, *program.outputs)}
+            own = Clock(program).flags.values()  # conditions, and the rounds of loops, have names for each program
+            declared -= {*own, *(name for name in declared if re.fullmatch(r"round_\d+|frames_of_\w+", name))}
             assert declared <= set(LOCALS), declared
 
 
@@ -266,7 +269,7 @@ def renamed(program: Program, name: str) -> Program:
 
     def walk(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: walk(entry) for key, entry in value.items()}
+            return {key: entry if key == "tail" else walk(entry) for key, entry in value.items()}  # "step" or "flush"
         if isinstance(value, list | tuple):
             return [walk(entry) for entry in value]
         return replaced.get(value, value)
@@ -278,7 +281,7 @@ def renamed(program: Program, name: str) -> Program:
 def test_names_that_the_code_itself_uses_give_valid_c(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
     needs_tool("gcc")
     for name in TAKEN:
-        for kind in ("gru", "lstm_window", "feedforward", "float_binary"):
+        for kind in ("gru", "lstm_window", "feedforward", "float_binary", "step_delayed", "step_looped"):
             text = CModel(renamed(PROGRAMS[kind], name), "model").text
             (tmp_path / f"{kind}.c").write_text(f"#define MODEL_IMPLEMENTATION\n{text}")
         command = ["gcc", "-std=c99", "-Wall", "-Werror", "-fsyntax-only", *map(str, tmp_path.glob("*.c"))]
