@@ -315,6 +315,7 @@ class Program:
         return not any(slot.dtype == "float32" for slot in self.state) and all(
             operation.input_dtype != "float32" or (isinstance(operation, Quantize) and operation.counts is not None)
             for operation in self.operations
+            if operation.inputs
         )
 
     @cached_property

@@ -13,7 +13,7 @@ from edgernn.errors import ExportError
 from edgernn.formats.cobs import encode_packet, unstuff
 from firmware_export.desk import desk_outputs, random_inputs
 from firmware_export.generate import CModel
-from firmware_export.golden import FLOAT_TOLERANCE
+from firmware_export.golden import FLOAT_TOLERANCE, beat
 from firmware_export.targets import packet_kind
 
 Array: TypeAlias = NDArray[Any]
@@ -51,8 +51,7 @@ def verify_port(model: CModel, location: str, *, steps: int = 200, baud: int = B
 
     inputs = _as_packets(model, random_inputs(model, steps))
     expected = desk_outputs(model.program, inputs)
-    window = model.program.window
-    first, every = (window.steps - 1, window.hop) if window else (0, 1)
+    beats = {output.name: beat(model.program, output).steps(steps) for output in model.outputs}
     times_us: list[int] = []
     try:
         port = serial.serial_for_url(location, baudrate=baud, timeout=ANSWER_S)
@@ -65,9 +64,8 @@ def verify_port(model: CModel, location: str, *, steps: int = 200, baud: int = B
             packet = encode_packet(sequence, 0, numbers.tolist(), _kind(model))
             answer = _exchange(port, packet, sequence, attempts=ATTEMPTS if step == 0 else 1)
             times_us.append(int.from_bytes(answer[3:7], "little"))
-            complete = step >= first and (step - first) % every == 0
-            frame = (step - first) // every if complete else None
-            difference = _difference(model, answer[HEADER_BYTES:-CRC_BYTES], expected, frame)
+            due = {name: expected[name][beats[name].index(step)] for name in beats if step in beats[name]}
+            difference = _difference(model, answer[HEADER_BYTES:-CRC_BYTES], due)
             if difference:
                 return PortReport(False, f"step {step}, {difference}", step, float(np.median(times_us)), max(times_us))
     return PortReport(True, "", steps, float(np.median(times_us)), max(times_us))
@@ -105,14 +103,11 @@ def _is_intact(packet: bytes) -> bool:
     return binascii.crc_hqx(packet[:-CRC_BYTES], 0xFFFF) == int.from_bytes(packet[-CRC_BYTES:], "little")
 
 
-def _difference(model: CModel, data: bytes, expected: Mapping[str, Array], frame: int | None) -> str:
-    """How the values of an answer differ from the desk's outputs of a frame; None where there must be no values."""
-    if frame is None:
-        return f"{len(data)} bytes of outputs where there must be none" if data else ""
+def _difference(model: CModel, data: bytes, expected: Mapping[str, Array]) -> str:
+    """How the values of an answer differ from the outputs that the desk has in this step."""
     begin = 0
-    for name, array in expected.items():
+    for name, own in expected.items():
         dtype = packet_kind(model.step.dtype(model.step.output_value(name)))[0]
-        own = array[frame]
         got = np.frombuffer(data[begin : begin + own.size * np.dtype(dtype).itemsize], dtype)
         begin += own.size * np.dtype(dtype).itemsize
         if got.size != own.size:
@@ -122,4 +117,4 @@ def _difference(model: CModel, data: bytes, expected: Mapping[str, Array], frame
         if different.size:
             at = int(different[0])
             return f"{name}[{at}] is {got[at]}, on the desk {own[at]}"
-    return ""
+    return f"{len(data)} bytes of outputs where there must be {begin}" if len(data) != begin else ""

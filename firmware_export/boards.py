@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from edgernn.errors import DoesNotFitError, ExportError
-from edgernn.operations import AnyOperation
+from edgernn.operations import AnyOperation, GroupedDense, MatMul, Repeat
 from edgernn.program import Program
+from firmware_export.blocks import Block, blocks
 from firmware_export.generate import CModel
 
 
@@ -66,6 +69,8 @@ BOARDS: dict[str, Board] = {
 }
 
 LARGEST_AVR_TABLE = 32767  # bytes, of avr-gcc
+FEW_OPERATIONS = 20  # for which a core's code bytes are enough
+OPERATION_BYTES = 90  # of each one more; measured on a graph of 95 small operations
 FIRMWARE_BYTES = (2500, 450)  # flash and RAM that the rest of the smallest firmware (Arduino core, stack) takes
 
 
@@ -92,7 +97,8 @@ def fit(model: CModel, board: str) -> Fit:
         raise ExportError(f"there is no board {board!r}; known are {', '.join(BOARDS)}")
     facts, program = BOARDS[board], model.program
     code = facts.core.int8_code_bytes if program.arithmetic == "int8" else facts.core.float32_code_bytes
-    flash = model.table_bytes + code
+    more = max(0, len(program.operations) - FEW_OPERATIONS) * OPERATION_BYTES
+    flash = model.table_bytes + code + more
     ram = model.state_bytes
     for what, need, have, other in zip(
         ("flash", "RAM"), (flash, ram), (facts.flash_bytes, facts.ram_bytes), FIRMWARE_BYTES, strict=True
@@ -107,14 +113,17 @@ def fit(model: CModel, board: str) -> Fit:
             f"{model.prefix} has a table of {model.largest_table} bytes, more than {LARGEST_AVR_TABLE}, which avr-gcc "
             "can hold: take a smaller model or another board"
         )
-    cycles = round((facts.core.step_cycles + _cycles(program, facts.core)) * model.copies)
+    runs = model.copies + (program.tail_steps if model.step.runs_tail else 0)
+    cycles = round((facts.core.step_cycles + _cycles(program, blocks(program.operations), facts.core)) * runs)
     return Fit(flash, ram, cycles, cycles / facts.clock_hz)
 
 
-def _cycles(program: Program, core: Core) -> float:
-    """Cycles of the matrix products of one step of one state, activations included."""
+def _cycles(program: Program, found: Iterable[Block], core: Core) -> float:
+    """Cycles of the matrix products of the longest step of one state, activations included."""
     total = 0.0
-    for operation in program.operations:
+    for operation, body in found:
+        if isinstance(operation, Repeat):
+            total += operation.count * _cycles(program, body, core)
         inputs = tuple(program.values[name] for name in operation.inputs)
         bits = getattr(operation, "operand_bits", 0)  # only integer products have it
         cost = {8: core.w8a8, 16: core.w8a16}.get(bits, core.float32)
@@ -125,5 +134,9 @@ def _cycles(program: Program, core: Core) -> float:
 
 def _columns(program: Program, operation: AnyOperation) -> int:
     """Products of each row of an operation's matrices."""
+    if isinstance(operation, MatMul):
+        return program.values[operation.inputs[0]].shape[-1]
+    if isinstance(operation, GroupedDense):
+        return int(program.weights[operation.W].shape[1])
     matrices = (program.weights.get(getattr(operation, field, "")) for field in ("W", "R"))
     return sum(matrix.shape[-1] for matrix in matrices if matrix is not None) or 1

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import Quantize
+from edgernn.operations import Lookup, Quantize
 from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from firmware_export.generate import CModel
-from firmware_export.golden import Golden
+from firmware_export.golden import Golden, beat
 
 Array: TypeAlias = NDArray[Any]
 
 GOLDEN_STEPS = 24
+MOST_GOLDEN_STEPS = 200
 MASK = 0xFFFFFFFF
 
 
@@ -30,8 +31,8 @@ class Noise(NamedTuple):
 
 def noise_of(model: CModel, name: str) -> Noise:
     """Noise that fills the range of an input."""
-    if model.step.input_dtype(name) == "int16":
-        return Noise(0.0, 1, 0)
+    if model.program.values[name].dtype != "float32":
+        return _noise_of_integers(model.program, name)
     quantize = next((operation for operation in model.program.operations if name in operation.inputs), None)
     if not isinstance(quantize, Quantize):
         return Noise(2.0**-13, 1, 0)
@@ -44,6 +45,15 @@ def noise_of(model: CModel, name: str) -> Noise:
     if counts >= 1:
         return Noise(0.0, min(int(counts), 32767), 0)
     return Noise(0.0, 1, min(15, int(np.ceil(-np.log2(counts)))))
+
+
+def _noise_of_integers(program: Program, name: str) -> Noise:
+    """Noise for an integer input: ids are numbers of rows, counted from both ends."""
+    lookups = [operation for operation in program.operations if isinstance(operation, Lookup)]
+    if program.values[name].dtype != "int32" or not lookups:
+        return Noise(0.0, 1, 0)
+    rows = min(len(program.weights[lookup.table]) for lookup in lookups)
+    return Noise(0.0, min(rows, 32767), 15)
 
 
 def random_inputs(model: CModel, steps: int) -> dict[str, Array]:
@@ -68,25 +78,27 @@ def random_inputs(model: CModel, steps: int) -> dict[str, Array]:
     return inputs
 
 
-def desk_outputs(program: Program, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """What the reference gives for inputs (steps, ...) by name: outputs (frames, size) by name."""
+def desk_outputs(program: Program, inputs: Mapping[str, Array], *, flush: bool = False) -> dict[str, Array]:
+    """What the reference gives for inputs (steps, ...) by name: outputs (frames, size) by name.
+
+    With `flush`, the frames that come when the stream has ended follow.
+    """
     reference = ReferenceRunner(program, np.float64)
     step = reference.step_raw if program.takes_counts else reference.step
-    frames = []
+    frames: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
     for index in range(len(next(iter(inputs.values())))):
         frame = step({name: array[index] for name, array in inputs.items()})
-        if frame is not None:
-            frames.append(frame if isinstance(frame, dict) else {program.outputs[0].name: frame})
-    return {
-        port.name: np.array([frame[port.name] for frame in frames]).reshape(len(frames), port.size)
-        for port in program.outputs
-    }
+        outputs = frame if isinstance(frame, dict) else {program.outputs[0].name: frame}
+        for name, array in outputs.items():
+            frames[name] += [] if array is None else [array]
+    for name, remaining in reference.flush().items() if flush else ():
+        frames[name] += remaining
+    return {port.name: np.array(frames[port.name]).reshape(-1, port.size) for port in program.outputs}
 
 
 def make_golden(program: Program, name: str = "model", steps: int = GOLDEN_STEPS) -> Golden:
-    """Golden steps from made-up inputs; of a windowed program enough for two outputs, if there is room."""
-    window = program.window
-    if window is not None:
-        steps = max(steps, min(window.steps + window.hop, 200))
-    inputs = random_inputs(CModel(program, name), steps)
-    return Golden(inputs, desk_outputs(program, inputs))
+    """Golden steps from made-up inputs, enough for two frames of each output, if there is room."""
+    beats = [beat(program, output) for output in program.description.outputs]
+    second = max((every.first or 0) + every.every for every in beats)
+    inputs = random_inputs(CModel(program, name), max(steps, min(second + 1, MOST_GOLDEN_STEPS)))
+    return Golden(inputs, desk_outputs(program, inputs, flush=True))

@@ -1,15 +1,18 @@
-"""The C functions of a model: one step on one state, reset, step, windows, normalisation, decisions."""
+"""The C functions of a model: reset, step, flush, windows, normalisation, decisions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
+from edgernn.program import OutputDescription, StateSlot
 from firmware_export import names
-from firmware_export.emitters.layout import copy
-from firmware_export.literals import C_TYPES, reader
+from firmware_export.body import body_function, indented
+from firmware_export.literals import literals, reader, two_floats
 
 if TYPE_CHECKING:
     from firmware_export.generate import CModel
@@ -19,8 +22,15 @@ MAX_SMOOTHING_STEPS = 65535  # sums of scores stay in 32 bits
 
 def write_functions(model: CModel) -> str:
     """C text of all functions of a model."""
-    parts = [_body_function(model), _reset_slots_function(model), _reset_function(model)]
-    parts.append(_window_step(model) if model.windowed else _plain_step(model))
+    parts = [body_function(model), _reset_slots_function(model), _reset_function(model)]
+    if model.windowed:
+        parts.append(_window_step(model))
+    elif model.tells_new or model.step.clock.counts:
+        parts += [*([_newest_function(model)] if model.tells_new else []), _scheduled_step(model)]
+    else:
+        parts.append(_plain_step(model))
+    if model.flushes:
+        parts.append(_flush_function(model))
     if model.normalises:
         parts.append(_normalise_function(model))
     if model.decides:
@@ -28,73 +38,32 @@ def write_functions(model: CModel) -> str:
     return "\n".join(parts)
 
 
-def _parameters(model: CModel) -> tuple[list[str], list[str]]:
-    """Declarations of the inputs and outputs as parameters, and their names."""
-    declared, passed = [], []
-    for port in model.program.inputs:
-        declared.append(f"const {C_TYPES[model.step.input_dtype(port.name)]} *{model.step.inputs[port.name]}")
-        passed.append(model.step.inputs[port.name])
-    for output in model.program.outputs:
-        declared.append(f"{model.output_type(output.name)} *{model.step.outputs[output.name]}")
-        passed.append(model.step.outputs[output.name])
-    return declared, passed
-
-
-def _body_function(model: CModel) -> str:
-    """All operations on one state."""
-    declared, _ = _parameters(model)
-    parameters = [f"{model.prefix}_slots *slots", f"{model.prefix}_scratch *scratch", *declared]
-    lines = ["(void)slots;", "(void)scratch;", *(line for block in model.update for line in block)]
-    if model.windowed:
-        frames = {output.name: f"frames_of_{model.step.outputs[output.name]}" for output in model.frame_outputs}
-        parameters += [f"{model.output_type(name)} *{frame}" for name, frame in frames.items()]
-        parameters += ["uint32_t frame", "int last"]
-        lines += _keep_frames(model, frames)
-        lines.append("if (!last) return;")
-    lines += [line for block in model.head for line in block]
-    for output in model.program.description.outputs:
-        y, source = model.step.outputs[output.name], model.step.place(output.value)
-        if model.windowed and output.per_frame:
-            lines += copy(model.output_size(output.name), y, frames[output.name])
-        elif y != source:
-            lines += copy(model.output_size(output.name), y, source)
-    text = "\n".join("    " + line if line else "" for line in lines)
-    return f"static void {model.prefix}_body({', '.join(parameters)}) {{\n{text}\n}}\n"
-
-
-def _keep_frames(model: CModel, frames: dict[str, str]) -> list[str]:
-    """Lines that put this step's frame into the window's frames."""
-    lines = ["(void)frame;"] if not frames else []
-    assert model.program.window is not None
-    for output in model.frame_outputs:
-        value = model.program.values[output.value]
-        inner = 1
-        for extent in value.shape[output.time_axis :]:
-            inner *= extent
-        outer, steps = value.size // inner, model.program.window.steps
-        source = model.step.place(output.value)
-        target = f"({frames[output.name]})[({steps}u * i0 + frame) * {inner}u + i1]"
-        lines += [
-            f"for (uint32_t i0 = 0; i0 < {outer}; i0++) {{",
-            f"    for (uint32_t i1 = 0; i1 < {inner}; i1++) {target} = ({source})[{inner}u * i0 + i1];",
-            "}",
-        ]
-    return lines
-
-
 def _reset_slots_function(model: CModel) -> str:
-    lines = ["    (void)slots;"]
+    lines = ["(void)slots;"]
     for slot in model.program.state:
-        field = f"slots->{model.step.slots[slot.name]}"
-        if slot.initial is None:
-            lines.append(f"    for (uint32_t k = 0; k < {slot.size}; k++) {field}[k] = 0;")
+        lines += _reset_slot(model, slot)
+    text = "\n".join(indented(lines))
+    return f"static void {model.prefix}_reset_slots({model.prefix}_slots *slots) {{\n{text}\n}}\n"
+
+
+def _reset_slot(model: CModel, slot: StateSlot) -> list[str]:
+    """A loop that gives a state its initial content: zeros, one number, or those of a table."""
+    loop = f"for (uint32_t k = 0; k < {slot.size}; k++)"
+    content = np.zeros(1, np.int8) if slot.initial is None else model.program.weights[slot.initial]
+    parts: dict[str, NDArray[Any]] = {"": content}
+    if slot.dtype == "float64":
+        parts = dict(zip((".high", ".low"), two_floats(content), strict=True))
+    lines = []
+    for part, initial in parts.items():
+        field = f"slots->{model.step.slots[slot.name]}[k]{part}"
+        if (initial == initial.flat[0]).all():
+            lines.append(f"{loop} {field} = {literals(initial.flat[:1])[0]};")
         else:
-            initial = model.program.weights[slot.initial]
-            name = model.step.table(slot.initial, initial, f"initial content of state {slot.name}")
-            lines.append(
-                f"    for (uint32_t k = 0; k < {slot.size}; k++) {field}[k] = {reader(str(initial.dtype))}({name} + k);"
+            table = model.step.table(
+                slot.initial or "", initial, f"initial content of state {slot.name} {part}".strip()
             )
-    return f"static void {model.prefix}_reset_slots({model.prefix}_slots *slots) {{\n" + "\n".join(lines) + "\n}\n"
+            lines.append(f"{loop} {field} = {reader(str(initial.dtype))}({table} + k);")
+    return lines
 
 
 def _reset_function(model: CModel) -> str:
@@ -102,6 +71,9 @@ def _reset_function(model: CModel) -> str:
     if model.windowed:
         lines += [f"for (uint16_t k = 0; k < {model.copies}; k++) state->steps_left[k] = 0;"]
         lines += ["state->until_begin = 0;", "state->next = 0;"]
+    elif model.step.clock.counts:
+        lines += [f"state->{name} = 0;" for name in model.kept_counters]
+    lines += _forget_new(model)
     lines.append(f"for (uint16_t k = 0; k < {model.copies}; k++) {model.prefix}_reset_slots(&state->slots[k]);")
     if model.decides:
         count = len(model.program.metadata.labels)
@@ -116,18 +88,99 @@ def _reset_function(model: CModel) -> str:
     return f"{model.signature('reset')} {{\n" + "\n".join(f"    {line}" for line in lines) + "\n}\n"
 
 
+def _call(
+    model: CModel, slots: str, counters: list[str], outputs: Collection[OutputDescription], *, inputs: bool = True
+) -> str:
+    """A call of the body with some of the outputs; the others, and the inputs of the tail, are NULL."""
+    step = model.step
+    passed = [f"&state->{slots}", "&state->scratch", *counters]
+    passed += [name if inputs else "0" for name in step.inputs.values()]
+    passed += [step.outputs[output.name] if output in outputs else "0" for output in model.outputs]
+    passed += [f"state->{model.kept_name(output)}[k]" for output in step.kept]
+    passed += ["state->new_frames"] if model.tells_new else []
+    return f"{model.prefix}_body({', '.join(passed)});"
+
+
 def _plain_step(model: CModel) -> str:
-    _, passed = _parameters(model)
-    call = f"{model.prefix}_body(&state->slots[0], &state->scratch, {', '.join(passed)});"
-    return f"{model.signature('step')} {{\n    {call}\n    return 1;\n}}\n"
+    frames = max(output.frames for output in model.outputs)
+    call = _call(model, "slots[0]", [], model.outputs)
+    return f"{model.signature('step')} {{\n    {call}\n    return {frames};\n}}\n"
+
+
+def _newest_function(model: CModel) -> str:
+    """The most new frames that an output has."""
+    count = len(model.outputs)
+    lines = ["return state->new_frames[0];"]
+    if count > 1:
+        lines = [
+            "int most = 0;",
+            f"for (uint16_t k = 0; k < {count}; k++) {{",
+            "    if (state->new_frames[k] > most) most = state->new_frames[k];",
+            "}",
+            "return most;",
+        ]
+    text = "\n".join(indented(lines))
+    return f"static int {model.prefix}_newest(const {model.prefix}_state *state) {{\n{text}\n}}\n"
+
+
+def _forget_new(model: CModel) -> list[str]:
+    """Lines that say that no output is new."""
+    return [f"for (uint16_t k = 0; k < {len(model.outputs)}; k++) state->new_frames[k] = 0;"] if model.tells_new else []
+
+
+def _scheduled_step(model: CModel) -> str:
+    """The step of a program that counts its steps."""
+    clock, ends, runs_tail = model.step.clock, "ended" in model.counters, model.step.runs_tail
+    lines = _forget_new(model)
+    if model.flushes:
+        lines.append("if (state->ended) return 0; /* the stream was flushed; only a reset begins another */")
+    counters = [name for name, used in (("state->step", clock.counts), ("0", ends)) if used]
+    at_end = [output for output in model.outputs if output.when.at_end and runs_tail]
+    now = [output for output in model.outputs if output not in at_end]
+    lines.append(_call(model, "slots[0]", counters, now))
+    if runs_tail:
+        counters = [f"({clock.c_type})(state->step + ended)", "ended"]
+        lines += [
+            "state->prefix = state->slots[0];",
+            f"for ({clock.c_type} ended = 1; ended <= {clock.tail_steps}; ended++) {{",
+            "    " + _call(model, "prefix", counters, at_end, inputs=False),
+            "}",
+        ]
+    next_step = f"state->step + 1u < {clock.limit}u ? state->step + 1u : {clock.limit - clock.cycle}u"
+    lines.append(f"state->step = ({clock.c_type})({next_step}); /* behind the first steps all repeats */")
+    frames = max(output.frames for output in model.outputs)
+    lines.append(f"return {model.prefix}_newest(state);" if model.tells_new else f"return {frames};")
+    return f"{model.signature('step')} {{\n" + "\n".join(indented(lines)) + "\n}\n"
+
+
+def _flush_function(model: CModel) -> str:
+    """Steps of the tail, until one brings a frame or all are over."""
+    clock = model.step.clock
+    inside = [
+        *_forget_new(model),
+        "state->ended++;",
+        _call(model, "slots[0]", ["state->step", "state->ended"], model.flushed, inputs=False),
+        "state->step++;",
+        f"if ({model.prefix}_newest(state)) return {model.prefix}_newest(state);",
+    ]
+    lines = [f"while (state->ended < {clock.tail_steps}u) {{", *indented(inside), "}", *_forget_new(model), "return 0;"]
+    return f"{model.signature('flush')} {{\n" + "\n".join(indented(lines)) + "\n}\n"
 
 
 def _window_step(model: CModel) -> str:
-    window = model.program.window
+    window, clock = model.program.staggered, model.step.clock
     assert window is not None
-    _, passed = _parameters(model)
-    frames = [f"state->frames_of_{model.step.outputs[output.name]}[k]" for output in model.frame_outputs]
-    call = ", ".join([*passed, *frames, f"{window.steps}u - state->steps_left[k]", "state->steps_left[k] == 1"])
+    ends = "ended" in model.counters
+    now = [f"({clock.c_type})({window.steps}u - state->steps_left[k])", *(["0"] if ends else [])]
+    tail = []
+    if ends:
+        counters = [f"({clock.c_type})({window.steps - 1}u + ended)", "ended"]
+        tail = [
+            f"for ({clock.c_type} ended = 1; ended <= {clock.tail_steps}; ended++) {{",
+            "    " + _call(model, "slots[k]", counters, model.outputs, inputs=False),
+            "}",
+        ]
+    due = "".join(f"        {line}\n" for line in [*tail, "new_frames = 1;"])
     return f"""{model.signature("step")} {{
 int new_frames = 0;
 if (state->until_begin == 0) {{
@@ -139,8 +192,9 @@ if (state->until_begin == 0) {{
 state->until_begin--;
 for (uint16_t k = 0; k < {model.copies}; k++) {{
     if (state->steps_left[k] == 0) continue;
-    {model.prefix}_body(&state->slots[k], &state->scratch, {call});
-    if (--state->steps_left[k] == 0) new_frames = 1;
+    {_call(model, "slots[k]", now, model.outputs)}
+    if (--state->steps_left[k] == 0) {{
+{due}    }}
 }}
 return new_frames;
 }}

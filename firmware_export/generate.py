@@ -7,13 +7,15 @@ from pathlib import Path
 from string import Template
 
 from edgernn.errors import ExportError
-from edgernn.operations import AnyOperation, Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
+from edgernn.operations import Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
 from edgernn.program import OutputDescription, Program, StateSlot
 from firmware_export import emitters, names, pieces
+from firmware_export.body import write_blocks
 from firmware_export.functions import write_functions
-from firmware_export.literals import C_TYPES
+from firmware_export.literals import C_TYPES, STATE_TYPES
 from firmware_export.memory import TYPE_BYTES
 
+MOST_FRAMES = 32767  # of one output in one step
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -55,34 +57,80 @@ class CModel:
         self.file = f"{self.prefix}.h"
         self.step = emitters.writer(program, self.prefix)
         self._check_types()
-        self.update = [self._written(operation) for operation in self.step.update]
-        self.head = [self._written(operation) for operation in self.step.head]
+        self.update = write_blocks(self.step, self.step.update)
+        self.head = write_blocks(self.step, self.step.head)
 
     def _check_types(self) -> None:
-        for what, dtypes in (
-            ("input", [self.step.input_dtype(port.name) for port in self.program.inputs]),
-            ("state", [slot.dtype for slot in self.program.state]),
-        ):
-            for dtype in dtypes:
-                if dtype not in C_TYPES:
-                    raise ExportError(f"an {what} of {dtype} cannot be written as C")
-
-    def _written(self, operation: AnyOperation) -> list[str]:
-        lines = emitters.write(self.step, operation)
-        title = names.comment(f"{operation.name} ({type(operation).__name__})")
-        return [f"/* {title} */", *lines] if lines else []
+        for port in self.program.inputs:
+            if self.step.input_dtype(port.name) not in C_TYPES:
+                raise ExportError(f"input {port.name} is {port.dtype}, which cannot be written as C")
+        for output in self.outputs:
+            if output.frames > MOST_FRAMES:
+                raise ExportError(
+                    f"output {output.name} has {output.frames} frames at once, in C at most {MOST_FRAMES}"
+                )
+        for slot in self.program.state:
+            if slot.dtype not in STATE_TYPES:
+                raise ExportError(f"state {slot.name} is {slot.dtype}, which cannot be written as C")
 
     # parts of the interface
 
     @property
+    def outputs(self) -> tuple[OutputDescription, ...]:
+        """Outputs in order."""
+        return self.program.description.outputs
+
+    @property
     def windowed(self) -> bool:
         """Whether states run side by side on sliding windows."""
-        return self.program.window is not None
+        return self.program.staggered is not None
 
     @property
     def copies(self) -> int:
         """States that run side by side."""
-        return self.program.window.copies if self.program.window else 1
+        return self.program.staggered.copies if self.program.staggered else 1
+
+    @property
+    def steps(self) -> int:
+        """Steps of a sliding window."""
+        return self.program.staggered.steps if self.program.staggered else 0
+
+    @property
+    def last_step(self) -> int:
+        """The step of a window, its tail counted on, that brings the outputs."""
+        return self.steps - 1 + self.step.clock.tail_steps
+
+    @property
+    def counters(self) -> list[str]:
+        """What the operations need to know of time: steps, and those of them behind the end."""
+        counters = ["step"] if self.windowed or self.step.clock.counts else []
+        return [*counters, "ended"] if self.step.clock.tail_steps else counters
+
+    @property
+    def kept_counters(self) -> list[str]:
+        """Those counters that the state of a stream holds."""
+        return [name for name in self.counters if name == "step" or self.flushes]
+
+    @property
+    def tells_new(self) -> bool:
+        """Whether outputs come in some steps only."""
+        clock = self.step.clock
+        sometimes = any(clock.condition(clock.when(output.when)) for output in self.outputs)
+        return not self.windowed and (sometimes or self.flushes)
+
+    @property
+    def flushed(self) -> list[OutputDescription]:
+        """Outputs of which frames may come at the end of a stream."""
+        return self.step.flushed
+
+    @property
+    def flushes(self) -> bool:
+        """Whether there is a flush function."""
+        return bool(self.flushed)
+
+    def kept_name(self, output: OutputDescription) -> str:
+        """C name of what is kept of an output until its window is complete."""
+        return f"frames_of_{self.step.outputs[output.name]}"
 
     @cached_property
     def decides(self) -> bool:
@@ -122,14 +170,23 @@ class CModel:
         return max(self.step.table_bytes.values(), default=0)
 
     @property
+    def slots_bytes(self) -> int:
+        """Bytes of one copy of the model's states."""
+        return sum(TYPE_BYTES[slot.dtype] * slot.size for slot in self.program.state)
+
+    @property
     def state_bytes(self) -> int:
         """Bytes of the state structure, padding aside."""
-        slots = sum(TYPE_BYTES[slot.dtype] * slot.size for slot in self.program.state)
-        total = self.copies * slots + self.step.scratch_bytes
-        for output in self.frame_outputs:
+        copies = self.copies + int(self.step.runs_tail)
+        total = copies * self.slots_bytes + self.step.scratch_bytes
+        for output in self.step.kept:
             total += self.copies * self.output_size(output.name) * TYPE_BYTES[self.step.dtype(output.value)]
         if self.windowed:
             total += 4 * self.copies + 6
+        else:
+            total += len(self.kept_counters) * (2 if self.step.clock.c_type == "uint16_t" else 4)
+        if self.tells_new:
+            total += 2 * len(self.outputs)
         if self.decides:
             labels = len(self.program.metadata.labels)
             total += 20 + labels * (4 + 2 * self.program.metadata.decision.smoothing_steps)
@@ -141,16 +198,17 @@ class CModel:
         match function:
             case "reset":
                 return f"void {self.prefix}_reset({state})"
-            case "step":
+            case "step" | "flush":
                 inputs = [
                     f"const {C_TYPES[self.step.input_dtype(port.name)]} {self.step.inputs[port.name]}[{port.size}]"
                     for port in self.program.inputs
                 ]
                 outputs = [
-                    f"{self.output_type(port.name)} {self.step.outputs[port.name]}[{port.size}]"
-                    for port in self.program.outputs
+                    f"{self.output_type(output.name)} {self.step.outputs[output.name]}[{self.output_size(output.name)}]"
+                    for output in (self.outputs if function == "step" else self.flushed)
                 ]
-                return f"int {self.prefix}_step({', '.join([state, *inputs, *outputs])})"
+                parameters = [state, *(inputs if function == "step" else []), *outputs]
+                return f"int {self.prefix}_{function}({', '.join(parameters)})"
             case "decide":
                 output = self.program.outputs[0].name
                 scores = f"const {self.output_type(output)} scores[{len(self.program.metadata.labels)}]"
@@ -190,6 +248,8 @@ class CModel:
     def _declarations(self) -> str:
         program = self.program
         parts = ["enum {\n" + "\n".join(f"    {line}" for line in self._constants()) + "\n};\n"]
+        if any(slot.dtype == "float64" for slot in program.state):
+            parts.append((TEMPLATES / "sum.h").read_text())
         parts.append(self._structure("slots", [self._field(slot) for slot in program.state], "states of the model"))
         scratch = [
             f"{C_TYPES[dtype]} {C_TYPES[dtype].removesuffix('_t')}_values[{count}] EDGERNN_ALIGNED;"
@@ -206,6 +266,11 @@ class CModel:
         parts.append(self._structure("state", self._state_fields(), "all memory of one stream"))
         parts.append(f"/* Forgets everything; must come before the first step. */\n{self.signature('reset')};\n")
         parts.append(f"/* {self._step_comment()} */\n{self.signature('step')};\n")
+        if self.flushes:
+            comment = (
+                "After the last step: gives the next frames that were still to come, as step does; 0 when none are."
+            )
+            parts.append(f"/* {comment} */\n{self.signature('flush')};\n")
         if self.normalises:
             comment = "Brings raw numbers to the scale of the model: (raw - mean) / std."
             parts.append(f"/* {comment} */\n{self.signature('normalise')};\n")
@@ -224,6 +289,11 @@ class CModel:
         lines = [f"{prefix}_{name.upper()}_SIZE = {size}," for name, size in sizes]
         if self.program.metadata.labels:
             lines.append(f"{prefix}_LABELS = {len(self.program.metadata.labels)},")
+        if self.tells_new and len(self.outputs) > 1:  # their numbers in new_frames
+            numbers = enumerate(self.step.outputs[port.name].upper() for port in self.outputs)
+            lines += [f"{prefix}_{name}_NUMBER = {number}," for number, name in numbers]
+        if self.program.delay_steps:
+            lines.append(f"{prefix}_DELAY_STEPS = {self.program.delay_steps},")
         lines.append(f"{prefix}_WARMUP_STEPS = {self.program.warmup_steps},")
         return lines
 
@@ -233,7 +303,7 @@ class CModel:
 
     def _field(self, slot: StateSlot) -> str:
         shape = " x ".join(str(extent) for extent in slot.shape)
-        declared = f"{C_TYPES[slot.dtype]} {self.step.slots[slot.name]}[{slot.size}];"
+        declared = f"{STATE_TYPES[slot.dtype]} {self.step.slots[slot.name]}[{slot.size}];"
         return f"{declared} /* {names.comment(slot.name)}, {shape} */"
 
     def _state_fields(self) -> list[str]:
@@ -242,10 +312,16 @@ class CModel:
             fields.append(f"uint32_t steps_left[{self.copies}]; /* of each window that runs */")
             fields.append("uint32_t until_begin; /* of the next window */")
             fields.append("uint16_t next; /* state that it takes */")
-            for output in self.frame_outputs:
-                size = self.output_size(output.name)
-                name = self.step.outputs[output.name]
-                fields.append(f"{self.output_type(output.name)} frames_of_{name}[{self.copies}][{size}];")
+            for output in self.step.kept:
+                size, kept = self.output_size(output.name), self.kept_name(output)
+                fields.append(f"{self.output_type(output.name)} {kept}[{self.copies}][{size}];")
+        else:
+            meaning = {"step": "the step that comes next", "ended": "steps of the tail that are over"}
+            fields += [f"{self.step.clock.c_type} {name}; /* {meaning[name]} */" for name in self.kept_counters]
+        if self.step.runs_tail:
+            fields.append(f"{self.prefix}_slots prefix; /* copy of the states that runs the tail of each prefix */")
+        if self.tells_new:
+            fields.append(f"int16_t new_frames[{len(self.outputs)}]; /* that the newest step brought of each output */")
         if self.decides:
             count = len(self.program.metadata.labels)
             smoothing = self.program.metadata.decision.smoothing_steps
@@ -254,15 +330,18 @@ class CModel:
             fields.append(f"uint16_t ring[{smoothing * count}]; /* the newest {smoothing} scores of each label */")
         return fields
 
-    @property
-    def frame_outputs(self) -> list[OutputDescription]:
-        """Outputs of a windowed program whose frames are kept for the whole window."""
-        return [output for output in self.program.description.outputs if self.windowed and output.per_frame]
-
     def _step_comment(self) -> str:
-        window = self.program.window
+        window = self.program.staggered
+        if window is None and not self.tells_new:
+            frames = max(output.frames for output in self.outputs)
+            return f"One time step. Returns the number of new frames in the outputs: always {frames}."
+        if window is None and len(self.outputs) == 1:
+            return "One time step. Returns the number of new frames in the output; 0 if it is not new and not written."
         if window is None:
-            return "One time step. Returns the number of new frames in the outputs: always 1."
+            return (
+                "One time step. Returns the most new frames of an output; state->new_frames tells\n"
+                " * those of each, and an output that has none is not written."
+            )
         return (
             f"One time step. Returns 1 when a window of {window.steps} steps is complete and the outputs are new, "
             f"every {window.hop} steps, else 0."

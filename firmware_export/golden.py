@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
+from edgernn.program import OutputDescription, Program
 from firmware_export.generate import TEMPLATES, CModel
 from firmware_export.literals import C_TYPES, float_literal, reader, table
 
@@ -26,7 +27,8 @@ class Golden(NamedTuple):
     inputs : mapping of str to ndarray (steps, ...)
         What the C function takes, by input name: sensor counts where the program quantizes counts, else float.
     outputs : mapping of str to ndarray (frames, ...)
-        What it must give, by output name: integers in an int8 program.
+        What it must give, by output name: integers in an int8 program; behind those of the steps, the frames that
+        `flush` brings.
     """
 
     inputs: Mapping[str, Array]
@@ -38,6 +40,35 @@ class Golden(NamedTuple):
         return len(next(iter(self.inputs.values())))
 
 
+class Beat(NamedTuple):
+    """The steps in which an output comes: at `first`, then after every `every` steps; never where `first` is None."""
+
+    first: int | None
+    every: int
+
+    def steps(self, steps: int) -> range:
+        """Those of the first `steps` steps in which it comes."""
+        return range(0) if self.first is None else range(self.first, steps, self.every)
+
+
+def beat(program: Program, output: OutputDescription) -> Beat:
+    """When an output comes while the stream goes on."""
+    if program.staggered is not None:
+        return Beat(program.staggered.steps - 1, program.staggered.hop)
+    if output.when.at_end:
+        waits = program.tail_steps > 0 and not program.runs_tail_in_each_step
+        return Beat(None if waits else output.when.first, 1)
+    return Beat(output.when.first, output.when.period)
+
+
+def rest(program: Program, output: OutputDescription, steps: int) -> int:
+    """How often an output comes when a stream of `steps` steps is flushed."""
+    if program.staggered is not None or (output.when.at_end and program.description.tail == "step"):
+        return 0
+    tail = range(steps, steps + program.tail_steps)
+    return sum(output.when.happens(step, steps, program.tail_steps) for step in tail)
+
+
 def selftest(model: CModel, golden: Golden) -> str:
     """C text of ``selftest.c``.
 
@@ -46,10 +77,8 @@ def selftest(model: CModel, golden: Golden) -> str:
     ExportError
         The golden steps do not belong to the program.
     """
-    program, window = model.program, model.program.window
-    first, every = (window.steps - 1, window.hop) if window else (0, 1)
-    frames = max(0, golden.steps - first + every - 1) // every
-    buffers, tables, load, compare, arguments = [], [], [], [], []
+    program = model.program
+    buffers, tables, load, inputs, outputs = [], [], [], [], []
     for port in program.inputs:
         dtype, local = model.step.input_dtype(port.name), model.step.inputs[port.name]
         array = _checked(golden.inputs, port.name, (golden.steps, port.size), dtype)
@@ -57,30 +86,47 @@ def selftest(model: CModel, golden: Golden) -> str:
         tables.append(table(f"golden_{local}", array, f"{golden.steps} steps of {local}"))
         source = f"{reader(dtype)}(golden_{local} + {port.size}u * step + k)"
         load.append(f"    for (k = 0; k < {port.size}; k++) selftest_{local}[k] = {source};")
-        arguments.append(f"selftest_{local}")
-    before = 0  # numbers of the outputs before this one
-    for port in program.outputs:
-        dtype, local = model.step.dtype(model.step.output_value(port.name)), model.step.outputs[port.name]
+        inputs.append(f"selftest_{local}")
+    before, compare, finish = 0, [], []  # numbers of the outputs before this one
+    for index, (port, output) in enumerate(zip(program.outputs, model.outputs, strict=True)):
+        dtype, local = model.step.dtype(output.value), model.step.outputs[port.name]
+        frames = len(beat(program, output).steps(golden.steps)) + rest(program, output, golden.steps)
         array = _checked(golden.outputs, port.name, (frames, port.size), dtype)
         buffers.append(f"static {C_TYPES[dtype]} selftest_{local}[{port.size}];")
         tables.append(table(f"golden_{local}", array, f"{frames} frames of {local}"))
-        compare += _compare(local, dtype, port.size, before)
+        compare += _compare(model, index, frames, port.size, before)
+        finish.append(f"    if (selftest_frames[{index}] != {frames}) return {before};")
         before += port.size
-        arguments.append(f"selftest_{local}")
+        outputs.append(f"selftest_{local}")
     values = {
         "prefix": model.prefix,
         "PREFIX": model.prefix.upper(),
         "file": model.file,
         "steps": golden.steps,
-        "first": first,
-        "every": every,
+        "count": len(program.outputs),
+        "new_frames": "selftest_state.new_frames[output]" if model.tells_new else "frames",
         "buffers": "\n".join(buffers),
         "tables": "\n\n".join(tables),
         "load": "\n".join(load),
         "compare": "\n".join(compare),
-        "arguments": ", ".join(arguments),
+        "finish": "\n".join([*_flush(model), *finish]),
+        "arguments": ", ".join([*inputs, *outputs]),
     }
     return Template((TEMPLATES / "selftest.c").read_text()).substitute(values)
+
+
+def _flush(model: CModel) -> list[str]:
+    """Lines that compare what comes when the stream is flushed."""
+    if not model.flushes:
+        return []
+    outputs = [f"selftest_{model.step.outputs[output.name]}" for output in model.flushed]
+    return [
+        "    int frames;",
+        f"    while ((frames = {model.prefix}_flush(&selftest_state, {', '.join(outputs)}))) {{",
+        "        const int32_t different = selftest_compare(SELFTEST_STEPS, frames);",
+        "        if (different >= 0) return different;",
+        "    }",
+    ]
 
 
 def _checked(arrays: Mapping[str, Array], name: str, shape: tuple[int, int], dtype: str) -> Array:
@@ -89,6 +135,8 @@ def _checked(arrays: Mapping[str, Array], name: str, shape: tuple[int, int], dty
     array = np.asarray(arrays[name])
     if array.size != shape[0] * shape[1]:
         raise ExportError(f"golden {name} has shape {array.shape}, it must hold {shape[0]} times {shape[1]} numbers")
+    if not np.isfinite(array).all():
+        raise ExportError(f"golden {name} holds what is no finite number: does the model divide by 0?")
     converted = array.reshape(shape).astype(dtype)
     if dtype != "float32" and (converted != array.reshape(shape)).any():
         raise ExportError(f"golden {name} does not hold numbers of {dtype}")
@@ -96,18 +144,32 @@ def _checked(arrays: Mapping[str, Array], name: str, shape: tuple[int, int], dty
     return converted if converted.size else np.zeros((1, shape[1]), dtype)
 
 
-def _compare(local: str, dtype: str, size: int, before: int) -> list[str]:
-    expected = f"{reader(dtype)}(golden_{local} + {size}u * output + k)"
+def _compare(model: CModel, index: int, frames: int, size: int, before: int) -> list[str]:
+    """Lines that compare one output, which has `frames` frames and `before` numbers of other outputs before it."""
+    output = model.outputs[index]
+    dtype, local = model.step.dtype(output.value), model.step.outputs[output.name]
+    every = beat(model.program, output)
+    due = "0" if every.first is None else f"selftest_due(step, {every.first}u, {every.every}u)"
+    new = max(own.frames for own in model.outputs)
+    if model.windowed or model.tells_new:
+        new = 1 if model.windowed else output.frames
+    expected = f"{reader(dtype)}(golden_{local} + {size}u * selftest_frames[{index}] + k)"
     condition = f"selftest_{local}[k] != expected"
+    allowed = []
     if dtype == "float32":
         tolerance = float_literal(FLOAT_TOLERANCE)
         condition = f"!(selftest_{local}[k] <= expected + allowed && selftest_{local}[k] >= expected - allowed)"
         allowed = ["            const float size = expected < 0.0f ? -expected : expected;"]
         allowed += [f"            const float allowed = {tolerance} * (size > 1.0f ? size : 1.0f);"]
     return [
+        f"    if (step < SELFTEST_STEPS && selftest_new({index}, frames) != ({due} ? {new} : 0)) return {before};",
+        f"    if (selftest_new({index}, frames)) {{",
+        f"        if (selftest_frames[{index}] == {frames}) return {before};",
         f"        for (k = 0; k < {size}; k++) {{",
         f"            const {C_TYPES[dtype]} expected = {expected};",
-        *(allowed if dtype == "float32" else []),
+        *allowed,
         f"            if ({condition}) return (int32_t)({before}u + k);",
         "        }",
+        f"        selftest_frames[{index}]++;",
+        "    }",
     ]

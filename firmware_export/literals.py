@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from edgernn.errors import ExportError
 
 C_TYPES = {"float32": "float", "int8": "int8_t", "int16": "int16_t", "uint16": "uint16_t", "int32": "int32_t"}
+# states alone: doubles have 32 bits on AVR, so two floats stand for one everywhere (templates/sum.h)
+STATE_TYPES = C_TYPES | {"int64": "int64_t", "float64": "edgernn_sum"}
 LINE = 116  # columns of a table
 
 
@@ -57,6 +59,20 @@ def literals(array: NDArray[Any]) -> list[str]:
     if array.dtype == np.float32:
         return [float_literal(value) for value in flat]
     return [integer_literal(int(value)) for value in flat]
+
+
+def two_floats(array: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Two float32 arrays whose sum is the array to 48 bits; what is too large becomes the largest float32.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in two_floats(np.array([2.0**30 + 1, -1e300]))]
+    [[1073741824.0, -3.4028234663852886e+38], [1.0, 0.0]]
+    """
+    largest = float(np.finfo(np.float32).max)
+    bounded = np.clip(array.astype(np.float64), -largest, largest)
+    high = bounded.astype(np.float32)
+    return high, (bounded - high).astype(np.float32)
 
 
 def wrapped(words: Iterable[str], indent: str = "    ") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-TYPE_BYTES = {"float32": 4, "int32": 4, "int16": 2, "int8": 1, "int64": 8}
+TYPE_BYTES = {"float32": 4, "int32": 4, "int16": 2, "int8": 1, "int64": 8, "float64": 8}  # float64 as edgernn_sum
 GRANULE = 4  # elements; keeps every array of a type at a multiple of eight bytes
 
 

@@ -30,11 +30,12 @@ _TABLES = {
 
 @cache
 def _read(piece: str) -> tuple[tuple[str, ...], str]:
-    """What a piece needs, and its text."""
+    """What a piece needs, and its text. A piece ``file.type`` is the file's text for one C number type."""
     if piece in _TABLES:
         name, numbers, dtype, comment = _TABLES[piece]
         return ("platform",), table(name, np.array(numbers, dtype), comment) + "\n"
-    text = (RUNTIME / f"{piece}.h").read_text()
+    file, _, number = piece.partition(".")
+    text = (RUNTIME / f"{file}.h").read_text().replace("NUMBER", number or "NUMBER")
     found = _NEEDS.match(text)
     return (tuple(found[1].split()), text[found.end() :]) if found else ((), text)
 
@@ -69,7 +70,7 @@ def text(pieces: Iterable[str]) -> str:
     """C text of the pieces, each guarded so that several models in one C file share it."""
     parts = []
     for piece in in_order(pieces):
-        guard = f"EDGERNN_PIECE_{piece.upper()}"
+        guard = f"EDGERNN_PIECE_{piece.upper().replace('.', '_')}"
         parts.append(f"#ifndef {guard}\n#define {guard}\n{_read(piece)[1].rstrip()}\n#endif\n")
     return "\n".join(parts)
 

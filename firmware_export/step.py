@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
-from edgernn.operations import AnyOperation, Dequantize, Operation, ReadState, Rearrange, StateRegion, Value
-from edgernn.program import Program
+from edgernn.errors import ExportError
+from edgernn.operations import AnyOperation, Dequantize, Operation, PutFrame, Rearrange, Repeat, StateRegion, Value
+from edgernn.program import OutputDescription, Program
 from firmware_export import names
+from firmware_export.blocks import Block, flat, loops, split
 from firmware_export.literals import C_TYPES, table
 from firmware_export.memory import TYPE_BYTES, Interval, place
+from firmware_export.schedules import Clock, When
 
 Temporaries = Callable[[AnyOperation], Sequence[tuple[str, int]]]
 
 # what generated functions call their own parameters and variables, and what a model's C name is put before
 LOCALS = (
-    *("state", "scratch", "slots", "last", "frame", "new_frames", "k", "row", "a", "b", "W", "R"),
-    *(f"i{axis}" for axis in range(10)),
+    *("state", "scratch", "slots", "step", "ended", "new_frames", "k", "row", "a", "b", "W", "R"),
+    *(f"i{axis}" for axis in range(64)),
 )
 MEMBERS = (
     *("state", "slots", "scratch", "event", "implementation", "implemented"),
-    *("body", "reset", "reset_slots", "step", "normalise", "decide", "label"),
+    *("body", "reset", "reset_slots", "step", "newest", "flush", "normalise", "decide", "label"),
 )
 
 
@@ -50,14 +53,27 @@ class StepWriter:
         self.table_bytes: dict[str, int] = {}  # what a table holds -> its bytes
         self._table_names: dict[tuple[bytes, str], str] = {}
         self._identifiers = names.Names(MEMBERS)
-        parameters = names.Names([*LOCALS, *names.MACROS], beginnings=("edgernn_", "frames_of_", f"{prefix}_"))
+        repeats = [operation.name for operation in program.operations if isinstance(operation, Repeat)]
+        self.rounds = {name: f"round_{number}" for number, name in enumerate(repeats)}  # of each Repeat
+        for name, value in program.values.items():
+            if value.dtype not in C_TYPES:
+                raise ExportError(f"value {name} is {value.dtype}, which cannot be written as C")
+        self.clock = Clock(program)
+        local = [*LOCALS, *self.rounds.values(), *self.clock.flags.values()]
+        parameters = names.Names([*local, *names.MACROS], beginnings=("edgernn_", "frames_of_", f"{prefix}_"))
         self.inputs = {port.name: parameters.add(port.name, "input") for port in program.inputs}
         self.outputs = {port.name: parameters.add(port.name, "output") for port in program.outputs}
         fields = names.Names(["scratch", "decision", *names.MACROS])
         self.slots = {slot.name: fields.add(slot.name, "state") for slot in program.state}
-        self.update, self.head = _split(program)
+        self.kept = self._find_kept()
+        self.update, self.head = split(program, [output.value for output in self.kept])
         self._root = self._find_roots()
+        self.runs: dict[str, When] = {}  # operation -> the steps in which it runs
+        self.made = {port.name: When() for port in program.inputs}  # value -> the steps in which it is written
+        self._find_steps([*self.update, *self.head], When(tail=self.clock.tail_steps))
+        self._check_readers()
         self._place: dict[str, str] = {}  # root value -> C expression
+        self.flags_in_use: set[str] = set()
         self.scratch: dict[str, int] = {}  # number type -> elements
         self._temporaries = temporaries
         self._place_values()
@@ -94,19 +110,106 @@ class StepWriter:
         """Whether a Dequantize does nothing: a program that takes the sensor's integers gives integers."""
         return isinstance(operation, Dequantize) and self.program.takes_counts
 
+    def _find_kept(self) -> list[OutputDescription]:
+        """Outputs of a window that wait in the state for its last step: frames, and what is made before that step."""
+        window = self.program.staggered
+        if window is None:
+            return []
+        last = window.steps - 1 + self.clock.tail_steps
+        outputs = self.program.description.outputs
+        return [output for output in outputs if self.clock.last_step(output, window.steps) < last or output.per_frame]
+
+    def _find_steps(self, found: Iterable[Block], outer: When) -> None:
+        """When each operation runs; values live within one step, so all readers must run when the writer does.
+
+        Raises
+        ------
+        ExportError
+            They do not.
+        """
+        clock = self.clock
+        for block in found:
+            operation = block.operation
+            runs = clock.within(outer, clock.written(operation))
+            made = None if runs is None else clock.within(runs, clock.produced(operation))
+            read = None if runs is None else clock.within(runs, clock.when(operation.when))
+            if runs is None or made is None or read is None:
+                raise ExportError(f"operation {operation.name}: its schedule does not fit the Repeat around it")
+            for name in operation.inputs:
+                if not clock.covers(self.made[name], read):
+                    raise ExportError(
+                        f"operation {operation.name} reads {name} in steps in which it is not written: what is kept "
+                        "from step to step must be a state"
+                    )
+            self.runs[operation.name] = runs
+            self.made |= dict.fromkeys(operation.outputs, made)
+            self._find_steps(block.body, runs)
+
+    def _check_readers(self) -> None:
+        """Outputs are made when they are due, and what a Repeat collects is read when its rounds are over."""
+        for output in self.program.description.outputs:
+            if not self.clock.covers(self.made[output.value], self.clock.when(output.when)):
+                raise ExportError(f"output {output.name} is due in steps in which {output.value} is not written")
+        ordered = list(flat([*self.update, *self.head]))
+        ranges = loops([*self.update, *self.head])
+        collected = {name: ranges[put.loop] for put in ordered if isinstance(put, PutFrame) for name in put.outputs}
+        for index, operation in enumerate(ordered):
+            for name in operation.inputs:
+                if name in collected and index <= collected[name][1]:
+                    raise ExportError(f"operation {operation.name} reads {name} before all its frames are there")
+
+    def flag(self, when: When) -> str:
+        """C variable that is true in these steps; empty if they are all."""
+        flag = self.clock.flags.get(when, "")
+        self.flags_in_use |= {flag} - {""}
+        return flag
+
+    @property
+    def read(self) -> set[str]:
+        """Values that operations read."""
+        return {name for operation in self.program.operations for name in operation.inputs}
+
+    @property
+    def runs_tail(self) -> bool:
+        """Whether each step runs the tail of its prefix on a copy of the states."""
+        return self.program.runs_tail_in_each_step
+
+    @property
+    def flushed(self) -> list[OutputDescription]:
+        """Outputs of which frames may come at the end of a stream."""
+        outputs = self.program.description.outputs
+        if self.program.staggered is not None or not self.clock.tail_steps:
+            return []
+        # with runs_tail, those of the whole sequence have come already
+        return [
+            output for output in outputs if (not self.runs_tail if output.when.at_end else output.when.tail_steps > 0)
+        ]
+
+    def may_be_null(self, output: OutputDescription) -> bool:
+        """Whether some calls of the body do not take an output."""
+        return self.runs_tail or (bool(self.flushed) and output not in self.flushed)
+
     def _place_values(self) -> None:
         for port in self.program.inputs:
             self._place[port.name] = self.inputs[port.name]
-        if self.program.window is None:
-            for output in self.program.description.outputs:
-                self._place.setdefault(self._root[output.value], self.outputs[output.name])
-        ordered = [*self.update, *self.head]
+        for output in self.program.description.outputs if self.program.staggered is None else ():
+            root = self._root[output.value]
+            if self.made[root] == self.clock.when(output.when) and not self.may_be_null(output):
+                self._place.setdefault(root, self.outputs[output.name])
+        ordered = list(flat([*self.update, *self.head]))
+        ranges = loops([*self.update, *self.head])
         first: dict[str, int] = {}
         last: dict[str, int] = {}
         for index, operation in enumerate(ordered):
+            for name in operation.outputs:
+                begin = ranges[operation.loop][0] if isinstance(operation, PutFrame) else index
+                first.setdefault(self._root[name], begin)
             for name in (*operation.inputs, *operation.outputs):
-                first.setdefault(self._root[name], index)
-                last[self._root[name]] = index
+                root = self._root[name]
+                first.setdefault(root, index)
+                # what comes from outside of a loop is needed in each of its rounds
+                around = [stop for start, stop in ranges.values() if first[root] < start <= index <= stop]
+                last[root] = max([index, last.get(root, 0), *around])
         for output in self.program.description.outputs:
             last[self._root[output.value]] = len(ordered)
         wanted: dict[str, dict[str, Interval]] = {}
@@ -171,21 +274,3 @@ class StepWriter:
 
 def _is_reshape(operation: Rearrange) -> bool:
     return operation.indices is None and len(operation.inputs) == 1
-
-
-def _split(program: Program) -> tuple[list[AnyOperation], list[AnyOperation]]:
-    """Operations that each step of a window needs, and those that only the outputs of its last step need.
-
-    The states, and outputs that have a number for each frame, need their operations in every step.
-    """
-    operations = list(program.operations)
-    if program.window is None:
-        return operations, []
-    needed = {output.value for output in program.description.outputs if output.per_frame}
-    update: list[AnyOperation] = []
-    for operation in reversed(operations):
-        reads_state = isinstance(operation, ReadState)  # reads at its own place between the changes of a state
-        if operation.changes_state or reads_state or needed.intersection(operation.outputs):
-            needed.update(operation.inputs)
-            update.insert(0, operation)
-    return update, [operation for operation in operations if operation not in update]

@@ -61,12 +61,14 @@ def files(model: CModel, target: str, golden: Golden) -> dict[str, str]:
     header = folder + model.file
     values = _values(model) | {"header": header}
     values["notes"] = _notes(target)
+    values["flush"] = _flush_example(model)
     texts = {header: model.text}
     chosen = [(path, template) for path, template in templates if _serves(model, template)]
     sketches = [Path(path) for path, _ in chosen if path.endswith(".ino")]
     values["examples"] = ",\n    ".join(
         json.dumps({"name": path.stem, "base": str(path.parent), "files": [path.name]}) for path in sketches
     )
+    values["programs"] = "selftest example" if _serves(model, "example.c") else "selftest"
     for path, template in chosen:
         texts[Template(path).substitute(values)] = _text(model, template, values)
     texts[selftest_path(target)] = selftest(model, golden)
@@ -79,6 +81,14 @@ def _serves(model: CModel, template: str) -> bool:
     if template in {"example.c", "events.ino"}:  # a line of numbers is one input
         return len(model.program.inputs) == 1 and len(model.program.outputs) == 1
     return not template.startswith("answer") or max(_packet_bytes(model)) <= MOST_VALUE_BYTES
+
+
+def _flush_example(model: CModel) -> str:
+    """How the end of a stream is read, for the README."""
+    if not model.flushes:
+        return ""
+    outputs = "".join(f", {model.step.outputs[output.name]}" for output in model.flushed)
+    return f"while ({model.prefix}_flush(&state{outputs})) {{ /* after the last sample: what was still to come */ }}\n"
 
 
 def selftest_path(target: str) -> str:
@@ -144,15 +154,30 @@ def _answer_values(model: CModel) -> dict[str, str]:
             read.append(f"        uint8_t *const number = (uint8_t *)&answerer->input_{local}[k];")
             read.append("        for (uint8_t b = 0; b < 4; b++) number[b] = from[b];")
         read.append("    }")
-    for port in model.program.outputs:
+    for number, port in enumerate(model.program.outputs):
         dtype, local = _output_dtype(model, port.name), step.outputs[port.name]
         buffers.append(f"    {C_TYPES[dtype]} output_{local}[{port.size}];")
         arguments.append(f"answerer->output_{local}")
-        write.append(f"        const uint8_t *const {local}_bytes = (const uint8_t *)answerer->output_{local};")
-        size = port.size * _wire_bytes(dtype)
-        write.append(f"        for (uint16_t k = 0; k < {size}; k++) *to++ = {local}_bytes[k];")
+        new = f"answerer->state.new_frames[{number}]" if model.tells_new else "frames"
+        write += [f"    if ({new}) {{", *_write_lines(local, dtype, port.size), "    }"]
     texts = {"buffers": buffers, "read": read, "write": write}
     return {key: "\n".join(lines) for key, lines in texts.items()} | {"arguments": ", ".join(arguments)}
+
+
+def _write_lines(local: str, dtype: str, size: int) -> list[str]:
+    """Lines that put an output into a packet; integers have 16 bits there."""
+    if packet_kind(dtype)[0] == "int16":
+        return [
+            f"        for (uint16_t k = 0; k < {size}; k++) {{",
+            f"            const uint16_t number = (uint16_t)answerer->output_{local}[k];",
+            "            *to++ = (uint8_t)number;",
+            "            *to++ = (uint8_t)(number >> 8);",
+            "        }",
+        ]
+    return [
+        f"        const uint8_t *const bytes = (const uint8_t *)answerer->output_{local};",
+        f"        for (uint16_t k = 0; k < {4 * size}; k++) *to++ = bytes[k];",
+    ]
 
 
 def _normalise(model: CModel, indent: str) -> dict[str, str]:
@@ -195,7 +220,9 @@ def _example_values(model: CModel) -> dict[str, str]:
             f'        for (int k = 0; k < {size}; k++) printf("%s%.9g", k ? "," : "", (double)output[k]);',
             '        printf("\\n");',
         ]
-    return _normalise(model, "        ") | {"react": "".join(f"{line}\n" for line in lines)}
+    react = "".join(f"{line}\n" for line in lines)
+    flush = f"    while ({model.prefix}_flush(&state, output)) {{\n{react}    }}\n" if model.flushes else ""
+    return _normalise(model, "        ") | {"react": react, "flush": flush}
 
 
 def _values(model: CModel) -> dict[str, str]:
@@ -209,6 +236,8 @@ def _values(model: CModel) -> dict[str, str]:
         ("weights and tables, flash", model.table_bytes),
         ("state of one stream, RAM", model.state_bytes),
     ]
+    if step.runs_tail:
+        memory.append(("of that the copy that runs the tail of each prefix", model.slots_bytes))
     return {
         "prefix": model.prefix,
         "PREFIX": model.prefix.upper(),

@@ -19,7 +19,7 @@ from firmware_export.desk import MASK, desk_outputs, noise_of, random_inputs
 from firmware_export.emulators import Emulator, build, run
 from firmware_export.emulators.emulator import HERE, Sizes, keep_called, sizes
 from firmware_export.generate import CModel
-from firmware_export.golden import FLOAT_TOLERANCE
+from firmware_export.golden import FLOAT_TOLERANCE, beat
 from firmware_export.literals import float_literal
 from firmware_export.memory import TYPE_BYTES
 
@@ -171,7 +171,7 @@ def _model_sizes(exported: Exported, emulator: Emulator, work: Path) -> Sizes:
         f"extern {prefix}_state one_stream;\n{prefix}_state one_stream;\n"
     )
     build(emulator, [source], work / "alone.o", include=[exported.include], flags=["-fno-common"], linked=False)
-    names = [f"{prefix}_{name}" for name in ("reset", "step", "normalise", "decide", "label")]
+    names = [f"{prefix}_{name}" for name in ("reset", "step", "flush", "normalise", "decide", "label")]
     keep_called(emulator, work / "alone.o", [*names, "one_stream"], work / "called.o")
     return sizes(emulator, work / "called.o")
 
@@ -235,17 +235,18 @@ def _difference(facts: Mapping[str, list[str]]) -> str:
     return f"self-test, step {step}, number {number}"
 
 
-def _checksums(outputs: Mapping[str, Array], frames: list[int], steps: int) -> list[int]:
-    """Fowler, Noll and Vo's checksum of all output bytes at each checkpoint; `frames` are the steps of outputs."""
-    checksum, sums, frame = 2166136261, [], 0
-    columns = [np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1) for array in outputs.values()]
+def _checksums(outputs: Mapping[str, Array], frames: Mapping[str, range], steps: int) -> list[int]:
+    """Fowler, Noll and Vo's checksum of all output bytes at each checkpoint; `frames` are the steps of each output."""
+    checksum, sums = 2166136261, []
+    columns = {
+        name: np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1) for name, array in outputs.items()
+    }
     every = _checkpoint_steps(steps)
     for step in range(steps):
-        if frame < len(frames) and frames[frame] == step:
-            for column in columns:
-                for byte in column[frame].tolist():
+        for name, column in columns.items():
+            if step in frames[name]:
+                for byte in column[frames[name].index(step)].tolist():
                     checksum = (checksum ^ byte) * 16777619 & MASK
-            frame += 1
         if (step + 1) % every == 0:
             sums.append(checksum)
     return sums
@@ -261,9 +262,7 @@ def _compare_checksums(
 ) -> str:
     """The first step of a long run that differs from the desk, empty if none does."""
     model, program = exported.model, exported.model.program
-    window = program.window
-    first, every = (window.steps - 1, window.hop) if window else (0, 1)
-    frames = list(range(first, steps, every))
+    frames = {output.name: beat(program, output).steps(steps) for output in model.outputs}
     typed = {
         port.name: expected[port.name].astype(model.step.dtype(model.step.output_value(port.name)))
         for port in program.outputs
@@ -285,17 +284,18 @@ def _compare_trace(
     steps: int,
     trace: tuple[int, int],
     expected: Mapping[str, Array],
-    frames: list[int],
+    frames: Mapping[str, range],
     work: Path,
 ) -> str:
     """The first difference among the steps of `trace`, which are run again and printed."""
-    index = {step: frame for frame, step in enumerate(frames)}
     for words in _run_harness(exported, emulator, work / "trace", steps, work, trace):
         if words[0] != "output":
             continue
         step, data, begin = int(words[1]), bytes(map(int, words[2:])), 0
         for name, array in expected.items():
-            own = array[index[step]]
+            if step not in frames[name]:
+                continue
+            own = array[frames[name].index(step)]
             got = np.frombuffer(data[begin : begin + own.nbytes], own.dtype)
             begin += own.nbytes
             same = (

@@ -11,10 +11,15 @@ from typing import Any, NamedTuple
 from edgernn.errors import ExportError
 from edgernn.operations import (
     AnyOperation,
+    ArgMax,
     Binary,
+    Constant,
+    Convert,
     Dense,
     Dequantize,
+    GroupedDense,
     Gru,
+    History,
     Int8Affine,
     Int8Binary,
     Int8Dense,
@@ -23,17 +28,28 @@ from edgernn.operations import (
     Int8Rnn,
     Int8Softmax,
     Int8Unary,
+    LayerNorm,
+    Lookup,
     Lstm,
+    MatMul,
+    PutFrame,
     Quantize,
     ReadState,
     Rearrange,
+    Reduce,
+    Repeat,
     Rnn,
+    RunningReduce,
+    RunningSoftmax,
     Softmax,
+    TakeFrame,
+    TopK,
     Unary,
+    Where,
     WriteState,
 )
 from edgernn.program import Program
-from firmware_export.emitters import cells_float, cells_int8, elements_float, elements_int8, layout
+from firmware_export.emitters import cells_float, cells_int8, elements_float, elements_int8, layout, reductions, time
 from firmware_export.step import StepWriter
 
 
@@ -46,12 +62,27 @@ class Emitter(NamedTuple):
 
 EMITTERS: dict[type, Emitter] = {
     Dense: Emitter(cells_float.dense),
+    GroupedDense: Emitter(cells_float.grouped_dense),
+    MatMul: Emitter(cells_float.matmul),
     Rnn: Emitter(cells_float.rnn),
     Gru: Emitter(cells_float.gru, cells_float.gru_temporaries),
     Lstm: Emitter(cells_float.lstm),
     Unary: Emitter(elements_float.unary),
     Binary: Emitter(elements_float.binary),
+    Where: Emitter(elements_float.where),
     Softmax: Emitter(elements_float.softmax),
+    LayerNorm: Emitter(reductions.layer_norm),
+    Reduce: Emitter(reductions.reduce),
+    RunningReduce: Emitter(reductions.running_reduce),
+    RunningSoftmax: Emitter(reductions.running_softmax),
+    ArgMax: Emitter(reductions.arg_max),
+    TopK: Emitter(reductions.top_k),
+    Lookup: Emitter(layout.lookup),
+    History: Emitter(time.history),
+    Constant: Emitter(layout.constant),
+    Convert: Emitter(layout.convert),
+    TakeFrame: Emitter(layout.take_frame),
+    PutFrame: Emitter(layout.put_frame),
     Rearrange: Emitter(layout.rearrange),
     ReadState: Emitter(layout.read_state),
     WriteState: Emitter(layout.write_state),
@@ -85,7 +116,11 @@ def writer(program: Program, prefix: str) -> StepWriter:
     ExportError
         An operation has no emitter.
     """
-    return StepWriter(program, prefix, lambda operation: _emitter(operation).temporaries(program, operation))
+
+    def temporaries(operation: AnyOperation) -> list[tuple[str, int]]:
+        return [] if isinstance(operation, Repeat) else _emitter(operation).temporaries(program, operation)
+
+    return StepWriter(program, prefix, temporaries)
 
 
 def write(step: StepWriter, operation: AnyOperation) -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from edgernn.operations import Dense, Gru, Lstm, RecurrentOperation, Rnn
+from edgernn.operations import Dense, GroupedDense, Gru, Lstm, MatMul, RecurrentOperation, Rnn
 from edgernn.program import Program
 from firmware_export.emitters.elements_float import function
-from firmware_export.emitters.loops import rows
+from firmware_export.emitters.loops import count, rows
 from firmware_export.step import StepWriter
 
 
-def _table(step: StepWriter, operation: Dense | RecurrentOperation, field: str) -> str:
+def _table(step: StepWriter, operation: Dense | GroupedDense | RecurrentOperation, field: str) -> str:
     """C name of a weight, NULL if it is absent."""
     name = getattr(operation, field)
     if name is None:
@@ -27,6 +27,34 @@ def dense(step: StepWriter, operation: Dense) -> list[str]:
     W, B = _table(step, operation, "W"), _table(step, operation, "B")
     shape = step.value(operation.inputs[0]).shape
     return rows(shape, lambda at: f"edgernn_dense_float({x}{at(K)}, {K}, {W}, {B}, {N}, {y}{at(N)});")
+
+
+def grouped_dense(step: StepWriter, operation: GroupedDense) -> list[str]:
+    """A call for each matrix of inputs and groups."""
+    step.need("grouped_dense_float")
+    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
+    N, K, G = step.program.weights[operation.W].shape
+    W, B = _table(step, operation, "W"), _table(step, operation, "B")
+    sizes = [count(size, f"{operation.name}: an axis of W") for size in (K, G, N)]
+    arguments = f"{sizes[0]}, {sizes[1]}, {W}, {B}, {sizes[2]}"
+    return rows(
+        (*step.value(operation.inputs[0]).shape[:-2], K * G),
+        lambda at: f"edgernn_grouped_dense_float({x}{at(K * G)}, {arguments}, {y}{at(N * G)});",
+    )
+
+
+def matmul(step: StepWriter, operation: MatMul) -> list[str]:
+    """A call for each matrix."""
+    step.need("matmul_float")
+    (a, b), y = (step.place(name) for name in operation.inputs), step.place(operation.outputs[0])
+    *batch, n, k = step.value(operation.inputs[0]).shape
+    m = step.value(operation.outputs[0]).shape[-1]
+    down, across = (1, k) if operation.transposed else (m, 1)
+    sizes = ", ".join(count(size, f"{operation.name}: an axis") for size in (n, k, m, down, across))
+    return rows(
+        (*batch, n * k),
+        lambda at: f"edgernn_matmul_float({a}{at(n * k)}, {b}{at(k * m)}, {sizes}, {y}{at(n * m)});",
+    )
 
 
 def _call(

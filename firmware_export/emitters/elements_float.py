@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.operations import UNARY_FUNCTIONS, Binary, GateFunction, Softmax, Unary
+from edgernn.operations import UNARY_FUNCTIONS, Binary, GateFunction, Softmax, Unary, Where
 from firmware_export.emitters.loops import Operand, elementwise, rows
 from firmware_export.literals import float_literal
 from firmware_export.step import StepWriter
@@ -32,6 +32,13 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "Sqrt": ("more_math_float", "edgernn_sqrt(x)"),
     "Reciprocal": ("", "1.0f / x"),
     "Clip": ("clamp_float", "edgernn_clamp(x, {a}, {b})"),
+    "Sin": ("trigonometry_float", "edgernn_sine(x, 0)"),
+    "Cos": ("trigonometry_float", "edgernn_sine(x, 1)"),
+    "Sign": ("", "x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x"),
+    "Floor": ("round_float", "edgernn_floor(x)"),
+    "Ceil": ("round_float", "edgernn_ceil(x)"),
+    "Round": ("round_float", "edgernn_round(x)"),
+    "Not": ("", "x == 0.0f ? 1.0f : 0.0f"),
     "Affine": ("", "{a} * x + {b}"),
     "ScaledTanh": ("math_float", "{a} * edgernn_tanh_float({b} * x)"),
 }
@@ -40,6 +47,7 @@ LARGEST = 3.4028234663852886e38
 
 # functions that never overflow, and those that are infinite by definition: the others saturate
 NEVER_SATURATED = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign", "Relu", "Erf", "Abs", "Neg", "Sqrt", "Clip"}
+NEVER_SATURATED |= {"Sin", "Cos", "Sign", "Floor", "Ceil", "Round", "Not"}
 NEVER_SATURATED |= {"Exp", "Log", "Reciprocal"}
 
 BINARY = {
@@ -50,6 +58,15 @@ BINARY = {
     "Min": "a < b ? a : b",
     "Max": "a > b ? a : b",
     "Pow": "edgernn_power(a, b)",
+    "Mod": "edgernn_mod(a, b)",
+    "Equal": "a == b ? 1.0f : 0.0f",
+    "Less": "a < b ? 1.0f : 0.0f",
+    "LessOrEqual": "a <= b ? 1.0f : 0.0f",
+    "Greater": "a > b ? 1.0f : 0.0f",
+    "GreaterOrEqual": "a >= b ? 1.0f : 0.0f",
+    "And": "a != 0.0f && b != 0.0f ? 1.0f : 0.0f",
+    "Or": "a != 0.0f || b != 0.0f ? 1.0f : 0.0f",
+    "Xor": "(a != 0.0f) != (b != 0.0f) ? 1.0f : 0.0f",
 }
 
 
@@ -85,7 +102,7 @@ def unary(step: StepWriter, operation: Unary) -> list[str]:
 
 def binary(step: StepWriter, operation: Binary) -> list[str]:
     """Loops with broadcasting; one side may be a table."""
-    step.need("more_math_float" if operation.function == "Pow" else "saturate_float")
+    step.need({"Pow": "more_math_float", "Mod": "mod_float"}.get(operation.function, "saturate_float"))
     sides = [
         (f"({step.place(name)})[{{{letter}}}]", step.value(name).shape)
         for name, letter in zip(operation.inputs, "ab", strict=False)
@@ -102,6 +119,13 @@ def binary(step: StepWriter, operation: Binary) -> list[str]:
     assignment = f"const float a = {sides[0][0]}, b = {sides[1][0]}; ({y})[{{y}}] = {BINARY[operation.function]};"
     lines = elementwise(result, [Operand("a", sides[0][1]), Operand("b", sides[1][1])], assignment)
     return ["{", *("    " + line for line in lines), "}"]
+
+
+def where(step: StepWriter, operation: Where) -> list[str]:
+    """Each element of one of two values."""
+    condition, a, b = (f"({step.place(name)})[{{y}}]" for name in operation.inputs)
+    y, size = step.place(operation.outputs[0]), step.value(operation.outputs[0]).size
+    return elementwise((size,), [], f"({y})[{{y}}] = {condition} != 0.0f ? {a} : {b};")
 
 
 def softmax(step: StepWriter, operation: Softmax) -> list[str]:

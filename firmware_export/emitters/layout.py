@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import ReadState, Rearrange, WriteState
-from firmware_export.emitters.loops import elementwise
+from edgernn.operations import Constant, Convert, Lookup, PutFrame, ReadState, Rearrange, TakeFrame, WriteState
+from firmware_export.emitters.loops import count, elementwise
+from firmware_export.literals import reader
 from firmware_export.step import StepWriter
 
 Indices: TypeAlias = NDArray[Any]
@@ -74,3 +75,56 @@ def read_state(step: StepWriter, operation: ReadState) -> list[str]:
 def write_state(step: StepWriter, operation: WriteState) -> list[str]:
     """A copy into the state."""
     return copy(operation.size, step.state(operation.region), step.place(operation.inputs[0]))
+
+
+def constant(step: StepWriter, operation: Constant) -> list[str]:
+    """A copy of the table: on AVR, flash is no memory that a kernel can read."""
+    array = step.program.weights[operation.weight_name]
+    table = step.table(operation.name, array, f"{operation.name}: constant")
+    y = step.place(operation.outputs[0])
+    return elementwise((array.size,), [], f"({y})[{{y}}] = {reader(operation.dtype)}({table} + ({{y}}));")
+
+
+def convert(step: StepWriter, operation: Convert) -> list[str]:
+    """A cast; to integers it saturates."""
+    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
+    source = step.value(operation.inputs[0])
+    expression = f"({x})[{{y}}]"
+    if (source.dtype, operation.dtype) == ("float32", "int32"):
+        step.need("convert")
+        expression = f"edgernn_to_int32({expression})"
+    elif source.dtype != operation.dtype:
+        expression = f"(float){expression}"
+    return elementwise((source.size,), [], f"({y})[{{y}}] = {expression};")
+
+
+def lookup(step: StepWriter, operation: Lookup) -> list[str]:
+    """Rows of a table."""
+    step.need("lookup_float")
+    array = step.program.weights[operation.table]
+    table = step.table(operation.table, array, f"{operation.name}: table of {len(array)} rows")
+    ids, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
+    number = count(step.value(operation.inputs[0]).size, f"{operation.name}: the number of ids")
+    size = count(array.size // len(array), f"{operation.name}: the size of a row")
+    return [f"edgernn_lookup_float({ids}, {number}, {table}, {len(array)}, {size}, {y});"]
+
+
+def _frame(step: StepWriter, operation: TakeFrame | PutFrame, frames: int, size: int) -> str:
+    """Offset of the frame of this round."""
+    index = step.rounds[operation.loop]
+    frame = f"({frames - 1}u - {index})" if operation.reverse else index
+    return f"{size}u * {frame}"
+
+
+def take_frame(step: StepWriter, operation: TakeFrame) -> list[str]:
+    """A copy of the round's frame."""
+    size, frames = step.value(operation.outputs[0]).size, step.value(operation.inputs[0]).shape[0]
+    x = f"{step.place(operation.inputs[0])} + {_frame(step, operation, frames, size)}"
+    return copy(size, step.place(operation.outputs[0]), x)
+
+
+def put_frame(step: StepWriter, operation: PutFrame) -> list[str]:
+    """A copy to the round's frame."""
+    size = step.value(operation.inputs[0]).size
+    y = f"{step.place(operation.outputs[0])} + {_frame(step, operation, operation.count, size)}"
+    return copy(size, y, step.place(operation.inputs[0]))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
 
+from edgernn.errors import ExportError
 from edgernn.operations import Shape
 
 
@@ -68,7 +69,7 @@ def elementwise(result: Shape, operands: list[Operand], assignment: str) -> list
     indices = {"y": _index(merged[0])}
     indices |= {operand.letter: _index(steps) for operand, steps in zip(operands, merged[1:], strict=True)}
     lines = [
-        f"{'    ' * axis}for ({_counter(extent)} i{axis} = 0; i{axis} < {extent}; i{axis}++) {{"
+        f"{'    ' * axis}for ({counter(extent)} i{axis} = 0; i{axis} < {extent}; i{axis}++) {{"
         for axis, extent in enumerate(extents)
     ]
     lines.append("    " * len(extents) + assignment.format(**indices))
@@ -76,8 +77,22 @@ def elementwise(result: Shape, operands: list[Operand], assignment: str) -> list
     return lines
 
 
-def _counter(extent: int) -> str:
+def counter(extent: int) -> str:
+    """C type that counts to `extent`."""
     return "uint16_t" if extent < 65536 else "uint32_t"
+
+
+def count(number: int, what: str) -> str:
+    """A number that a kernel takes in 16 bits.
+
+    Raises
+    ------
+    ExportError
+        It has more.
+    """
+    if not 0 <= number < 1 << 16:
+        raise ExportError(f"{what} is {number}, in C at most 65535")
+    return str(number)
 
 
 def rows(shape: Shape, call: Callable[[Callable[[int], str]], str]) -> list[str]:
@@ -89,4 +104,4 @@ def rows(shape: Shape, call: Callable[[Callable[[int], str]], str]) -> list[str]
     if count == 1:
         return [call(lambda size: "")]
     line = call(lambda size: f" + {size}u * row")
-    return [f"for ({_counter(count)} row = 0; row < {count}; row++) {{", "    " + line, "}"]
+    return [f"for ({counter(count)} row = 0; row < {count}; row++) {{", "    " + line, "}"]

@@ -28,7 +28,7 @@ static inline float edgernn_unscale(float sum) {
 }
 
 /* A row of weights times a vector plus its bias. */
-static float edgernn_affine_float(const float *w, const float *x, uint16_t count, const float *B, uint16_t row) {
+static inline float edgernn_affine_float(const float *w, const float *x, uint16_t count, const float *B, uint16_t row) {
     const float sum = edgernn_dot(w, x, count) + edgernn_bias(B, row);
     if (edgernn_is_finite(sum)) return sum;
     return edgernn_unscale(edgernn_scaled_dot(w, x, count) + edgernn_scaled_bias(B, row));

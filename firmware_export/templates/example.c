@@ -26,5 +26,5 @@ int main(void) {
         if (channel < $channels) continue; /* not a whole line */
 $normalise        if (!${prefix}_step(&state, $step_input, output)) continue;
 $react    }
-    return 0;
+$flush    return 0;
 }

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import serial
 from firmware_programs import int8_cell
+from firmware_step_programs import PROGRAMS as STEP_PROGRAMS
 from small_programs import cell_program
 
 import edgernn
@@ -160,7 +161,7 @@ def mps2(program: Program, folder: Path) -> list[str]:
     return [*command.split(), str(folder / "answer")]
 
 
-@pytest.mark.parametrize("kind", ["int8", "float", "window"])
+@pytest.mark.parametrize("kind", ["int8", "float", "window", "strided", "ids"])
 def test_a_cortex_m_answers_as_the_desk(kind: str, needs_tool: Callable[[str], str], tmp_path: Path) -> None:
     for tool in EMULATORS["cortex-m4"].tools:
         needs_tool(tool)
@@ -168,6 +169,8 @@ def test_a_cortex_m_answers_as_the_desk(kind: str, needs_tool: Callable[[str], s
         "int8": int8_cell("gru", "w8a16"),
         "float": cell_program("gru"),
         "window": int8_cell("gru", "w8a16").with_window(6, 4),
+        "strided": STEP_PROGRAMS["strided"],
+        "ids": STEP_PROGRAMS["ids"],
     }[kind]
     with running(mps2(program, tmp_path), r"redirected to (/dev/\S+)") as location:
         report = verify_port(CModel(program, "gesture"), location, steps=100)

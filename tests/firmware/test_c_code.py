@@ -13,21 +13,24 @@ import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
 from firmware_programs import every_int8_program, int8_cell
+from firmware_step_programs import PROGRAMS as STEP_PROGRAMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import cell_program
 
 from edgernn.errors import ExportError
 from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Dense, Rearrange, Softmax
+from edgernn.operations import Binary, Dense, PutFrame, Rearrange, Repeat, Schedule, Softmax, TakeFrame
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
 from firmware_export import export
 from firmware_export.desk import make_golden
 from firmware_export.generate import CModel
+from firmware_export.schedules import Clock
 from firmware_export.step import LOCALS, MEMBERS
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
 STRICT = [*WARNINGS, "-Werror", "-ffp-contract=off"]
+STEPS = ("elements", "reductions", "ids", "running", "delayed", "strided", "looped", "window_strided")
 LABELS = ("rest", 'wa"ve', "sh\\ake", "*/ int x;")
 
 
@@ -50,7 +53,7 @@ PROGRAMS = {
     "float_binary": FLOAT_PROGRAMS["binary"],
     "float_clipped": FLOAT_PROGRAMS["clipped"],
     "float_window": FLOAT_PROGRAMS["window"],
-}
+} | {f"step_{name}": STEP_PROGRAMS[name] for name in STEPS}
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +110,7 @@ def test_compilers_are_silent(command: list[str], folder: Path, needs_tool: Call
 def test_the_self_test_and_the_examples_compile_and_run(folder: Path, needs_tool: Callable[[str], str]) -> None:
     needs_tool("make")
     for name in PROGRAMS:
-        command = ["make", "-s", "-C", str(folder / name), "check", "example"]
+        command = ["make", "-s", "-C", str(folder / name), "all", "check"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert not done.stderr
@@ -144,14 +147,20 @@ def test_models_of_different_versions_refuse_to_share(
 def named_program(model_input: str, output: str, state: str, operation: str, labels: tuple[str, ...]) -> Program:
     """A program with every kind of name in it, and few numbers."""
     weights = {"W": np.eye(2, dtype=np.float32), "order": np.array([1, 0], np.int32)}
+    slow = Schedule(first=1, period=2)
     description = ProgramDescription(
         inputs=(InputDescription(model_input, (2,)),),
-        outputs=(OutputDescription(output, "y", per_frame=True),),
+        outputs=(OutputDescription(output, "y", per_frame=True, when=slow),),
         state=(StateSlot(state, (1,)),),
         operations=(
             Dense(name=operation, inputs=(model_input,), outputs=("d",), W="W"),
             Rearrange(name=operation + "2", inputs=("d",), outputs=("r",), shape=(2,), indices="order"),
-            Softmax(name=operation + "3", inputs=("r",), outputs=("y",)),
+            Binary(name=operation + "3", inputs=("d", "r"), outputs=("p",), function="Mul"),
+            Repeat(name=operation + "4", inputs=(), outputs=(), count=2, body=2, when=slow),
+            TakeFrame(name=operation + "5", inputs=("p",), outputs=("f",), loop=operation + "4", when=slow),
+            PutFrame(name=operation + "6", inputs=("f",), outputs=("g",), loop=operation + "4", count=2, when=slow),
+            Rearrange(name=operation + "7", inputs=("g",), outputs=("s",), shape=(2,), when=slow),
+            Softmax(name=operation + "8", inputs=("s",), outputs=("y",), when=slow),
         ),
         metadata=Metadata(labels=labels),
     )
@@ -159,7 +168,31 @@ def named_program(model_input: str, output: str, state: str, operation: str, lab
 
 
 nasty = st.text(alphabet=st.sampled_from("ab*/\\?\"'\n\r\0%$#{}()=;:é\u202e\ud7ff"), min_size=1, max_size=12)
-WORDS = st.sampled_from(["int", "state", "scratch", "main", "NULL", "k", "*/", "/*", "??/", '"', "%s", "$x", "{name}"])
+WORDS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "i0",
+        "row",
+        "step",
+        "ended",
+        "on_0",
+        "round_0",
+        "int",
+        "state",
+        "scratch",
+        "main",
+        "NULL",
+        "k",
+        "*/",
+        "/*",
+        "??/",
+        '"',
+        "%s",
+        "$x",
+        "{name}",
+    ]
+)
 
 
 @settings(max_examples=25, deadline=None)
@@ -212,7 +245,7 @@ TAKEN = (*LOCALS, *MEMBERS, "size_t", "uint32_t", "edgernn_rows", "edgernn_gru_i
 def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
     """What functions that see a model's inputs declare themselves."""
     number = r"(?:const )?(?:u?int\d+_t|int|float|double|edgernn_\w+) \**"
-    for programs in (INT8, FLOAT_PROGRAMS):
+    for programs in (INT8, FLOAT_PROGRAMS, STEP_PROGRAMS):
         for program in programs.values():
             text = CModel(program, "model").text.partition("_IMPLEMENTED\n")[2]
             functions = re.findall(
@@ -223,6 +256,8 @@ def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
             for name, rest in re.findall(rf"[ (]{number}(\w+)((?: =|\[|;)[^;]*)", "\n".join(functions)):
                 declared |= {name, *re.findall(r", (\w+) =", rest)}
             declared -= {port.name for port in (*program.inputs, *program.outputs)}
+            own = Clock(program).flags.values()  # conditions, and the rounds of loops, have names for each program
+            declared -= {*own, *(name for name in declared if re.fullmatch(r"round_\d+|frames_of_\w+", name))}
             assert declared <= set(LOCALS), declared
 
 
@@ -234,7 +269,7 @@ def renamed(program: Program, name: str) -> Program:
 
     def walk(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: walk(entry) for key, entry in value.items()}
+            return {key: entry if key == "tail" else walk(entry) for key, entry in value.items()}  # "step" or "flush"
         if isinstance(value, list | tuple):
             return [walk(entry) for entry in value]
         return replaced.get(value, value)
@@ -246,7 +281,7 @@ def renamed(program: Program, name: str) -> Program:
 def test_names_that_the_code_itself_uses_give_valid_c(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
     needs_tool("gcc")
     for name in TAKEN:
-        for kind in ("gru", "lstm_window", "feedforward", "float_binary"):
+        for kind in ("gru", "lstm_window", "feedforward", "float_binary", "step_delayed", "step_looped"):
             text = CModel(renamed(PROGRAMS[kind], name), "model").text
             (tmp_path / f"{kind}.c").write_text(f"#define MODEL_IMPLEMENTATION\n{text}")
         command = ["gcc", "-std=c99", "-Wall", "-Werror", "-fsyntax-only", *map(str, tmp_path.glob("*.c"))]

@@ -8,17 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from firmware_programs import int8_cell
-from small_programs import cell_program
+from firmware_step_programs import Builder
+from small_programs import cell_program, recording
 
 from edgernn.cli import command_line
+from edgernn.decisions import Decider
 from edgernn.errors import DoesNotFitError, ExportError
+from edgernn.metadata import DecisionSettings, Metadata
+from edgernn.operations import Schedule, Softmax
 from edgernn.program_file import save
 from firmware_export import export
 from firmware_export.boards import BOARDS, fit
-from firmware_export.desk import make_golden
+from firmware_export.desk import desk_outputs, make_golden
 from firmware_export.generate import CModel
 from firmware_export.targets import TARGETS
 from firmware_export.verify import open_export
@@ -88,6 +93,25 @@ def test_the_example_prints_what_the_desk_computes(needs_tool: Callable[[str], s
     printed = [[float(word) for word in line.split(",")] for line in done.stdout.splitlines()]
     for row, own in zip(printed, golden.outputs["y"], strict=True):
         assert row == pytest.approx(own.tolist(), abs=1e-5)
+
+
+def test_the_example_decides_to_the_end_of_a_delayed_model(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+    needs_tool("make")
+    b, late, labels = Builder(5), Schedule(first=2, extra=0), ("left", "right", "turn")
+    b.convolution("c", "x", 3, 3, late, taps=5)
+    b.give(b.add(Softmax, "y", "c", when=late), late)
+    decision = DecisionSettings(threshold=0.5, release=0.45)
+    program = b.program(3, tail_steps=2).with_metadata(Metadata(labels=labels, decision=decision))
+    export(program, tmp_path, "c", make_golden(program, "gesture"), name="gesture")
+    subprocess.run(["make", "-s", "example"], cwd=tmp_path, check=True)
+    samples = np.repeat(recording(3, 25, seed=8) * 3, 2, axis=0)  # (steps, 3)
+    lines = "\n".join(",".join(f"{number:.9g}" for number in sample) for sample in samples) + "\n"
+    done = subprocess.run([tmp_path / "example"], input=lines, capture_output=True, text=True, check=True)
+    scores = desk_outputs(program, {"x": samples}, flush=True)["y_out"]
+    assert len(scores) == len(samples)
+    expected = [labels[event.label] for event in Decider(decision, labels).feed(scores)]
+    assert len(set(expected)) > 1
+    assert [line.split()[0] for line in done.stdout.splitlines()] == expected
 
 
 def test_a_model_too_large_for_a_board_is_refused_with_sizes() -> None:

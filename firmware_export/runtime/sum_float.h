@@ -1,0 +1,10 @@
+/* needs: platform */
+/* Sums of ten million numbers: the rounding error of each addition is kept in a second float (Knuth's TwoSum).
+ * Source: D. E. Knuth, The Art of Computer Programming 2, 4.2.2. Never compile it with -ffast-math. */
+static inline void edgernn_sum_add(edgernn_sum *sum, float x) {
+    const float high = sum->high + x, back = high - sum->high;
+    const float error = (sum->high - (high - back)) + (x - back);
+    const float low = sum->low + error;
+    sum->high = high + low;
+    sum->low = low - (sum->high - high);
+}
