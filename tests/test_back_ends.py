@@ -1,0 +1,34 @@
+"""Every step operation has every back end; this file names those that are missing."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from edgernn.lowering_time import ALL_LOWERINGS
+from edgernn.operations import AnyOperation
+from edgernn.reference import ReferenceRunner
+from edgernn.reference_int8 import IntegerOperations
+from firmware_export.emitters import EMITTERS
+
+# run by those that run the others: a Repeat by the loop over operations, the last of the cells by its default
+BY_THEIR_OWN = {"Repeat", "Int8Rnn"}
+OPERATIONS: dict[str, type] = {operation.__name__: operation for operation in get_args(AnyOperation)}
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_operation_has_a_numpy_reference(name: str) -> None:
+    functions = [*vars(ReferenceRunner).values(), *vars(IntegerOperations).values()]
+    named = {word for function in functions for word in getattr(getattr(function, "__code__", None), "co_names", ())}
+    assert name in named | BY_THEIR_OWN, f"{name} is run by neither edgernn/reference.py nor edgernn/reference_int8.py"
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_operation_has_a_compiled_kernel(name: str) -> None:
+    assert OPERATIONS[name] in ALL_LOWERINGS or name in BY_THEIR_OWN, f"{name} is lowered by no edgernn/lowering*.py"
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_operation_can_be_written_as_c(name: str) -> None:
+    assert OPERATIONS[name] in EMITTERS or name in BY_THEIR_OWN, f"{name} has no emitter in firmware_export/emitters"
