@@ -142,3 +142,12 @@ def test_a_bias_that_joins_its_product_leaves_the_body_of_a_loop() -> None:
     assert imported.program.mode == "windowed"
     x = rng.uniform(-1, 1, (12, 3)).astype("f")
     assert largest_difference(model, imported, {"x": x}) < 1e-5
+
+
+def test_a_window_shorter_than_the_receptive_field_is_refused() -> None:
+    weights = {"W": np.ones((1, 3, 5), "f")}
+    model = make_model([node("Conv", ["x", "W"], ["y"])], {"x": (1, 3, "time")}, ["y"], weights)
+    program = import_model(model).program
+    assert program.with_window(5).outputs[0].shape == (1, 1)
+    with pytest.raises(edgernn.MalformedModelError, match="window of 4 steps is too short for output y.* needs 5"):
+        program.with_window(4)
