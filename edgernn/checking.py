@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import InputError
-from edgernn.original import Array, Original
+from edgernn.operations import History
+from edgernn.original import Array, Original, RigidLengthError
+from edgernn.plan import plan_of
 from edgernn.program import OutputDescription, Program, Window
 from edgernn.runner import Runner
 from edgernn.sample_file import read_samples
 
-Sequences = Mapping[str, NDArray[np.float32]]  # input -> (T, *shape of a frame)
-Frames = dict[str, dict[int, Array]]  # output -> step -> frame
-Pairs = Iterator[
-    tuple[int, Array | None, Array]
-]  # a step, what was streamed there if anything, what the original gives
+Sequences = Mapping[str, NDArray[Any]]  # input -> (T, *shape of a frame)
+Frames = dict[str, list[tuple[int, Array]]]  # output -> each frame with the step in which it came
 
 MOST_WINDOWS = 50  # that are compared, evenly spread
 PREFIX_PARTS = (1, 2, 3, 5, 10, 30, 100)  # the longest prefix is divided by these
+ANY_INTEGERS = 10  # random integers that choose no rows of a table are below
+
+
+class Pair(NamedTuple):
+    """What was streamed in a step and what the original gives, None where there is nothing; and what both are."""
+
+    what: str
+    step: int
+    streamed: Array | None
+    expected: Array | None
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,15 @@ class Comparison:
         Absolute; infinite where streaming gave nothing.
     first_step : int or None
         The first step beyond the tolerance, None if there is none.
+    first_difference : str
+        Which frame, prefix or window it is, and what differs in it; empty if nothing does.
     """
 
     name: str
     compared: str
     largest_difference: float
-    first_step: int | None
+    first_step: int | None = None
+    first_difference: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,19 +74,25 @@ class CheckReport:
         return all(comparison.first_step is None for comparison in self.comparisons)
 
 
-def random_sequences(program: Program, steps: int, seed: int = 0) -> dict[str, NDArray[np.float32]]:
-    """Normally distributed samples (T, *shape of a frame) for each input."""
+def random_sequences(program: Program, steps: int, seed: int = 0) -> dict[str, NDArray[Any]]:
+    """Random samples (T, *shape of a frame) for each input: normally distributed, or ids of a table."""
     rng = np.random.default_rng(seed)
-    return {port.name: rng.standard_normal((steps, *port.shape)).astype(np.float32) for port in program.inputs}
+    rows = plan_of(program).id_rows
+    return {
+        port.name: rng.integers(0, rows.get(port.name, ANY_INTEGERS), (steps, *port.shape), np.int32)
+        if port.dtype.startswith("int")
+        else rng.standard_normal((steps, *port.shape)).astype(np.float32)
+        for port in program.inputs
+    }
 
 
-def recorded_sequences(program: Program, path: Path, steps: int | None = None) -> dict[str, NDArray[np.float32]]:
+def recorded_sequences(program: Program, path: Path, steps: int | None = None) -> dict[str, NDArray[Any]]:
     """The first `steps` samples of a recording, or all, normalised as a stream does it.
 
     Raises
     ------
     InputError
-        The model has several inputs, or the recording has other channels.
+        The model has several inputs, or the recording has other channels, or is not whole where the model takes ids.
     """
     if len(program.inputs) != 1:
         names = ", ".join(port.name for port in program.inputs)
@@ -83,6 +102,10 @@ def recorded_sequences(program: Program, path: Path, steps: int | None = None) -
     if samples[0].size != port.size:
         raise InputError(f"{path} has {samples[0].size} channels, input {port.name} takes {port.size}")
     samples = samples.reshape(-1, port.size)
+    if port.dtype.startswith("int"):
+        if (samples != np.floor(samples)).any():
+            raise InputError(f"{path} holds numbers that are not whole, input {port.name} takes integers")
+        return {port.name: samples.astype(np.int32).reshape(-1, *port.shape)}
     if metadata.mean:
         samples = ((samples - np.array(metadata.mean)) / np.array(metadata.std)).astype(np.float32)
     return {port.name: samples.reshape(-1, *port.shape)}
@@ -91,10 +114,12 @@ def recorded_sequences(program: Program, path: Path, steps: int | None = None) -
 def check_streaming(original: Original, sequences: Sequences, tolerance: float = 1e-5) -> CheckReport:
     """Stream sequences through a program, and compare all that comes out with the original.
 
-    - An output with a result for every frame: every frame, with the original on the whole sequence.
-    - An output for the whole sequence: with the original on prefixes of several lengths.
+    - An output with a result for every frame: every frame, those that `flush` gives too, with the original on the whole
+      sequence.
+    - An output for the whole sequence: with the original on prefixes of several lengths; where it comes only with
+      `flush`, on the whole sequence.
     - In windowed mode, every output: with the original on windows of the sequence, each by itself.
-    - Last states that the original has as outputs: after the last sample.
+    - Last states that the original has as outputs: after the last sample, and the tail.
 
     Parameters
     ----------
@@ -116,6 +141,8 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
     program = original.program
     if program.window is not None:
         return _check_windows(original, program.window, sequences, tolerance)
+    least = least_steps(program)
+    _expect_length(_length(sequences), least)
     sequences, whole, notes = _run_whole(original, sequences)
     steps = _length(sequences)
     frames, states = _stream(program, sequences)
@@ -123,28 +150,38 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
     for output in program.description.outputs:
         found = frames[output.name]
         if output.per_frame or original.is_one_step:
-            pairs, compared = _each_frame(found, whole[output.name]), f"{len(whole[output.name])} frames"
+            comparisons.append(_compare(output.name, "frames", _each_frame(found, whole[output.name]), tolerance))
         else:
-            lengths = [steps] if notes else prefix_lengths(steps)
-            pairs, compared = _prefixes(original, sequences, output.name, found, lengths), f"{len(lengths)} prefixes"
-        comparisons.append(_compare(output.name, compared, pairs, tolerance))
+            only_flushed = output.when.at_end and program.tail_steps and program.description.tail == "flush"
+            lengths = [steps] if notes or only_flushed else prefix_lengths(steps, least)
+            pairs = _prefixes(original, sequences, output.name, dict(found), lengths)
+            comparisons.append(_compare(output.name, "prefixes", pairs, tolerance))
     for state, output_name in original.pairs.items():
         if output_name in frames:
             continue  # it has no output but its states, which have just been compared
-        last = iter([(steps - 1, states[state], whole[output_name])])
+        last = iter([Pair("the last state", steps - 1, states[state], whole[output_name])])
         comparisons.append(_compare(state, "last state", last, tolerance))
     return CheckReport(tuple(comparisons), steps, notes)
 
 
-def prefix_lengths(steps: int) -> list[int]:
-    """Lengths of the prefixes that are compared, ascending.
+def least_steps(program: Program) -> int:
+    """The shortest sequence of which each operation has a frame: on a shorter one the original is not defined."""
+    schedules = [operation.when for operation in program.operations]
+    schedules += [operation.read for operation in program.operations if isinstance(operation, History)]
+    schedules += [output.when for output in program.description.outputs]
+    return max(1, *(schedule.period - schedule.extra for schedule in schedules))
+
+
+def prefix_lengths(steps: int, least: int = 1) -> list[int]:
+    """Lengths of the prefixes that are compared, ascending from `least`.
 
     Examples
     --------
     >>> prefix_lengths(300)
     [1, 2, 3, 10, 30, 60, 100, 150, 300]
     """
-    return sorted({min(2, steps), *(max(1, steps // part) for part in (*PREFIX_PARTS, steps))})
+    lengths = {least, min(least + 1, steps), *(steps // part for part in PREFIX_PARTS)}
+    return sorted(length for length in lengths if length >= least)
 
 
 def _check_windows(original: Original, window: Window, sequences: Sequences, tolerance: float) -> CheckReport:
@@ -155,8 +192,8 @@ def _check_windows(original: Original, window: Window, sequences: Sequences, tol
     chosen = sorted({ends[round(place)] for place in np.linspace(0, len(ends) - 1, MOST_WINDOWS)})
     comparisons = []
     for output in original.program.description.outputs:
-        pairs = _windows(original, window.steps, sequences, output, frames[output.name], chosen)
-        comparisons.append(_compare(output.name, f"{len(chosen)} of {len(ends)} windows", pairs, tolerance))
+        pairs = _windows(original, window.steps, sequences, output, dict(frames[output.name]), ends, chosen)
+        comparisons.append(_compare(output.name, f"of {len(ends)} windows", pairs, tolerance))
     return CheckReport(tuple(comparisons), steps, ())
 
 
@@ -184,32 +221,60 @@ def _expect_length(steps: int, needed: int) -> None:
 
 
 def _stream(program: Program, sequences: Sequences) -> tuple[Frames, dict[str, Array]]:
-    """Every frame that a Runner gives step by step, and the states after the last step."""
+    """Every frame that a Runner gives step by step and at the end, and the states then."""
     runner = Runner(program)
-    frames: Frames = {port.name: {} for port in program.outputs}
-    for t in range(_length(sequences)):
+    frames: Frames = {port.name: [] for port in program.outputs}
+    steps = _length(sequences)
+    for t in range(steps):
         sample = {name: rows[t].ravel() for name, rows in sequences.items()}
         result = runner.step(sample if len(sample) > 1 else next(iter(sample.values())))
-        results = result if isinstance(result, dict) else {program.outputs[0].name: result}
-        for name, frame in results.items():
+        for name, frame in _by_output(program, result).items():
             if frame is not None:
-                frames[name][t] = np.array(frame)  # the runner overwrites its own
+                frames[name].append((t, np.array(frame)))  # the runner overwrites its own
+    tail = _by_output(program, runner.flush())
+    for output in program.description.outputs:
+        for frame in _of_steps(output, tail[output.name]):
+            step = (
+                steps - 1 if output.when.at_end else output.when.first + output.when.period * len(frames[output.name])
+            )
+            frames[output.name].append((step, frame))
     return frames, {slot.name: np.array(runner.state[slot.name]) for slot in program.state}
 
 
-def _each_frame(found: Mapping[int, Array], whole: Array) -> Pairs:
+def _by_output(program: Program, result: Any) -> dict[str, Any]:
+    return result if isinstance(result, dict) else {program.outputs[0].name: result}
+
+
+def _of_steps(output: OutputDescription, rows: Array) -> Array:
+    """Flushed frames, which lie end to end, as steps give them: several at once where the rate is above 1."""
+    if output.frames == 1:
+        return rows
+    steps = rows.reshape(-1, output.frames, *rows.shape[1:])
+    return np.moveaxis(steps, 1, 1 + output.time_axis)
+
+
+def _each_frame(found: list[tuple[int, Array]], whole: Array) -> Iterator[Pair]:
     """The first frame that was streamed is the original's first, and so on."""
-    steps = [*found, *([max(found, default=0)] * (len(whole) - len(found)))]
-    for number, expected in enumerate(whole):
-        yield steps[number], found[steps[number]] if number < len(found) else None, expected
+    last_step = found[-1][0] if found else 0
+    for number in range(max(len(found), len(whole))):
+        step, streamed = found[number] if number < len(found) else (last_step, None)
+        yield Pair(f"frame {number}", step, streamed, whole[number] if number < len(whole) else None)
 
 
 def _prefixes(
     original: Original, sequences: Sequences, name: str, found: Mapping[int, Array], lengths: list[int]
-) -> Pairs:
+) -> Iterator[Pair]:
     for length in lengths:
         prefix = {input_name: rows[:length] for input_name, rows in sequences.items()}
-        yield length - 1, found.get(length - 1), original.run(prefix)[name]
+        streamed = found.get(length - 1)
+        try:
+            expected = original.run(prefix)[name]
+        except RigidLengthError:
+            if length == lengths[-1]:
+                raise
+            continue  # shorter than what the model looks at
+        if length == lengths[-1] or np.isfinite(expected).all():
+            yield Pair(f"the prefix of {length} samples", length - 1, streamed, expected)
 
 
 def _windows(
@@ -218,20 +283,40 @@ def _windows(
     sequences: Sequences,
     output: OutputDescription,
     found: Mapping[int, Array],
-    ends: list[int],
-) -> Pairs:
-    for t in ends:
+    ends: range,
+    chosen: list[int],
+) -> Iterator[Pair]:
+    for t in chosen:
         window = {name: rows[t + 1 - window_steps : t + 1] for name, rows in sequences.items()}
         expected = original.run(window)[output.name]
-        yield t, found.get(t), np.moveaxis(expected, 0, output.time_axis) if output.per_frame else expected
+        expected = np.moveaxis(expected, 0, output.time_axis) if output.per_frame else expected
+        yield Pair(f"the window that ends with sample {t}", t, found.get(t), expected)
+    for t in sorted(found.keys() - ends):
+        yield Pair(f"a window that ends with sample {t}", t, found[t], None)
 
 
-def _compare(name: str, compared: str, pairs: Pairs, tolerance: float) -> Comparison:
-    largest, first_step = 0.0, None
-    for step, streamed, expected in pairs:
-        difference = np.inf if streamed is None else float(np.abs(streamed.ravel() - expected.ravel()).max())
-        scale = max(1.0, float(np.abs(expected).max()))
+def _compare(name: str, what: str, pairs: Iterator[Pair], tolerance: float) -> Comparison:
+    largest, count, first_step, first_difference = 0.0, 0, None, ""
+    for pair in pairs:
+        difference, place = _difference(pair.streamed, pair.expected)
+        scale = 1.0 if pair.expected is None else max(1.0, float(np.abs(pair.expected).max(initial=0.0)))
         if not difference <= tolerance * scale and first_step is None:
-            first_step = step
+            first_step, first_difference = pair.step, f"{pair.what}{place}"
         largest = max(largest, difference)
-    return Comparison(name, compared, largest, first_step)
+        count += pair.expected is not None
+    return Comparison(name, what if what == "last state" else f"{count} {what}", largest, first_step, first_difference)
+
+
+def _difference(streamed: Array | None, expected: Array | None) -> tuple[float, str]:
+    """The largest difference, infinite where one is missing, and where it is."""
+    if expected is None:
+        return np.inf, " is too many, the original has none"
+    if streamed is None:
+        return np.inf, " is missing"
+    if streamed.size != expected.size:
+        return np.inf, f" has {streamed.size} numbers, the original's {expected.size}"
+    if not expected.size:
+        return 0.0, ""
+    apart = np.nan_to_num(np.abs(streamed.ravel() - expected.ravel()), nan=np.inf)
+    place = int(np.argmax(apart))
+    return float(apart[place]), f", number {place}: {streamed.ravel()[place]:.7g} is not {expected.ravel()[place]:.7g}"

@@ -108,8 +108,8 @@ class Original:
         Returns
         -------
         dict of str to ndarray
-            Without batch: an output with a result for every frame as (T, *shape of a frame), one for the whole
-            sequence as (*shape,), a last state as (*shape of the state,).
+            Without batch: an output with results for frames as (steps with a result, *shape of what such a step gives),
+            one for the whole sequence as (*shape,), a last state as (*shape of the state,).
 
         Raises
         ------
@@ -165,7 +165,8 @@ class Original:
         for output in self.program.description.outputs:
             frame = prod(self.program.values[output.value].shape) * self._batch
             size: int = prod(shapes[output.name])
-            if output.per_frame and size % frame == 0 and size > frame:
+            is_every_step = output.per_frame and (output.when.period, output.when.extra, output.frames) == (1, 0, 1)
+            if is_every_step and size % frame == 0 and size > frame:
                 return size // frame
         return None
 

@@ -99,9 +99,9 @@ def _plain(report: CheckReport) -> dict[str, Any]:
 
 
 def _format(report: CheckReport) -> str:
-    rows: list[tuple[object, ...]] = [("", "compared", "largest difference", "first differing step")]
+    rows: list[tuple[object, ...]] = [("", "compared", "largest difference", "first difference")]
     for comparison in report.comparisons:
-        first = "none" if comparison.first_step is None else comparison.first_step
+        first = "none" if comparison.first_step is None else comparison.first_difference
         rows.append((comparison.name, comparison.compared, f"{comparison.largest_difference:.2e}", first))
     verdict = "streaming equals the original" if report.agrees else "streaming DIFFERS from the original"
     return f"{format_table(rows)}\n{verdict} over {report.steps} samples"

@@ -16,6 +16,7 @@ from edgernn.checking import check_streaming, random_sequences
 from edgernn.demo import MODEL, RECORDING
 from edgernn.errors import InputError
 from edgernn.importers import import_onnx
+from edgernn.operations import Schedule
 from edgernn.original import Original, RigidLengthError
 from edgernn.program import Program
 
@@ -74,17 +75,22 @@ def test_a_changed_weight_is_found(path: Path, window: tuple[int, int] | None) -
     check(path, window=window, change=cell.R)
 
 
-def test_a_missing_warm_up_is_found() -> None:
-    """A program that says nothing at first has fewer frames than the original."""
+@pytest.mark.parametrize(
+    ("when", "difference"),
+    [(Schedule(first=3, extra=-3), "frame 0, number"), (Schedule(period=2, extra=1), "frame 1, number")],
+)
+def test_frames_that_are_missing_are_found(when: Schedule, difference: str) -> None:
+    """A program that says nothing at first, or in every other step."""
     imported = import_onnx(FRAMES)
-    (output,) = imported.program.description.outputs
-    when = msgspec.structs.replace(output.when, first=3)
-    late = msgspec.structs.replace(imported.program.description, outputs=(msgspec.structs.replace(output, when=when),))
-    program = Program(late, imported.program.weights)
+    description = imported.program.description
+    (output,) = description.outputs
+    changed = msgspec.structs.replace(description, outputs=(msgspec.structs.replace(output, when=when),))
+    program = Program(changed, imported.program.weights)
     original = Original(FRAMES, dataclasses.replace(imported, program=program))
     report = check_streaming(original, random_sequences(program, 20))
     assert not report.agrees
     assert report.comparisons[0].largest_difference == np.inf
+    assert difference in report.comparisons[0].first_difference
 
 
 def test_a_frozen_length_is_named() -> None:
