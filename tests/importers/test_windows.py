@@ -149,5 +149,5 @@ def test_a_window_shorter_than_the_receptive_field_is_refused() -> None:
     model = make_model([node("Conv", ["x", "W"], ["y"])], {"x": (1, 3, "time")}, ["y"], weights)
     program = import_model(model).program
     assert program.with_window(5).outputs[0].shape == (1, 1)
-    with pytest.raises(edgernn.MalformedModelError, match="window of 4 steps is too short for output y.* needs 5"):
+    with pytest.raises(edgernn.MalformedModelError, match=r"window of 4 steps is too short for output y.* needs 5"):
         program.with_window(4)
