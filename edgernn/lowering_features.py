@@ -80,12 +80,18 @@ def _lower_layer_norm(builder: TableBuilder, operation: LayerNorm) -> None:
 def _lower_arg_max(builder: TableBuilder, operation: ArgMax) -> None:
     order = "smallest" if operation.smallest else "largest"
     row = _select_row(builder, operation, 1)
-    builder.emit(Kernel("select", ("arg", order, "last" if operation.last else "first")), row, operation.name)
+    kernel = Kernel(_select_module(builder, operation), ("arg", order, "last" if operation.last else "first"))
+    builder.emit(kernel, row, operation.name)
 
 
 def _lower_top_k(builder: TableBuilder, operation: TopK) -> None:
     order = "largest" if operation.largest else "smallest"
-    builder.emit(Kernel("select", ("top", order)), _select_row(builder, operation, operation.k), operation.name)
+    kernel = Kernel(_select_module(builder, operation), ("top", order))
+    builder.emit(kernel, _select_row(builder, operation, operation.k), operation.name)
+
+
+def _select_module(builder: TableBuilder, operation: ArgMax | TopK) -> str:
+    return "int8_select" if builder.program.values[operation.inputs[0]].dtype == "int16" else "select"
 
 
 def _select_row(builder: TableBuilder, operation: ArgMax | TopK, k: int) -> SelectRow:

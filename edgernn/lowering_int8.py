@@ -126,7 +126,7 @@ def _emit_elementwise(
     constants: Array,
 ) -> None:
     output = builder.program.values[operation.outputs[0]]
-    sides = [_broadcast(builder, name, output.shape, operation.name) for name in operation.inputs]
+    sides = [broadcast_shorts(builder, name, output.shape, operation.name) for name in operation.inputs]
     row = Int8ElementwiseRow(
         a=sides[0],
         b=sides[-1],
@@ -324,7 +324,7 @@ def _output_shifts(operation: Int8Lstm) -> dict[str, int]:
 # ---- moves
 
 
-def _broadcast(builder: TableBuilder, name: str, shape: Shape, operation_name: str) -> int:
+def broadcast_shorts(builder: TableBuilder, name: str, shape: Shape, operation_name: str) -> int:
     """Offset of a value repeated to `shape`; the value's own where nothing is repeated."""
     value = builder.program.values[name]
     if value.size == prod(shape):

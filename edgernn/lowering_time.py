@@ -12,6 +12,7 @@ from edgernn.kernels.rows import ROW_SLOTS, GateRow, HistoryRow, LoopRow, Runnin
 from edgernn.lowering import FUSED_FUNCTIONS, LOWERINGS, TableBuilder, lower_dense
 from edgernn.lowering_features import FEATURE_LOWERINGS
 from edgernn.lowering_int8 import INT8_LOWERINGS
+from edgernn.lowering_int8_features import INT8_FEATURE_LOWERINGS
 from edgernn.lowering_layout import LAYOUT_LOWERINGS
 from edgernn.operations import (
     EVERY_STEP,
@@ -162,6 +163,7 @@ ALL_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     **FEATURE_LOWERINGS,
     **LAYOUT_LOWERINGS,
     **INT8_LOWERINGS,
+    **INT8_FEATURE_LOWERINGS,
     History: _lower_history,
     RunningReduce: _lower_running_reduce,
     RunningSoftmax: _lower_running_softmax,

@@ -22,6 +22,7 @@ from edgernn.operations import (
     GroupedDense,
     Gru,
     History,
+    Int8WideUpdate,
     LayerNorm,
     Lookup,
     Lstm,
@@ -49,6 +50,7 @@ from edgernn.reference_int8 import IntegerOperations, region
 Array = NDArray[Any]
 Frame = Array | dict[str, Array | None] | None
 Observer = Callable[[AnyOperation, str, Array], None]
+Preparer = Callable[[AnyOperation, list[Array], dict[str, Array]], None]
 
 
 @dataclass
@@ -82,6 +84,8 @@ class ReferenceRunner:
         Number type of every float value; float64 gives the truth that float32 back ends are measured against.
     observe : callable, optional
         Called as ``observe(operation, value_name, array)`` after each operation has written a value.
+    prepare : callable, optional
+        Called as ``prepare(operation, inputs, state_slots)`` before each operation that computes.
 
     Examples
     --------
@@ -96,10 +100,17 @@ class ReferenceRunner:
     array([3.])
     """
 
-    def __init__(self, program: Program, dtype: DTypeLike = np.float64, observe: Observer | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        dtype: DTypeLike = np.float64,
+        observe: Observer | None = None,
+        prepare: Preparer | None = None,
+    ) -> None:
         self.program = program
         self.dtype = np.dtype(dtype)
         self._observe = observe
+        self._prepare = prepare
         self._weights = {
             name: array.astype(self.dtype if array.dtype.kind == "f" else np.int64)
             for name, array in program.weights.items()
@@ -257,7 +268,10 @@ class ReferenceRunner:
             elif isinstance(operation, History):
                 self._remember(operation, values, state)
             elif happens:
-                results = self._run(operation, [values[name] for name in operation.inputs], state.slots, values)
+                inputs = [values[name] for name in operation.inputs]
+                if self._prepare is not None:
+                    self._prepare(operation, inputs, state.slots)
+                results = self._run(operation, inputs, state.slots, values)
                 self._write(operation, results, values)
 
     def _write(self, operation: AnyOperation, results: tuple[Array, ...], values: dict[str, Array]) -> None:
@@ -357,6 +371,8 @@ class ReferenceRunner:
                 return ()
             case Repeat() | History():
                 raise AssertionError("run by _run_operations")
+            case Int8WideUpdate():
+                return self._integer.run_wide_update(operation, inputs, state)
             case _:
                 return (self._integer.run(operation, inputs, state),)
 

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from numpy.typing import NDArray
 
 from edgernn.kernels import reference_int8 as int8
+from edgernn.kernels import reference_int8_products as products
+from edgernn.kernels import reference_int8_reductions as reductions
+from edgernn.kernels import reference_int8_selection as selection
+from edgernn.kernels import reference_int8_wide as wide
 from edgernn.operations import (
     Dequantize,
     Int8Affine,
     Int8Binary,
+    Int8Compare,
     Int8Dense,
+    Int8FineGate,
+    Int8GroupedDense,
     Int8Gru,
+    Int8LayerNorm,
     Int8Lstm,
+    Int8MatMul,
     Int8Operation,
     Int8RecurrentOperation,
+    Int8Reduce,
+    Int8RunningReduce,
     Int8Softmax,
     Int8Unary,
+    Int8Where,
+    Int8WideUpdate,
     IntegerFunction,
     Quantize,
     StateRegion,
@@ -65,8 +79,64 @@ class IntegerOperations:
                 return int8.activate(inputs[0], self._function(operation.function))
             case Int8Softmax():
                 return int8.softmax(inputs[0], operation.multiplier, operation.shift)
+            case Int8GroupedDense() | Int8MatMul():
+                return self._run_product(operation, inputs)
+            case Int8Reduce(function=function, axis=axis):
+                y = reductions.reduce(inputs[0], function, axis, operation.multiplier, operation.shift)
+                return y.reshape(self._program.values[operation.outputs[0]].shape)
+            case Int8RunningReduce():
+                return self._run_running_reduce(operation, inputs[0], state)
+            case Int8LayerNorm():
+                constants = (weights[operation.multiplier], weights[operation.shift], weights[operation.B])
+                return reductions.layer_norm(inputs[0], operation.epsilon, operation.norm_bits, *constants)
+            case Int8FineGate():
+                return wide.fine_gate(inputs[0], operation.complement)
+            case Int8Compare():
+                return selection.compare(
+                    operation.function, inputs[0], inputs[1], operation.multipliers, operation.shifts
+                )
+            case Int8Where():
+                return selection.where(*inputs)
+            case Int8WideUpdate():
+                raise AssertionError("run by run_wide_update")
             case _:
                 return self._run_cell(operation, inputs[0], state)
+
+    def run_wide_update(
+        self, operation: Int8WideUpdate, inputs: list[Array], state: dict[str, Array]
+    ) -> tuple[Array, Array]:
+        """The new state and its high half."""
+        values = [value.reshape(operation.shape) for value in inputs]
+        h = region(state, operation.region, prod(operation.shape)).reshape(operation.shape).copy()
+        for term in operation.terms:
+            x = values[term.x] if term.minus is None else values[term.x] - values[term.minus]
+            if term.gate is not None:
+                h = wide.add_product(h, x, values[term.gate], term.negative)
+            elif term.factor is not None:
+                h = wide.add_product(h, x, self._weights[term.factor].reshape(operation.shape), term.negative)
+            else:
+                h = wide.add_shifted(h, x, term.shift, term.negative)
+        return h, h >> 16
+
+    def _run_product(self, operation: Int8GroupedDense | Int8MatMul, inputs: list[Array]) -> Array:
+        if isinstance(operation, Int8MatMul):
+            a, b = inputs
+            multiplier, shift = operation.multiplier, operation.shift
+            return products.matmul(a, b, operation.transposed, multiplier, shift, operation.operand_bits)
+        names = (operation.W, operation.W_multiplier, operation.W_shift, operation.B)
+        W, multipliers, shifts, B = (self._weights[name] for name in names)
+        return products.grouped_dense(inputs[0], W, multipliers, shifts, B, operation.operand_bits)
+
+    def _run_running_reduce(self, operation: Int8RunningReduce, x: Array, state: dict[str, Array]) -> Array:
+        total, count = region(state, operation.total, operation.size), region(state, operation.count, 1)
+        match operation.function:
+            case "Mean":
+                return reductions.running_mean(x, total, count, operation.mean_bits)
+            case "Sum":
+                settings = (operation.sum_shift, operation.multiplier, operation.shift)
+                return reductions.running_sum(x, total, count, *settings)
+            case _:
+                return reductions.running_extreme(x, total, count, operation.function)
 
     def _run_cell(self, operation: Int8RecurrentOperation, x: Array, state: dict[str, Array]) -> Array:
         W, R, B = self._rows(operation, "W"), self._rows(operation, "R"), self._weights[operation.B]

@@ -51,6 +51,17 @@ def _reset_slot(model: CModel, slot: StateSlot) -> list[str]:
     loop = f"for (uint32_t k = 0; k < {slot.size}; k++)"
     content = np.zeros(1, np.int8) if slot.initial is None else model.program.weights[slot.initial]
     parts: dict[str, NDArray[Any]] = {"": content}
+    if slot.dtype == "int64" and slot.initial is not None:
+        words = _words(content)
+        tables = [
+            model.step.table(f"{slot.initial} {part}", half, f"initial content of state {slot.name}, {part} words")
+            for part, half in zip(("high", "low"), words, strict=True)
+        ]
+        halves = (
+            f"(uint64_t)(uint32_t)edgernn_read_int32({table} + k) << {shift}"
+            for table, shift in zip(tables, (32, 0), strict=True)
+        )
+        return [f"{loop} slots->{model.step.slots[slot.name]}[k] = (int64_t)({' | '.join(halves)});"]
     if slot.dtype == "float64":
         parts = dict(zip((".high", ".low"), two_floats(content), strict=True))
     lines = []
@@ -64,6 +75,12 @@ def _reset_slot(model: CModel, slot: StateSlot) -> list[str]:
             )
             lines.append(f"{loop} {field} = {reader(str(initial.dtype))}({table} + k);")
     return lines
+
+
+def _words(array: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """High and low words of int64 numbers."""
+    words = np.ascontiguousarray(array, "<i8").view("<i4").reshape(*array.shape, 2)
+    return np.ascontiguousarray(words[..., 1]), np.ascontiguousarray(words[..., 0])
 
 
 def _reset_function(model: CModel) -> str:

@@ -14,7 +14,7 @@ import edgernn
 from edgernn.quantizer.settings import Operands
 
 WATCH = Path(__file__).parents[1] / "tests" / "models" / "watch"
-CELLS = ("rnn", "gru", "lstm")
+CELLS = ("rnn", "gru", "lstm", "fastgrnn", "tcn")
 OPERANDS: tuple[Operands, ...] = ("w8a16", "w8a8")
 STREAM_STEPS = 100_000  # without a reset
 EDGE_STEPS = 10_000  # that count as beginning and end

@@ -76,3 +76,96 @@ class Int8SoftmaxRow(NamedTuple):
     shift: int
     rows: int
     size: int
+
+
+class Int8GroupedRow(NamedTuple):
+    """A matrix product for each group, of each of `rows` matrices."""
+
+    x: int  # arena: (rows, inputs, groups)
+    y: int  # arena: (rows, outputs, groups)
+    W: int  # weights: int8 (outputs, inputs, padded groups)
+    constants: int  # weights: int32 (outputs, registers of groups, 5, lanes), see int8_grouped.py
+    rows: int
+    inputs: int
+    outputs: int
+    groups: int
+
+
+class Int8MatMulRow(NamedTuple):
+    """A product of two values, for each of `batch` pairs."""
+
+    a: int  # arena: (batch, n, k)
+    b: int  # arena: (batch, k, m), transposed (batch, m, k)
+    y: int  # arena: (batch, n, m)
+    constants: int  # weights: multiplier, shift before, rounding, shift after, int64
+    batch: int
+    n: int
+    k: int
+    m: int
+
+
+class Int8ReduceRow(NamedTuple):
+    """A reduction over the middle axis."""
+
+    x: int  # arena: (outer, count, inner)
+    y: int  # arena: (outer, inner)
+    constants: int  # weights: multiplier, shift before, rounding, shift after, int64
+    outer: int
+    count: int
+    inner: int
+
+
+class Int8RunningRow(NamedTuple):
+    """A reduction over all frames so far."""
+
+    x: int  # arena: (size,)
+    y: int  # arena: (size,)
+    total: int  # state: (size,) int64, of the largest or smallest int16
+    count: int  # state: int64
+    size: int
+    bits: int = 0  # of a mean: more fraction bits; of a sum: how far it is shifted right
+    multiplier: int = 0
+    shift: int = 0
+
+
+class Int8LayerNormRow(NamedTuple):
+    """Layer normalisation of each of `rows` vectors."""
+
+    x: int  # arena: (rows, size)
+    y: int  # arena: (rows, size)
+    constants: int  # weights: multiplier, shift and bias of each feature, (size, 3) int64
+    rows: int
+    size: int
+    epsilon: int
+    norm_bits: int
+
+
+class Int8WhereRow(NamedTuple):
+    """A choice between two values."""
+
+    condition: int  # arena: (size,)
+    a: int  # arena: (size,)
+    b: int  # arena: (size,)
+    y: int  # arena: (size,)
+    size: int
+
+
+class Int8WideRow(NamedTuple):
+    """One step of the update of an int32 state, which is collected in h."""
+
+    h: int  # arena: (size,) int32
+    x: int  # arena: (size,) int16; of the beginning state: (size,) int32
+    minus: int  # arena: (size,) int16, or where there are zeros
+    fine: int  # arena, or of factors weights: (size,) int32
+    size: int
+    shift: int = 0
+
+
+class Int8FineGateRow(NamedTuple):
+    """A fine sigmoid of each element."""
+
+    x: int  # arena: (size,) int16
+    y: int  # arena: (size,) int32
+    table: int  # weights: FINE_SIGMOID, int32
+    size: int
+    factor: int  # 2, or -2 for the complement

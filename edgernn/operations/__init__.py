@@ -18,7 +18,11 @@ from edgernn.operations.int8 import (
     IntegerOperation,
     Quantize,
 )
+from edgernn.operations.int8_products import Int8GroupedDense, Int8MatMul
 from edgernn.operations.int8_recurrent import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
+from edgernn.operations.int8_reductions import Int8LayerNorm, Int8Reduce, Int8RunningReduce
+from edgernn.operations.int8_selection import Int8Compare, Int8Where
+from edgernn.operations.int8_wide import Int8FineGate, Int8WideUpdate, WideTerm
 from edgernn.operations.layout import ReadState, Rearrange, WriteState
 from edgernn.operations.loops import Constant, Lookup, PutFrame, Repeat, TakeFrame
 from edgernn.operations.recurrent import SIGMOID, TANH, GateFunction, Gru, Lstm, RecurrentOperation, Rnn
@@ -31,7 +35,11 @@ FloatOperation = (
     | (Unary | Binary | Where | Softmax | LayerNorm)
     | (Reduce | RunningReduce | RunningSoftmax | ArgMax | TopK | Lookup)
 )
-Int8Operation = Int8Dense | Int8Rnn | Int8Gru | Int8Lstm | Int8Unary | Int8Affine | Int8Binary | Int8Softmax
+Int8Operation = (
+    (Int8Dense | Int8GroupedDense | Int8MatMul | Int8Rnn | Int8Gru | Int8Lstm)
+    | (Int8Unary | Int8Affine | Int8Binary | Int8Compare | Int8Where | Int8Softmax | Int8LayerNorm)
+    | (Int8Reduce | Int8RunningReduce | Int8FineGate | Int8WideUpdate)
+)
 # that move numbers of any type without changing them, and what repeats others
 Movement = Rearrange | ReadState | WriteState | History | Repeat | TakeFrame | PutFrame | Constant | Convert
 AnyOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Movement
@@ -57,14 +65,23 @@ __all__ = [
     "History",
     "Int8Affine",
     "Int8Binary",
+    "Int8Compare",
     "Int8Dense",
+    "Int8FineGate",
+    "Int8GroupedDense",
     "Int8Gru",
+    "Int8LayerNorm",
     "Int8Lstm",
+    "Int8MatMul",
     "Int8Operation",
     "Int8RecurrentOperation",
+    "Int8Reduce",
     "Int8Rnn",
+    "Int8RunningReduce",
     "Int8Softmax",
     "Int8Unary",
+    "Int8Where",
+    "Int8WideUpdate",
     "IntegerFunction",
     "IntegerOperation",
     "LayerNorm",
@@ -93,5 +110,6 @@ __all__ = [
     "Value",
     "Weights",
     "Where",
+    "WideTerm",
     "WriteState",
 ]

@@ -81,7 +81,11 @@ class IntegerOperation(Operation, frozen=True, kw_only=True):
         """Check an int32 bias."""
         B = self.weight(weights, name, 1, "int32")
         self.expect_shape(B, name, (rows,))
-        if np.abs(B.astype(np.int64)).max() > LARGEST_BIAS:
+        self.expect_bias_range(B, name)
+
+    def expect_bias_range(self, B: NDArray[Any], name: str) -> None:
+        """Check that a bias leaves room for what it is added to."""
+        if B.size and np.abs(B.astype(np.int64)).max() > LARGEST_BIAS:
             raise self.malformed(f"weight {name} holds a bias larger than 2^28")
 
     def expect_function(self, weights: Weights, function: IntegerFunction) -> None:
@@ -191,8 +195,7 @@ class Int8Affine(IntegerOperation, frozen=True, kw_only=True):
         self.expect_shape(s, self.shift, m.shape)
         self.expect_shape(B, self.B, m.shape)
         self.expect_multiplier_range(m, s, signed=True)
-        if m.size and np.abs(B.astype(np.int64)).max() > LARGEST_BIAS:
-            raise self.malformed(f"weight {self.B} holds a bias larger than 2^28")
+        self.expect_bias_range(B, self.B)
         self.expect_scale(self.scale)
         try:
             return (Value(np.broadcast_shapes(inputs[0].shape, m.shape), "int16", self.scale),)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -93,15 +93,17 @@ class Lookup(Operation, frozen=True, kw_only=True):
     input_dtype: ClassVar[str | None] = "int32"
 
     table: str
+    dtype: Literal["float32", "int16"] = "float32"  # of the table
+    scale: float | None = None  # of its integers
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=1, outputs=1)
         if self.table not in weights:
             raise self.malformed(f"weight {self.table} is missing")
-        table = self.weight(weights, self.table, weights[self.table].ndim)
+        table = self.weight(weights, self.table, weights[self.table].ndim, self.dtype)
         if table.ndim < 1 or not table.size:
             raise self.malformed(f"weight {self.table} of shape {table.shape} has no rows")
         shape: Shape = (*inputs[0].shape, *table.shape[1:])
         if prod(shape) > MAX_ELEMENTS:
             raise self.malformed(f"looks up {prod(shape)} numbers")
-        return (Value(shape),)
+        return (Value(shape, self.dtype, self.scale),)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+import msgspec
+
 from edgernn.operations.base import Operation, StateRegion, Value, Weights
 
 ReduceFunction = Literal["Sum", "Mean", "Max", "Min", "Prod"]
@@ -126,6 +128,8 @@ class LayerNorm(Operation, frozen=True, kw_only=True):
 class ArgMax(Operation, frozen=True, kw_only=True):
     """Index of the largest number along the last axis, the first of equal ones, as int32. Source: ONNX ArgMax."""
 
+    input_dtype: ClassVar[str | None] = None
+
     last: bool = False  # the last of equal ones: ONNX's select_last_index
     smallest: bool = False  # ArgMin
 
@@ -139,6 +143,8 @@ class ArgMax(Operation, frozen=True, kw_only=True):
 class TopK(Operation, frozen=True, kw_only=True):
     """The k largest (or smallest) numbers of the last axis in order, and their indices as int32. Source: ONNX TopK."""
 
+    input_dtype: ClassVar[str | None] = None
+
     k: int
     largest: bool = True
 
@@ -147,4 +153,4 @@ class TopK(Operation, frozen=True, kw_only=True):
         if not inputs[0].shape or not 1 <= self.k <= inputs[0].shape[-1]:
             raise self.malformed(f"k is {self.k}, the input's shape {inputs[0].shape}")
         shape = (*inputs[0].shape[:-1], self.k)
-        return (Value(shape), Value(shape, "int32"))
+        return (msgspec.structs.replace(inputs[0], shape=shape), Value(shape, "int32"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn.errors import InputError, QuantizationError
-from edgernn.operations import AnyOperation
+from edgernn.operations import AnyOperation, History, RecurrentOperation, RunningReduce, RunningSoftmax
 from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
+from edgernn.reference_int8 import region
 from edgernn.sample_file import read_samples
 
 Array: TypeAlias = NDArray[Any]
@@ -21,16 +23,22 @@ Recording: TypeAlias = Mapping[str, Array]  # input name -> (steps, *shape of th
 GivenRecording: TypeAlias = NDArray[Any] | str | Path | Mapping[str, ArrayLike]
 Calibration: TypeAlias = GivenRecording | list[GivenRecording] | tuple[GivenRecording, ...]
 
-MAX_KEPT_STEPS = 20_000  # of a value; more steps are thinned out evenly
+MAX_KEPT_STEPS = 20_000  # rows of a value; more are thinned out evenly
+MAX_KEPT_NUMBERS = 1 << 23  # of a value
+LEAST_KEPT_ROWS = 64
 
 
 class Trace(NamedTuple):
-    """What a program did: every value and state at each kept step, (steps, size) each."""
+    """What a program did, as rows of numbers (rows, size); rows of different names belong to different steps."""
 
     raw: dict[str, Array]  # inputs as recorded
     values: dict[str, Array]
-    before: dict[str, Array]  # states when the step began
-    after: dict[str, Array]  # states when it ended
+    states: dict[str, Array]  # between the steps; those that hold only frames or sums are left out
+    cells: dict[str, Array]  # by operation: the input of a recurrent cell and the h that it met, side by side
+
+    def of_cell(self, name: str, features: int) -> tuple[Array, Array]:
+        """Inputs (rows, features) of a recurrent cell and the h (rows, hidden_size) that they met."""
+        return self.cells[name][:, :features], self.cells[name][:, features:]
 
 
 def read_recordings(program: Program, calibration: Calibration) -> list[dict[str, Array]]:
@@ -102,38 +110,94 @@ def normalise(program: Program, recording: Recording) -> dict[str, Array]:
 
 
 def trace(program: Program, recordings: Sequence[Recording]) -> Trace:
-    """Run every recording from a reset, a windowed program with a reset every window, and keep the steps."""
-    causal = Program(msgspec.structs.replace(program.description, window=None), program.weights)
-    written: dict[str, Array] = {}
+    """Run every recording from a reset to its end, a windowed program with a reset every window, and keep the frames.
 
-    def observe(_: AnyOperation, name: str, array: Array) -> None:
-        written[name] = array
+    Only what the operations wrote is kept, when they wrote it: a value that comes in every fourth step has a fourth of
+    the frames, one inside of a repeated part several in each step.
+    """
+    return _Tracer(program).run(recordings)
 
-    runner = ReferenceRunner(causal, observe=observe)
-    window = program.window.steps if program.window is not None else None
-    total = sum(len(next(iter(recording.values()))) for recording in recordings)
-    stride = -(-total // MAX_KEPT_STEPS)
-    kept: tuple[dict[str, list[Array]], ...] = ({}, {}, {}, {})
-    step = 0
-    for recording in recordings:
-        columns = normalise(program, recording)
-        runner.reset()
-        for t in range(len(next(iter(columns.values())))):
-            if window is not None and t and t % window == 0:
-                runner.reset()
-            keep = step % stride == 0
-            step += 1
-            before = {name: state.copy() for name, state in runner.state.items()} if keep else {}
-            frame = {name: column[t] for name, column in columns.items()}
-            with np.errstate(all="ignore"):  # looked for below
-                runner.step(frame)
-            if keep:
-                raw = {name: column[t] for name, column in recording.items()}
-                for kind, arrays in zip(kept, (raw, frame | written, before, runner.state), strict=True):
-                    for name, array in arrays.items():
-                        kind.setdefault(name, []).append(np.array(array).ravel())
-    result = Trace(*({name: np.array(rows) for name, rows in kind.items()} for kind in kept))
-    for name, rows in (result.values | result.after).items():
-        if not np.isfinite(rows).all():
-            raise QuantizationError(f"the float program gives NaN or infinity for {name} on the calibration")
-    return result
+
+class Samples:
+    """Rows of numbers, thinned out evenly where there are too many."""
+
+    def __init__(self) -> None:
+        self._rows: list[Array] = []
+        self._stride, self._count = 1, 0
+
+    def add(self, row: Array) -> None:
+        """Keep a copy of a row, of any shape, or leave it out."""
+        if self._count % self._stride == 0:
+            self._rows.append(np.array(row, np.float64).ravel())
+            if len(self._rows) > max(LEAST_KEPT_ROWS, min(MAX_KEPT_STEPS, MAX_KEPT_NUMBERS // self._rows[0].size)):
+                self._rows, self._stride = self._rows[::2], 2 * self._stride
+        self._count += 1
+
+    def array(self) -> Array:
+        """The rows that were kept (rows, size)."""
+        return np.array(self._rows)
+
+
+class _Tracer:
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._raw: dict[str, Samples] = defaultdict(Samples)
+        self._values: dict[str, Samples] = defaultdict(Samples)
+        self._states: dict[str, Samples] = defaultdict(Samples)
+        self._cells: dict[str, Samples] = defaultdict(Samples)
+        causal = Program(msgspec.structs.replace(program.description, window=None), program.weights)
+        self._runner = ReferenceRunner(causal, observe=self._observe, prepare=self._prepare)
+        # states whose format follows from what is written into them
+        self._derived = {
+            getattr(operation, field).slot
+            for operation in program.operations
+            if isinstance(operation, History | RunningReduce | RunningSoftmax)
+            for field in operation.state_fields
+        }
+
+    def run(self, recordings: Sequence[Recording]) -> Trace:
+        staggered = self._program.staggered
+        for recording in recordings:
+            columns = normalise(self._program, recording)
+            self._runner.reset()
+            self._keep_states()
+            for t in range(len(next(iter(columns.values())))):
+                if staggered is not None and t and t % staggered.steps == 0:
+                    self._end()
+                    self._runner.reset()
+                frame = {name: column[t] for name, column in columns.items()}
+                for name, column in recording.items():
+                    self._raw[name].add(column[t])
+                    self._values[name].add(frame[name])
+                with np.errstate(all="ignore"):  # looked for below
+                    self._runner.step(frame)
+                self._keep_states()
+            self._end()
+        result = Trace(
+            raw={name: samples.array() for name, samples in self._raw.items()},
+            values={name: samples.array() for name, samples in self._values.items()},
+            states={name: samples.array() for name, samples in self._states.items()},
+            cells={name: samples.array() for name, samples in self._cells.items()},
+        )
+        for name, rows in (result.values | result.states).items():
+            if not np.isfinite(rows).all():
+                raise QuantizationError(f"the float program gives NaN or infinity for {name} on the calibration")
+        return result
+
+    def _end(self) -> None:
+        """Frames behind the last sample are frames like all others."""
+        with np.errstate(all="ignore"):
+            self._runner.flush()
+
+    def _keep_states(self) -> None:
+        for name, state in self._runner.state.items():
+            if name not in self._derived:
+                self._states[name].add(state)
+
+    def _observe(self, operation: AnyOperation, name: str, array: Array) -> None:
+        self._values[name].add(array)
+
+    def _prepare(self, operation: AnyOperation, inputs: list[Array], state: dict[str, Array]) -> None:
+        if isinstance(operation, RecurrentOperation):
+            size = operation.state_sizes(self._program.weights)["h"]
+            self._cells[operation.name].add(np.concatenate([inputs[0].ravel(), region(state, operation.h, size)]))

@@ -22,7 +22,6 @@ from edgernn.operations import (
     Lstm,
     RecurrentOperation,
     Rnn,
-    StateRegion,
 )
 from edgernn.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.operations.int8_recurrent import NO_CLIP
@@ -56,13 +55,14 @@ def choose_slots(converter: Converter) -> dict[str, StateSlot]:
                 next(operation for operation, _ in cells if operation not in kept),
                 f"it shares state {slot.name} with {kept[0].name}, which stays in float",
             )
-        slots[slot.name] = slot if kept else _integer_slot(converter, slot, cells)
+        derived = slot.name not in converter.trace.states  # its format follows from what is written into it
+        keeps = kept or derived or slot.dtype != "float32"
+        slots[slot.name] = slot if keeps else _integer_slot(converter, slot, cells)
     return slots
 
 
 def _integer_slot(converter: Converter, slot: StateSlot, cells: Sequence[tuple[RecurrentOperation, str]]) -> StateSlot:
-    seen = np.concatenate([converter.trace.before[slot.name], converter.trace.after[slot.name]])
-    largest = float(np.abs(seen).max())
+    largest = float(np.abs(converter.trace.states[slot.name]).max())
     bounded = bool(cells) and all(field == "h" and _has_bounded_h(operation) for operation, field in cells)
     if bounded and largest <= 1.0 + 1e-6:
         scale = UNIT_SCALE
@@ -97,24 +97,25 @@ def _is_wide(converter: Converter, cell: RecurrentOperation, field: str) -> bool
     return bool(((p > -np.log(SLOW)).mean(axis=0) > SLOW_SHARE).any())
 
 
+def is_unit_clip(gate: GateFunction) -> bool:
+    """Whether a function is a Clip to numbers from 0 to 1."""
+    low, high = gate.alpha, gate.beta
+    return gate.function == "Clip" and low is not None and high is not None and 0.0 <= low <= high <= 1.0
+
+
 def is_flat_beyond_8(gate: GateFunction) -> bool:
     """Whether a function is so nearly constant beyond ±8 that Q3.12 is enough for its input."""
-    if gate.function == "HardSigmoid":
+    if gate.function == "HardSigmoid" or is_unit_clip(gate):
         ends = float32.unary(np.array([-8.0, 8.0]), gate.function, gate.alpha, gate.beta)
         return set(ends.tolist()) <= {0.0, 1.0}
     return gate.function in ("Tanh", "Sigmoid")
-
-
-def region(states: dict[str, Array], place: StateRegion, size: int) -> Array:
-    """The columns of a region in recorded states, (steps, size)."""
-    return states[place.slot][:, place.offset : place.offset + size]
 
 
 def gate_inputs(converter: Converter, cell: RecurrentOperation) -> Array:
     """Inputs of all gates over the calibration, (steps, gates * H); without the reset gate and the peepholes."""
     weights, trace = converter.program.weights, converter.trace
     R = weights[cell.R].astype(np.float64)
-    x, h = trace.values[cell.inputs[0]], region(trace.before, cell.h, R.shape[1])
+    x, h = trace.of_cell(cell.name, weights[cell.W].shape[1])
     p: Array = x @ weights[cell.W].T.astype(np.float64) + h @ R.T
     if cell.B is not None:
         p = p + weights[cell.B].reshape(2, -1).sum(axis=0)
@@ -140,7 +141,7 @@ class CellParts:
         B = np.zeros(2 * len(self.R)) if cell.B is None else weights[cell.B].astype(np.float64)
         self.W_bias, self.R_bias = B[: len(self.R)], B[len(self.R) :]
         gate = cell.activations[0]
-        if cell.gates > 1 and gate.function not in GATES:
+        if cell.gates > 1 and gate.function not in GATES and not is_unit_clip(gate):
             raise converter.refused(cell, f"a gate of {gate.function} is not bounded to [0, 1]")
         if cell.gates > 1 and not is_flat_beyond_8(gate):
             raise converter.refused(cell, f"a gate of {gate.function} with alpha={gate.alpha} changes beyond ±8")
@@ -154,7 +155,7 @@ class CellParts:
         largest = float(np.abs(samples).max())
         return fixed_point.power_of_two(largest * self.converter.settings.headroom) * UNIT_SCALE
 
-    def quantize_matrices(self, row_scale: Array, reset: Array | None = None) -> dict[str, str]:
+    def quantize_matrices(self, row_scale: Array, reset: Array | None = None) -> dict[str, Any]:
         """Rows of W and R; the means that their rounding loses are added to the biases.
 
         `reset` holds the reset gates over the calibration, (steps, H), where they come before the last rows of R.
@@ -162,8 +163,8 @@ class CellParts:
         converter, trace, H = self.converter, self.converter.trace, self.H
         fields, W = converter.rows(self.cell, "W", self.W, converter.scales[self.integer], row_scale, self.bits)
         more, R = converter.rows(self.cell, "R", self.R, self.h_scale, row_scale, self.bits)
-        x = trace.values[self.cell.inputs[0]] / converter.channel_scales.get(self.integer, 1.0)
-        h = region(trace.before, self.cell.h, H)
+        x, h = trace.of_cell(self.cell.name, self.W.shape[1])
+        x = x / converter.channel_scales.get(self.integer, 1.0)
         self.W_bias = self.W_bias + converter.lost_mean(self.W, W, x)
         self.R_bias = self.R_bias + converter.lost_mean(self.R, R, h)
         if reset is not None:

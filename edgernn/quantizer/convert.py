@@ -13,30 +13,37 @@ from edgernn import fixed_point
 from edgernn.errors import QuantizationError
 from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
+    EVERY_STEP,
     AnyOperation,
     Binary,
+    Constant,
     Dense,
     Dequantize,
     GateFunction,
+    GroupedDense,
     Gru,
+    History,
     Int8Affine,
-    Int8Binary,
     Int8Dense,
     Int8Softmax,
     Int8Unary,
     IntegerFunction,
     Lstm,
+    MatMul,
     Operation,
+    PutFrame,
     ReadState,
     Rearrange,
+    Repeat,
     Rnn,
     Softmax,
+    TakeFrame,
     Unary,
     WriteState,
 )
-from edgernn.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
+from edgernn.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.program import OutputDescription, Program, ProgramDescription
-from edgernn.quantizer import cells, inputs
+from edgernn.quantizer import arithmetic, cells, inputs, movement, reductions, wide
 from edgernn.quantizer.calibration import Trace
 from edgernn.quantizer.ranges import clipping_limit
 from edgernn.quantizer.settings import Settings
@@ -44,7 +51,8 @@ from edgernn.quantizer.settings import Settings
 Array: TypeAlias = NDArray[Any]
 
 # functions whose slope or value has no bound, so that no table of straight lines follows them
-UNBOUNDED = {"Log", "Sqrt", "Reciprocal"}
+UNBOUNDED = {"Log", "Sqrt", "Reciprocal", "Sign", "Floor", "Ceil", "Round"}
+SOFTMAX_RANGE = 16.0  # below the maximum, where exp is nothing: what is masked out has no range
 WITHIN_ONE = {"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Erf"}  # values in [-1, 1]
 
 
@@ -59,17 +67,32 @@ class Converter:
         self.weights: dict[str, Array] = {}
         self.scales: dict[str, float] = {}  # of the integer form of each value
         self.channel_scales: dict[str, Array] = {}  # of an input whose channels were equalised, relative to its scale
-        self.floats = {port.name for port in program.inputs}  # values that exist as float
+        self.constants: dict[str, Array] = {}  # values that are constants, in real units
+        self.positive: set[str] = set()  # values that are never below 0
+        self.repeated = _repeated(program)  # names of operations in the body of a repeat
+        self.bounds: dict[str, float] = {}  # the largest magnitude that a value can have, where that is known
+        self.floats = {port.name for port in program.inputs if port.dtype == "float32"}  # values that exist as float
+        self.wholes = {port.name for port in program.inputs if port.dtype != "float32"}  # that are integers by nature
+        self._schedules = {port.name: EVERY_STEP for port in program.inputs}  # when a value is written
+        self._when = EVERY_STEP  # of the operation that is being converted
+        self._loops: list[tuple[str, int]] = []  # repeats that are open, and how many of their operations are to come
+        self._paths: list[tuple[str, ...]] = []  # the repeats around each of `operations`
         self.consumers: dict[str, list[AnyOperation]] = {}
         for operation in program.operations:
             for name in operation.inputs:
                 self.consumers.setdefault(name, []).append(operation)
         self.slots = cells.choose_slots(self)
+        self.wanted: dict[str, float] = {}  # scales that readers of a value need
+        self.updates = wide.choose_updates(self)  # of 32-bit states that are written out
+        wide.widen_slots(self)
 
     def convert(self) -> Program:
         """The int8 program."""
         for operation in inputs.fold_normalisation(self):
+            self._loops = [(name, left - 1) for name, left in self._loops if left > 0]
             self._convert(operation)
+            if isinstance(operation, Repeat):
+                self._loops.append((operation.name, operation.body))
         description = self.program.description
         outputs = tuple(
             msgspec.structs.replace(output, value=self.as_float(output.value)) for output in description.outputs
@@ -82,36 +105,62 @@ class Converter:
                 initial = self.program.weights[slot.initial]
                 if slot.scale is not None:
                     limits = np.iinfo(slot.dtype)
-                    initial = np.clip(np.rint(initial / slot.scale), limits.min, limits.max).astype(slot.dtype)
+                    initial = np.clip(np.rint(initial.astype(np.float64) / slot.scale), limits.min, limits.max).astype(
+                        slot.dtype
+                    )
                 self.weights[slot.initial] = initial
         return msgspec.structs.replace(
             self.program.description,
             outputs=outputs,
-            operations=tuple(self.operations),
+            operations=tuple(self._with_bodies()),
             state=tuple(self.slots.values()),
             arithmetic="int8",
         )
 
+    def _with_bodies(self) -> list[AnyOperation]:
+        """The operations, repeats with as many in their bodies as there are now."""
+        read = {name for operation in self.operations for name in operation.inputs}
+        for index in reversed(range(len(self.operations))):  # constants that all readers want in another format
+            if isinstance(constant := self.operations[index], Constant) and constant.outputs[0] not in read:
+                del self.operations[index], self._paths[index]
+        return [
+            msgspec.structs.replace(operation, body=sum(operation.name in path for path in self._paths))
+            if isinstance(operation, Repeat)
+            else operation
+            for operation in self.operations
+        ]
+
     def _convert(self, operation: AnyOperation) -> None:
+        self._when = operation.when
         follows_state = isinstance(operation, ReadState | WriteState)
         if operation.name in self.settings.keep_float and not follows_state:
             self._keep(operation)
             return
+        root = self.updates.get(operation.outputs[0]) if len(operation.outputs) == 1 else None
+        if root is not None and isinstance(operation, Binary):
+            wide.convert_update(self, operation, root)
+            return
+        if any(operation.name in update.skipped for update in self.updates.values()):
+            return
         converters: dict[type, Callable[[Any], None]] = {
             Dense: self._dense,
             Unary: self._unary,
-            Binary: self._binary,
             Softmax: self._softmax,
-            Rearrange: self._rearrange,
-            ReadState: self._read_state,
-            WriteState: self._write_state,
-            Rnn: lambda cell: cells.convert_rnn(self, cell),
-            Gru: lambda cell: cells.convert_gru(self, cell),
-            Lstm: lambda cell: cells.convert_lstm(self, cell),
         }
-        if type(operation) not in converters:
+        others: dict[type, Callable[[Converter, Any], None]] = {
+            Rnn: cells.convert_rnn,
+            Gru: cells.convert_gru,
+            Lstm: cells.convert_lstm,
+            **arithmetic.CONVERTERS,
+            **movement.CONVERTERS,
+            **reductions.CONVERTERS,
+        }
+        if type(operation) in converters:
+            converters[type(operation)](operation)
+        elif type(operation) in others:
+            others[type(operation)](self, operation)
+        else:
             raise self.refused(operation, "cannot be quantized")
-        converters[type(operation)](operation)
 
     def refused(self, operation: Operation, why: str) -> QuantizationError:
         """The error for an operation without an integer form."""
@@ -122,14 +171,40 @@ class Converter:
 
     # values in both forms
 
-    def add(self, operation: AnyOperation, scale: float | None = None) -> None:
-        """Append an operation; with `scale`, its output is an integer."""
-        self.operations.append(operation)
+    def add(self, operation: AnyOperation, scale: float | None = None, whole: bool = False) -> None:
+        """Append what an operation becomes; with `scale` its outputs are integers, with `whole` ids or indices."""
+        if self._when != EVERY_STEP:
+            operation = msgspec.structs.replace(operation, when=self._when)
+        self._insert(operation, len(self.operations), tuple(name for name, _ in self._loops))
+        for name in operation.outputs:
+            if whole:
+                self.wholes.add(name)
+            elif scale is None:
+                self.floats.add(name)
+            else:
+                self.scales[name] = scale
+
+    def add_behind(self, value: str, operation: AnyOperation, scale: float | None = None) -> None:
+        """Put a conversion of a value right behind where it is written, so that all later readers may have it."""
+        index, path = 0, tuple[str, ...]()
+        for place, writer in enumerate(self.operations):
+            if value in writer.outputs:
+                index, path = place + 1, self._paths[place]
+                if isinstance(writer, PutFrame):  # whole when the rounds are over
+                    index, path = len(self.operations), tuple(name for name, _ in self._loops)
+        operation = msgspec.structs.replace(operation, when=self._schedules[value])
+        self._insert(operation, index, path)
         for name in operation.outputs:
             if scale is None:
                 self.floats.add(name)
             else:
                 self.scales[name] = scale
+
+    def _insert(self, operation: AnyOperation, index: int, path: tuple[str, ...]) -> None:
+        self.operations.insert(index, operation)
+        self._paths.insert(index, path)
+        for name in operation.outputs:
+            self._schedules[name] = operation.read if isinstance(operation, History) else operation.when
 
     def add_integer(
         self,
@@ -153,6 +228,8 @@ class Converter:
         """Name of the integer form of a value, made if it exists only as float."""
         if name in self.scales:
             return name
+        if name in self.wholes:
+            raise QuantizationError(f"value {name} is an id or an index: no operation on real numbers can read it")
         integer = f"{name}.int16"
         if integer not in self.scales:
             self.add_quantize(name, integer)
@@ -164,11 +241,11 @@ class Converter:
 
     def as_float(self, name: str) -> str:
         """Name of the float form of a value, made if it exists only as integer."""
-        if name in self.floats:
+        if name in self.floats or name in self.wholes:
             return name
         real = f"{name}.float32"
         if real not in self.floats:
-            self.add(Dequantize(name=real, inputs=(name,), outputs=(real,)))
+            self.add_behind(name, Dequantize(name=real, inputs=(name,), outputs=(real,)))
         return real
 
     def at_scale(self, name: str, scale: float) -> str:
@@ -177,40 +254,85 @@ class Converter:
         if self.scales[integer] == scale:
             return integer
         rescaled = f"{name}.at{scale:.6g}"
+        if rescaled not in self.scales and integer in self.constants:
+            q = np.clip(np.rint(self.constants[integer] / scale), -32768, 32767).astype(np.int16)
+            self.weights[rescaled] = q
+            constant = Constant(
+                name=rescaled, inputs=(), outputs=(rescaled,), weight_name=rescaled, dtype="int16", scale=scale
+            )
+            self.add_behind(integer, constant, scale)
         if rescaled not in self.scales:
-            m, s = fixed_point.multiplier(np.array(self.scales[integer] / scale), f"rescaling {name}", SIGNED_SHIFTS)
-            parts = {"multiplier": m, "shift": s, "B": np.zeros((), np.int32)}
-            self._add_affine(rescaled, (integer,), (rescaled,), (), scale, parts)
+            factor = np.array(self.scales[integer] / scale)
+            affine = self.affine(rescaled, integer, rescaled, factor, np.zeros(()), scale)
+            self.add_behind(integer, affine, scale)
         return rescaled
 
-    def _add_affine(
-        self,
-        name: str,
-        inputs: tuple[str, ...],
-        outputs: tuple[str, ...],
-        sources: tuple[str, ...],
-        scale: float,
-        parts: dict[str, Array],
-    ) -> None:
-        names = {field: f"{name}/{field}" for field in parts}
+    def affine(self, name: str, source: str, output: str, gain: Array, offset: Array, scale: float) -> Int8Affine:
+        """``output = integers of source * gain + offset``, the offset in real units."""
+        where = f"operation {name}"
+        m, s = fixed_point.multiplier(gain, where, SIGNED_SHIFTS)
+        largest = LARGEST_BIAS * scale  # beyond the range of the result by far, which saturates
+        B = fixed_point.quantize_bias(np.clip(offset, -largest, largest), scale, where)
+        parts = {"multiplier": m, "shift": s, "B": B}
+        names: dict[str, Any] = {field: f"{name}/{field}" for field in parts}
         self.weights |= {names[field]: array for field, array in parts.items()}
-        self.add(
-            Int8Affine(
-                name=name,
-                inputs=inputs,
-                outputs=outputs,
-                sources=sources,
-                multiplier=names["multiplier"],
-                shift=names["shift"],
-                B=names["B"],
-                scale=scale,
-            ),
-            scale,
-        )
+        return Int8Affine(name=name, inputs=(source,), outputs=(output,), scale=scale, **names)
+
+    def unshaped(self, name: str) -> str:
+        """The value before it was only shaped anew."""
+        for operation in reversed(self.program.operations):
+            if name in operation.outputs and isinstance(operation, Rearrange) and operation.indices is None:
+                name = operation.inputs[0]
+        return name
+
+    def readers(self, name: str) -> list[AnyOperation]:
+        """Operations that read a value, also in another shape."""
+        readers: list[AnyOperation] = []
+        for reader in self.consumers.get(name, []):
+            if isinstance(reader, Rearrange) and reader.indices is None:
+                readers += self.readers(reader.outputs[0])
+            else:
+                readers.append(reader)
+        return readers
+
+    def output_scale(self, output: str) -> float:
+        """The format that suits those who read a value.
+
+        Q3.12 before sigmoid and tanh, that of a state that it is written to; after a ReLU only the positive side
+        matters.
+        """
+        if output in self.wanted:
+            return self.wanted[output]
+        readers = self.readers(output)
+        if any(port.value == output for port in self.program.description.outputs):
+            readers.append(Dequantize(name="", inputs=(), outputs=()))
+        functions = {reader.function if isinstance(reader, Unary) else "" for reader in readers}
+        if readers and functions <= {"Sigmoid", "Tanh"}:
+            return GATE_SCALE
+        if functions == {"Relu"}:
+            bits = min(self.reading_bits(reader.outputs[0]) for reader in readers)
+            return (self.limit_of(self.trace.values[readers[0].outputs[0]], bits) or 1.0) / 32767
+        for reader in readers:
+            if isinstance(reader, WriteState):
+                slot = self.slots[reader.region.slot]
+                if slot.scale is not None and slot.dtype == "int16":
+                    return slot.scale
+        return self.range_scale(output)
+
+    def range_scale(self, output: str) -> float:
+        """The scale of a value from its calibrated range, or from its bound where that is known and smaller."""
+        scale = self.limit(output) / 32767
+        bound = self.bounds.get(output, 0.0)
+        return min(scale, bound / 32768) if bound > 0 else scale
 
     def limit(self, name: str) -> float:
         """The largest magnitude of a value to represent: from calibration, with room above where 16 bits are used."""
-        return self.limit_of(self.trace.values[name], self.reading_bits(name)) or 1.0
+        samples = self.trace.values[name]
+        readers = self.readers(name)
+        if readers and all(isinstance(reader, Softmax) for reader in readers):
+            rows = samples.reshape(-1, self.program.values[name].shape[-1])
+            samples = np.maximum(rows, rows.max(axis=1, keepdims=True) - SOFTMAX_RANGE)
+        return self.limit_of(samples, self.reading_bits(name)) or 1.0
 
     def limit_of(self, samples: Array, bits: int) -> float:
         """As `limit`, for samples that `bits` bits will represent; 0 if all are 0."""
@@ -221,14 +343,25 @@ class Converter:
         """8 if a matrix product reads the value in 8 bits, else 16."""
         readers = [*self.consumers.get(name, ())]
         for reader in readers:
-            if isinstance(reader, Rearrange | Unary) and reader.outputs:
+            if isinstance(reader, Rearrange | Unary | History | TakeFrame | PutFrame) and reader.outputs:
                 readers += self.consumers.get(reader.outputs[0], ())
-        matrix = [reader for reader in readers if isinstance(reader, Dense | Rnn | Gru | Lstm)]
+        if any(isinstance(reader, MatMul) and self._is_right_of(name, reader) for reader in readers):
+            return 8
+        matrix = [reader for reader in readers if isinstance(reader, Dense | GroupedDense | MatMul | Rnn | Gru | Lstm)]
         return min((self.settings.bits(reader) for reader in matrix), default=16)
+
+    def _is_right_of(self, name: str, product: MatMul) -> bool:
+        """Whether the right side of a product is a value, or moved from it."""
+        sources = [product.inputs[1]]
+        for source in sources:
+            writer = next((each for each in self.program.operations if source in each.outputs), None)
+            if isinstance(writer, Rearrange | Unary | History | TakeFrame | PutFrame):
+                sources += writer.inputs
+        return name in sources
 
     def rows(
         self, operation: Operation, field: str, W: Array, input_scale: float, output_scale: Array, bits: int
-    ) -> tuple[dict[str, str], Array]:
+    ) -> tuple[dict[str, Any], Array]:
         """Quantize the rows of W and store them; returns the operation's fields and what W has become."""
         where = f"operation {operation.name} ({type(operation).__name__}), weight {field}"
         rows = fixed_point.quantize_rows(W, input_scale, output_scale, bits, where)
@@ -256,7 +389,7 @@ class Converter:
         source, output = operation.inputs[0], operation.outputs[0]
         integer, bits = self.as_integer(source), self.settings.bits(operation)
         W = self.matrix(integer, self.program.weights[operation.W])
-        scale = self._dense_scale(output)
+        scale = self.output_scale(output)
         fields, meaning = self.rows(operation, "W", W, self.scales[integer], np.full(len(W), scale), bits)
         samples = self.trace.values[source].reshape(-1, W.shape[1]) / self.channel_scales.get(integer, 1.0)
         B = self.lost_mean(W, meaning, samples)
@@ -267,28 +400,24 @@ class Converter:
         )
         self.add_integer(Int8Dense, operation, (integer,), scale, operand_bits=bits, **fields)
 
-    def _dense_scale(self, output: str) -> float:
-        """Q3.12 before sigmoid and tanh; after a ReLU only the positive side matters."""
-        readers = self.consumers.get(output, [])
-        is_output = any(port.value == output for port in self.program.description.outputs)
-        functions = {reader.function if isinstance(reader, Unary) else "" for reader in readers}
-        if readers and not is_output:
-            if functions <= {"Sigmoid", "Tanh"}:
-                return GATE_SCALE
-            if functions == {"Relu"}:
-                bits = min(self.reading_bits(reader.outputs[0]) for reader in readers)
-                return (self.limit_of(self.trace.values[readers[0].outputs[0]], bits) or 1.0) / 32767
-        return self.limit(output) / 32767
-
     def _unary(self, operation: Unary) -> None:
         if operation.function in UNBOUNDED:
             raise self.refused(operation, f"{operation.function} has no bounded slope")
-        integer, output = self.as_integer(operation.inputs[0]), operation.outputs[0]
-        input_scale = self.scales[integer]
+        if operation.function == "Not":
+            arithmetic.convert_not(self, operation)
+            return
+        if operation.function in ("Sigmoid", "Tanh"):
+            integer = self.at_scale(operation.inputs[0], GATE_SCALE)
+        else:
+            integer = self.as_integer(operation.inputs[0])
+        output, input_scale = operation.outputs[0], self.scales[integer]
         if operation.function in ("Relu", "Clip"):
             scale = input_scale
         elif operation.function in WITHIN_ONE:
             scale = UNIT_SCALE
+            self.bounds[output] = 1.0
+            if operation.function == "Sigmoid":
+                self.positive.add(output)
         else:
             scale = self.limit(output) / 32767
         gate = GateFunction(operation.function, operation.alpha, operation.beta)
@@ -318,57 +447,6 @@ class Converter:
         )
         return IntegerFunction("Table", table=self.add_weight(operation, field, entries))
 
-    def _binary(self, operation: Binary) -> None:
-        if operation.function in ("Div", "Pow") and (operation.constant is None or operation.function == "Pow"):
-            raise self.refused(operation, f"{operation.function} of two values has no bounded result")
-        if operation.constant is None:
-            self._binary_values(operation)
-        else:
-            self._binary_constant(operation, self.program.weights[operation.constant].astype(np.float64))
-
-    def _binary_values(self, operation: Binary) -> None:
-        names = [self.as_integer(name) for name in operation.inputs]
-        a, b = (self.scales[name] for name in names)
-        where = f"operation {operation.name}"
-        scale = self.limit(operation.outputs[0]) / 32767
-        if operation.function == "Mul":
-            scale = max(scale, a * b * 4.1)  # a product needs a shift of at least 17
-            factors = np.array([a * b / scale])
-        else:
-            factors = np.array([a, b]) / scale
-        m, s = fixed_point.multiplier(factors, where)
-        self.add_integer(
-            Int8Binary,
-            operation,
-            tuple(names),
-            scale,
-            function=operation.function,
-            multipliers=tuple(m.tolist()),
-            shifts=tuple(s.tolist()),
-        )
-
-    def _binary_constant(self, operation: Binary, constant: Array) -> None:
-        left = operation.constant_side == "left"
-        ones = np.ones_like(constant)
-        gain: Array
-        match operation.function:
-            case "Add":
-                gain, offset = ones, constant
-            case "Sub":
-                gain, offset = (-ones, constant) if left else (ones, -constant)
-            case "Mul":
-                gain, offset = constant, 0 * constant
-            case "Div" if not left and (constant != 0).all():
-                gain, offset = 1 / constant, 0 * constant
-            case _:
-                raise self.refused(operation, f"{operation.function} with this constant has no integer form")
-        integer = self.as_integer(operation.inputs[0])
-        scale = self.limit(operation.outputs[0]) / 32767
-        m, s = fixed_point.multiplier(gain * self.scales[integer] / scale, f"operation {operation.name}", SIGNED_SHIFTS)
-        B = fixed_point.quantize_bias(offset, scale, f"operation {operation.name}")
-        parts = {"multiplier": m, "shift": s, "B": B}
-        self._add_affine(operation.name, (integer,), operation.outputs, operation.sources, scale, parts)
-
     def _softmax(self, operation: Softmax) -> None:
         if operation.logarithm:
             raise self.refused(operation, "LogSoftmax has no integer form; export the model with Softmax")
@@ -387,23 +465,10 @@ class Converter:
             UNIT_SCALE,
         )
 
-    def _rearrange(self, operation: Rearrange) -> None:
-        scale = max(self.scales[self.as_integer(name)] for name in operation.inputs)
-        names = tuple(self.at_scale(name, scale) for name in operation.inputs)
-        if operation.indices is not None:
-            self.weights[operation.indices] = self.program.weights[operation.indices]
-        self.add(msgspec.structs.replace(operation, inputs=names), scale)
 
-    def _read_state(self, operation: ReadState) -> None:
-        slot = self.slots[operation.region.slot]
-        scale = slot.scale
-        self.add(
-            msgspec.structs.replace(operation, dtype=slot.dtype, scale=scale),
-            scale * 65536 if scale is not None and slot.dtype == "int32" else scale,
-        )
-
-    def _write_state(self, operation: WriteState) -> None:
-        slot = self.slots[operation.region.slot]
-        source = operation.inputs[0]
-        name = self.as_float(source) if slot.scale is None else self.at_scale(source, slot.scale)
-        self.add(msgspec.structs.replace(operation, inputs=(name,), dtype=slot.dtype, scale=slot.scale))
+def _repeated(program: Program) -> set[str]:
+    names: set[str] = set()
+    for index, operation in enumerate(program.operations):
+        if isinstance(operation, Repeat):
+            names.update(inner.name for inner in program.operations[index + 1 : index + 1 + operation.body])
+    return names

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgernn import fixed_point
 from edgernn.errors import QuantizationError
-from edgernn.operations import AnyOperation, Binary, Dense, Quantize, RecurrentOperation
+from edgernn.operations import EVERY_STEP, AnyOperation, Binary, Dense, Quantize, RecurrentOperation
 from edgernn.operations.int8 import COUNT_SHIFTS
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ def fold_normalisation(converter: Converter) -> list[AnyOperation]:
     """Quantize each input after the constants that it is shifted and scaled by; returns the operations that remain."""
     folded: set[str] = set()
     for port in converter.program.inputs:
+        if port.dtype != "float32":
+            continue
         channels = port.shape[-1:]
         gain, offset, name = np.ones(channels), np.zeros(channels), port.name
         while (operation := _next_constant(converter, name, channels)) is not None:
@@ -40,6 +42,8 @@ def _next_constant(converter: Converter, name: str, channels: tuple[int, ...]) -
     if len(readers) != 1 or is_output or not isinstance(operation := readers[0], Binary):
         return None
     if operation.constant is None or operation.name in converter.settings.keep_float:
+        return None
+    if operation.when != EVERY_STEP or operation.name in converter.repeated:
         return None
     constant = converter.program.weights[operation.constant]
     if constant.size not in (1, *channels) or converter.program.values[operation.outputs[0]].shape[-1:] != channels:
@@ -89,7 +93,8 @@ def add_quantize(
             arrays["counts"] = counts
     names = {field: f"{integer}/{field}" for field in arrays}
     converter.weights |= {names[field]: array for field, array in arrays.items()}
-    converter.add(
+    converter.add_behind(
+        source,
         Quantize(
             name=f"{integer}.quantize",
             inputs=(source,),

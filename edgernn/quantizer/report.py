@@ -162,7 +162,7 @@ def compare(
 class _Comparison:
     def __init__(self, program: Program, int8: Program) -> None:
         self._program, self._int8 = program, int8
-        self._window = None if program.window is None else program.window.steps
+        self._window = None if program.staggered is None else program.staggered.steps
         self._written: dict[str, Array] = {}
         self._produced: dict[str, Array] = {}
         self._runners = (
@@ -193,20 +193,27 @@ class _Comparison:
                 for runner in self._runners:
                     runner.reset()
             frame = {name: column[t].astype(np.float32) for name, column in columns.items()}
+            self._written.clear()
+            self._produced.clear()
             scores = [self._first(runner.step(frame)) for runner in self._runners]
             self._add_layers(frame)
             self._add_states(follow_state)
+            if scores[0] is None or scores[1] is None:  # nothing comes in this step
+                continue
             if self._window is None or t % self._window == self._window - 1:
                 self._scores.append(np.array(scores))
                 if labels is not None:
                     self._labels.append(int(labels[t]))
 
-    def _first(self, frame: Any) -> Array:
-        first: Array = np.asarray(frame[self._output.name] if isinstance(frame, dict) else frame, np.float64)
-        return first.ravel()
+    def _first(self, frame: Any) -> Array | None:
+        """The first output, as one row; None where it does not come."""
+        first = frame[self._output.name] if isinstance(frame, dict) else frame
+        return None if first is None else np.asarray(first, np.float64).ravel()
 
     def _add_layers(self, frame: dict[str, Array]) -> None:
         for layer in self._layers:
+            if layer.outputs[0] not in self._produced:  # it does not run in every step
+                continue
             q = self._produced[layer.outputs[0]]
             if isinstance(layer, Quantize):
                 source = layer.inputs[0]
@@ -223,10 +230,14 @@ class _Comparison:
         for slot in self._int8.state:
             state = self._runners[1].state[slot.name]
             if slot.name in self._saturated:
-                limits = np.iinfo(slot.dtype)
-                self._saturated[slot.name] += int(np.sum((state <= limits.min) | (state >= limits.max)))
+                low, high = _limits(slot.dtype)
+                self._saturated[slot.name] += int(np.sum((state <= low) | (state >= high)))
             if follow:
-                difference = np.abs(state * (slot.scale or 1.0) - self._runners[0].state[slot.name])
+                expected = self._runners[0].state[slot.name]
+                if slot.scale is not None:  # what an integer can hold of it
+                    least, most = (limit * slot.scale for limit in _limits(slot.dtype))
+                    expected = np.clip(expected, least, most)
+                difference = np.abs(state * (slot.scale or 1.0) - expected)
                 self._drift[slot.name] = max(self._drift[slot.name], float(difference.max()))
 
     def report(self, recordings: int) -> QuantizationReport:
@@ -275,11 +286,23 @@ def _kept_rows(layer: AnyOperation, program: Program, int8: Program) -> float | 
     for name in ("W", "R"):
         if original is None or not (hasattr(layer, name) and hasattr(original, name)):
             continue
-        W, q = program.weights[getattr(original, name)].astype(np.float64), int8.weights[getattr(layer, name)]
+        W, q = (_as_rows(each.weights[getattr(by, name)]) for each, by in ((program, original), (int8, layer)))
+        W = W.astype(np.float64)
         scale = fixed_point.grid_scale(W)
         own = np.rint(W / np.where(scale > 0, scale, 1.0)[:, None])
         kept.append(((own == q).all(axis=1) & (scale > 0)) | ~W.any(axis=1))
     return float(np.concatenate(kept).mean()) if kept else None
+
+
+def _as_rows(W: Array) -> Array:
+    """A matrix as it is; of groups (outputs, inputs, groups) a row for each output of each group."""
+    return W if W.ndim == 2 else W.transpose(0, 2, 1).reshape(-1, W.shape[1])
+
+
+def _limits(dtype: str) -> tuple[int, int]:
+    """The smallest and largest integer of a state."""
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
 
 
 def _causal(program: Program) -> Program:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgernn.operations import Constant, Convert, Lookup, PutFrame, ReadState, Rearrange, TakeFrame, WriteState
 from firmware_export.emitters.loops import count, elementwise
-from firmware_export.literals import reader
+from firmware_export.literals import C_TYPES, reader
 from firmware_export.step import StepWriter
 
 Indices: TypeAlias = NDArray[Any]
@@ -100,13 +100,14 @@ def convert(step: StepWriter, operation: Convert) -> list[str]:
 
 def lookup(step: StepWriter, operation: Lookup) -> list[str]:
     """Rows of a table."""
-    step.need("lookup_float")
+    kind = C_TYPES[operation.dtype]
+    step.need(f"lookup.{kind}")
     array = step.program.weights[operation.table]
     table = step.table(operation.table, array, f"{operation.name}: table of {len(array)} rows")
     ids, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
     number = count(step.value(operation.inputs[0]).size, f"{operation.name}: the number of ids")
     size = count(array.size // len(array), f"{operation.name}: the size of a row")
-    return [f"edgernn_lookup_float({ids}, {number}, {table}, {len(array)}, {size}, {y});"]
+    return [f"edgernn_lookup_{kind}({ids}, {number}, {table}, {len(array)}, {size}, {y});"]
 
 
 def _frame(step: StepWriter, operation: TakeFrame | PutFrame, frames: int, size: int) -> str:

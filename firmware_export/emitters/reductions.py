@@ -1,4 +1,4 @@
-"""Float operations that make one number of many: over features, over time; norms; the largest and where it is."""
+"""Operations that make one number of many: over features, over time; norms; the largest and where it is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import prod
 
 from edgernn.operations import ArgMax, LayerNorm, Reduce, RunningReduce, RunningSoftmax, TopK
 from firmware_export.emitters.loops import count, rows
-from firmware_export.literals import float_literal
+from firmware_export.literals import C_TYPES, float_literal
 from firmware_export.step import StepWriter
 
 JOINS = {
@@ -74,24 +74,26 @@ def layer_norm(step: StepWriter, operation: LayerNorm) -> list[str]:
 
 def arg_max(step: StepWriter, operation: ArgMax) -> list[str]:
     """An index for each row."""
-    step.need("arg_max_float")
+    number = C_TYPES[step.value(operation.inputs[0]).dtype]
+    step.need(f"arg_max.{number}")
     x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
     shape = step.value(operation.inputs[0]).shape
     size = count(shape[-1], f"{operation.name}: its last axis")
     arguments = f"{size}, {int(operation.last)}, {int(operation.smallest)}"
-    return rows(shape, lambda at: f"*({y}{at(1)}) = edgernn_arg_max_float({x}{at(shape[-1])}, {arguments});")
+    return rows(shape, lambda at: f"*({y}{at(1)}) = edgernn_arg_max_{number}({x}{at(shape[-1])}, {arguments});")
 
 
 def top_k(step: StepWriter, operation: TopK) -> list[str]:
     """Numbers and indices for each row."""
-    step.need("top_k_float")
+    number = C_TYPES[step.value(operation.inputs[0]).dtype]
+    step.need(f"top_k.{number}")
     x, (y, indices) = step.place(operation.inputs[0]), (step.place(name) for name in operation.outputs)
     shape, k = step.value(operation.inputs[0]).shape, operation.k
     size = count(shape[-1], f"{operation.name}: its last axis")
     return rows(
         shape,
         lambda at: (
-            f"edgernn_top_k_float({x}{at(shape[-1])}, {size}, {k}, {int(operation.largest)}, {y}{at(k)}, "
+            f"edgernn_top_k_{number}({x}{at(shape[-1])}, {size}, {k}, {int(operation.largest)}, {y}{at(k)}, "
             f"{indices}{at(k)});"
         ),
     )

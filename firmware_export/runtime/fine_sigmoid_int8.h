@@ -2,7 +2,7 @@
 /* Gates of slow states. */
 
 /* Q3.12 of 17 bits to Q0.30: small values keep their digits. */
-static int32_t edgernn_fine_sigmoid(int32_t x) {
+static inline int32_t edgernn_fine_sigmoid(int32_t x) {
     int32_t magnitude = x < 0 ? -x : x;
     if (magnitude > 65535) magnitude = 65535;
     const int32_t *const entry = edgernn_fine_sigmoid_table + (magnitude >> 8);

@@ -9,43 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scalar_arithmetic import i32, operand, rescale, sat16, signed_rescale, u32
 
 from edgernn.kernels import int8_tables
 from edgernn.kernels import reference_int8 as int8
 from edgernn.operations.int8 import accumulator_bound
-
-
-def i32(value: int) -> int:
-    """A number that an int32 holds."""
-    assert -(1 << 31) <= value < 1 << 31
-    return value
-
-
-def u32(value: int) -> int:
-    """A number that a uint32 holds."""
-    assert 0 <= value < 1 << 32
-    return value
-
-
-def sat16(value: int) -> int:
-    return min(max(i32(value), -32768), 32767)
-
-
-def rescale(a: int, m: int, s: int) -> int:
-    """Section 2, without a 64-bit product."""
-    if s < 17:
-        a, s = i32(a * 2 ** (17 - s)), 17
-    high, low = a >> 16, a & 65535
-    t = i32(i32(high * m) + (i32(low * m) >> 16))
-    return i32(t + 2 ** (s - 17)) >> (s - 16)
-
-
-def signed_rescale(a: int, m: int, s: int) -> int:
-    return i32(i32(a * m) + 2 ** (s - 1)) >> s
-
-
-def operand(value: int, bits: int) -> int:
-    return value if bits == 16 else min((value + 128) >> 8, 127)
 
 
 def product(rows: int8.Rows, x: list[int], bits: int) -> list[int]:

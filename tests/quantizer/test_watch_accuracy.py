@@ -1,4 +1,4 @@
-"""RNN, GRU and LSTM on people they have not seen keep their accuracy in integers, also at the end of a long stream."""
+"""Nets on people they have not seen keep their accuracy in integers, also at the end of a long stream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def int8_accuracy(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.parametrize("operands", LIMITS)
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "fastgrnn", "tcn"])
 def test_accuracy_and_agreement(int8_accuracy: ModuleType, cell: str, operands: Any) -> None:
     agreement, loss = LIMITS[operands]
     result = int8_accuracy.measure(cell, operands)
@@ -35,7 +35,7 @@ def test_accuracy_and_agreement(int8_accuracy: ModuleType, cell: str, operands: 
     assert min(result.agreement, result.agreement_at_begin, result.agreement_at_end) >= agreement
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "tcn"])
 def test_the_float_program_is_the_trained_net(int8_accuracy: ModuleType, cell: str) -> None:
     """The oracle of what int8 is measured against: onnxruntime on a whole sequence."""
     path = int8_accuracy.WATCH / f"{cell}.onnx"
@@ -44,3 +44,14 @@ def test_the_float_program_is_the_trained_net(int8_accuracy: ModuleType, cell: s
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (scores,) = session.run(None, {"samples": samples[None]})
     assert np.abs(edgernn.Runner(edgernn.load(path)).run(samples) - np.asarray(scores)[0]).max() < 1e-4
+
+
+def test_the_float_program_of_a_written_out_cell_is_the_trained_net(int8_accuracy: ModuleType) -> None:
+    path = int8_accuracy.WATCH / "fastgrnn.onnx"
+    with np.load(int8_accuracy.WATCH / "held_out.npz") as arrays:
+        samples = arrays["samples"][:500]
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    runner, h = edgernn.Runner(edgernn.load(path)), np.zeros((1, 32), np.float32)
+    for sample in samples:
+        scores, h = session.run(None, {"samples": sample[None], "h": h})
+        assert np.abs(runner.step(sample) - np.asarray(scores)[0]).max() < 1e-4

@@ -1,0 +1,69 @@
+"""Integer reductions and layer normalisation: ARITHMETIC.md section 6, formula by formula."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+import numpy as np
+
+from edgernn.kernels.reference_int8 import INT16_MAX, INT16_MIN, Array, rescale, saturate16
+
+LARGEST_COUNT = 1 << 40
+LARGEST_TOTAL = 1 << 62
+LARGEST_SUM = 1 << 30
+
+
+def reduce(x: Array, function: str, axis: int, multiplier: int, shift: int) -> Array:
+    """Sum, Mean, Max or Min over one axis; the multiplier has the number of terms in it."""
+    match function:
+        case "Max":
+            return x.max(axis=axis)
+        case "Min":
+            return x.min(axis=axis)
+        case _:
+            return saturate16(rescale(x.sum(axis=axis), np.int64(multiplier), np.int64(shift)))
+
+
+def running_mean(x: Array, total: Array, count: Array, mean_bits: int) -> Array:
+    """The mean of all x so far, with `mean_bits` more fraction bits; changes total and count."""
+    if count[0] >= LARGEST_COUNT:
+        total >>= 1
+        count >>= 1
+    total += x.ravel()
+    count += 1
+    mean = (total * (1 << mean_bits) + (count >> 1)) // count
+    return saturate16(mean).reshape(x.shape)
+
+
+def running_sum(x: Array, total: Array, count: Array, sum_shift: int, multiplier: int, shift: int) -> Array:
+    """The sum of all x so far; changes total and count."""
+    total[...] = np.clip(total + x.ravel(), -LARGEST_TOTAL, LARGEST_TOTAL)
+    count[...] = np.minimum(count + 1, LARGEST_COUNT)
+    limited = np.clip(total >> sum_shift, -LARGEST_SUM, LARGEST_SUM - 1)
+    return saturate16(rescale(limited, np.int64(multiplier), np.int64(shift))).reshape(x.shape)
+
+
+def running_extreme(x: Array, total: Array, count: Array, function: str) -> Array:
+    """The largest or smallest of all x so far; changes total and count."""
+    total[...] = (np.maximum if function == "Max" else np.minimum)(total, x.ravel())
+    count[...] = np.minimum(count + 1, LARGEST_COUNT)
+    return total.reshape(x.shape).copy()
+
+
+def square_root(x: Array) -> Array:
+    """The largest integer whose square is at most x, for 0 <= x < 2^62."""
+    return np.array([isqrt(int(number)) for number in x.ravel()], np.int64).reshape(x.shape)
+
+
+def layer_norm(x: Array, epsilon: int, norm_bits: int, multiplier: Array, shift: Array, B: Array) -> Array:
+    """Over the last axis: ``(x - mean) / deviation``, then a signed multiplier and a bias of each feature."""
+    n = x.shape[-1]
+    total = x.sum(axis=-1, keepdims=True)
+    root = square_root(n * (x * x).sum(axis=-1, keepdims=True) - total * total + epsilon)  # n times the deviation
+    root = np.maximum(root, 1)
+    bits = np.frexp(root.astype(np.float64))[1].astype(np.int64)  # root < 2^bits <= 2 root; exact: root < 2^32
+    divisor = np.where(bits >= 16, root >> np.maximum(bits - 16, 0), root << np.maximum(16 - bits, 0))
+    reciprocal = np.minimum(((1 << 30) + (divisor >> 1)) // divisor, INT16_MAX)  # 2^14 to 2^15 - 1
+    normal = rescale(n * x - total, reciprocal, 14 + bits - norm_bits)
+    normal = np.minimum(np.maximum(normal, INT16_MIN), INT16_MAX)
+    return saturate16(rescale(normal, multiplier, shift) + B)

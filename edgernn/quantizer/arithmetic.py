@@ -1,0 +1,232 @@
+"""Arithmetic of two values to integers, or of a value and a constant: formats, comparisons, choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn import fixed_point
+from edgernn.operations import (
+    Binary,
+    Constant,
+    Int8Binary,
+    Int8Compare,
+    Int8Unary,
+    Int8Where,
+    IntegerFunction,
+    Operation,
+    Unary,
+    Where,
+)
+from edgernn.operations.int8_selection import TRUTH_SCALE
+
+if TYPE_CHECKING:
+    from edgernn.quantizer.convert import Converter
+
+Array: TypeAlias = NDArray[Any]
+
+COMPARISONS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
+LOGIC = {"And", "Or", "Xor"}
+FAR_LARGER = 1000.0
+SMALLEST_PRODUCT = 4.1  # units of a product in the output's, so that its shift is at least 17
+
+
+def convert_binary(converter: Converter, operation: Binary) -> None:
+    """Arithmetic, a comparison or logic."""
+    if operation.function in COMPARISONS | LOGIC:
+        _compare(converter, operation, _sides(converter, operation))
+    elif operation.constant is None:
+        _two_values(converter, operation, list(operation.inputs))
+    else:
+        _constant(converter, operation, converter.program.weights[operation.constant].astype(np.float64))
+
+
+def _sides(converter: Converter, operation: Binary) -> list[str]:
+    """Names of both sides, a constant made a value."""
+    names = list(operation.inputs)
+    if operation.constant is not None:
+        array = converter.program.weights[operation.constant].astype(np.float64)
+        side = 0 if operation.constant_side == "left" else 1
+        names.insert(side, _constant_value(converter, operation, array, names[0]))
+    return names
+
+
+def _constant_value(converter: Converter, operation: Operation, array: Array, beside: str) -> str:
+    """A constant as an integer value: in the format of the value it stands beside, if it fits there."""
+    name = f"{operation.name}.constant"
+    scale = converter.scales[converter.as_integer(beside)]
+    largest = float(np.abs(array).max(initial=0.0))
+    if largest > 32767 * scale:
+        scale = largest / 32767
+    q = np.rint(array.reshape(array.shape or (1,)) / scale).astype(np.int16)
+    weight = converter.add_weight(operation, "constant", q)
+    constant = Constant(name=name, inputs=(), outputs=(name,), weight_name=weight, dtype="int16", scale=scale)
+    converter.add(constant, scale)
+    return name
+
+
+def _compare(converter: Converter, operation: Operation, names: list[str]) -> None:
+    """Both sides in the finer of their formats, so that no digit is lost."""
+    integers = tuple(converter.as_integer(name) for name in names)
+    scales = np.array([converter.scales[name] for name in integers])
+    m, s = fixed_point.multiplier(scales / scales.min(), f"operation {operation.name}")
+    function = "Equal" if isinstance(operation, Unary) else cast(Binary, operation).function
+    converter.add(
+        Int8Compare(
+            name=operation.name,
+            inputs=integers,
+            outputs=operation.outputs,
+            sources=operation.sources,
+            function=cast(Any, function),
+            multipliers=(int(m[0]), int(m[1])),
+            shifts=(int(s[0]), int(s[1])),
+        ),
+        TRUTH_SCALE,
+    )
+    converter.bounds[operation.outputs[0]] = 1.0
+    converter.positive.add(operation.outputs[0])
+
+
+def convert_not(converter: Converter, operation: Unary) -> None:
+    """``Not(x)`` is ``x = 0``."""
+    source = operation.inputs[0]
+    zero = _constant_value(converter, operation, np.zeros(1), source)
+    _compare(converter, operation, [source, zero])
+
+
+def _bound(converter: Converter, name: str) -> float:
+    """The largest magnitude that a value can have."""
+    return converter.bounds.get(name, 32768 * converter.scales[converter.as_integer(name)])
+
+
+def _two_values(converter: Converter, operation: Binary, names: list[str]) -> None:
+    function, output = operation.function, operation.outputs[0]
+    if function not in ("Add", "Sub", "Mul", "Min", "Max"):
+        raise converter.refused(operation, f"{function} of two values has no bounded result")
+    integers = [converter.as_integer(name) for name in names]
+    if function != "Mul":
+        integers = _constants_beside_values(converter, integers)
+    a, b = (converter.scales[name] for name in integers)
+    if function == "Mul":
+        converter.bounds[output] = _bound(converter, names[0]) * _bound(converter, names[1])
+        scale = max(converter.output_scale(output), a * b * SMALLEST_PRODUCT)
+        factors = np.array([a * b / scale])
+    else:
+        scale = converter.output_scale(output)
+        factors = np.array([a, b]) / scale
+    m, s = fixed_point.multiplier(factors, f"operation {operation.name}")
+    converter.add(
+        Int8Binary(
+            name=operation.name,
+            inputs=tuple(integers),
+            outputs=operation.outputs,
+            sources=operation.sources,
+            function=cast(Any, function),
+            multipliers=tuple(m.tolist()),
+            shifts=tuple(s.tolist()),
+            scale=scale,
+        ),
+        scale,
+    )
+
+
+def _constants_beside_values(converter: Converter, integers: list[str]) -> list[str]:
+    """A constant that is far larger than the value beside it, such as a mask, saturates in the value's format."""
+    a, b = integers
+    if b in converter.constants and converter.scales[b] > FAR_LARGER * converter.scales[a]:
+        return [a, converter.at_scale(b, converter.scales[a])]
+    if a in converter.constants and converter.scales[a] > FAR_LARGER * converter.scales[b]:
+        return [converter.at_scale(a, converter.scales[b]), b]
+    return integers
+
+
+def _constant(converter: Converter, operation: Binary, constant: Array) -> None:
+    left = operation.constant_side == "left"
+    ones = np.ones_like(constant)
+    gain: Array
+    match operation.function:
+        case "Add":
+            gain, offset = ones, constant
+        case "Sub":
+            gain, offset = (-ones, constant) if left else (ones, -constant)
+        case "Mul":
+            gain, offset = constant, 0 * constant
+        case "Div" if not left and (constant != 0).all():
+            gain, offset = 1 / constant, 0 * constant
+        case "Min" | "Max":
+            _limit(converter, operation, constant)
+            return
+        case "Pow" if not left and constant.size == 1 and constant.ravel()[0] in (2.0, 3.0):
+            _power(converter, operation, int(constant.ravel()[0]))
+            return
+        case _:
+            raise converter.refused(operation, f"{operation.function} with this constant has no integer form")
+    source, output = operation.inputs[0], operation.outputs[0]
+    integer = converter.as_integer(source)
+    converter.bounds[output] = _affine_bound(converter, source, gain, offset)
+    scale = converter.output_scale(output)
+    affine = converter.affine(operation.name, integer, output, gain * converter.scales[integer] / scale, offset, scale)
+    converter.add(affine, scale)
+
+
+def _affine_bound(converter: Converter, source: str, gain: Array, offset: Array) -> float:
+    """The largest magnitude of ``source * gain + offset``; a sigmoid, and what was compared, is not below 0."""
+    high = _bound(converter, source)
+    low = 0.0 if source in converter.positive else -high
+    ends = np.abs(np.stack([gain * low + offset, gain * high + offset]))
+    return float(ends.max(initial=0.0))
+
+
+def _limit(converter: Converter, operation: Binary, constant: Array) -> None:
+    """The smaller or larger of a value and a constant: a Clip where the constant is one number."""
+    if constant.size > 1:
+        _two_values(converter, operation, _sides(converter, operation))
+        return
+    integer = converter.as_integer(operation.inputs[0])
+    scale = converter.scales[integer]
+    limit = int(np.clip(np.rint(constant.ravel()[0] / scale), -32768, 32767))
+    is_upper = operation.function == "Min"
+    function = IntegerFunction("Clip", high=limit) if is_upper else IntegerFunction("Clip", low=limit)
+    _add_function(converter, operation, integer, function, scale)
+
+
+def _power(converter: Converter, operation: Binary, exponent: int) -> None:
+    """A square or a cube, by a table."""
+    integer = converter.as_integer(operation.inputs[0])
+    scale = converter.range_scale(operation.outputs[0])
+    entries = fixed_point.function_table(lambda x: x**exponent, converter.scales[integer], scale)
+    function = IntegerFunction("Table", table=converter.add_weight(operation, "table", entries))
+    _add_function(converter, operation, integer, function, scale)
+
+
+def _add_function(
+    converter: Converter, operation: Operation, integer: str, function: IntegerFunction, scale: float
+) -> None:
+    converter.add(
+        Int8Unary(
+            name=operation.name,
+            inputs=(integer,),
+            outputs=operation.outputs,
+            sources=operation.sources,
+            function=function,
+            scale=scale,
+        ),
+        scale,
+    )
+
+
+def convert_where(converter: Converter, operation: Where) -> None:
+    """A choice between two values, in the coarser of their formats."""
+    condition, *values = operation.inputs
+    scale = max(converter.scales[converter.as_integer(name)] for name in values)
+    names = (converter.as_integer(condition), *(converter.at_scale(name, scale) for name in values))
+    converter.add(
+        Int8Where(name=operation.name, inputs=names, outputs=operation.outputs, sources=operation.sources, scale=scale),
+        scale,
+    )
+
+
+CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {Binary: convert_binary, Where: convert_where}

@@ -1,0 +1,212 @@
+"""Matrix products beside `Dense`, reductions and layer normalisation, to integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn import fixed_point
+from edgernn.operations import (
+    GroupedDense,
+    Int8GroupedDense,
+    Int8LayerNorm,
+    Int8MatMul,
+    Int8Reduce,
+    Int8RunningReduce,
+    LayerNorm,
+    MatMul,
+    Reduce,
+    RunningReduce,
+)
+from edgernn.operations.int8 import SIGNED_SHIFTS
+from edgernn.operations.int8_products import matmul_bound
+from edgernn.operations.int8_reductions import (
+    LARGEST_EPSILON,
+    MAX_NORM_FEATURES,
+    MEAN_BITS,
+    NORM_BITS,
+    SUM_SHIFTS,
+    sum_bound,
+)
+from edgernn.quantizer.movement import give_format
+
+if TYPE_CHECKING:
+    from edgernn.quantizer.convert import Converter
+
+Array: TypeAlias = NDArray[Any]
+
+SMALLEST_UNITS = 4.1  # of the input in the output's, so that a shift is at least 17
+
+
+def convert_grouped_dense(converter: Converter, operation: GroupedDense) -> None:
+    """Each output of each group is a row with its own scale."""
+    source, output = operation.inputs[0], operation.outputs[0]
+    integer, bits = converter.as_integer(source), converter.settings.bits(operation)
+    W = converter.program.weights[operation.W].astype(np.float64)  # (outputs, inputs, groups)
+    outputs, inputs, groups = W.shape
+    rows = W.transpose(0, 2, 1).reshape(outputs * groups, inputs)
+    scale = converter.output_scale(output)
+    where = f"operation {operation.name} (GroupedDense), weight W"
+    q = fixed_point.quantize_rows(rows, converter.scales[integer], np.full(len(rows), scale), bits, where)
+    lost = (rows - q.meaning).reshape(outputs, groups, inputs)
+    mean = converter.trace.values[source].reshape(-1, inputs, groups).mean(axis=0)
+    B = np.einsum("ogi,ig->og", lost, mean) if converter.settings.correct_bias else np.zeros((outputs, groups))
+    if operation.B is not None:
+        B = B + converter.program.weights[operation.B]
+    parts = {
+        "W": q.weights.reshape(outputs, groups, inputs).transpose(0, 2, 1),
+        "W_multiplier": q.multiplier.reshape(outputs, groups),
+        "W_shift": q.shift.reshape(outputs, groups),
+        "B": fixed_point.quantize_bias(B, scale, f"operation {operation.name}"),
+    }
+    names: dict[str, Any] = {field: converter.add_weight(operation, field, array) for field, array in parts.items()}
+    converter.add(
+        Int8GroupedDense(
+            name=operation.name,
+            inputs=(integer,),
+            outputs=operation.outputs,
+            sources=operation.sources,
+            operand_bits=bits,
+            scale=scale,
+            **names,
+        ),
+        scale,
+    )
+
+
+def convert_matmul(converter: Converter, operation: MatMul) -> None:
+    """The right side is read in 8 bits."""
+    a, b = (converter.as_integer(name) for name in operation.inputs)
+    bits = converter.settings.bits(operation)
+    unit = converter.scales[a] * converter.scales[b] * 256 * (1 if bits == 16 else 256)
+    scale = converter.output_scale(operation.outputs[0])
+    m, s = fixed_point.multiplier(np.array(unit / scale), f"operation {operation.name}")
+    terms = converter.program.values[operation.inputs[0]].shape[-1]
+    if matmul_bound(terms, bits, int(s)) >= 1 << 31:
+        raise converter.refused(operation, f"a sum of {terms} products could overflow 32 bits")
+    converter.add(
+        Int8MatMul(
+            name=operation.name,
+            inputs=(a, b),
+            outputs=operation.outputs,
+            sources=operation.sources,
+            transposed=operation.transposed,
+            operand_bits=bits,
+            multiplier=int(m),
+            shift=int(s),
+            scale=scale,
+        ),
+        scale,
+    )
+
+
+def convert_reduce(converter: Converter, operation: Reduce) -> None:
+    """Sums and means have a format of their own, the largest and smallest that of the input."""
+    if operation.function == "Prod":
+        raise converter.refused(operation, "a product of many values has no bounded result")
+    integer = converter.as_integer(operation.inputs[0])
+    scale, m, s = converter.scales[integer], 0, 17
+    if operation.function in ("Sum", "Mean"):
+        terms = converter.program.values[operation.inputs[0]].shape[operation.axis]
+        unit = scale / (terms if operation.function == "Mean" else 1)
+        scale = converter.output_scale(operation.outputs[0])
+        m, s = (int(part) for part in fixed_point.multiplier(np.array(unit / scale), f"operation {operation.name}"))
+        if sum_bound(terms, s) >= 1 << 31:
+            raise converter.refused(operation, f"a sum of {terms} numbers could overflow 32 bits")
+    converter.add(
+        Int8Reduce(
+            name=operation.name,
+            inputs=(integer,),
+            outputs=operation.outputs,
+            sources=operation.sources,
+            function=cast(Any, operation.function),
+            axis=operation.axis,
+            multiplier=m,
+            shift=s,
+            scale=scale,
+        ),
+        scale,
+    )
+
+
+def convert_running_reduce(converter: Converter, operation: RunningReduce) -> None:
+    """Sums and means over time: 64 bits that begin at 0; the largest and smallest begin at the end of the range."""
+    integer, output = converter.as_integer(operation.inputs[0]), operation.outputs[0]
+    unit = scale = converter.scales[integer]
+    settings: dict[str, Any] = {}
+    if operation.function == "Mean":
+        wanted = np.floor(np.log2(unit / (converter.limit(output) / 32767)))
+        settings["mean_bits"] = int(np.clip(wanted, *MEAN_BITS))
+        scale = unit / 2 ** settings["mean_bits"]
+    elif operation.function == "Sum":
+        scale = max(converter.limit(output) / 32767, unit * SMALLEST_UNITS)
+        settings["sum_shift"] = int(np.clip(np.ceil(np.log2(scale * 32768 / unit)) - 30, *SUM_SHIFTS))
+        factor = np.array(unit * 2.0 ** settings["sum_shift"] / scale)
+        m, s = fixed_point.multiplier(factor, f"operation {operation.name}")
+        settings |= {"multiplier": int(m), "shift": int(s)}
+    give_format(converter, operation.total, "int64" if operation.function in ("Sum", "Mean") else "int16", unit)
+    converter.add(
+        Int8RunningReduce(
+            name=operation.name,
+            inputs=(integer,),
+            outputs=operation.outputs,
+            sources=operation.sources,
+            function=operation.function,
+            total=operation.total,
+            count=operation.count,
+            size=operation.size,
+            input_scale=unit,
+            scale=scale,
+            **settings,
+        ),
+        scale,
+    )
+
+
+def convert_layer_norm(converter: Converter, operation: LayerNorm) -> None:
+    """The normalised values have as many fraction bits as their calibrated range allows."""
+    source = operation.inputs[0]
+    integer, features = converter.as_integer(source), converter.program.values[source].shape[-1]
+    if features > MAX_NORM_FEATURES:
+        raise converter.refused(operation, f"{features} features are more than {MAX_NORM_FEATURES}")
+    epsilon = features**2 * operation.epsilon / converter.scales[integer] ** 2
+    if epsilon > LARGEST_EPSILON:
+        raise converter.refused(operation, "its input is so small that epsilon decides")
+    x = converter.trace.values[source].reshape(-1, features)
+    deviation = np.sqrt(x.var(axis=1, keepdims=True) + operation.epsilon)
+    normal = np.abs((x - x.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-30))
+    largest = min(float(normal.max()) * converter.settings.headroom, np.sqrt(features)) or 1.0
+    bits = int(np.clip(np.floor(np.log2(32767 / largest)), *NORM_BITS))
+    weights = converter.program.weights
+    gain = np.ones(features) if operation.scale is None else weights[operation.scale].astype(np.float64)
+    bias = np.zeros(features) if operation.bias is None else weights[operation.bias].astype(np.float64)
+    scale = converter.output_scale(operation.outputs[0])
+    where = f"operation {operation.name}"
+    m, s = fixed_point.multiplier(gain * 2.0**-bits / scale, where, SIGNED_SHIFTS)
+    parts = {"multiplier": m, "shift": s, "B": fixed_point.quantize_bias(bias, scale, where)}
+    names: dict[str, Any] = {field: converter.add_weight(operation, field, array) for field, array in parts.items()}
+    converter.add(
+        Int8LayerNorm(
+            name=operation.name,
+            inputs=(integer,),
+            outputs=operation.outputs,
+            sources=operation.sources,
+            epsilon=round(epsilon),
+            norm_bits=bits,
+            scale=scale,
+            **names,
+        ),
+        scale,
+    )
+
+
+CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {
+    GroupedDense: convert_grouped_dense,
+    MatMul: convert_matmul,
+    Reduce: convert_reduce,
+    RunningReduce: convert_running_reduce,
+    LayerNorm: convert_layer_norm,
+}

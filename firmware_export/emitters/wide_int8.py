@@ -1,0 +1,41 @@
+"""Updates of 32-bit states that are written out."""
+
+from __future__ import annotations
+
+from edgernn.operations import Int8FineGate, Int8WideUpdate, WideTerm
+from firmware_export.emitters.loops import elementwise
+from firmware_export.step import StepWriter
+
+
+def fine_gate(step: StepWriter, operation: Int8FineGate) -> list[str]:
+    """A sigmoid of each element."""
+    step.need("fine_sigmoid_int8")
+    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
+    factor = "-2" if operation.complement else "2"
+    size = step.value(operation.inputs[0]).size
+    return elementwise((size,), [], f"({y})[{{y}}] = edgernn_fine_sigmoid({factor} * (int32_t)({x})[{{y}}]);")
+
+
+def wide_update(step: StepWriter, operation: Int8WideUpdate) -> list[str]:
+    """All terms of one element after the other."""
+    step.need("wide_int8")
+    wide, high = (step.place(name) for name in operation.outputs)
+    expression = f"({step.state(operation.region)})[{{y}}]"
+    for term in operation.terms:
+        expression = _with_term(step, operation, term, expression)
+    size = step.value(operation.outputs[0]).size
+    lines = elementwise((size,), [], f"({wide})[{{y}}] = {expression};")
+    return [*lines, *elementwise((size,), [], f"({high})[{{y}}] = (int16_t)(({wide})[{{y}}] >> 16);")]
+
+
+def _with_term(step: StepWriter, operation: Int8WideUpdate, term: WideTerm, h: str) -> str:
+    inputs = [f"({step.place(name)})[{{y}}]" for name in operation.inputs]
+    negative = int(term.negative)
+    x = inputs[term.x] if term.minus is None else f"(int32_t){inputs[term.x]} - {inputs[term.minus]}"
+    if term.gate is not None:
+        return f"edgernn_wide_product({h}, {x}, {inputs[term.gate]}, {negative})"
+    if term.factor is not None:
+        factors = step.program.weights[term.factor]
+        table = step.table(term.factor, factors, f"{operation.name}: factors")
+        return f"edgernn_wide_product({h}, {x}, edgernn_read_int32({table} + ({{y}})), {negative})"
+    return f"edgernn_wide_shifted({h}, {x}, {term.shift}, {negative})"

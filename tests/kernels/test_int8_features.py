@@ -1,0 +1,92 @@
+"""Integer products, reductions, normalisation and choices: compiled kernels equal the NumPy reference, to the bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import int8_feature_programs as programs
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgernn.program import Program
+from edgernn.reference import ReferenceRunner
+from edgernn.runner import Runner
+
+sizes = st.integers(1, 40)
+seeds = st.integers(0, 10_000)
+
+
+def check(program: Program, steps: int = 12, seed: int = 0) -> None:
+    X = programs.counts_for(program, steps, seed)
+    reference, runner = ReferenceRunner(program), Runner(program)
+    for x in X:
+        expected, actual = reference.step_raw(x), runner.step_raw(x)
+        pairs: Any = expected.items() if isinstance(expected, dict) else [(None, expected)]
+        for name, array in pairs:
+            found = actual[name] if name is not None else actual
+            assert np.array_equal(array, found), name
+    for slot in program.state:
+        stored = np.asarray(runner.state[slot.name], np.float64)  # float32 where it has a scale
+        assert np.allclose(reference.state[slot.name] * (slot.scale or 1), stored, rtol=1e-7, atol=0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 9), sizes, st.sampled_from([8, 16]), seeds)
+def test_grouped_dense(outputs: int, inputs: int, groups: int, bits: int, seed: int) -> None:
+    check(programs.grouped(outputs, inputs, groups, bits, seed), seed=seed)
+
+
+@pytest.mark.parametrize("fill", [-128, 127])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_grouped_dense_at_the_bound(bits: int, fill: int) -> None:
+    check(programs.grouped(2, 100, 17, bits, fill=fill))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 70), sizes, st.booleans(), st.sampled_from([8, 16]), seeds)
+def test_matmul(batch: int, n: int, k: int, m: int, transposed: bool, bits: int, seed: int) -> None:
+    check(programs.matmul(batch, n, k, m, transposed, bits, seed), seed=seed)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from(["Sum", "Mean", "Max", "Min"]),
+    st.tuples(sizes, st.integers(1, 20), sizes),
+    st.integers(0, 2),
+    seeds,
+)
+def test_reduce(function: str, shape: tuple[int, int, int], axis: int, seed: int) -> None:
+    check(programs.reduce(function, shape, axis, seed), 5, seed)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.sampled_from(["Sum", "Mean", "Max", "Min"]),
+    sizes,
+    seeds,
+    st.sampled_from([0, 1, 65_535, (1 << 31) - 3, (1 << 40) - 2, 1 << 40]),
+    st.integers(0, 7),
+)
+def test_running_reduce(function: str, size: int, seed: int, count: int, bits: int) -> None:
+    check(programs.running(function, size, seed, count, bits), seed=seed)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.integers(1, 3),
+    st.one_of(sizes, st.just(2048)),
+    st.sampled_from([0, 1, 1000, 1 << 33, 1 << 60]),
+    st.integers(6, 12),
+    seeds,
+)
+def test_layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int) -> None:
+    check(programs.layer_norm(rows, size, epsilon, norm_bits, seed), 6, seed)
+
+
+@settings(max_examples=15, deadline=None)
+@given(sizes, seeds)
+def test_choices(size: int, seed: int) -> None:
+    program = programs.choices(size, seed)
+    check(program, seed=seed)

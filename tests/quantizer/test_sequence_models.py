@@ -1,0 +1,42 @@
+"""Nets with convolutions, pooling, norms, attention and ids in integers: close to float, and the same when compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from unquantized_programs import PROGRAMS, convolutions, recording, sample
+
+import edgernn
+from edgernn.quantizer import compare, quantize
+from edgernn.reference import ReferenceRunner
+
+LARGEST = {"convolutions": 0.005, "attention": 0.02, "ids": 0.001, "repeated": 0.01}  # error, of the range
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_integers_follow_float(name: str) -> None:
+    program, X = PROGRAMS[name](), sample(name)
+    int8 = quantize(program, X)
+    expected, actual = ReferenceRunner(program).run(X), ReferenceRunner(int8).run(X)
+    close = np.abs(expected - actual) < LARGEST[name] * np.ptp(expected)
+    assert close.mean() > (0.99 if name == "attention" else 0.9999)  # a choice may fall the other way
+
+
+@pytest.mark.parametrize("operands", ["w8a16", "w8a8"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_compiled_integers_are_those_of_the_reference(name: str, operands: Any) -> None:
+    X = sample(name)
+    int8 = quantize(PROGRAMS[name](), X, operands=operands)
+    expected = ReferenceRunner(int8, np.float32).run(X)
+    assert np.array_equal(np.asarray(expected, np.float32), edgernn.Runner(int8).run(X))
+
+
+def test_the_report_leaves_out_steps_without_outputs() -> None:
+    program, X = convolutions(), recording(200)
+    report = compare(program, quantize(program, X), X)
+    assert report.frames == 100
+    assert {"conv", "depth", "mean"} <= {layer.name for layer in report.layers}
+    assert all(layer.signal_to_noise_db > 40 for layer in report.layers)
+    assert max(drift for name, drift in report.state_drift.items() if name != "total") < 0.1

@@ -1,0 +1,54 @@
+"""Recurrences written out in elementwise operations, in integers: also those that hold a state for long."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from written_out_cells import KINDS, written_out
+
+from edgernn.operations import Int8WideUpdate
+from edgernn.program import Program
+from edgernn.quantizer import quantize
+from edgernn.reference import ReferenceRunner
+from edgernn.runner import Runner
+
+SOAK = 100_000
+
+
+def recording(steps: int, K: int = 2, seed: int = 1) -> np.ndarray:
+    """Steps up and down, each for long, with noise."""
+    rng = np.random.default_rng(seed)
+    levels = np.repeat(rng.uniform(-1, 1, (steps // 2000 + 1, K)), 2000, axis=0)[:steps]
+    return (levels + rng.normal(0, 0.1, (steps, K))).astype(np.float32)
+
+
+def float64_run(program: Program, X: np.ndarray) -> np.ndarray:
+    return np.asarray(ReferenceRunner(program).run(X))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fast_units_have_16_bits_and_follow_float(kind: str) -> None:
+    program, X = written_out(kind, slowness=0.02), recording(2000)
+    int8 = quantize(program, X)
+    assert int8.state[0].dtype == "int16"
+    expected, actual = float64_run(program, X), float64_run(int8, X)
+    assert np.abs(expected - actual).max() < 0.01 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_slow_units_get_32_bits_and_follow_float(kind: str) -> None:
+    program, X = written_out(kind), recording(SOAK)
+    int8 = quantize(program, X[::10], states="auto")
+    assert int8.state[0].dtype == "int32"
+    assert any(isinstance(operation, Int8WideUpdate) for operation in int8.operations)
+    expected, actual = Runner(program).run(X), Runner(int8).run(X)
+    spread = np.ptp(expected, axis=0)
+    assert (np.abs(expected - actual).max(axis=0) < 0.01 * spread).all(), np.abs(expected - actual).max(axis=0) / spread
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_compiled_steps_equal_the_reference(kind: str) -> None:
+    X = recording(300)
+    for states in ("s16", "s32"):
+        int8 = quantize(written_out(kind, slowness=0.01), X, states=states)
+        assert np.array_equal(np.float32(float64_run(int8, X)), Runner(int8).run(X)), states
