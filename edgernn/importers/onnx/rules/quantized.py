@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import wraps
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -92,6 +93,7 @@ def rules(float_rules: Mapping[str, Rule]) -> dict[str, Rule]:
 def _keeping(rule: Rule) -> Rule:
     """The rule of an operator that gives some of its integers as they are."""
 
+    @wraps(rule)
     def keeping(call: Call) -> Results:
         x, results = call.tensor(0), rule(call)
         if not isinstance(x, Quantized):
