@@ -447,11 +447,12 @@ def _infer_values(description: ProgramDescription, weights: Weights) -> dict[str
             raise MalformedModelError(f"output {output.name} has time axis {output.time_axis}, out of range")
         if output.frames != 1 and (output.time_axis == len(shape) or shape[output.time_axis] != output.frames):
             raise MalformedModelError(f"output {output.name} claims {output.frames} frames, but has the shape {shape}")
-        window = description.window
-        if window is not None and not window.recomputed and output.when.frames(window.steps) < 1:
+        window, when = description.window, output.when
+        needed = when.first + 1 if when.at_end else when.period - when.extra
+        if window is not None and not window.recomputed and window.steps < needed:
             raise MalformedModelError(
                 f"a window of {window.steps} steps is too short for output {output.name}, whose first frame needs "
-                f"{output.when.period - output.when.extra}: use a longer window"
+                f"{needed}: use a longer window"
             )
         if not output.when.is_valid or (output.when.at_end and output.per_frame):
             raise MalformedModelError(f"output {output.name} has a schedule that is out of range")

@@ -11,40 +11,22 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from edgernn.errors import InputError
-from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
     AnyOperation,
-    ArgMax,
-    Binary,
     Constant,
     Convert,
-    Dense,
-    GroupedDense,
-    Gru,
+    FloatOperation,
     History,
     Int8WideUpdate,
-    LayerNorm,
-    Lookup,
-    Lstm,
-    MatMul,
     PutFrame,
     ReadState,
     Rearrange,
-    RecurrentOperation,
-    Reduce,
     Repeat,
-    Rnn,
-    RunningReduce,
-    RunningSoftmax,
-    Softmax,
-    StateRegion,
     TakeFrame,
-    TopK,
-    Unary,
-    Where,
     WriteState,
 )
 from edgernn.program import OutputDescription, Program, StateSlot
+from edgernn.reference_float import FloatOperations
 from edgernn.reference_int8 import IntegerOperations, region
 
 Array = NDArray[Any]
@@ -115,6 +97,7 @@ class ReferenceRunner:
             name: array.astype(self.dtype if array.dtype.kind == "f" else np.int64)
             for name, array in program.weights.items()
         }
+        self._float = FloatOperations(program, self._weights)
         self._integer = IntegerOperations(program, self._weights)
         self.reset()
 
@@ -302,55 +285,13 @@ class ReferenceRunner:
         y[operation.count - 1 - round_ if operation.reverse else round_] = x
         return y
 
-    def _optional(self, name: str | None) -> Array | None:
-        return None if name is None else self._weights[name]
-
     def _run(
         self, operation: AnyOperation, inputs: list[Array], state: dict[str, Array], values: dict[str, Array]
     ) -> tuple[Array, ...]:
+        """The outputs of an operation: those that move numbers here, those that compute where they are defined."""
         match operation:
-            case Dense():
-                return (float32.dense(inputs[0], self._weights[operation.W], self._optional(operation.B)),)
-            case GroupedDense():
-                return (float32.grouped_dense(inputs[0], self._weights[operation.W], self._optional(operation.B)),)
-            case MatMul():
-                return (inputs[0] @ (inputs[1].swapaxes(-1, -2) if operation.transposed else inputs[1]),)
-            case Rnn() | Gru() | Lstm():
-                return (self._run_cell(operation, inputs[0], state),)
-            case Unary():
-                return (float32.unary(inputs[0], operation.function, operation.alpha, operation.beta),)
-            case Binary():
-                operands = list(inputs)
-                if operation.constant is not None:
-                    operands.insert(0 if operation.constant_side == "left" else 1, self._weights[operation.constant])
-                return (float32.binary(operands[0], operands[1], operation.function),)
-            case Where():
-                return (np.where(inputs[0] != 0, inputs[1], inputs[2]),)
             case Convert():
                 return (inputs[0].astype(self.dtype if operation.dtype == "float32" else np.int64),)
-            case Softmax():
-                return (float32.softmax(inputs[0], operation.logarithm),)
-            case Reduce():
-                y = float32.REDUCE[operation.function](inputs[0], axis=operation.axis)
-                return (np.asarray(y).reshape(self.program.values[operation.outputs[0]].shape),)
-            case RunningReduce():
-                total, count = self._region(state, operation, "total"), self._region(state, operation, "count")
-                return (float32.running_reduce(inputs[0], total, count, operation.function),)
-            case RunningSoftmax():
-                regions = (self._region(state, operation, name) for name in ("largest", "total", "weighted"))
-                return (float32.running_softmax(inputs[0], inputs[1], *regions),)
-            case LayerNorm():
-                scale, bias = self._optional(operation.scale), self._optional(operation.bias)
-                return (float32.layer_norm(inputs[0], scale, bias, operation.epsilon),)
-            case ArgMax():
-                index = float32.arg_max(inputs[0], operation.last, operation.smallest)
-                return (index.reshape(self.program.values[operation.outputs[0]].shape),)
-            case TopK():
-                return float32.top_k(inputs[0], operation.k, operation.largest)
-            case Lookup():
-                table = self._weights[operation.table]
-                ids = np.where(inputs[0] < 0, inputs[0] + len(table), inputs[0])
-                return (table[np.clip(ids, 0, len(table) - 1)],)
             case Constant():
                 return (self._weights[operation.weight_name],)
             case TakeFrame():
@@ -360,7 +301,7 @@ class ReferenceRunner:
                 return (self._collected(operation, inputs[0], values),)
             case Rearrange():
                 joined = np.concatenate([value.ravel() for value in inputs])
-                indices = self._optional(operation.indices)
+                indices = None if operation.indices is None else self._weights[operation.indices]
                 return ((joined if indices is None else joined[indices]).reshape(operation.shape),)
             case ReadState():
                 content = region(state, operation.region, int(np.prod(operation.shape)))
@@ -373,27 +314,10 @@ class ReferenceRunner:
                 raise AssertionError("run by _run_operations")
             case Int8WideUpdate():
                 return self._integer.run_wide_update(operation, inputs, state)
+            case _ if isinstance(operation, FloatOperation):
+                return self._float.run(operation, inputs, state)
             case _:
                 return (self._integer.run(operation, inputs, state),)
-
-    def _region(self, state: dict[str, Array], operation: AnyOperation, name: str) -> Array:
-        place: StateRegion = getattr(operation, name)
-        return region(state, place, operation.state_sizes(self.program.weights)[name])
-
-    def _run_cell(self, operation: RecurrentOperation, x: Array, state: dict[str, Array]) -> Array:
-        W, R, B = self._weights[operation.W], self._weights[operation.R], self._optional(operation.B)
-        h = region(state, operation.h, R.shape[1])
-        activations = [(gate.function, gate.alpha, gate.beta) for gate in operation.activations]
-        match operation:
-            case Gru():
-                h[...] = float32.gru(x, h, W, R, B, activations, operation.linear_before_reset, operation.clip)
-            case Lstm():
-                c = region(state, operation.c, R.shape[1])
-                P = self._optional(operation.P)
-                h[...], c[...] = float32.lstm(x, h, c, W, R, B, P, activations, operation.clip, operation.input_forget)
-            case _:
-                h[...] = float32.rnn(x, h, W, R, B, activations, operation.clip)
-        return h.copy()
 
 
 def _stacked(frames: list[Array], shape: tuple[int, ...]) -> Array:

@@ -9,6 +9,7 @@ import pytest
 from edgernn.lowering_time import ALL_LOWERINGS
 from edgernn.operations import AnyOperation
 from edgernn.reference import ReferenceRunner
+from edgernn.reference_float import FloatOperations
 from edgernn.reference_int8 import IntegerOperations
 from firmware_export.emitters import EMITTERS
 
@@ -19,9 +20,10 @@ OPERATIONS: dict[str, type] = {operation.__name__: operation for operation in ge
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_operation_has_a_numpy_reference(name: str) -> None:
-    functions = [*vars(ReferenceRunner).values(), *vars(IntegerOperations).values()]
+    classes = (ReferenceRunner, FloatOperations, IntegerOperations)
+    functions = [function for each in classes for function in vars(each).values()]
     named = {word for function in functions for word in getattr(getattr(function, "__code__", None), "co_names", ())}
-    assert name in named | BY_THEIR_OWN, f"{name} is run by neither edgernn/reference.py nor edgernn/reference_int8.py"
+    assert name in named | BY_THEIR_OWN, f"{name} is run by no edgernn/reference*.py"
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
