@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,30 @@ class Graph:
             return self._constant_nodes[name].tensor("value")
         return self.initializer(name)
 
+    def share_constants(self) -> None:
+        """Let nodes read equal constants by one name: exporters that write out steps write them anew for each.
+
+        What nodes make of constants alone is as constant.
+        """
+        first: dict[Any, str] = {}
+        shared: dict[str, str] = {}  # every constant and the name that it goes by
+        nodes = []
+        for node in self.nodes:
+            for name in node.inputs:
+                array = None if name in shared else self.initializer(name)
+                if array is not None:
+                    key = (array.dtype.str, array.shape, sha256(array.tobytes()).digest())
+                    shared[name] = first.setdefault(key, name)
+            node = node.reading(shared)  # noqa: PLW2901
+            if not node.captured and all(not name or name in shared for name in node.inputs):
+                for place, name in enumerate(node.outputs):
+                    is_same = node.operator == "Identity"
+                    shared[name] = (
+                        node.inputs[0] if is_same else first.setdefault((node.fingerprint, node.inputs, place), name)
+                    )
+            nodes.append(node)
+        self.nodes = self._needed(nodes)
+
     def unique(self, name: str) -> str:
         """A name that no tensor has."""
         while name in self._names:
@@ -136,7 +161,7 @@ class Graph:
         _check_unique(names, "an initializer or input")
         return set(names)
 
-    def _needed(self, nodes: list[Node]) -> tuple[Node, ...]:
+    def _needed(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
         needed = set(self.outputs)
         kept = []
         for node in reversed(nodes):
