@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgernn.importers.onnx.dimension import Dimension, Extent, is_less
 from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.timing import CountsStepsError
 from edgernn.importers.onnx.values import Constant, axis_of, check_constant_shape, is_features, width_of
 
 Array = NDArray[Any]
@@ -190,7 +191,7 @@ def _constant_of_shape(node: Node, shape: Constant) -> Constant:
 def _range(node: Node, start: Constant, limit: Constant, delta: Constant) -> Constant:
     bounds = [constant.elements.ravel() for constant in (start, limit, delta)]
     if any(bound.dtype == object for bound in bounds):
-        raise node.unsupported("counts the time steps: a stream has no position in time; export without positions")
+        raise CountsStepsError(f"{node!r} counts the time steps, and a stream has no position in time")
     if any(bound.size != 1 for bound in bounds):
         raise node.malformed("needs one number each as start, limit and delta")
     first, stop, step = (bound[0].item() for bound in bounds)

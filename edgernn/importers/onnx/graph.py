@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,17 @@ class Graph:
                     )
             nodes.append(node)
         self.nodes = self._needed(nodes)
+
+    def frozen(self, axes: Mapping[str, int | None], extent: int) -> Graph:
+        """The same graph with an axis of each input frozen at an extent."""
+        graph = copy(self)
+        graph.inputs = tuple(
+            replace(entry, dimensions=(*entry.dimensions[:axis], extent, *entry.dimensions[axis + 1 :]))
+            if (axis := axes[entry.name]) is not None
+            else entry
+            for entry in self.inputs
+        )
+        return graph
 
     def unique(self, name: str) -> str:
         """A name that no tensor has."""
