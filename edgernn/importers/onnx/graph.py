@@ -108,13 +108,13 @@ class Graph:
             return self._constant_nodes[name].tensor("value")
         return self.initializer(name)
 
-    def share_constants(self) -> None:
-        """Let nodes read equal constants by one name: exporters that write out steps write them anew for each.
+    def share_equals(self) -> None:
+        """Let nodes read equal tensors by one name, be they constants or what equal nodes make of the same.
 
-        What nodes make of constants alone is as constant.
+        Exporters that write out steps write the constants anew for each.
         """
         first: dict[Any, str] = {}
-        shared: dict[str, str] = {}  # every constant and the name that it goes by
+        shared: dict[str, str] = {}
         nodes = []
         for node in self.nodes:
             for name in node.inputs:
@@ -122,14 +122,13 @@ class Graph:
                 if array is not None:
                     key = (array.dtype.str, array.shape, sha256(array.tobytes()).digest())
                     shared[name] = first.setdefault(key, name)
-            node = node.reading(shared)  # noqa: PLW2901
-            if not node.captured and all(not name or name in shared for name in node.inputs):
-                for place, name in enumerate(node.outputs):
-                    is_same = node.operator == "Identity"
-                    shared[name] = (
-                        node.inputs[0] if is_same else first.setdefault((node.fingerprint, node.inputs, place), name)
-                    )
-            nodes.append(node)
+            renamed = node.reading(shared)
+            nodes.append(renamed)
+            if renamed.captured or not set(self.outputs).isdisjoint(renamed.outputs):
+                continue
+            for place, name in enumerate(renamed.outputs):
+                key = (renamed.fingerprint, renamed.inputs, place)
+                shared[name] = renamed.inputs[0] if renamed.operator == "Identity" else first.setdefault(key, name)
         self.nodes = self._needed(nodes)
 
     def frozen(self, axes: Mapping[str, int | None], extent: int) -> Graph:

@@ -21,7 +21,7 @@ def roll_up(graph: Graph) -> bool:
     """Roll up all recurrences of a graph, one after the other; whether there were any."""
     found = False
     if next(picked_sequences(graph), None) is not None:
-        graph.share_constants()
+        graph.share_equals()
     while any(_roll(graph, picks, is_reversed) for picks in picked_sequences(graph) for is_reversed in (False, True)):
         found = True
     return found
