@@ -88,6 +88,10 @@ class Graph:
             self._arrays[name] = read_tensor(self._initializers[name], self._folder)
         return self._arrays[name]
 
+    def writer(self, name: str) -> Node | None:
+        """The node that writes a tensor, None where none does."""
+        return next((node for node in self.nodes if name in node.outputs), None)
+
     def consumers(self, name: str) -> list[Node]:
         """Nodes that read a tensor."""
         return [node for node in self.nodes if name in node.inputs]
