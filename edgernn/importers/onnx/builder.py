@@ -264,16 +264,20 @@ class ProgramBuilder:
         self.emit(write, timing)
         return region
 
+    def is_claimable(self, stream: Stream) -> bool:
+        """Whether a stream is a run of elements of one input of the graph, which can be a state."""
+        flat = stream.elements.ravel()
+        is_run = len(stream.bases) == 1 and flat.size > 0 and bool((np.diff(flat) == 1).all())
+        return is_run and stream.bases[0] in (self.state_inputs if self.has_time else self.inputs)
+
     def claim(self, stream: Stream, last: str) -> StateRegion | None:
         """The region of a state input that `stream` is, now owned by a recurrence whose last state is `last`.
 
         None if the stream is no run of elements of one input of the graph.
         """
-        flat = stream.elements.ravel()
-        base = stream.bases[0]
-        is_run = len(stream.bases) == 1 and flat.size > 0 and bool((np.diff(flat) == 1).all())
-        if not is_run or base not in (self.state_inputs if self.has_time else self.inputs):
+        if not self.is_claimable(stream):
             return None
+        flat, base = stream.elements.ravel(), stream.bases[0]
         claim = Claim(base, int(flat[0]), flat.size, last)
         for other in self.claims:
             overlaps = other.offset < claim.offset + claim.size and claim.offset < other.offset + other.size

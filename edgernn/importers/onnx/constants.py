@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.dimension import Dimension
+from edgernn.importers.onnx.dimension import Dimension, Extent, is_less
 from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.timing import CountsStepsError
 from edgernn.importers.onnx.values import Constant, axis_of, check_constant_shape, is_features, width_of
 
 Array = NDArray[Any]
@@ -37,6 +38,32 @@ def _equal(a: Array, b: Array) -> Array:
         if any(entry > 0 for entry in plain):
             raise TypeError("compares a dynamic length")
     return np.asarray(a == b, bool)
+
+
+def _compared(less: Callable[[Any, Any], bool | None]) -> Callable[[Array, Array], Array]:
+    """An order of numbers, some of them lengths."""
+
+    def compare(a: Array, b: Array) -> Array:
+        pairs = np.broadcast(a, b)
+        answers = [less(*map(_extent, pair)) for pair in pairs]
+        if None in answers:
+            raise TypeError("compares a dynamic length")
+        return np.array(answers, bool).reshape(pairs.shape)
+
+    return compare
+
+
+def _extent(entry: Any) -> Extent:
+    return entry if isinstance(entry, Dimension) else int(entry)
+
+
+# orders of lengths; those of numbers are NumPy's
+ORDERS = {
+    "Less": _compared(is_less),
+    "Greater": _compared(lambda a, b: is_less(b, a)),
+    "LessOrEqual": _compared(lambda a, b: is_less(a, b + 1)),
+    "GreaterOrEqual": _compared(lambda a, b: is_less(b, a + 1)),
+}
 
 
 # ---- element by element, of one or two tensors
@@ -77,16 +104,18 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "Pow": np.power,
     "Sub": operator.sub,
 }
-WITH_LENGTHS = {"Add", "Sub", "Mul", "Div", "Equal"}  # operators that know what to do with a Dimension
+# operators that know what to do with a Dimension
+WITH_LENGTHS = {name: BINARY[name] for name in ("Add", "Sub", "Mul", "Div", "Equal")} | ORDERS
 
 
 def fold_pair(node: Node, function: str, a: Constant, b: Constant) -> Constant:
     """One of the functions in `BINARY`, with NumPy's broadcasting."""
-    if function not in WITH_LENGTHS and object in (a.elements.dtype, b.elements.dtype):
+    functions = WITH_LENGTHS if object in (a.elements.dtype, b.elements.dtype) else BINARY
+    if function not in functions:
         raise node.unsupported("computes with a dynamic length: export the model with a frozen length")
     check_constant_shape(np.broadcast_shapes(a.elements.shape, b.elements.shape), repr(node))
     try:
-        elements = np.asarray(BINARY[function](a.elements, b.elements))
+        elements = np.asarray(functions[function](a.elements, b.elements))
     except TypeError as error:
         raise node.unsupported(f"{error}: export the model with a frozen length") from error
     return _like(elements, a, b)
@@ -162,7 +191,7 @@ def _constant_of_shape(node: Node, shape: Constant) -> Constant:
 def _range(node: Node, start: Constant, limit: Constant, delta: Constant) -> Constant:
     bounds = [constant.elements.ravel() for constant in (start, limit, delta)]
     if any(bound.dtype == object for bound in bounds):
-        raise node.unsupported("counts the time steps: a stream has no position in time; export without positions")
+        raise CountsStepsError(f"{node!r} counts the time steps, and a stream has no position in time")
     if any(bound.size != 1 for bound in bounds):
         raise node.malformed("needs one number each as start, limit and delta")
     first, stop, step = (bound[0].item() for bound in bounds)

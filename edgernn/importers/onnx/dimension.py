@@ -188,6 +188,36 @@ def divide(extent: Extent, by: Extent) -> Extent | None:
     return None
 
 
+def is_less(a: Extent, b: Extent) -> bool | None:
+    """Whether a < b for every batch and sequence that is not empty; None where it depends on their lengths.
+
+    Examples
+    --------
+    >>> is_less(0, TIME), is_less(2 * TIME, TIME), is_less(TIME, 5)
+    (True, False, None)
+    """
+    lowest, highest = _bounds(b - a)
+    if lowest is not None and lowest > 0:
+        return True
+    return False if highest is not None and highest <= 0 else None
+
+
+def _bounds(extent: Extent) -> tuple[int | None, int | None]:
+    """The least and the largest that an extent can be; None for no bound."""
+    terms = _terms_of(extent)
+    least = sum(
+        coefficient * prod((_shortest(unknown) ** power for unknown, power in monomial), start=1)
+        for monomial, coefficient in terms.items()
+    )
+    signs = {coefficient > 0 for monomial, coefficient in terms.items() if monomial}
+    return (None if False in signs else least), (None if True in signs else least)
+
+
+def _shortest(unknown: Unknown) -> int:
+    """The unknown of one step, one sample, or the first round."""
+    return {-1: 0, 0: 1}.get(unknown.period, (1 + unknown.extra) // max(unknown.period, 1))
+
+
 def _without(monomial: Monomial, other: Monomial) -> Monomial | None:
     """The monomial divided by another, None where that is impossible."""
     powers = dict(monomial)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +88,10 @@ class Graph:
             self._arrays[name] = read_tensor(self._initializers[name], self._folder)
         return self._arrays[name]
 
+    def writer(self, name: str) -> Node | None:
+        """The node that writes a tensor, None where none does."""
+        return next((node for node in self.nodes if name in node.outputs), None)
+
     def consumers(self, name: str) -> list[Node]:
         """Nodes that read a tensor."""
         return [node for node in self.nodes if name in node.inputs]
@@ -105,6 +111,40 @@ class Graph:
         if name in self._constant_nodes:
             return self._constant_nodes[name].tensor("value")
         return self.initializer(name)
+
+    def share_equals(self) -> None:
+        """Let nodes read equal tensors by one name, be they constants or what equal nodes make of the same.
+
+        Exporters that write out steps write the constants anew for each.
+        """
+        first: dict[Any, str] = {}
+        shared: dict[str, str] = {}
+        nodes = []
+        for node in self.nodes:
+            for name in node.inputs:
+                array = None if name in shared else self.initializer(name)
+                if array is not None:
+                    key = (array.dtype.str, array.shape, sha256(array.tobytes()).digest())
+                    shared[name] = first.setdefault(key, name)
+            renamed = node.reading(shared)
+            nodes.append(renamed)
+            if renamed.captured or not set(self.outputs).isdisjoint(renamed.outputs):
+                continue
+            for place, name in enumerate(renamed.outputs):
+                key = (renamed.fingerprint, renamed.inputs, place)
+                shared[name] = renamed.inputs[0] if renamed.operator == "Identity" else first.setdefault(key, name)
+        self.nodes = self._needed(nodes)
+
+    def frozen(self, axes: Mapping[str, int | None], extent: int) -> Graph:
+        """The same graph with an axis of each input frozen at an extent."""
+        graph = copy(self)
+        graph.inputs = tuple(
+            replace(entry, dimensions=(*entry.dimensions[:axis], extent, *entry.dimensions[axis + 1 :]))
+            if (axis := axes[entry.name]) is not None
+            else entry
+            for entry in self.inputs
+        )
+        return graph
 
     def unique(self, name: str) -> str:
         """A name that no tensor has."""
@@ -136,7 +176,7 @@ class Graph:
         _check_unique(names, "an initializer or input")
         return set(names)
 
-    def _needed(self, nodes: list[Node]) -> tuple[Node, ...]:
+    def _needed(self, nodes: Sequence[Node]) -> tuple[Node, ...]:
         needed = set(self.outputs)
         kept = []
         for node in reversed(nodes):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from onnx import ModelProto, TensorProto
 
@@ -21,7 +22,7 @@ from edgernn.importers.onnx.sequence import frames_of, settled
 from edgernn.importers.onnx.states import named_states, pair_states, stated_pairs
 from edgernn.importers.onnx.tensors import type_name
 from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, WrongAxisError, find_state_inputs, layouts
-from edgernn.importers.onnx.timing import NeedsWindowError, Timing
+from edgernn.importers.onnx.timing import CountsStepsError, NeedsWindowError, Timing
 from edgernn.importers.onnx.unrolled import roll_up
 from edgernn.importers.onnx.values import Role, Stream, check_step_shape, features, has_role, width_of
 from edgernn.importers.onnx.written_cells import recognise_cells
@@ -30,6 +31,7 @@ from edgernn.operations import AnyOperation, History, ReadState, RecurrentOperat
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
 
 CONTINUOUS = "each output needs only the samples up to its own, so the states simply go on"
+PROBE_LENGTHS = ((61, 97), (1021, 1289))  # at which a model that counts its frames is looked at
 DELAYED = "outputs look ahead, so they come that much later"
 AHEAD = (
     "an output belongs to all samples so far, and layers before it look ahead: each step runs on with the padding that "
@@ -139,8 +141,10 @@ class _Search:
             imported = self._stream(options, failures)
             if imported is not None:
                 return imported
+        if failures and isinstance(failures[0].error, StatePairingError):
+            raise failures[0].error
         failures.sort(key=lambda failure: failure.unlikely)
-        imported = self._on_windows(failures)
+        imported = self._at_any_length(failures) or self._on_windows(failures)
         if imported is not None:
             return imported
         if not failures:
@@ -158,10 +162,38 @@ class _Search:
             try:
                 attempt.apply_nodes()
                 imported = attempt.finish(self.stated, self.metadata)
-                if place == 0 or self.time_axis is not None or attempt.runs_over_time:
+                is_step = bool(imported.pairs) and not attempt.builder.has_time
+                if place == 0 or self.time_axis is not None or attempt.runs_over_time or is_step:
                     return imported
             except ModelError as error:
                 failures.append(_Failure(state_inputs, layout, error, attempt.runs_over_time))
+        return None
+
+    def _at_any_length(self, failures: list[_Failure]) -> ImportedModel | None:
+        """A model that counts its frames but uses only their distances: it is the same stream at any length.
+
+        A mask that lets each frame look back so far is made like that. What the model would be is seen at two lengths;
+        a constant that differs along time, or attention over everything, is no stream at either.
+        """
+        for failure in failures:
+            if not isinstance(failure.error, CountsStepsError):
+                continue
+            axes = {name: place.time_axis for name, place in failure.layout.items()}
+            for lengths in PROBE_LENGTHS:
+                found = []
+                for length in lengths:
+                    graph = self.graph.frozen(axes, length)
+                    attempt = _Attempt(graph, failure.layout, failure.state_inputs, self.options)
+                    try:
+                        attempt.apply_nodes()
+                        found.append(attempt.finish(self.stated, self.metadata))
+                    except ModelError:
+                        break
+                if len(found) == len(lengths) and _same_programs(*(imported.program for imported in found)):
+                    program = found[0].program
+                    steps = self.metadata.window_steps
+                    description = msgspec.structs.replace(program.description, trained_steps=steps)
+                    return replace(found[0], program=Program(description, program.weights))
         return None
 
     def _on_windows(self, failures: list[_Failure]) -> ImportedModel | None:
@@ -179,6 +211,16 @@ class _Search:
                 if failure is failures[0]:
                     failures[0] = replace(failure, error=error)
         return None
+
+
+def _same_programs(a: Program, b: Program) -> bool:
+    """Whether two programs do the same, whatever length they were frozen at."""
+    first, second = (msgspec.structs.replace(program.description, trained_steps=None) for program in (a, b))
+    return (
+        first == second
+        and a.weights.keys() == b.weights.keys()
+        and all(np.array_equal(a.weights[name], b.weights[name]) for name in a.weights)
+    )
 
 
 def _assumptions(

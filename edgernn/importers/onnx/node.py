@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from functools import cached_property, partial
 from math import isfinite
@@ -78,6 +79,17 @@ class Node:
         """The same node with its attributes as another operator, of the standard set of a version."""
         node = copy(self)
         node.operator, node.domain, node.outputs, node.opset = operator, "", outputs, opset or self.opset
+        return node
+
+    def reading(self, names: Mapping[str, str]) -> Node:
+        """The same node with some of its inputs under other names."""
+        inputs = tuple(names.get(name, name) for name in self.inputs)
+        if inputs == self.inputs:
+            return self
+        node = copy(self)
+        node.inputs, node.proto = inputs, NodeProto()
+        node.proto.CopyFrom(self.proto)
+        node.proto.input[:] = inputs
         return node
 
     def _value(self, name: str, kind: Any, field: str, default: T) -> Any | T:

@@ -20,6 +20,7 @@ from edgernn.metadata import STATES_KEY
 # parts of names that tell the old state from the new one
 ROLES = {"in", "out", "input", "output", "old", "new", "prev", "previous", "next", "past", "present", "initial", "init"}
 ROLES |= {"final", "last", "t", "n", "0"}
+OLD, NEW = {"old", "prev", "previous", "past"}, {"new", "next", "present"}  # enough for a name, with nothing else
 
 
 def stated_pairs(properties: Mapping[str, str], states: Mapping[str, str] | None) -> dict[str, str] | None:
@@ -170,13 +171,17 @@ def _same_stem(state_input: str, output: str) -> bool:
     >>> _same_stem("h0", "hn"), _same_stem("h_in_1", "h_out_1"), _same_stem("x", "y"), _same_stem("in_1", "out_1")
     (True, True, False, False)
     """
-    return bool(_stems(state_input, "0") & _stems(output, "n"))
+    is_plain = _words(state_input) and set(_words(state_input)) <= OLD and set(_words(output)) <= NEW
+    return bool(_words(output) and is_plain) or bool(_stems(state_input, "0") & _stems(output, "n"))
+
+
+def _words(name: str) -> list[str]:
+    return [part for part in re.split(r"[^a-z0-9]+", name.lower()) if part]
 
 
 def _stems(name: str, ending: str) -> set[str]:
     """The name without what tells old from new, with and without an ending stuck to it; numbers alone say nothing."""
-    parts = [part for part in re.split(r"[^a-z0-9]+", name.lower()) if part]
-    stem = " ".join(part for part in parts if part not in ROLES)
+    stem = " ".join(part for part in _words(name) if part not in ROLES)
     stems = {stem, stem.removesuffix(ending) if len(stem) > 1 else stem}
     return {stem for stem in stems if re.search("[a-z]", stem)}
 

@@ -107,7 +107,9 @@ def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -
     by_rank: dict[int, list[GraphInput]] = {}
     for entry in data:
         by_rank.setdefault(len(entry.dimensions), []).append(entry)
-    for choice in product(*(_rank_layouts(rank, entries, time_axis) for rank, entries in by_rank.items())):
+    for choice in product(
+        *(_rank_layouts(rank, entries, time_axis, bool(state_inputs)) for rank, entries in by_rank.items())
+    ):
         chosen = dict(zip(by_rank, choice, strict=True))
         placed = {entry.name: chosen[len(entry.dimensions)] for entry in data}
         batch, time = (
@@ -120,15 +122,24 @@ def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -
         yield placed
 
 
-def _rank_layouts(rank: int, entries: list[GraphInput], time_axis: int | None) -> list[Layout]:
-    """Layouts in which every dynamic axis is time or batch."""
+def _rank_layouts(
+    rank: int, entries: list[GraphInput], time_axis: int | None, has_states: bool = False
+) -> list[Layout]:
+    """Layouts in which every dynamic axis is time or batch; a row of ids is more likely a sequence than a frame."""
     if time_axis is not None and not -rank <= time_axis < rank:
         raise InputError(f"time_axis is {time_axis}, but input {entries[0]} has {rank} axes")
     candidates = [Layout(*axes) for axes in CONVENTIONS[min(rank, 4)]]
     if time_axis is not None:
         candidates = [layout for layout in candidates if layout.time_axis == time_axis % rank]
     allowed = [layout for layout in candidates if all(_covers(layout, entry) for entry in entries)]
-    return sorted(allowed, key=lambda layout: _unlikely(layout, entries[0]))
+    is_row_of_ids = rank == 2 and all(entry.is_integer for entry in entries) and not has_states
+
+    def unlikely(layout: Layout) -> int:
+        time = layout.time_axis
+        is_one_step = time is None or entries[0].dimensions[time] == 1
+        return _unlikely(layout, entries[0]) + (is_row_of_ids and is_one_step)
+
+    return sorted(allowed, key=unlikely)
 
 
 def _agree(extents: set[int | str]) -> bool:

@@ -13,6 +13,10 @@ class NeedsWindowError(UnsupportedModelError):
     """The model needs frames that a stream does not have yet, or has no more, so it can only run on windows."""
 
 
+class CountsStepsError(NeedsWindowError):
+    """The model computes with the positions of frames in time."""
+
+
 @dataclass(frozen=True)
 class Timing:
     """Frame j comes at step ``first + j * period``; a sequence of T steps has ``(T + extra) // period`` frames.

@@ -16,28 +16,15 @@ from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.written_steps import Picks, Steps, begun_earlier, equal_steps, groups, picked_sequences
 
-MOST_SHARED = 16  # numbers of a constant that is compared with others
-
 
 def roll_up(graph: Graph) -> bool:
     """Roll up all recurrences of a graph, one after the other; whether there were any."""
     found = False
-    _name_equal_constants_alike(graph)
+    if next(picked_sequences(graph), None) is not None:
+        graph.share_equals()
     while any(_roll(graph, picks, is_reversed) for picks in picked_sequences(graph) for is_reversed in (False, True)):
         found = True
     return found
-
-
-def _name_equal_constants_alike(graph: Graph) -> None:
-    """Steps read the same constant: an optimiser gives each step its own copy of a shape."""
-    names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
-    same: dict[str, str] = {}
-    for name in dict.fromkeys(name for node in graph.nodes for name in node.inputs):
-        array = graph.constant(name)
-        if array is not None and array.size <= MOST_SHARED and array.dtype != object:
-            same[name] = names.setdefault((array.dtype.str, array.shape, array.tobytes()), name)
-    for node in graph.nodes:
-        node.inputs = tuple(same.get(name, name) for name in node.inputs)
 
 
 def _roll(graph: Graph, picks: Picks, is_reversed: bool) -> bool:
@@ -106,9 +93,10 @@ class _Replacement:
         reads = {new: old for old, new in steps.before.items()}
         final = steps.names[-1]
         finals = [final[name] if name in self.last else unique(f"{name}:last") for name in carried]
-        frame = self.picks.frames[-2 if self.is_reversed else 1]
+        outside = self.picks.frames[-2 if self.is_reversed else 1]
+        frame = unique(f"{outside}:frame")  # a name of its own, or the graph would still need what picked the frame
         row = unique(f"{frame}:row") if self.picks.keeps_axis else frame
-        nodes = [node.proto for node in steps.body]
+        nodes = [node.reading({outside: frame}).proto for node in steps.body]
         if self.picks.keeps_axis:
             nodes.insert(0, self._with_axes("Unsqueeze", row, frame, self.picks.axis))
         given: list[tuple[str, str, int, int]] = []  # name in the body and outside, axis, direction

@@ -200,7 +200,9 @@ def begun_earlier(graph: Graph, steps: Steps) -> Steps:
         node, other = own.get(name), writers.get(outside)
         if node is None or other is None or node.fingerprint != other.fingerprint:
             return False
-        if len(node.inputs) != len(other.inputs) or name not in steps.names[0] or len(node.outputs) != 1:
+        if len(node.inputs) != len(other.inputs) or any(output not in steps.names[0] for output in node.outputs):
+            return False
+        if node.outputs.index(name) != other.outputs.index(outside):
             return False
         pairs = [(a, b) for a, b in zip(node.inputs, other.inputs, strict=True) if a != b]
         if any(a not in own for a, _ in pairs):
@@ -208,7 +210,7 @@ def begun_earlier(graph: Graph, steps: Steps) -> Steps:
         for a, b in pairs:
             if early.get(a) != b and not matches(a, b) and initial.setdefault(a, b) != b:
                 return False
-        early[name] = outside
+        early.update(zip(node.outputs, other.outputs, strict=True))
         return True
 
     def is_of_zero(name: str, outside: str) -> bool:
@@ -231,7 +233,10 @@ def begun_earlier(graph: Graph, steps: Steps) -> Steps:
         return steps
     first = steps.names[0]
     moved = {first[name]: name for name in early}  # its name in the body from now on, and that which it had
-    body = [writers[name] for name in moved] + [node for node in steps.body if node.outputs[0] not in early]
+    body = [
+        *dict.fromkeys(writers[name] for name in moved),
+        *(node for node in steps.body if node.outputs[0] not in early),
+    ]
     names = [
         {name: here for name, here in names.items() if name not in early}
         | {new: (early[old] if step == 0 else steps.names[step - 1][old]) for new, old in moved.items()}

@@ -109,6 +109,7 @@ RULES: dict[str, Rule] = {
     "Mod": logic.mod,
     "Mul": elementwise.binary,
     "Neg": elementwise.unary,
+    "IsNaN": logic.is_nan,
     "Not": elementwise.unary,
     "OneHot": ids.one_hot,
     "Or": elementwise.binary,
@@ -256,7 +257,6 @@ TAKES_CONSTANTS = frozenset(
 ADVICE: dict[str, str] = {
     "TreeEnsembleClassifier": "a forest of decision trees is no sequence model",
     "TreeEnsembleRegressor": "a forest of decision trees is no sequence model",
-    "IsNaN": "no input of a stream is NaN: leave the test out of the exported model",
     "IsInf": "no input of a stream is infinite: leave the test out of the exported model",
 }
 FAMILIES: tuple[tuple[tuple[str, ...], str], ...] = (

@@ -65,6 +65,10 @@ def of_pairs(call: Call) -> Results:
             return (_attended(call, scores, call.stream(1)),)
         if operator == "Softmax" and node.integer("axis", -1) in (-1, scores.rank - 1) and not scores.shares:
             return (replace(scores, shares=True),)
+        if operator == "IsNaN" and scores.shares:
+            return (Constant.of(np.array(False)),)  # a frame sees itself, or `_by_age` refuses
+        if operator == "Where" and places == [2] and scores.shares and not call.constant(0, "condition").elements.any():
+            return (scores,)
         if not scores.shares and all(isinstance(x, Constant) for i, x in enumerate(call.inputs) if i not in places):
             changed = _with_constants(call, scores, operator, places[0])
             if changed is not None:

@@ -163,6 +163,15 @@ def weighted(call: Call, weights: TimeSoftmax, values: Stream) -> TimeWeighted:
     return TimeWeighted(values.axes, values.elements, bases=values.bases, timing=values.timing, scores=scores)
 
 
+def weighted_product(call: Call, weights: TimeSoftmax, values: Stream) -> Stream:
+    """``weights @ values`` of shares (..., n, time) and frames (..., time, m)."""
+    shares = weights.moved((*weights.axes, ()), weights.elements[..., np.newaxis])
+    axes = (*values.axes[:-2], (), *values.axes[-2:])
+    frames = values.moved(axes, np.expand_dims(values.elements, -3))
+    product = weighted(call, shares, frames)
+    return reduced(call, product, [product.rank - 2], "Sum", False)
+
+
 def _attention(call: Call, x: TimeWeighted, axes: list[int], function: Function, keep_axes: bool) -> Stream:
     """The weighted sum over time: one RunningSoftmax."""
     if function != "Sum" or len(axes) != 1 or not is_time(x.axes[axes[0]]):

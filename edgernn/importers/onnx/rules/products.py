@@ -21,6 +21,7 @@ from edgernn.importers.onnx.values import (
     Role,
     Stream,
     Tensor,
+    TimeSoftmax,
     features,
     has_role,
     is_features,
@@ -31,6 +32,10 @@ from edgernn.operations import GroupedDense, MatMul
 
 def of_streams(call: Call, a: Stream, b: Stream, alpha: float, output: str) -> Tensor:
     """``alpha * a @ b`` of a (..., n, k) and b (..., k, m), the axes in front broadcast."""
+    if isinstance(a, TimeSoftmax) and is_time(a.axes[-1]) and alpha == 1.0:
+        from edgernn.importers.onnx.rules.over_time import weighted_product
+
+        return weighted_product(call, a, b)
     first, second = aligned(call.builder, (floats(call, a), floats(call, b)), repr(call.node))
     check_contraction(call, first.axes[-1], second.axes[-2])
     stack = stack_of(call, first, second)

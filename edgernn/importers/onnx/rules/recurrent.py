@@ -172,13 +172,19 @@ class _Layer:
         if has_role(x.axes[0], Role.TIME) or (not x.axes[0] and not x.whole and not self.call.options.is_window):
             if is_reversed and x.axes[0]:
                 raise NeedsWindowError(f"{self.call.node!r} reads the sequence from its end")
-            return self._over_time(place, row, tag, fields, x)
+            if x.axes[0] or not self._begins_from_signals(place, row):
+                return self._over_time(place, row, tag, fields, x)
         length = steps if self.lengths is None else self.lengths[row]
         if length == steps:
             return self._over_features(place, row, tag, fields, x, is_reversed, steps)
         short = x.moved((features(length), *x.axes[1:]), x.elements[:length])
         Y, *last = self._over_features(place, row, tag, fields, short, is_reversed, length)
         return [self._filled(Y, steps), *last]
+
+    def _begins_from_signals(self, place: int, row: int) -> bool:
+        """Whether a single step begins from states that the graph keeps elsewhere: packed, or carried by a loop."""
+        initial = [self._initial(place, row, letter) for letter in self.letters]
+        return any(isinstance(x, Stream) and not x.whole and not self.call.builder.is_claimable(x) for x in initial)
 
     def _filled(self, Y: Stream, steps: int) -> Stream:
         """Y (length, 1, hidden_size) with zeros behind it."""

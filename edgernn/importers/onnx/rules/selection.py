@@ -228,7 +228,7 @@ def split(call: Call) -> Results:
     if sizes is None:
         size = -(-width // parts)
         sizes = [size] * (parts - 1) + [width - size * (parts - 1)]
-    if len(sizes) != parts or sum(sizes) != width or min(sizes) < 1:
+    if len(sizes) != parts or sum(sizes) != width or min(sizes) < 0:
         raise node.malformed(f"splits an axis of {width} into {sizes}")
     stops = np.cumsum([0, *sizes])
     return tuple(
