@@ -144,7 +144,7 @@ def running(function: Any, size: int, seed: int = 0, count: int = 0, bits: int =
     rng = np.random.default_rng(seed)
     multiplier, shift = multiplier_of(rng, 17)
     sums = function in ("Sum", "Mean")
-    begin = rng.integers(-32768, 32768, size) * max(count, 1) if sums else np.zeros(size)
+    begin = rng.integers(-32768, 32768, size) * (abs(count) or 1) if sums else np.zeros(size)
     weights = {"total": begin.astype(np.int64 if sums else np.int16), "count": np.array([count], np.int64)}
     state = (
         StateSlot("total", (size,), "int64" if sums else "int16", initial="total", scale=1.0),

@@ -9,6 +9,7 @@ import numpy as np
 from edgernn.kernels.reference_int8 import INT16_MAX, INT16_MIN, Array, rescale, saturate16
 
 LARGEST_COUNT = 1 << 40
+LARGEST_MEAN_TOTAL = 1 << 55
 LARGEST_TOTAL = 1 << 62
 LARGEST_SUM = 1 << 30
 
@@ -26,10 +27,13 @@ def reduce(x: Array, function: str, axis: int, multiplier: int, shift: int) -> A
 
 def running_mean(x: Array, total: Array, count: Array, mean_bits: int) -> Array:
     """The mean of all x so far, with `mean_bits` more fraction bits; changes total and count."""
-    if count[0] >= LARGEST_COUNT:
+    _limit(count, 0, LARGEST_COUNT)
+    if count[0] == LARGEST_COUNT:
         total >>= 1
         count >>= 1
+    _limit(total, -LARGEST_MEAN_TOTAL, LARGEST_MEAN_TOTAL)
     total += x.ravel()
+    _limit(total, -LARGEST_MEAN_TOTAL, LARGEST_MEAN_TOTAL)
     count += 1
     mean = (total * (1 << mean_bits) + (count >> 1)) // count
     return saturate16(mean).reshape(x.shape)
@@ -37,8 +41,11 @@ def running_mean(x: Array, total: Array, count: Array, mean_bits: int) -> Array:
 
 def running_sum(x: Array, total: Array, count: Array, sum_shift: int, multiplier: int, shift: int) -> Array:
     """The sum of all x so far; changes total and count."""
-    total[...] = np.clip(total + x.ravel(), -LARGEST_TOTAL, LARGEST_TOTAL)
-    count[...] = np.minimum(count + 1, LARGEST_COUNT)
+    _limit(total, -LARGEST_TOTAL, LARGEST_TOTAL)
+    total += x.ravel()
+    _limit(total, -LARGEST_TOTAL, LARGEST_TOTAL)
+    _limit(count, 0, LARGEST_COUNT - 1)
+    count += 1
     limited = np.clip(total >> sum_shift, -LARGEST_SUM, LARGEST_SUM - 1)
     return saturate16(rescale(limited, np.int64(multiplier), np.int64(shift))).reshape(x.shape)
 
@@ -46,8 +53,14 @@ def running_sum(x: Array, total: Array, count: Array, sum_shift: int, multiplier
 def running_extreme(x: Array, total: Array, count: Array, function: str) -> Array:
     """The largest or smallest of all x so far; changes total and count."""
     total[...] = (np.maximum if function == "Max" else np.minimum)(total, x.ravel())
-    count[...] = np.minimum(count + 1, LARGEST_COUNT)
+    _limit(count, 0, LARGEST_COUNT - 1)
+    count += 1
     return total.reshape(x.shape).copy()
+
+
+def _limit(numbers: Array, low: int, high: int) -> None:
+    """Whatever a state was set to, it is used within its range."""
+    numbers[...] = np.minimum(np.maximum(numbers, low), high)
 
 
 def square_root(x: Array) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import ClassVar
 
+import numpy as np
+
 from edgernn.operations.base import MAX_ELEMENTS, Operation, StateRegion, Value, Weights
 from edgernn.operations.schedule import EVERY_STEP, Schedule
 
@@ -58,6 +60,8 @@ class History(Operation, frozen=True, kw_only=True):
             raise self.malformed(f"input {self.inputs[0]} is {inputs[0]}, unlike the ring")
         if not isfinite(self.fill) or (self.dtype != "float32" and self.fill != int(self.fill)):
             raise self.malformed(f"fill is {self.fill}")
+        if self.dtype.startswith("int") and not np.iinfo(self.dtype).min <= self.fill <= np.iinfo(self.dtype).max:
+            raise self.malformed(f"fill is {self.fill}, which {self.dtype} cannot hold")
         if not self.read.is_valid or self.read.at_end or self.when.at_end:
             raise self.malformed("its schedules are out of range")
         return (Value((self.taps, *inputs[0].shape), self.dtype, self.scale),)

@@ -73,17 +73,19 @@ def test_sums(x: list[int], m: int, s: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(int16s, min_size=1, max_size=6),
-    st.sampled_from([0, 1, 40_000, (1 << 40) - 1, 1 << 40]),
+    st.sampled_from([-5, 0, 1, 40_000, (1 << 40) - 1, 1 << 40, (1 << 63) - 1]),
     st.sampled_from([-32768, -1, 0, 5, 32767]),
     st.integers(0, 7),
 )
 def test_running_means(x: list[int], count: int, level: int, k: int) -> None:
-    total = level * count
-    kept, frames = np.array([total]), np.array([count])
+    total = min(max(level * count, -(1 << 63)), (1 << 63) - 1)
+    kept, frames = np.array([total], np.int64), np.array([count], np.int64)
     for number in x:
+        count = min(max(count, 0), 1 << 40)
         if count == 1 << 40:
             total, count = total >> 1, count >> 1
-        total, count = i64(total + number), count + 1
+        total = min(max(total, -(1 << 55)), 1 << 55)
+        total, count = min(max(i64(total + number), -(1 << 55)), 1 << 55), count + 1
         numerator = i64(total * 2**k + (count >> 1))
         quotient = numerator // count if numerator >= 0 else -((count - 1 - numerator) // count)
         expected = sat16(quotient)
@@ -94,7 +96,7 @@ def test_running_means(x: list[int], count: int, level: int, k: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(int16s, min_size=1, max_size=5),
-    st.sampled_from([0, 12345, -(1 << 62), (1 << 62) - 3]),
+    st.sampled_from([0, 12345, -(1 << 62), (1 << 62) - 3, (1 << 63) - 1]),
     st.integers(0, 32),
     multipliers,
     st.integers(17, 46),
@@ -102,6 +104,7 @@ def test_running_means(x: list[int], count: int, level: int, k: int) -> None:
 def test_running_sums(x: list[int], total: int, q: int, m: int, s: int) -> None:
     kept, frames = np.array([total]), np.array([0])
     for number in x:
+        total = min(max(total, -(1 << 62)), 1 << 62)
         total = min(max(i64(total + number), -(1 << 62)), 1 << 62)
         expected = sat16(rescale(min(max(total >> q, -(1 << 30)), (1 << 30) - 1), m, s))
         assert int(reductions.running_sum(np.array([number]), kept, frames, q, m, s)[0]) == expected

@@ -66,7 +66,7 @@ def test_reduce(function: str, shape: tuple[int, int, int], axis: int, seed: int
     st.sampled_from(["Sum", "Mean", "Max", "Min"]),
     sizes,
     seeds,
-    st.sampled_from([0, 1, 65_535, (1 << 31) - 3, (1 << 40) - 2, 1 << 40]),
+    st.sampled_from([-(1 << 47), -1, 0, 1, 65_535, (1 << 31) - 3, (1 << 40) - 2, 1 << 40, 1 << 47]),
     st.integers(0, 7),
 )
 def test_running_reduce(function: str, size: int, seed: int, count: int, bits: int) -> None:
