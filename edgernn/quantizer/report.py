@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgernn import fixed_point
 from edgernn.errors import QuantizationError
 from edgernn.operations import AnyOperation, IntegerOperation, Quantize
-from edgernn.program import Program
+from edgernn.program import Program, StateSlot
 from edgernn.quantizer.calibration import Calibration, normalise, read_recordings
 from edgernn.reference import ReferenceRunner
 
@@ -173,7 +173,7 @@ class _Comparison:
         self._layers = [operation for operation in int8.operations if _is_layer(operation, program)]
         self._signal = dict.fromkeys((layer.name for layer in self._layers), 0.0)
         self._noise, self._clipped, self._elements = dict(self._signal), dict(self._signal), dict(self._signal)
-        self._drift = {slot.name: 0.0 for slot in int8.state}
+        self._drift = {slot.name: 0.0 for slot in int8.state if not _counts(slot)}
         self._saturated = {slot.name: 0 for slot in int8.state if slot.scale is not None and not _is_unit(slot.scale)}
         self._scores: list[Array] = []  # (2, K) each: float and int8
         self._labels: list[int] = []
@@ -232,7 +232,7 @@ class _Comparison:
             if slot.name in self._saturated:
                 low, high = _limits(slot.dtype)
                 self._saturated[slot.name] += int(np.sum((state <= low) | (state >= high)))
-            if follow:
+            if follow and slot.name in self._drift:
                 expected = self._runners[0].state[slot.name]
                 if slot.scale is not None:  # what an integer can hold of it
                     least, most = (limit * slot.scale for limit in _limits(slot.dtype))
@@ -292,6 +292,11 @@ def _kept_rows(layer: AnyOperation, program: Program, int8: Program) -> float | 
         own = np.rint(W / np.where(scale > 0, scale, 1.0)[:, None])
         kept.append(((own == q).all(axis=1) & (scale > 0)) | ~W.any(axis=1))
     return float(np.concatenate(kept).mean()) if kept else None
+
+
+def _counts(slot: StateSlot) -> bool:
+    """Whether a state stands for no real number: the position in a ring, the number of frames."""
+    return slot.scale is None and not slot.dtype.startswith("float")
 
 
 def _as_rows(W: Array) -> Array:

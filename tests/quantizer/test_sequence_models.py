@@ -33,6 +33,16 @@ def test_compiled_integers_are_those_of_the_reference(name: str, operands: Any) 
     assert np.array_equal(np.asarray(expected, np.float32), edgernn.Runner(int8).run(X))
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_windows_begin_with_the_padding_of_the_rings(name: str) -> None:
+    X = sample(name)[:120]
+    int8 = quantize(PROGRAMS[name](), X)
+    windows = ReferenceRunner(int8.with_window(20, 6), np.float32).run(X)
+    assert np.array_equal(np.asarray(windows, np.float32), edgernn.Runner(int8.with_window(20, 6)).run(X))
+    for window, begin in zip(windows, range(0, 100, 6), strict=False):
+        assert np.array_equal(window, ReferenceRunner(int8, np.float32).run(X[begin : begin + 20]))
+
+
 def test_the_report_leaves_out_steps_without_outputs() -> None:
     program, X = convolutions(), recording(200)
     report = compare(program, quantize(program, X), X)
