@@ -7,7 +7,8 @@ from typing import get_args
 import pytest
 
 from edgernn.lowering_time import ALL_LOWERINGS
-from edgernn.operations import AnyOperation
+from edgernn.operations import AnyOperation, FloatOperation, Movement
+from edgernn.quantizer.convert import CONVERTERS
 from edgernn.reference import ReferenceRunner
 from edgernn.reference_float import FloatOperations
 from edgernn.reference_int8 import IntegerOperations
@@ -15,6 +16,7 @@ from firmware_export.emitters import EMITTERS
 
 # run by those that run the others: a Repeat by the loop over operations, the last of the cells by its default
 BY_THEIR_OWN = {"Repeat", "Int8Rnn"}
+STAYS_FLOAT = {"RunningSoftmax"}  # its sums of exponentials have no integer form yet
 OPERATIONS: dict[str, type] = {operation.__name__: operation for operation in get_args(AnyOperation)}
 
 
@@ -34,3 +36,10 @@ def test_operation_has_a_compiled_kernel(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_operation_can_be_written_as_c(name: str) -> None:
     assert OPERATIONS[name] in EMITTERS or name in BY_THEIR_OWN, f"{name} has no emitter in firmware_export/emitters"
+
+
+@pytest.mark.parametrize("name", sorted(operation.__name__ for operation in get_args(FloatOperation | Movement)))
+def test_operation_has_an_integer_form(name: str) -> None:
+    assert (OPERATIONS[name] in CONVERTERS) != (name in STAYS_FLOAT), (
+        f"edgernn/quantizer does not convert {name}"
+    )

@@ -142,25 +142,9 @@ class Converter:
             return
         if any(operation.name in update.skipped for update in self.updates.values()):
             return
-        converters: dict[type, Callable[[Any], None]] = {
-            Dense: self._dense,
-            Unary: self._unary,
-            Softmax: self._softmax,
-        }
-        others: dict[type, Callable[[Converter, Any], None]] = {
-            Rnn: cells.convert_rnn,
-            Gru: cells.convert_gru,
-            Lstm: cells.convert_lstm,
-            **arithmetic.CONVERTERS,
-            **movement.CONVERTERS,
-            **reductions.CONVERTERS,
-        }
-        if type(operation) in converters:
-            converters[type(operation)](operation)
-        elif type(operation) in others:
-            others[type(operation)](self, operation)
-        else:
+        if type(operation) not in CONVERTERS:
             raise self.refused(operation, "cannot be quantized")
+        CONVERTERS[type(operation)](self, operation)
 
     def refused(self, operation: Operation, why: str) -> QuantizationError:
         """The error for an operation without an integer form."""
@@ -385,7 +369,8 @@ class Converter:
             self.weights[name] = self.program.weights[name]
         self.add(msgspec.structs.replace(operation, inputs=names))
 
-    def _dense(self, operation: Dense) -> None:
+    def convert_dense(self, operation: Dense) -> None:
+        """Rows with a scale each, the bias with what their rounding takes from the mean."""
         source, output = operation.inputs[0], operation.outputs[0]
         integer, bits = self.as_integer(source), self.settings.bits(operation)
         W = self.matrix(integer, self.program.weights[operation.W])
@@ -400,7 +385,8 @@ class Converter:
         )
         self.add_integer(Int8Dense, operation, (integer,), scale, operand_bits=bits, **fields)
 
-    def _unary(self, operation: Unary) -> None:
+    def convert_unary(self, operation: Unary) -> None:
+        """A shared table, a clip or a table of its own."""
         if operation.function in UNBOUNDED:
             raise self.refused(operation, f"{operation.function} has no bounded slope")
         if operation.function == "Not":
@@ -447,7 +433,8 @@ class Converter:
         )
         return IntegerFunction("Table", table=self.add_weight(operation, field, entries))
 
-    def _softmax(self, operation: Softmax) -> None:
+    def convert_softmax(self, operation: Softmax) -> None:
+        """Powers of two of differences to the largest value."""
         if operation.logarithm:
             raise self.refused(operation, "LogSoftmax has no integer form; export the model with Softmax")
         integer = self.as_integer(operation.inputs[0])
@@ -472,3 +459,16 @@ def _repeated(program: Program) -> set[str]:
         if isinstance(operation, Repeat):
             names.update(inner.name for inner in program.operations[index + 1 : index + 1 + operation.body])
     return names
+
+
+CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {
+    Dense: Converter.convert_dense,
+    Unary: Converter.convert_unary,
+    Softmax: Converter.convert_softmax,
+    Rnn: cells.convert_rnn,
+    Gru: cells.convert_gru,
+    Lstm: cells.convert_lstm,
+    **arithmetic.CONVERTERS,
+    **movement.CONVERTERS,
+    **reductions.CONVERTERS,
+}
