@@ -40,6 +40,4 @@ def test_operation_can_be_written_as_c(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(operation.__name__ for operation in get_args(FloatOperation | Movement)))
 def test_operation_has_an_integer_form(name: str) -> None:
-    assert (OPERATIONS[name] in CONVERTERS) != (name in STAYS_FLOAT), (
-        f"edgernn/quantizer does not convert {name}"
-    )
+    assert (OPERATIONS[name] in CONVERTERS) != (name in STAYS_FLOAT), f"edgernn/quantizer does not convert {name}"

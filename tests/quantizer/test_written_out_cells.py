@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from written_out_cells import KINDS, written_out
 
 from edgernn.operations import Int8WideUpdate
 from edgernn.program import Program
+from edgernn.program_file import load_program, save
 from edgernn.quantizer import quantize
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
@@ -52,3 +55,9 @@ def test_compiled_steps_equal_the_reference(kind: str) -> None:
     for states in ("s16", "s32"):
         int8 = quantize(written_out(kind, slowness=0.01), X, states=states)
         assert np.array_equal(np.float32(float64_run(int8, X)), Runner(int8).run(X)), states
+
+
+def test_a_program_file_keeps_wide_updates(tmp_path: Path) -> None:
+    int8 = quantize(written_out("fastgrnn", slowness=0.01), recording(300), states="s32")
+    save(int8, tmp_path / "cell.safetensors")
+    assert load_program(tmp_path / "cell.safetensors").hash == int8.hash
