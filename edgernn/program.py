@@ -329,6 +329,19 @@ class Program:
             digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
         return digest.hexdigest()
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of all states: of all copies, and the frames that they collect, where windows are staggered."""
+        one = sum(slot.size * np.dtype(slot.dtype).itemsize for slot in self.state)
+        if self.staggered is None:
+            return one
+        frames = (
+            port.size * np.dtype(port.dtype).itemsize
+            for port, output in zip(self.outputs, self.description.outputs, strict=True)
+            if output.per_frame
+        )
+        return (one + sum(frames)) * self.staggered.copies
+
     @cached_property
     def multiply_accumulates(self) -> int:
         """Multiply-accumulates of the matrix products in one step of one state."""

@@ -396,6 +396,8 @@ def _load_program(settings: StreamSettings, path: Path) -> Program:
         time_axis=settings.time_axis,
         states=settings.states,
         assume_torch_gru=settings.assume_torch_gru,
+        attention_steps=settings.attention_steps,
+        tail=settings.tail,
     )
 
 

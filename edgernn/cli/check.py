@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,14 +79,7 @@ def _load_original(model: Path, options: LoadOptions) -> Original:
 
     if model.suffix == ".safetensors":
         raise click.UsageError(f"{model} holds no original to compare with: check the ONNX file that it was made from")
-    given = options_dict(options)
-    window, hop = given.pop("window"), given.pop("hop")
-    imported = import_onnx(model, **given)
-    if window is None and hop != 1:
-        raise click.UsageError(f"--hop {hop} has no windows to hop: give --window as well")
-    if window is not None:
-        imported = replace(imported, program=imported.program.with_window(window, hop))
-    return Original(model, imported)
+    return Original(model, import_onnx(model, **options_dict(options)))
 
 
 def _plain(report: CheckReport) -> dict[str, Any]:

@@ -80,4 +80,8 @@ def _command(model: Path, target: str, name: str, options: LoadOptions) -> str:
         words += ["--states", f"{state}={output}"]
     if options.assume_torch_gru:
         words.append("--assume-torch-gru")
+    if options.attention_steps is not None:
+        words += ["--attention-steps", str(options.attention_steps)]
+    if options.tail != "step":
+        words += ["--tail", options.tail]
     return shlex.join(words)

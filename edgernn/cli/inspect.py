@@ -9,6 +9,14 @@ import click
 import msgspec
 
 from edgernn.cli.board import board_option, describe_fit
+from edgernn.cli.explained import (
+    describe_look_ahead,
+    describe_operations,
+    describe_work,
+    explain,
+    first_output_step,
+    format_operations,
+)
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
 from edgernn.cli.text import escape, format_table, print_json
 from edgernn.program import Port, Program
@@ -46,14 +54,18 @@ def describe(program: Program) -> dict[str, Any]:
         "arithmetic": program.arithmetic,
         "delay_steps": program.delay_steps,
         "warmup_steps": program.warmup_steps,
+        "first_output_step": first_output_step(program),
         "window_steps": program.window_steps,
         "hop_steps": window.hop if window else None,
         "window_copies": window.copies if window else None,
+        "window_recomputed": window.recomputed if window else None,
+        "looks_ahead": describe_look_ahead(program),
+        "work": describe_work(program),
         "trained_steps": program.trained_steps,
         "inputs": [_describe_port(port) for port in program.inputs],
         "outputs": [_describe_port(port) for port in program.outputs],
         "state": [{"name": slot.name, "shape": slot.shape, "dtype": slot.dtype} for slot in program.state],
-        "operations": _describe_operations(program),
+        "operations": describe_operations(program),
         "multiply_accumulates": program.multiply_accumulates * (window.copies if window else 1),
         "weights": sum(array.size for array in program.weights.values()),
         "memory_bytes": _describe_memory(program),
@@ -72,22 +84,6 @@ def _describe_port(port: Port) -> dict[str, Any]:
         "dtype": port.dtype,
         "rate": str(port.rate),
     }
-
-
-def _describe_operations(program: Program) -> list[dict[str, Any]]:
-    described = []
-    for operation in program.operations:
-        inputs = tuple(program.values[name] for name in operation.inputs)
-        described.append(
-            {
-                "kind": type(operation).__name__,
-                "name": operation.name,
-                "inputs": [list(value.shape) for value in inputs],
-                "outputs": [list(program.values[name].shape) for name in operation.outputs],
-                "multiply_accumulates": operation.multiply_accumulates(inputs, program.weights),
-            }
-        )
-    return described
 
 
 def _describe_memory(program: Program) -> dict[str, int]:
@@ -117,17 +113,7 @@ def _format(model: Path, facts: dict[str, Any]) -> str:
     if facts["state"]:
         rows = [(slot["name"], _shape(slot["shape"]), slot["dtype"]) for slot in facts["state"]]
         sections.append("states\n" + format_table(rows))
-    operations: list[tuple[object, ...]] = [
-        (
-            number,
-            operation["kind"],
-            operation["name"],
-            " ".join(map(_shape, operation["inputs"])) + " -> " + " ".join(map(_shape, operation["outputs"])),
-            operation["multiply_accumulates"] or "",
-        )
-        for number, operation in enumerate(facts["operations"], start=1)
-    ]
-    sections.append("operations of one step, with multiply-accumulates\n" + format_table(operations))
+    sections.append("operations of one step\n" + format_operations(facts["operations"]))
     if facts["latency_budget"] is not None:
         sections.append(_format_budget(facts["latency_budget"]))
     if facts["firmware"] is not None:
@@ -158,10 +144,7 @@ def _format_firmware(facts: dict[str, Any]) -> str:
 def _format_overview(facts: dict[str, Any]) -> str:
     metadata = facts["metadata"]
     rows = [("mode", facts["mode"] + (f": {facts['mode_reason']}" if facts["mode_reason"] else ""))]
-    if facts["window_steps"] is not None:
-        window = f"{facts['window_steps']} steps, a new one every {facts['hop_steps']}"
-        rows.append(("window", f"{window}, {facts['window_copies']} side by side"))
-    rows.append(("delay", f"{facts['delay_steps']} steps, first output at step {facts['warmup_steps'] + 1}"))
+    rows += explain(facts)
     if facts["trained_steps"] is not None:
         rows.append(("trained on", f"sequences of {facts['trained_steps']} steps"))
     if metadata["rate_hz"] is not None:
@@ -171,7 +154,9 @@ def _format_overview(facts: dict[str, Any]) -> str:
             rows.append((name, ", ".join(metadata[name])))
     rows.append(("weights", f"{facts['weights']:,} {facts['arithmetic']}"))
     rows.append(("memory", ", ".join(f"{what} {size:,} bytes" for what, size in facts["memory_bytes"].items())))
-    rows.append(("work", f"{facts['multiply_accumulates']:,} multiply-accumulates a step"))
+    worst = facts["work"]["worst_step_multiply_accumulates"]
+    at_most = f", {worst:,} at most" if worst > facts["multiply_accumulates"] else ""
+    rows.append(("work", f"{facts['multiply_accumulates']:,} multiply-accumulates a step{at_most}"))
     rows.append(("hash", facts["hash"][:16]))
     return format_table(rows)
 

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 import msgspec
@@ -27,6 +27,8 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     time_axis: int | None = None
     states: dict[str, str] | None = None
     assume_torch_gru: bool = False
+    attention_steps: int | None = None
+    tail: Literal["step", "flush"] = "step"
 
     def load(self, path: Path) -> Program:
         """The Program in the file at `path`."""
@@ -75,6 +77,18 @@ _LOAD_OPTIONS = (
         "--assume-torch-gru",
         is_flag=True,
         help="Read a GRU with linear_before_reset=0 as PyTorch computed it (older exporters got it wrong).",
+    ),
+    click.option(
+        "--attention-steps",
+        type=click.IntRange(1, MAX_WINDOW_STEPS),
+        help="Let causal attention look back so many samples only, approximately, so that it streams.",
+    ),
+    click.option(
+        "--tail",
+        type=click.Choice(["step", "flush"]),
+        default="step",
+        show_default=True,
+        help="Where a result of the whole sequence looks ahead: give it at each sample, or only at the end.",
     ),
 )
 

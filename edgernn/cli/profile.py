@@ -158,17 +158,10 @@ def _contestants(whats: Sequence[str], program: Program, port: str | None, baud:
 
 
 def _onnxruntime(model: Path, options: LoadOptions) -> Contestant:
-    from dataclasses import replace
-
     from edgernn.importers import import_onnx
     from edgernn.latency.onnxruntime import onnxruntime_step
 
-    given = msgspec.structs.asdict(options)
-    window, hop = given.pop("window"), given.pop("hop")
-    imported = import_onnx(model, **given)
-    if window is not None:
-        imported = replace(imported, program=imported.program.with_window(window, hop))
-    return onnxruntime_step(model, imported)
+    return onnxruntime_step(model, import_onnx(model, **msgspec.structs.asdict(options)))
 
 
 def _measure(contestants: Sequence[Contestant], schedule: dict[str, Any]) -> dict[str, Recorder]:

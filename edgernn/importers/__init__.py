@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edgernn.errors import InputError, MissingPackageError
+from edgernn.errors import InputError, MissingPackageError, ModelError
 from edgernn.program import Program
 
 if TYPE_CHECKING:
     from edgernn.importers.onnx.importer import ImportedModel
 
 __all__ = ["import_onnx", "load"]
+
+LARGEST_STATES = 64 << 20  # bytes of all copies of the state, above which a window is computed as a whole
 
 
 def load(
@@ -35,7 +38,9 @@ def load(
         An ONNX model, a ``.safetensors`` program made by ``edgernn convert`` or `edgernn.save`, or a table of int8
         weights (``.safetensors`` or ``.npz``, see edgernn/importers/WEIGHT_TABLE.md).
     window : int, optional
-        Run on sliding windows of this many steps, each from a fresh state.
+        Run on sliding windows of this many steps, each from a fresh state. A model that could be streamed runs as
+        copies of its state, each begun `hop` steps after the one before; where all copies would take more than 64 MB,
+        each window is kept as frames and computed as a whole, as with models that need whole windows.
     hop : int, default 1
         Steps from one window to the next.
     time_axis : int, optional
@@ -49,7 +54,7 @@ def load(
         Results are approximate; ``edgernn check`` shows by how much.
     tail : "step" or "flush"
         Where an output of the whole sequence needs frames that the model looks ahead for: give it in each step, which
-        costs as many more steps as the model looks ahead, or only when the stream is flushed.
+        costs as many more steps as the model looks ahead, or only when the stream is flushed. Windows are always whole.
 
     Returns
     -------
@@ -79,29 +84,33 @@ def load(
     ('continuous', (6,), 50.0)
     """
     path = Path(path)
-    if window is None and hop != 1:
-        raise InputError(f"hop is {hop}, but without window there are no windows to hop: say window= as well")
     if path.suffix in (".safetensors", ".npz"):
         from edgernn.importers.weight_table import is_weight_table, load_weight_table
         from edgernn.program_file import load_program
 
-        if time_axis is not None or states is not None or assume_torch_gru:
+        if time_axis is not None or states is not None or assume_torch_gru or attention_steps is not None:
             raise InputError(
-                f"{path} is a converted program or a table of weights: time_axis, states and assume_torch_gru are "
-                "for ONNX models"
+                f"{path} is a converted program or a table of weights: time_axis, states, assume_torch_gru and "
+                "attention_steps are for ONNX models"
             )
+        _check_hop(window, hop)
         program = load_weight_table(path) if is_weight_table(path) else load_program(path)
-    else:
-        program = import_onnx(
-            path,
-            window=window,
-            hop=hop,
-            time_axis=time_axis,
-            states=states,
-            assume_torch_gru=assume_torch_gru,
-            attention_steps=attention_steps,
-        ).program
-    return program.with_tail(tail) if window is None else program.with_window(window, hop)
+        return program.with_tail(tail) if window is None else program.with_window(window, hop)
+    return import_onnx(
+        path,
+        window=window,
+        hop=hop,
+        time_axis=time_axis,
+        states=states,
+        assume_torch_gru=assume_torch_gru,
+        attention_steps=attention_steps,
+        tail=tail,
+    ).program
+
+
+def _check_hop(window: int | None, hop: int) -> None:
+    if window is None and hop != 1:
+        raise InputError(f"hop is {hop}, but without window there are no windows to hop: say window= as well")
 
 
 def import_onnx(
@@ -113,8 +122,10 @@ def import_onnx(
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
     attention_steps: int | None = None,
+    tail: Literal["step", "flush"] = "step",
 ) -> ImportedModel:
     """Import an ONNX file: `load` that also says where the graph has time and batch, and which outputs feed states."""
+    _check_hop(window, hop)
     try:
         from edgernn.importers.onnx.graph import read_model
         from edgernn.importers.onnx.importer import import_model
@@ -124,13 +135,28 @@ def import_onnx(
             "with `edgernn convert`"
         ) from error
     path = Path(path)
-    return import_model(
-        read_model(path),
-        path.parent,
-        window=window,
-        hop=hop,
-        time_axis=time_axis,
-        states=states,
-        assume_torch_gru=assume_torch_gru,
-        attention_steps=attention_steps,
-    )
+    model = read_model(path)
+
+    def imported(recompute: bool) -> ImportedModel:
+        return import_model(
+            model,
+            path.parent,
+            window=window,
+            hop=hop,
+            time_axis=time_axis,
+            states=states,
+            assume_torch_gru=assume_torch_gru,
+            attention_steps=attention_steps,
+            recompute=recompute,
+        )
+
+    streamed = imported(recompute=False)
+    if window is None:
+        return replace(streamed, program=streamed.program.with_tail(tail))
+    staggered = replace(streamed, program=streamed.program.with_window(window, hop))
+    if staggered.program.state_bytes <= LARGEST_STATES:
+        return staggered
+    try:
+        return imported(recompute=True)
+    except ModelError:  # what streams need not fit as a whole window
+        return staggered

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from sequence_models import cell_weights, make_model
 
 import edgernn
 
@@ -132,3 +133,73 @@ def test_a_model_that_does_not_fit_a_board_is_refused_with_sizes(gru_model: Path
     status, _, err = edgernn_command("inspect", gru_model, "--board", "abacus")
     assert status == 1
     assert "no board 'abacus'; known are uno, " in err
+
+
+@pytest.fixture
+def look_ahead_model(tmp_path: Path) -> Path:
+    """A residual of two convolutions that look ahead, every second frame of it, and a GRU."""
+    rng = np.random.default_rng(0)
+    weights = {"K": rng.standard_normal((5, 2, 3)), "L": rng.standard_normal((5, 5, 3))}
+    weights = {name: array.astype(np.float32) for name, array in weights.items()} | cell_weights("GRU", 5, 4, rng)
+    nodes = [
+        helper.make_node("Conv", ["x", "K"], ["c"], "first", pads=[1, 1]),
+        helper.make_node("Conv", ["c", "L"], ["d"], "second", pads=[1, 1]),
+        helper.make_node("Add", ["c", "d"], ["e"], "joined"),
+        helper.make_node("MaxPool", ["e"], ["p"], "pool", kernel_shape=[2], strides=[2]),
+        helper.make_node("Transpose", ["p"], ["t"], perm=[2, 0, 1]),
+        helper.make_node("GRU", ["t", "W", "R", "B"], ["y", "last"], "cell", hidden_size=4),
+    ]
+    path = tmp_path / "look_ahead.onnx"
+    onnx.save(make_model(nodes, {"x": [1, 2, "time"]}, ["y", "last"], weights), path)
+    return path
+
+
+def test_what_makes_a_model_late_and_what_its_tail_costs(look_ahead_model: Path, edgernn_command: Command) -> None:
+    facts = json.loads(edgernn_command("inspect", look_ahead_model, "--json")[1])
+    assert (facts["mode"], facts["delay_steps"], facts["first_output_step"]) == ("delayed", 2, 2)
+    assert facts["looks_ahead"] == [{"nodes": ["first"], "steps": 1}, {"nodes": ["second"], "steps": 1}]
+    work, count = facts["work"], len(facts["operations"])
+    products = 5 * 6 + 5 * 15 + 12 * 5 + 12 * 4
+    assert facts["multiply_accumulates"] == products
+    assert (work["tail_steps_in_a_step"], work["tail_operations"]) == (2, 2 * count)
+    assert work["tail_multiply_accumulates"] == 2 * products
+    assert work["worst_step_multiply_accumulates"] == 3 * products
+    operations = {operation["name"]: operation for operation in facts["operations"]}
+    assert operations["first"]["delay_steps"] == 1
+    assert operations["joined"]["sources"] == ["joined"]
+    assert (operations["cell"]["rate"], operations["cell"]["delay_steps"]) == ("1/2", 2)
+    assert operations["cell"]["state_bytes"] == 4 * 4
+    assert operations["x:history"]["state_bytes"] == 3 * 2 * 4 + 4
+    assert operations["x:history"]["sources"] == ["first"]
+    out = edgernn_command("inspect", look_ahead_model)[1]
+    for shown in ("looks ahead  first by 1; second by 1", "2 more steps after each sample", "every 2 steps", "late by"):
+        assert shown in out
+
+
+def test_a_tail_only_at_the_end(look_ahead_model: Path, edgernn_command: Command) -> None:
+    facts = json.loads(edgernn_command("inspect", look_ahead_model, "--tail", "flush", "--json")[1])
+    assert (facts["work"]["tail_steps"], facts["work"]["tail_steps_in_a_step"]) == (2, 0)
+    assert "2 steps when the stream is flushed" in edgernn_command("inspect", look_ahead_model, "--tail", "flush")[1]
+    assert edgernn_command("inspect", look_ahead_model, "--tail", "never")[0] == 2
+
+
+def test_kinds_of_windows_and_their_worst_step(
+    look_ahead_model: Path, tmp_path: Path, edgernn_command: Command
+) -> None:
+    facts = json.loads(edgernn_command("inspect", look_ahead_model, "--window", 20, "--hop", 5, "--json")[1])
+    assert (facts["window_recomputed"], facts["window_copies"], facts["first_output_step"]) == (False, 4, 20)
+    assert facts["work"]["worst_step_multiply_accumulates"] == (4 + 2) * facts["multiply_accumulates"] // 4
+    assert facts["work"]["state_bytes"] == edgernn.load(look_ahead_model, window=20, hop=5).state_bytes
+    assert "staggered, 4 copies" in edgernn_command("inspect", look_ahead_model, "--window", 20, "--hop", 5)[1]
+    rng = np.random.default_rng(1)
+    node = helper.make_node("GRU", ["x", "W", "R"], ["y"], "cell", hidden_size=4, direction="reverse")
+    weights = cell_weights("GRU", 2, 4, rng)
+    del weights["B"]
+    onnx.save(make_model([node], {"x": [20, 1, 2]}, ["y"], weights), tmp_path / "reverse.onnx")
+    facts = json.loads(edgernn_command("inspect", tmp_path / "reverse.onnx", "--json")[1])
+    assert (facts["mode"], facts["window_recomputed"], facts["window_steps"]) == ("windowed", True, 20)
+    assert "cell" in facts["mode_reason"]
+    assert facts["multiply_accumulates"] == 20 * 12 * (2 + 4)
+    (cell,) = [operation for operation in facts["operations"] if operation["kind"] == "Gru"]
+    assert (cell["rounds"], cell["multiply_accumulates"]) == (20, 20 * 12 * (2 + 4))
+    assert "recomputed: frames are kept" in edgernn_command("inspect", tmp_path / "reverse.onnx")[1]

@@ -31,6 +31,7 @@ from edgernn.operations import AnyOperation, History, ReadState, RecurrentOperat
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
 
 CONTINUOUS = "each output needs only the samples up to its own, so the states simply go on"
+RECOMPUTED = "asked for with window=; copies of the state would take too much memory, so each window is kept as frames"
 PROBE_LENGTHS = ((61, 97), (1021, 1289))  # at which a model that counts its frames is looked at
 DELAYED = "outputs look ahead, so they come that much later"
 AHEAD = (
@@ -67,11 +68,13 @@ def import_model(
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
     attention_steps: int | None = None,
+    recompute: bool = False,
 ) -> ImportedModel:
     """Import an ONNX model; the options are those of `edgernn.load`.
 
     A model that cannot be streamed becomes one on windows of `window` steps, else of the length frozen in the file. One
-    that can be streamed is streamed, whatever `window` says.
+    that can be streamed is streamed, whatever `window` says, unless `recompute` asks for windows that are computed as a
+    whole.
 
     Parameters
     ----------
@@ -93,10 +96,10 @@ def import_model(
     with np.errstate(all="ignore"):
         if roll_up(graph):
             try:
-                return _Search(graph, window, hop, time_axis, states, options).run()
+                return _Search(graph, window, hop, time_axis, states, options, recompute).run()
             except UnsupportedModelError:
                 graph = Graph(model, folder)  # as it was written
-        return _Search(graph, window, hop, time_axis, states, options).run()
+        return _Search(graph, window, hop, time_axis, states, options, recompute).run()
 
 
 @dataclass(frozen=True)
@@ -126,8 +129,10 @@ class _Search:
         time_axis: int | None,
         states: Mapping[str, str] | None,
         options: Options,
+        recompute: bool,
     ) -> None:
         self.graph, self.window, self.hop, self.time_axis = graph, window, hop, time_axis
+        self.recompute = recompute
         self.metadata = Metadata.from_properties(graph.properties)
         self.stated = stated_pairs(graph.properties, states)
         self.options = options
@@ -164,7 +169,10 @@ class _Search:
                 imported = attempt.finish(self.stated, self.metadata)
                 is_step = bool(imported.pairs) and not attempt.builder.has_time
                 if place == 0 or self.time_axis is not None or attempt.runs_over_time or is_step:
-                    return imported
+                    if not self.recompute:
+                        return imported
+                    failures[:] = [_Failure(state_inputs, layout, NeedsWindowError(RECOMPUTED), True)]
+                    return None
             except ModelError as error:
                 failures.append(_Failure(state_inputs, layout, error, attempt.runs_over_time))
         return None
