@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,16 @@ def run_original(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
 
 
+def graph_arrays(path: Path, keys: str) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Inputs and outputs that are stored beside a model, by their names in the graph."""
+    graph = onnx.load(path).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [entry.name for entry in graph.input if entry.name not in weights]
+    stored = np.load(path.with_suffix(".npz"))
+    feeds = {name: stored[f"{keys}in{i}"] for i, name in enumerate(inputs)}
+    return feeds, {entry.name: stored[f"{keys}out{i}"] for i, entry in enumerate(graph.output)}
+
+
 def largest_difference(
     imported: ImportedModel, feeds: Mapping[str, Array], expected: Mapping[str, Array], runner: type = ReferenceRunner
 ) -> float:
@@ -95,7 +106,7 @@ def largest_difference(
         for name, tail in (flushed if isinstance(flushed, dict) else {program.outputs[0].name: flushed}).items():
             frames[name].extend(tail)
         got = {
-            output.name: np.stack(frames[output.name], output.time_axis)
+            output.name: (np.stack if output.frames == 1 else np.concatenate)(frames[output.name], output.time_axis)
             if output.per_frame
             else frames[output.name][-1]
             for output in program.description.outputs

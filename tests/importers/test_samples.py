@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from numpy.typing import NDArray
-from sequence_models import largest_difference
+from sequence_models import graph_arrays, largest_difference
 
 import edgernn
 from edgernn.importers import import_onnx
@@ -51,16 +49,6 @@ WRITTEN_OUT = {
 }
 ALL = sorted(path.relative_to(MODELS).with_suffix("").as_posix() for path in MODELS.glob("*/*.onnx"))
 SAMPLES = [name for name in ALL if name.partition("/")[0] in TOLERANCES and name not in REFUSED]
-
-
-def graph_arrays(path: Path, keys: str) -> tuple[dict[str, NDArray[np.float32]], dict[str, NDArray[np.float32]]]:
-    """Inputs and outputs that are stored beside a model, by their names in the graph."""
-    graph = onnx.load(path).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [entry.name for entry in graph.input if entry.name not in weights]
-    stored = np.load(path.with_suffix(".npz"))
-    feeds = {name: stored[f"{keys}in{i}"] for i, name in enumerate(inputs)}
-    return feeds, {entry.name: stored[f"{keys}out{i}"] for i, entry in enumerate(graph.output)}
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

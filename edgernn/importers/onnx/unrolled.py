@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from onnx import NodeProto, helper
 
+from edgernn.importers.onnx.first_step import steps_after_zeros
 from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.written_steps import Picks, Steps, begun_earlier, equal_steps, groups, picked_sequences
@@ -30,7 +31,8 @@ def roll_up(graph: Graph) -> bool:
 def _roll(graph: Graph, picks: Picks, is_reversed: bool) -> bool:
     """Replace the recurrence over these frames, if there is one."""
     frames = picks.frames[::-1] if is_reversed else picks.frames
-    steps = equal_steps(groups(graph, frames), frames)
+    found = groups(graph, frames)
+    steps = equal_steps(found, frames) or steps_after_zeros(graph, found, frames)
     if steps is None:
         return False
     scan = _Replacement(graph, picks, begun_earlier(graph, steps), is_reversed)
@@ -93,7 +95,7 @@ class _Replacement:
         reads = {new: old for old, new in steps.before.items()}
         final = steps.names[-1]
         finals = [final[name] if name in self.last else unique(f"{name}:last") for name in carried]
-        outside = self.picks.frames[-2 if self.is_reversed else 1]
+        outside = self.picks.frames[-1 - steps.place if self.is_reversed else steps.place]
         frame = unique(f"{outside}:frame")  # a name of its own, or the graph would still need what picked the frame
         row = unique(f"{frame}:row") if self.picks.keeps_axis else frame
         nodes = [node.reading({outside: frame}).proto for node in steps.body]

@@ -26,24 +26,27 @@ class Picks:
 
 @dataclass(frozen=True)
 class Steps:
-    """Steps that are the same; tensors go by the names that they have in the second step.
+    """Steps that are the same; tensors go by the names that they have in one of them, the body.
 
     Attributes
     ----------
     body : tuple of Node
-        The nodes of the second step, in order.
+        The nodes of one step, in order.
     names : tuple of mapping of str to str
-        For each step, what it calls a tensor of the second.
+        For each step, what it calls a tensor of the body.
     before : dict of str to str
-        What the body reads of the step before: the name there, and that of the same tensor in the second step.
+        What the body reads of the step before: the name there, and that of the same tensor in the body.
     initial : dict of str to str
         What the first step reads in place of a tensor of the step before it.
+    place : int
+        Which step the body is; not the first.
     """
 
     body: tuple[Node, ...]
     names: tuple[Mapping[str, str], ...]
     before: dict[str, str]
     initial: dict[str, str]
+    place: int = 1
 
 
 def picked_sequences(graph: Graph) -> Iterator[Picks]:
@@ -193,6 +196,7 @@ def begun_earlier(graph: Graph, steps: Steps) -> Steps:
     """
     writers = {name: node for node in graph.nodes for name in node.outputs}
     own = {name: node for node in steps.body for name in node.outputs}
+    first = steps.names[steps.place - 1]
     early: dict[str, str] = {}  # a tensor of the body that moves -> what stands for it in front of the first step
     initial: dict[str, str] = {}
 
@@ -200,7 +204,7 @@ def begun_earlier(graph: Graph, steps: Steps) -> Steps:
         node, other = own.get(name), writers.get(outside)
         if node is None or other is None or node.fingerprint != other.fingerprint:
             return False
-        if len(node.inputs) != len(other.inputs) or any(output not in steps.names[0] for output in node.outputs):
+        if len(node.inputs) != len(other.inputs) or any(output not in first for output in node.outputs):
             return False
         if node.outputs.index(name) != other.outputs.index(outside):
             return False
@@ -216,7 +220,7 @@ def begun_earlier(graph: Graph, steps: Steps) -> Steps:
     def is_of_zero(name: str, outside: str) -> bool:
         """Whether an exporter has computed what the nodes would make of zeros."""
         start = _zeros_before(graph, own, name, outside)
-        if start is None or name not in steps.names[0]:
+        if start is None or name not in first:
             return False
         nodes, source, zeros = start
         if initial.setdefault(source, zeros) != zeros:
@@ -231,7 +235,8 @@ def begun_earlier(graph: Graph, steps: Steps) -> Steps:
     }
     if not early or set(initial) & set(early):
         return steps
-    first = steps.names[0]
+    if any(old not in names for names in steps.names[:-1] for old in early):
+        return steps
     moved = {first[name]: name for name in early}  # its name in the body from now on, and that which it had
     body = [
         *dict.fromkeys(writers[name] for name in moved),
@@ -244,7 +249,7 @@ def begun_earlier(graph: Graph, steps: Steps) -> Steps:
     ]
     before = {old: new for old, new in steps.before.items() if new not in early}
     before |= {first[name]: name for name in initial}
-    return Steps(tuple(_sorted(body)), tuple(names), before, kept | initial)
+    return Steps(tuple(_sorted(body)), tuple(names), before, kept | initial, steps.place)
 
 
 def _zeros_before(graph: Graph, own: Mapping[str, Node], name: str, outside: str) -> tuple[list[Node], str, str] | None:
