@@ -40,6 +40,7 @@ Arithmetic: TypeAlias = Literal["float32", "int8"]
 MAX_OPERATIONS = 100_000
 MAX_NAME = 512  # characters of a name
 MAX_WINDOW_STEPS = 10_000_000
+MAX_ROUNDS = 1 << 28  # of a body of a step, in all the loops around it
 NUMBER_TYPES = ("float32", "float64", "int8", "int16", "int32", "int64")  # of ports and states
 
 
@@ -572,6 +573,8 @@ def _check_loops(description: ProgramDescription, values: Mapping[str, Value]) -
             if index + 1 + operation.body > end:
                 raise operation.malformed("its body is longer than what follows it")
             open_loops.append((operation, index + 1 + operation.body))
+            if prod(loop.count for loop, _ in open_loops) > MAX_ROUNDS:
+                raise operation.malformed(f"repeats its body more than {MAX_ROUNDS} times a step, with those around it")
         elif isinstance(operation, TakeFrame | PutFrame):
             loop = next((loop for loop, _ in open_loops if loop.name == operation.loop), None)
             if loop is None:

@@ -18,14 +18,23 @@ from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.written_steps import Picks, Steps, begun_earlier, equal_steps, groups, picked_sequences
 
 
+MOST_VISITS = 10_000_000  # of nodes, in search of a recurrence; a second or two
+
+
 def roll_up(graph: Graph) -> bool:
     """Roll up all recurrences of a graph, one after the other; whether there were any."""
     found = False
     if next(picked_sequences(graph), None) is not None:
         graph.share_equals()
-    while any(_roll(graph, picks, is_reversed) for picks in picked_sequences(graph) for is_reversed in (False, True)):
+    while any(_roll(graph, picks, is_reversed) for picks in _longest(graph) for is_reversed in (False, True)):
         found = True
     return found
+
+
+def _longest(graph: Graph) -> list[Picks]:
+    """Sequences whose frames are picked one by one, those of most frames first: gates are picked like that too."""
+    found = sorted(picked_sequences(graph), key=lambda picks: -len(picks.frames))
+    return found[: max(1, MOST_VISITS // len(graph.nodes))]
 
 
 def _roll(graph: Graph, picks: Picks, is_reversed: bool) -> bool:

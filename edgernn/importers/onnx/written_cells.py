@@ -8,8 +8,10 @@ are read off at unit vectors, and what the cell with these weights gives must be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import permutations
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import islice, permutations
+from operator import or_
 from typing import Any
 
 import msgspec
@@ -33,6 +35,7 @@ from edgernn.operations import (
 
 PROBES = 5
 MOST_NUMBERS = 4096  # of sample and state
+MOST_GROUPS = 256  # that are tried; a probe takes milliseconds
 IDENTITY = GateFunction("Affine", 1.0, 0.0)
 
 
@@ -41,13 +44,27 @@ def recognise_cells(builder: ProgramBuilder, operations: Sequence[AnyOperation])
     result = list(operations)
     states = _states(result)
     done: set[str] = set()
-    for group in [*permutations(states, 2), *((state,) for state in states)]:
+    for group in islice(_groups(result, states), MOST_GROUPS):
         if done.isdisjoint(state.write.region.slot for state in group):
             cell = _Candidate(builder, result, group).cell()
             if cell is not None:
                 done.update(state.write.region.slot for state in group)
                 result = _replaced(result, group, cell)
     return result
+
+
+def _groups(operations: Sequence[AnyOperation], states: Sequence[State]) -> Iterator[tuple[State, ...]]:
+    """States that one cell may have: two that need each other, h and c of an LSTM, and each by itself."""
+    needs = {state.read.outputs[0]: 1 << i for i, state in enumerate(states)}  # value -> states that it is made of
+    for operation in operations:
+        made_of = reduce(or_, (needs.get(name, 0) for name in operation.inputs), 0)
+        for name in operation.outputs:
+            needs.setdefault(name, made_of)
+    new = [needs.get(state.write.inputs[0], 0) for state in states]
+    for i, j in permutations(range(len(states)), 2):
+        if new[i] >> j & 1 and new[j] >> i & 1:
+            yield states[i], states[j]
+    yield from ((state,) for state in states)
 
 
 def _states(operations: Sequence[AnyOperation]) -> list[State]:
