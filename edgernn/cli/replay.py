@@ -24,8 +24,8 @@ WAIT_S = 0.1
 def replay(recording: Path, fast: bool, to_stdout: bool) -> None:
     """Play the bytes of RECORDING again.
 
-    They go into a virtual serial port, whose name is printed, so that any program can read them as from the board. To
-    see what a model makes of them, use `edgernn run MODEL RECORDING`.
+    They go into a virtual serial port, whose name is printed, so that any program can read them as from the board;
+    playing begins when one opens it. To see what a model makes of them, use `edgernn run MODEL RECORDING`.
 
     \b
     Example:
@@ -40,6 +40,7 @@ def replay(recording: Path, fast: bool, to_stdout: bool) -> None:
             return
         with VirtualPort() as port:
             click.echo(port.device)
+            port.wait_for_reader(interrupted.is_set)
             _play(recording, fast, lambda data: _write_all(port.write, data) if fast else port.write(data))
             click.echo(f"edgernn: {escape(str(recording))} has ended; Ctrl-C closes the port", err=True)
             while not interrupted.is_set():  # closing it now would take away what is not read yet

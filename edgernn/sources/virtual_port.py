@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edgernn.errors import SourceError
 from edgernn.formats.cobs import encode_packet
 
+SETTLING_S = 0.2  # in which a reader that has opened the port sets it up; pyserial empties it last
 LONGEST_LATE_S = 0.5  # that a board makes up for after nobody took its bytes
 
 
@@ -63,6 +64,18 @@ class VirtualPort:
             except OSError:  # unplugged meanwhile
                 break
         return taken
+
+    def wait_for_reader(self, is_cancelled: Callable[[], bool]) -> None:
+        """Wait until a program has opened the port; opening it drops what was sent before."""
+        if self._port is not None:
+            os.close(self._port)
+            self._port = None
+        poll = select.poll()
+        poll.register(self._board, 0)
+        while poll.poll(0) and not is_cancelled():  # a hang-up, as long as nobody has it open
+            time.sleep(0.01)
+        self._port = os.open(self.device, os.O_RDWR | os.O_NOCTTY)
+        time.sleep(SETTLING_S)
 
     def unplug(self) -> None:
         """Take the port away; its reader sees a lost device. Doing it twice is harmless."""
