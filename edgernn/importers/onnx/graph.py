@@ -131,8 +131,8 @@ class Graph:
             if renamed.captured or not set(self.outputs).isdisjoint(renamed.outputs):
                 continue
             for place, name in enumerate(renamed.outputs):
-                key = (renamed.fingerprint, renamed.inputs, place)
-                shared[name] = renamed.inputs[0] if renamed.operator == "Identity" else first.setdefault(key, name)
+                made = (renamed.fingerprint, renamed.inputs, place)
+                shared[name] = renamed.inputs[0] if renamed.operator == "Identity" else first.setdefault(made, name)
         self.nodes = self._needed(nodes)
 
     def frozen(self, axes: Mapping[str, int | None], extent: int) -> Graph:

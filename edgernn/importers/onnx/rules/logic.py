@@ -51,7 +51,7 @@ def is_nan(call: Call) -> Results:
         for mask in masks
         if isinstance(mask, Constant)
     ]
-    return (Constant.of(nowhere[0] if nowhere else np.array(False)),)
+    return (Constant.of(np.asarray(nowhere[0]) if nowhere else np.array(False)),)
 
 
 def where(call: Call) -> Results:
