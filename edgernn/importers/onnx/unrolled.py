@@ -115,11 +115,13 @@ class _Replacement:
             added.append(helper.make_node("Gather", [frames, position], [final[name]], axis=0))
         values = [helper.make_tensor_value_info(name, 1, None) for name in (*map(reads.__getitem__, carried), row)]
         results = [helper.make_tensor_value_info(name, 1, None) for name in (*carried, *(entry[0] for entry in given))]
+        name = steps.body[0].name
+        self.graph.rolled[name] = len(steps.names)
         scan = helper.make_node(
             "Scan",
             [*(steps.initial[name] for name in carried), self.picks.sequence],
             [*finals, *(entry[1] for entry in given)],
-            name=f"{steps.body[0].name}:rolled",
+            name=f"{name}:rolled",
             body=helper.make_graph(nodes, "step", values, results),
             num_scan_inputs=1,
             scan_input_axes=[self.picks.axis],
