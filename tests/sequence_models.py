@@ -103,8 +103,11 @@ def largest_difference(
         for step in range(steps):
             _append(frames, stepper.step(_frame(imported, feeds, sample, step)))
         flushed = stepper.flush()
-        for name, tail in (flushed if isinstance(flushed, dict) else {program.outputs[0].name: flushed}).items():
-            frames[name].extend(tail)
+        tails = flushed if isinstance(flushed, dict) else {program.outputs[0].name: flushed}
+        for output in program.description.outputs:
+            rank = len(program.values[output.value].shape)  # of a step, which may hold several frames
+            for y in tails.get(output.name, ()):
+                frames[output.name].append(np.expand_dims(y, output.time_axis) if y.ndim < rank else y)
         got = {
             output.name: (np.stack if output.frames == 1 else np.concatenate)(frames[output.name], output.time_axis)
             if output.per_frame

@@ -1,4 +1,4 @@
-"""Streams of models beyond a recurrence: samples go in as lines of text, what comes out is what their framework gave."""
+"""Streams of models beyond a recurrence: lines of text go in, what comes out is what their framework gave."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from edgernn.sources.virtual_port import VirtualPort
 from edgernn.stream import Stream, open_stream
 
 MADE = Path(__file__).parents[1] / "models" / "made"
+# an event whenever another score is the largest
+EVERY = {"smoothing_steps": 1, "threshold": -1e9, "release": -1e9, "minimum_steps": 1, "hold_off_steps": 0}
 PATIENT = pytest.mark.timeout(60)
 
 
@@ -42,7 +44,7 @@ def test_character_model_says_the_next_character_after_each(tmp_path: Path) -> N
     assert [(port.name, port.shape, port.dtype) for port in program.inputs] == [("ids", (1,), "int32")]
     ids, expected = stored("characters_gru", "in0")[0], stored("characters_gru", "out0")[0]
     alphabet = tuple("abcdefg")
-    with played(program, csv_lines(ids[:, np.newaxis]), labels=alphabet, threshold=0.0, smoothing_steps=1) as stream:
+    with played(program, csv_lines(ids[:, np.newaxis]), labels=alphabet, decision=EVERY) as stream:
         events = list(stream)
     best = expected.argmax(1)
     assert [event.label for event in events] == [alphabet[k] for i, k in enumerate(best) if i == 0 or k != best[i - 1]]
@@ -60,7 +62,7 @@ def test_id_out_of_range_is_not_a_character() -> None:
 @PATIENT
 def test_encoder_decoder_with_attention_on_a_port() -> None:
     """A board sends samples; each window of them is translated into a forecast, which is PyTorch's."""
-    program = edgernn.load(MADE / "decoder_attending_legacy.onnx", hop=5)
+    program = edgernn.load(MADE / "decoder_attending_legacy.onnx")
     X = stored("decoder_attending", "in0")[0]
     runner = edgernn.Runner(program)
     forecasts = []
@@ -80,7 +82,7 @@ def test_causal_transformer_on_standard_input(monkeypatch: pytest.MonkeyPatch) -
     """Each sample attends to the last four; what `edgernn run MODEL stdin:` would decide on are PyTorch's scores."""
     program = edgernn.load(MADE / "attention_band_heads_legacy.onnx")
     X, expected = stored("attention_band_heads", "alt_in0")[0], stored("attention_band_heads", "alt_out0")[0]
-    with played(program, csv_lines(X), raw_scores=True, threshold=-1e9, smoothing_steps=1) as stream:
+    with played(program, csv_lines(X), raw_scores=True, decision=EVERY) as stream:
         events = list(stream)
     best = expected.argmax(1)
     assert [event.label for event in events] == [str(k) for i, k in enumerate(best) if i == 0 or k != best[i - 1]]
