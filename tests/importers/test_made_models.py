@@ -25,7 +25,6 @@ WINDOWED = {
     "attention_encoder_ids": "differs along time",
     "decoder_attending": "combines what belongs to the whole sequence",
     "excite_whole": "combines what belongs to the whole sequence",
-    "keras_causal_attention": "products of all frames with each other",
     "perceptron_window": "weights that span time",
     "pool_last_query": "combines what belongs to the whole sequence",
     "pool_statistics": "combines what belongs to the whole sequence",

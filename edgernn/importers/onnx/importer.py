@@ -330,6 +330,7 @@ class _Attempt:
         slots += [slot for name, slot in builder.slots.items() if name in used_slots]
         used = {name for operation in operations for name in operation.weight_names()}
         used |= {slot.initial for slot in slots if slot.initial is not None}
+        sequences = [output.name for output in outputs if output.per_frame]
         description = ProgramDescription(
             inputs=tuple(
                 InputDescription(name, builder.values[name].shape, builder.values[name].dtype)
@@ -343,7 +344,7 @@ class _Attempt:
             tail_steps=tail_steps,
             window=self.window,
             trained_steps=metadata.window_steps or _frozen_steps(self.graph, self.layout),
-            warnings=tuple(dict.fromkeys([*builder.warnings, *traps(self.written, self.layout)])),
+            warnings=tuple(dict.fromkeys([*builder.warnings, *traps(self.written, self.layout, sequences)])),
             metadata=metadata,
         )
         weights = {name: array for name, array in builder.weights.items() if name in used}

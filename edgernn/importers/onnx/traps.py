@@ -6,7 +6,7 @@ thousands of nodes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.time_axis import Layout
@@ -14,7 +14,7 @@ from edgernn.importers.onnx.time_axis import Layout
 EXAMPLE = "the exporter's example"
 
 
-def traps(graph: Graph, layout: Mapping[str, Layout]) -> list[str]:
+def traps(graph: Graph, layout: Mapping[str, Layout], sequences: Collection[str]) -> list[str]:
     """Sentences on what the file has of the known traps.
 
     Parameters
@@ -23,14 +23,17 @@ def traps(graph: Graph, layout: Mapping[str, Layout]) -> list[str]:
         As it is imported, with recurrences that were written out rolled up.
     layout : mapping of str to Layout
         Where time is.
+    sequences : collection of str
+        Outputs that have a frame for each of the input.
     """
-    return [*_rolled(graph), *_loops(graph), *_frozen(graph, layout), *_stale_shapes(graph, layout)]
+    notes = [*_rolled(graph), *_loops(graph), *_frozen(graph, layout)]
+    return notes + _stale_shapes(graph, layout, sequences)
 
 
 def _rolled(graph: Graph) -> list[str]:
     """nn.RNN by PyTorch's newer exporter, static_rnn of TensorFlow 1, unroll=True of Keras."""
     return [
-        f"the recurrence at {name} was written out step by step, {steps} times: it is one step again, for any length"
+        f"the recurrence at {name} was written out step by step, {steps} times: it is one step again"
         for name, steps in graph.rolled.items()
     ]
 
@@ -39,7 +42,7 @@ def _loops(graph: Graph) -> list[str]:
     """GRU and SimpleRNN of Keras, dynamic_rnn of TensorFlow 1, scripted loops of PyTorch."""
     rolled = {f"{name}:rolled" for name in graph.rolled}
     return [
-        f"{node!r} is a recurrence that the exporter wrote as a loop: its body is the step"
+        f"{node!r} is a loop, as Keras and TensorFlow write recurrences: what it carries is kept as states"
         for node in graph.nodes
         if node.operator in ("Loop", "Scan") and node.name not in rolled
     ]
@@ -58,7 +61,7 @@ def _frozen(graph: Graph, layout: Mapping[str, Layout]) -> list[str]:
             node for node in graph.nodes if node.operator == "Reshape" and _holds(graph, node.inputs[1], length)
         ]
         if reshapes:
-            notes.append(f"{reshapes[0]!r} holds the {length} steps of {EXAMPLE} in its shape; a step holds one")
+            notes.append(f"{reshapes[0]!r} holds the {length} steps of {EXAMPLE} in its shape")
     return notes
 
 
@@ -67,12 +70,12 @@ def _holds(graph: Graph, name: str, length: int) -> bool:
     return shape is not None and length in shape
 
 
-def _stale_shapes(graph: Graph, layout: Mapping[str, Layout]) -> list[str]:
+def _stale_shapes(graph: Graph, layout: Mapping[str, Layout], sequences: Collection[str]) -> list[str]:
     """Shapes of outputs that keep a number of steps, although the input leaves it open."""
     places = [(entry, layout[entry.name].time_axis) for entry in graph.inputs]
     if not any(axis is not None and isinstance(entry.dimensions[axis], str) for entry, axis in places):
         return []
-    named = [name for name, shape in graph.output_shapes.items() if len(shape) > 2 and _is_stale(shape)]
+    named = [name for name in sequences if _is_stale(graph.output_shapes[name])]
     return [
         f"the file says that {name} has the shape {list(graph.output_shapes[name])}, that of {EXAMPLE}, though the "
         "length of its input is open: edgernn does not trust such shapes, other runtimes may fail at another length"
@@ -81,4 +84,4 @@ def _stale_shapes(graph: Graph, layout: Mapping[str, Layout]) -> list[str]:
 
 
 def _is_stale(shape: tuple[int | str, ...]) -> bool:
-    return all(isinstance(extent, int) and extent > 0 for extent in shape) and max(shape[:2]) > 1  # type: ignore[type-var, operator]
+    return len(shape) > 1 and all(isinstance(extent, int) for extent in shape)
