@@ -64,12 +64,12 @@ def run_original(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
 
 
-def graph_arrays(path: Path, keys: str) -> tuple[dict[str, Array], dict[str, Array]]:
+def graph_arrays(path: Path, keys: str, stored_in: Path | None = None) -> tuple[dict[str, Array], dict[str, Array]]:
     """Inputs and outputs that are stored beside a model, by their names in the graph."""
     graph = onnx.load(path).graph
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [entry.name for entry in graph.input if entry.name not in weights]
-    stored = np.load(path.with_suffix(".npz"))
+    stored = np.load(stored_in or path.with_suffix(".npz"))
     feeds = {name: stored[f"{keys}in{i}"] for i, name in enumerate(inputs)}
     return feeds, {entry.name: stored[f"{keys}out{i}"] for i, entry in enumerate(graph.output)}
 
@@ -103,8 +103,11 @@ def largest_difference(
         for step in range(steps):
             _append(frames, stepper.step(_frame(imported, feeds, sample, step)))
         flushed = stepper.flush()
-        for name, tail in (flushed if isinstance(flushed, dict) else {program.outputs[0].name: flushed}).items():
-            frames[name].extend(tail)
+        tails = flushed if isinstance(flushed, dict) else {program.outputs[0].name: flushed}
+        for output in program.description.outputs:
+            rank = len(program.values[output.value].shape)  # of a step, which may hold several frames
+            for y in tails.get(output.name, ()):
+                frames[output.name].append(np.expand_dims(y, output.time_axis) if y.ndim < rank else y)
         got = {
             output.name: (np.stack if output.frames == 1 else np.concatenate)(frames[output.name], output.time_axis)
             if output.per_frame

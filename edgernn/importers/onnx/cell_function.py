@@ -27,6 +27,7 @@ from edgernn.reference import ReferenceRunner
 Array = NDArray[np.float64]
 PROBES = 5
 TOLERANCE = 1e-5
+BOUNDS = {"Min": "Max", "Max": "Min"}  # one after the other they clip
 
 
 class State(NamedTuple):
@@ -166,10 +167,11 @@ class CellFunction:
         if constant.size != 1:
             return None, "", 1.0
         number = float(constant.reshape(-1)[0])
-        if operation.function == "Min" and isinstance(inner, Binary) and inner.function == "Max" and inner.constant:
-            lowest = self.builder.weights[inner.constant]
-            if lowest.size == 1:
-                return GateFunction("Clip", float(lowest.reshape(-1)[0]), number), inner.inputs[0], 1.0
+        if operation.function in BOUNDS and isinstance(inner, Binary) and inner.constant is not None:
+            other = self.builder.weights[inner.constant]
+            if inner.function == BOUNDS[operation.function] and other.size == 1:
+                bounds = sorted((number, float(other.reshape(-1)[0])))
+                return GateFunction("Clip", *bounds), inner.inputs[0], 1.0
         function, before, scale = self.activation(inner)
         if operation.function == "Mul" and function is not None and function.function == "Clip" and number > 0:
             bounds = [None if bound is None else bound * number for bound in (function.alpha, function.beta)]

@@ -66,7 +66,13 @@ class _First:
             for name, array in begins.items()
         }
         first = {name: here for name, here in names.items() if here is not None}
-        return replace(self.later, names=(first, *self.later.names), initial=constants, place=self.later.place + 1)
+        return replace(
+            self.later,
+            names=(first, *self.later.names),
+            initial=constants,
+            place=self.later.place + 1,
+            shortened=tuple(self.groups[0]),
+        )
 
     def _inputs(self) -> int | None:
         """How many numbers a frame has, by the first weights that it meets."""

@@ -71,6 +71,8 @@ class Graph:
         self._initializers: dict[str, TensorProto] = {text(tensor.name): tensor for tensor in graph.initializer}
         self.inputs = tuple(_read_input(entry) for entry in graph.input if entry.name not in self._initializers)
         self.outputs = tuple(text(entry.name) for entry in graph.output)
+        self.output_shapes = {text(entry.name): _dimensions(entry) for entry in graph.output}  # as the file says
+        self.rolled: dict[str, int] = {}  # recurrences that were written out, and for how many steps
         nodes = [Node(proto, self.opset, folder) for proto in graph.node]
         self._constant_nodes = {node.outputs[0]: node for node in nodes if node.operator == "Constant"}
         self._names = {name for node in nodes for name in (*node.inputs, *node.outputs, *node.captured)}
@@ -341,10 +343,15 @@ def _read_input(entry: onnx.ValueInfoProto) -> GraphInput:
         raise UnsupportedModelError(
             f"input {entry.name} has number type {type_name(tensor.elem_type)}: export it with float32 inputs"
         )
-    dimensions = tuple(
-        dimension.dim_value if dimension.dim_value > 0 else text(dimension.dim_param) for dimension in tensor.shape.dim
+    return GraphInput(entry.name, tensor.elem_type, _dimensions(entry))
+
+
+def _dimensions(entry: onnx.ValueInfoProto) -> tuple[int | str, ...]:
+    """A number for each fixed axis, a name, maybe empty, for a dynamic one."""
+    return tuple(
+        dimension.dim_value if dimension.dim_value > 0 else text(dimension.dim_param)
+        for dimension in entry.type.tensor_type.shape.dim
     )
-    return GraphInput(entry.name, tensor.elem_type, dimensions)
 
 
 def _check_unique(names: list[str], what: str) -> None:

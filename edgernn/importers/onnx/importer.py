@@ -23,6 +23,7 @@ from edgernn.importers.onnx.states import named_states, pair_states, stated_pair
 from edgernn.importers.onnx.tensors import type_name
 from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, WrongAxisError, find_state_inputs, layouts
 from edgernn.importers.onnx.timing import CountsStepsError, NeedsWindowError, Timing
+from edgernn.importers.onnx.traps import traps
 from edgernn.importers.onnx.unrolled import roll_up
 from edgernn.importers.onnx.values import Role, Stream, check_step_shape, features, has_role, width_of
 from edgernn.importers.onnx.written_cells import recognise_cells
@@ -192,6 +193,7 @@ class _Search:
                 for length in lengths:
                     graph = self.graph.frozen(axes, length)
                     attempt = _Attempt(graph, failure.layout, failure.state_inputs, self.options)
+                    attempt.written = self.graph
                     try:
                         attempt.apply_nodes()
                         found.append(attempt.finish(self.stated, self.metadata))
@@ -264,6 +266,7 @@ class _Attempt:
         window: Window | None = None,
     ) -> None:
         self.graph, self.layout, self.options, self.window = graph, layout, options, window
+        self.written = graph  # before lengths were frozen
         axes = {entry.name: layout[entry.name].axes(entry.dimensions) for entry in graph.inputs}
         self.sequences = {name for name, entry in axes.items() if any(has_role(axis, Role.TIME) for axis in entry)}
         names = [name for node in graph.nodes for name in node.outputs] + [entry.name for entry in graph.inputs]
@@ -335,6 +338,7 @@ class _Attempt:
         slots += [slot for name, slot in builder.slots.items() if name in used_slots]
         used = {name for operation in operations for name in operation.weight_names()}
         used |= {slot.initial for slot in slots if slot.initial is not None}
+        sequences = [output.name for output in outputs if output.per_frame]
         description = ProgramDescription(
             inputs=tuple(
                 InputDescription(name, builder.values[name].shape, builder.values[name].dtype)
@@ -348,7 +352,7 @@ class _Attempt:
             tail_steps=tail_steps,
             window=self.window,
             trained_steps=metadata.window_steps or _frozen_steps(self.graph, self.layout),
-            warnings=tuple(dict.fromkeys(builder.warnings)),
+            warnings=tuple(dict.fromkeys([*builder.warnings, *traps(self.written, self.layout, sequences)])),
             metadata=metadata,
         )
         weights = {name: array for name, array in builder.weights.items() if name in used}

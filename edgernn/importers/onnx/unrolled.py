@@ -53,7 +53,7 @@ class _Replacement:
 
     def __init__(self, graph: Graph, picks: Picks, steps: Steps, is_reversed: bool) -> None:
         self.graph, self.picks, self.steps, self.is_reversed = graph, picks, steps, is_reversed
-        self.dropped = {id(node) for node in self._step_nodes()}
+        self.dropped = {id(node) for node in (*self._step_nodes(), *steps.shortened)}
         self.collected: dict[str, tuple[str, int, bool]] = {}  # output -> tensor of the body, axis, turned round
         self.joins: list[Node] = []
         self.last: set[str] = set()  # tensors of the body of which the last step's is read
@@ -66,10 +66,15 @@ class _Replacement:
         """Whether the rest reads only what a Scan can give."""
         final = {here: there for there, here in self.steps.names[-1].items()}
         where = {here: there for names in self.steps.names for there, here in names.items()}
+        lost = {name for node in self.steps.shortened for name in node.outputs} - set(where)
+        if lost.intersection(self.graph.outputs):
+            return False
         for node in self.graph.nodes:
-            read = [name for name in (*node.inputs, *node.captured) if name in where]
+            read = [name for name in (*node.inputs, *node.captured) if name in where or name in lost]
             if id(node) in self.dropped or not read:
                 continue
+            if lost.intersection(read):
+                return False
             if not self._collects(node, where) and not self._reads_last(read, final):
                 return False
         outputs = [name for name in self.graph.outputs if name in where]
@@ -124,11 +129,13 @@ class _Replacement:
             added.append(helper.make_node("Gather", [frames, position], [final[name]], axis=0))
         values = [helper.make_tensor_value_info(name, 1, None) for name in (*map(reads.__getitem__, carried), row)]
         results = [helper.make_tensor_value_info(name, 1, None) for name in (*carried, *(entry[0] for entry in given))]
+        name = steps.body[0].name
+        self.graph.rolled[name] = len(steps.names)
         scan = helper.make_node(
             "Scan",
             [*(steps.initial[name] for name in carried), self.picks.sequence],
             [*finals, *(entry[1] for entry in given)],
-            name=f"{steps.body[0].name}:rolled",
+            name=f"{name}:rolled",
             body=helper.make_graph(nodes, "step", values, results),
             num_scan_inputs=1,
             scan_input_axes=[self.picks.axis],

@@ -40,6 +40,8 @@ class Steps:
         What the first step reads in place of a tensor of the step before it.
     place : int
         Which step the body is; not the first.
+    shortened : tuple of Node
+        The first step, where it is not written like the others.
     """
 
     body: tuple[Node, ...]
@@ -47,6 +49,7 @@ class Steps:
     before: dict[str, str]
     initial: dict[str, str]
     place: int = 1
+    shortened: tuple[Node, ...] = ()
 
 
 def picked_sequences(graph: Graph) -> Iterator[Picks]:
@@ -249,7 +252,7 @@ def begun_earlier(graph: Graph, steps: Steps) -> Steps:
     ]
     before = {old: new for old, new in steps.before.items() if new not in early}
     before |= {first[name]: name for name in initial}
-    return Steps(tuple(_sorted(body)), tuple(names), before, kept | initial, steps.place)
+    return Steps(tuple(_sorted(body)), tuple(names), before, kept | initial, steps.place, steps.shortened)
 
 
 def _zeros_before(graph: Graph, own: Mapping[str, Node], name: str, outside: str) -> tuple[list[Node], str, str] | None:
