@@ -158,18 +158,23 @@ class Pipeline(Sampler):
 
     @property
     def delay_steps(self) -> int:
-        """Steps by which an output comes after the frame that it is about."""
-        return self.program.delay_steps if self.program.description.outputs[0].per_frame else 0
+        """Steps by which the scores come after the frame that they are about; other outputs may be later."""
+        output = self.program.description.outputs[0]
+        return output.when.tail_steps if output.per_frame and self.program.window is None else 0
 
     def _flush(self, chunk: Chunk) -> list[Event]:
         """What a model with look-ahead says when nothing follows: its events come with the last sample."""
+        if not self._since_reset:
+            return []
         Y = self._runner.flush()
-        frames = len(self._scores(Y))
+        output = self.program.description.outputs[0]
+        frames = len(self._scores(Y)) // output.frames
         if not frames:
             return []
-        period = max(1, round(1 / self.program.outputs[0].rate))
-        last = self.steps - 1
-        index = self.delay_steps - period * np.arange(frames)[::-1]  # (frames,), from the last step on
+        last, index = self.steps - 1, np.zeros(1, np.int64)
+        if output.per_frame:  # behind the last step, (frames,)
+            when, ended = output.when, self._since_reset
+            index = when.first + when.period * (when.frames_within(ended) + np.arange(frames)) - (ended - 1)
         return [msgspec.structs.replace(event, step=last) for event in self._decide(Y, index, last, chunk)]
 
     def _joined(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -204,7 +209,7 @@ class Pipeline(Sampler):
     def _decide(self, Y: Any, index: NDArray[np.int64], start: int, chunk: Chunk) -> list[Event]:
         """The events of outputs that came so many steps (m,) behind `start`."""
         scores = self._scores(Y)
-        if len(scores) != len(index):  # several frames in each step
+        if len(scores) != len(index):  # several frames in each step of the tail
             index = np.repeat(index, len(scores) // len(index))
         if self._observer is not None:
             self._observer.outputs(start + index, scores)
@@ -216,7 +221,10 @@ class Pipeline(Sampler):
 
     def _step(self, X: NDArray[np.float32]) -> tuple[Any, NDArray[np.int64]]:
         """Outputs of the model, and for each the index of its sample in X (n, C)."""
-        if self._inputs.several or len(self.program.outputs) > 1 or self.program.arithmetic != "float32":
+        several = (
+            self._inputs.several or len(self.program.outputs) > 1 or self.program.description.outputs[0].frames > 1
+        )
+        if several or self.program.arithmetic != "float32":
             Y, index = self._runner.run(self._inputs(X), index=True)
             return Y, index[self.program.outputs[0].name] if isinstance(index, dict) else index
         Y = np.empty((len(X), *self.program.outputs[0].shape), np.float32)

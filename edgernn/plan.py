@@ -125,10 +125,8 @@ class Plan:
             return None
         value = program.values[output.value]
         axis, item_bytes = output.time_axis, np.dtype(value.dtype).itemsize
-        count, shape = 1, value.shape
-        if output.per_frame:
-            count = output.when.frames(self.window.steps)
-            shape = (*shape[:axis], count, *shape[axis:])
+        count = output.when.frames(self.window.steps) if output.per_frame else 1
+        shape = output.window_shape(value.shape, self.window.steps)
         offset = builder.state.take(prod(shape) * item_bytes)
         kernel, gate = gate_of(output.when, self.tail_steps)
         with builder.gate(kernel, gate, output.name):

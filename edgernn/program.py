@@ -123,6 +123,13 @@ class OutputDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     when: Schedule = EVERY_STEP
     frames: int = 1
 
+    def window_shape(self, shape: Shape, steps: int) -> Shape:
+        """What a staggered window of `steps` steps gives: all frames along the time axis, where there are several."""
+        if not self.per_frame:
+            return shape
+        behind = self.time_axis + (self.frames > 1)  # a step's own frames are part of that axis
+        return (*shape[: self.time_axis], self.when.frames(steps) * self.frames, *shape[behind:])
+
 
 class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sliding window: outputs come at t = steps - 1 + n * hop, each as from a fresh state.
@@ -226,10 +233,7 @@ class Program:
         value = self.values[output.value]
         if self.staggered is None:
             return Port(output.name, value.shape, value.dtype, Fraction(output.frames, output.when.period))
-        shape = value.shape
-        if output.per_frame:
-            frames = output.when.frames(self.staggered.steps)
-            shape = (*shape[: output.time_axis], frames, *shape[output.time_axis :])
+        shape = output.window_shape(value.shape, self.staggered.steps)
         return Port(output.name, shape, value.dtype, Fraction(1, self.staggered.hop))
 
     @property

@@ -325,4 +325,7 @@ def _stacked(frames: list[Array], shape: tuple[int, ...]) -> Array:
 
 
 def _window_frame(output: OutputDescription, frames: list[Array]) -> Array:
-    return np.stack(frames, axis=output.time_axis) if output.per_frame else frames[-1]
+    if not output.per_frame:
+        return frames[-1]
+    join = np.stack if output.frames == 1 else np.concatenate
+    return join(frames, axis=output.time_axis)

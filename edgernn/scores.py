@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from edgernn.config import StreamSettings
 from edgernn.errors import ConfigError
 from edgernn.metadata import Metadata
-from edgernn.operations import Rearrange, Softmax, Unary
+from edgernn.operations import Rearrange, Shape, Softmax, Unary
 from edgernn.program import Program
 
 
@@ -32,9 +33,8 @@ class Scores:
         self._frame_axis = None
         if program.window is not None and program.description.outputs[0].per_frame:
             self._frame_axis = 1 + program.description.outputs[0].time_axis
-        frames = program.description.outputs[0].frames if self._frame_axis is None else port.shape[self._frame_axis - 1]
-        frame_size = port.size // frames
-        self._frame_size = frame_size
+        frame = frame_shape(program)
+        self._frame_size = frame_size = prod(frame)
         if not (settings.logits or settings.raw_scores or _ends_in_probabilities(program)):
             raise ConfigError(
                 f"output {port.name} does not come from a Softmax or Sigmoid: say --logits if Softmax makes "
@@ -44,7 +44,13 @@ class Scores:
         size = 2 if self._complement else frame_size
         self.labels = metadata.labels or tuple(str(k) for k in range(size))
         if len(self.labels) != size:
-            raise ConfigError(f"there are {len(self.labels)} labels, output {port.name} has {size} scores")
+            complaint = f"there are {len(self.labels)} labels, output {port.name} has {size} scores"
+            if frame and len(self.labels) == frame[-1]:
+                complaint += (
+                    f", {prod(frame[:-1])} rows of {frame[-1]}: decisions need a single row, so export the model with "
+                    "the one that counts as its first output"
+                )
+            raise ConfigError(complaint)
 
     def __call__(self, outputs: Any) -> NDArray[Any]:
         Y: NDArray[Any] = outputs[self._name] if self._several else outputs
@@ -59,6 +65,14 @@ class Scores:
             scores: NDArray[Any] = exponentials / exponentials.sum(axis=1, keepdims=True)
             return scores
         return Y
+
+
+def frame_shape(program: Program) -> Shape:
+    """Shape of one frame of the first output, without the axis along which a window or a step has several of them."""
+    output, shape = program.description.outputs[0], program.outputs[0].shape
+    if output.frames == 1 and not (output.per_frame and program.window is not None):
+        return shape
+    return (*shape[: output.time_axis], *shape[output.time_axis + 1 :])
 
 
 def _ends_in_probabilities(program: Program) -> bool:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Dense, Gru, Softmax, StateRegion
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.operations import Dense, Gru, History, Rearrange, Reduce, Schedule, Softmax, StateRegion, Unary
+from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
 from edgernn.runner import Runner
 
 CHANNELS = 3
@@ -116,3 +116,52 @@ class ManualClock:
 
     def sleep(self, seconds: float) -> None:
         self.now_ns += round(seconds * 1e9)
+
+
+def two_frames(window: Window | None = None) -> Program:
+    """Each step gives two frames, the sigmoids of x and of -x, with the frames behind the scores: (2, 2)."""
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (2,)),),
+        outputs=(OutputDescription("scores", "scores", per_frame=True, time_axis=1, frames=2),),
+        operations=(
+            Dense(name="both", inputs=("x",), outputs=("both",), W="W"),
+            Unary(name="sigmoid", inputs=("both",), outputs=("flat",), function="Sigmoid"),
+            Rearrange(name="shape", inputs=("flat",), outputs=("scores",), shape=(2, 2)),
+        ),
+        window=window,
+        metadata=Metadata(labels=("first", "second")),
+    )
+    return Program(description, {"W": np.array([[1, 0], [-1, 0], [0, 1], [0, -1]], np.float32)})
+
+
+def looks_ahead(taps: int = 7, stride: int = 2) -> Program:
+    """The mean of `taps` frames around each `stride`-th one as a sigmoid, zeros outside; and x at once, as "now"."""
+    ahead = taps // 2
+    read = Schedule(ahead, stride, stride - 1)
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (2,)),),
+        outputs=(
+            OutputDescription("scores", "scores", per_frame=True, when=read),
+            OutputDescription("now", "now", per_frame=True),
+        ),
+        state=(StateSlot("ring", (taps, 2)), StateSlot("position", (1,), "int32")),
+        operations=(
+            Unary(name="now", inputs=("x",), outputs=("now",), function="Tanh"),
+            History(
+                name="history",
+                inputs=("x",),
+                outputs=("taps",),
+                ring=StateRegion("ring"),
+                position=StateRegion("position"),
+                length=taps,
+                taps=taps,
+                size=2,
+                read=read,
+            ),
+            Reduce(name="mean", inputs=("taps",), outputs=("mean",), function="Mean", when=read),
+            Unary(name="sigmoid", inputs=("mean",), outputs=("scores",), function="Sigmoid", when=read),
+        ),
+        tail_steps=ahead,
+        metadata=Metadata(labels=("first", "second"), rate_hz=50.0),
+    )
+    return Program(description, {})

@@ -9,7 +9,7 @@ import pytest
 from byte_streams import cuts, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_models import LookAhead, larger_channel, random_gru, turns
+from stream_models import LookAhead, larger_channel, looks_ahead, random_gru, turns, two_frames
 
 from edgernn.config import DecisionChanges, StreamSettings
 from edgernn.decisions import Decider
@@ -218,6 +218,53 @@ def test_outputs_at_steps_of_their_own() -> None:
     assert len(expected) > 5
     assert [event[:2] for event in found] == [(step | 1, label) for step, label, _ in expected]
     assert pipeline.finish(Chunk(b"", 0, 0, 0)) == []
+
+
+def observed(program: Program, data: bytes, settings: StreamSettings | None = None) -> tuple[list[int], np.ndarray]:
+    """The step of each output, and its scores before smoothing."""
+    steps: list[int] = []
+    scores: list[np.ndarray] = []
+    observer = SimpleNamespace(outputs=lambda at, y: (steps.extend(at), scores.extend(y)), reset=lambda: None)
+    pipeline = Pipeline(program, settings or StreamSettings(), whole_start=True, observer=observer)
+    feed(pipeline, [data])
+    pipeline.finish(Chunk(b"", 0, 0, 0))
+    return steps, np.array(scores)
+
+
+def test_several_frames_in_each_step_are_told_apart_whatever_their_axis() -> None:
+    samples = SAMPLES[:20, :2]
+    steps, scores = observed(two_frames(), b"".join(csv_frames(samples, decimals=9)))
+    assert steps == [step for step in range(20) for _ in range(2)]
+    both = np.stack([samples, -samples], axis=1).reshape(-1, 2)  # (2 T, 2)
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp(-both)), atol=1e-6)
+
+
+@pytest.mark.parametrize("count", range(1, 12))
+def test_frames_after_the_end_are_counted_on_at_their_own_steps(count: int) -> None:
+    """A frame for each second sample, made of three before and three behind: frame j comes at step 2 j + 3."""
+    samples = SAMPLES[:count, :2]
+    steps, scores = observed(looks_ahead(), b"".join(csv_frames(samples, decimals=9)))
+    middles = range(0, count, 2)
+    assert steps == [middle + 3 for middle in middles]
+    padded = np.pad(samples, ((3, 3), (0, 0)))
+    expected = [1 / (1 + np.exp(-padded[middle : middle + 7].mean(axis=0))) for middle in middles]
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+
+
+def test_a_stream_that_has_just_begun_anew_has_nothing_to_flush() -> None:
+    steps, _ = observed(looks_ahead(), b"".join(csv_frames(SAMPLES[:8, :2])), StreamSettings(reset_every=4))
+    assert steps == [3, 5, 7, 9]
+
+
+def test_scores_are_about_the_frame_that_their_own_output_looks_ahead_for() -> None:
+    program = looks_ahead(stride=1)
+    assert Pipeline(program, StreamSettings()).delay_steps == 3
+    outputs = program.description.outputs[::-1]
+    description = msgspec.structs.replace(program.description, outputs=outputs)
+    at_once = Program(description, program.weights)
+    assert at_once.delay_steps == 3
+    assert Pipeline(at_once, StreamSettings(raw_scores=True)).delay_steps == 0
+    assert Pipeline(program.with_window(9), StreamSettings()).delay_steps == 0
 
 
 def test_two_labels_for_one_probability() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from edgernn.cli.text import escape, print_json, warn
 from edgernn.metadata import Metadata
 from edgernn.program import Program
 from edgernn.recording import is_recording
+from edgernn.scores import frame_shape
 
 
 class CommaList(click.ParamType[list[Any]]):
@@ -123,12 +125,13 @@ def _check_counts(program: Program) -> None:
     size = sum(port.size for port in program.inputs)
     names = ", ".join(port.name for port in program.inputs)
     taken = f"input {names} has {size} numbers" if len(program.inputs) == 1 else f"inputs {names} have {size} numbers"
-    scores = program.values[program.description.outputs[0].value].size
+    shape = frame_shape(program)
+    scores = {prod(shape), 2} if prod(shape) == 1 else {prod(shape), *shape[-1:]}  # a frame, or each of its rows
     expected = {
-        "labels": (metadata.labels, scores, f"output {first_output.name} has {scores} scores"),
-        "channels": (metadata.channels, size, taken),
-        "mean": (metadata.mean, size, taken),
+        "labels": (metadata.labels, scores, f"output {first_output.name} has {prod(shape)} scores"),
+        "channels": (metadata.channels, {size}, taken),
+        "mean": (metadata.mean, {size}, taken),
     }
-    for name, (entries, count, what) in expected.items():
-        if entries and len(entries) != count:
+    for name, (entries, counts, what) in expected.items():
+        if entries and len(entries) not in counts:
             raise click.UsageError(f"{name} has {len(entries)} entries, but {what}")

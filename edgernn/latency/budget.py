@@ -6,6 +6,7 @@ import msgspec
 
 from edgernn.decisions import ONE, fixed
 from edgernn.metadata import DecisionSettings
+from edgernn.operations import History
 from edgernn.program import Program
 
 BITS_PER_BYTE = 10  # with start and stop bit
@@ -96,16 +97,12 @@ def latency_budget(
         _sensor(rate_hz),
         _transfer(program, baud),
         _driver(),
-        _window(program, rate_hz),
+        _beat(program, rate_hz),
         _delay(program, rate_hz),
-        _smoothing(program.metadata.decision, _hop(program) / rate_hz * 1e9),
+        _smoothing(program.metadata.decision, float(1 / program.outputs[0].rate) / rate_hz * 1e9),
         _step(program, step_ns, step_worst_ns),
     )
     return Budget(tuple(part for part in parts if part.worst_ns > 0), rate_hz)
-
-
-def _hop(program: Program) -> int:
-    return program.window.hop if program.window else 1
 
 
 def _sensor(rate_hz: float) -> BudgetPart:
@@ -133,15 +130,25 @@ def _driver() -> BudgetPart:
     )
 
 
-def _window(program: Program, rate_hz: float) -> BudgetPart:
-    waiting = _hop(program) - 1  # samples that at most must come before the next window ends
-    why = f"a window ends every {_hop(program)} samples"
-    return BudgetPart("window hop", waiting / 2 / rate_hz * 1e9, waiting / rate_hz * 1e9, why, "a shorter --hop")
+def _beat(program: Program, rate_hz: float) -> BudgetPart:
+    """Samples that at most must come before those that are there already count: to the next window, or stride."""
+    if program.window is not None:
+        name, period, remedy = "window hop", program.window.hop, "a shorter --hop"
+        why = f"a window ends every {period} samples"
+    else:
+        schedules = [operation.when for operation in program.operations]
+        schedules += [operation.read for operation in program.operations if isinstance(operation, History)]
+        name, period, remedy = "stride", max(when.period for when in schedules), "smaller strides"
+        why = f"a layer of the model takes {period} samples at once"
+    waiting_ns = (period - 1) / rate_hz * 1e9
+    return BudgetPart(name, waiting_ns / 2, waiting_ns, why, remedy)
 
 
 def _delay(program: Program, rate_hz: float) -> BudgetPart:
-    time_ns = program.delay_steps / rate_hz * 1e9
-    why = f"the model looks {program.delay_steps} samples ahead"
+    output = program.description.outputs[0]
+    steps = 0 if program.window is not None else output.when.tail_steps  # other outputs may be later
+    time_ns = steps / rate_hz * 1e9
+    why = f"the model looks {steps} samples ahead"
     return BudgetPart("model delay", time_ns, time_ns, why, "train it without look-ahead (causal layers)")
 
 

@@ -127,7 +127,9 @@ static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, ui
 
 #elif defined(__ARM_ARCH_6M__)
 /* Cortex-M0 has eight registers to compute in, loads signed bytes slowly, and adds to all sixteen: words are taken
- * apart by shifts, two columns at a time, and sums are kept above. */
+ * apart by shifts, two columns at a time, and sums are kept above, by name: gcc -Os gives none of those out. */
+#define EDGERNN_ZERO ".syntax unified\nmovs %[part], #0\n"
+#define EDGERNN_CLEAR(sum) "mov " sum ", %[part]\n"
 #define EDGERNN_PAIR(offset)              \
     "ldr %[right], [%[x], #" offset "]\n" \
     "sxth %[left], %[right]\n"            \
@@ -152,72 +154,76 @@ static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, ui
     "add " sum ", %[word]\n"
 
 static inline const int8_t *edgernn_panel4(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[4]) {
-    sum[0] = sum[1] = sum[2] = sum[3] = 0;
-    int32_t left, right, word, part;
     const int16_t *const end = x + 4u * blocks;
-    __asm__ volatile(".syntax unified\n"
+    __asm__ volatile(EDGERNN_ZERO EDGERNN_CLEAR("r8") EDGERNN_CLEAR("r9") EDGERNN_CLEAR("r10") EDGERNN_CLEAR("r11")
                      "1:\n" EDGERNN_PAIR("0")
-                     EDGERNN_FIRST("0", "%[s0]")
-                     EDGERNN_FIRST("4", "%[s1]")
-                     EDGERNN_FIRST("8", "%[s2]")
-                     EDGERNN_FIRST("12", "%[s3]")
+                     EDGERNN_FIRST("0", "r8")
+                     EDGERNN_FIRST("4", "r9")
+                     EDGERNN_FIRST("8", "r10")
+                     EDGERNN_FIRST("12", "r11")
                      EDGERNN_PAIR("4")
-                     EDGERNN_SECOND("0", "%[s0]")
-                     EDGERNN_SECOND("4", "%[s1]")
-                     EDGERNN_SECOND("8", "%[s2]")
-                     EDGERNN_SECOND("12", "%[s3]")
+                     EDGERNN_SECOND("0", "r8")
+                     EDGERNN_SECOND("4", "r9")
+                     EDGERNN_SECOND("8", "r10")
+                     EDGERNN_SECOND("12", "r11")
                      "adds %[w], #16\n"
                      "adds %[x], #8\n"
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
-                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
-                       [part] "=&l"(part), [s0] "+h"(sum[0]), [s1] "+h"(sum[1]), [s2] "+h"(sum[2]), [s3] "+h"(sum[3])
+                     "mov %[left], r8\n"
+                     "mov %[right], r9\n"
+                     "mov %[word], r10\n"
+                     "mov %[part], r11\n"
+                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(sum[0]), [right] "=&l"(sum[1]),
+                       [word] "=&l"(sum[2]), [part] "=&l"(sum[3])
                      : [end] "h"(end)
-                     : "cc", "memory");
+                     : "cc", "memory", "r8", "r9", "r10", "r11");
     return w;
 }
 
 static inline const int8_t *edgernn_panel3(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[3]) {
-    sum[0] = sum[1] = sum[2] = 0;
-    int32_t left, right, word, part;
+    int32_t part;
     const int16_t *const end = x + 4u * blocks;
-    __asm__ volatile(".syntax unified\n"
+    __asm__ volatile(EDGERNN_ZERO EDGERNN_CLEAR("r8") EDGERNN_CLEAR("r9") EDGERNN_CLEAR("r10")
                      "1:\n" EDGERNN_PAIR("0")
-                     EDGERNN_FIRST("0", "%[s0]")
-                     EDGERNN_FIRST("4", "%[s1]")
-                     EDGERNN_FIRST("8", "%[s2]")
+                     EDGERNN_FIRST("0", "r8")
+                     EDGERNN_FIRST("4", "r9")
+                     EDGERNN_FIRST("8", "r10")
                      EDGERNN_PAIR("4")
-                     EDGERNN_SECOND("0", "%[s0]")
-                     EDGERNN_SECOND("4", "%[s1]")
-                     EDGERNN_SECOND("8", "%[s2]")
+                     EDGERNN_SECOND("0", "r8")
+                     EDGERNN_SECOND("4", "r9")
+                     EDGERNN_SECOND("8", "r10")
                      "adds %[w], #12\n"
                      "adds %[x], #8\n"
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
-                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
-                       [part] "=&l"(part), [s0] "+h"(sum[0]), [s1] "+h"(sum[1]), [s2] "+h"(sum[2])
+                     "mov %[left], r8\n"
+                     "mov %[right], r9\n"
+                     "mov %[word], r10\n"
+                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(sum[0]), [right] "=&l"(sum[1]),
+                       [word] "=&l"(sum[2]), [part] "=&l"(part)
                      : [end] "h"(end)
-                     : "cc", "memory");
+                     : "cc", "memory", "r8", "r9", "r10");
     return w;
 }
 
 static inline const int8_t *edgernn_panel1(const int8_t *w, const int16_t *x, uint16_t blocks, int32_t sum[1]) {
-    sum[0] = 0;
-    int32_t left, right, word, part;
+    int32_t right, word, part;
     const int16_t *const end = x + 4u * blocks;
-    __asm__ volatile(".syntax unified\n"
+    __asm__ volatile(EDGERNN_ZERO EDGERNN_CLEAR("r8")
                      "1:\n" EDGERNN_PAIR("0")
-                     EDGERNN_FIRST("0", "%[s0]")
+                     EDGERNN_FIRST("0", "r8")
                      EDGERNN_PAIR("4")
-                     EDGERNN_SECOND("0", "%[s0]")
+                     EDGERNN_SECOND("0", "r8")
                      "adds %[w], #4\n"
                      "adds %[x], #8\n"
                      "cmp %[x], %[end]\n"
                      "bne 1b\n"
-                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(left), [right] "=&l"(right), [word] "=&l"(word),
-                       [part] "=&l"(part), [s0] "+h"(sum[0])
+                     "mov %[left], r8\n"
+                     : [w] "+l"(w), [x] "+l"(x), [left] "=&l"(sum[0]), [right] "=&l"(right),
+                       [word] "=&l"(word), [part] "=&l"(part)
                      : [end] "h"(end)
-                     : "cc", "memory");
+                     : "cc", "memory", "r8");
     return w;
 }
 

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stream_models import two_frames
 
 import edgernn
 from edgernn.demo import MODEL
 from edgernn.evaluation.sessions import read_sessions
+from edgernn.program import Window
+from edgernn.program_file import save
 from edgernn.recording import LabelMark, RecordedChunk, RecordingInfo, encode_chunk, encode_heading, encode_mark
 
 Command = Callable[..., tuple[int, str, str]]
@@ -161,3 +164,15 @@ def test_a_recording_without_samples_is_refused(tmp_path: Path, edgernn_command:
 
 def test_another_ending_is_status_2(tmp_path: Path, edgernn_command: Command) -> None:
     assert edgernn_command("convert", MODEL, "-o", tmp_path / "demo.onnx")[0] == 2
+
+
+@pytest.mark.parametrize("window", [None, Window(4, 2)])
+def test_labels_name_the_scores_of_one_of_several_frames(
+    window: Window | None, tmp_path: Path, edgernn_command: Command
+) -> None:
+    source, output = tmp_path / "two.safetensors", tmp_path / "named.safetensors"
+    save(two_frames(window), source)
+    assert edgernn_command("convert", source, "-o", output, "--labels", "left,right")[0] == 0
+    assert edgernn.load(output).metadata.labels == ("left", "right")
+    status, _, err = edgernn_command("convert", source, "-o", output, "--labels", "a,b,c,d")
+    assert (status, "output scores has 2 scores" in err) == (2, True)

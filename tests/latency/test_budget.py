@@ -2,16 +2,18 @@
 
 from math import ceil
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_models import larger_channel, random_gru
+from stream_models import larger_channel, looks_ahead, random_gru, two_frames
 
 from edgernn.decisions import Decider
 from edgernn.latency.budget import latency_budget
 from edgernn.latency.text import budget_rows, budget_verdict, time_text
-from edgernn.metadata import DecisionSettings
+from edgernn.metadata import DecisionSettings, Metadata
+from edgernn.program import Program
 
 MS = 1e6
 
@@ -32,6 +34,28 @@ def test_parts_by_hand() -> None:
     assert budget.typical_ns == pytest.approx(sum(typical for typical, _ in parts.values()) * MS)
     assert budget_verdict(budget).startswith("decision is 9")
     assert budget_rows(budget)[-1][0] == "together"
+
+
+def test_strides_and_delays_of_the_scores_own_output() -> None:
+    decision = DecisionSettings(smoothing_steps=4, threshold=0.5)
+    program = looks_ahead(taps=7, stride=5)
+    budget = latency_budget(program.with_metadata(msgspec.structs.replace(program.metadata, decision=decision)))
+    assert budget is not None
+    parts = {part.name: (part.typical_ns / MS, part.worst_ns / MS) for part in budget.parts}
+    assert parts["stride"] == (40.0, 80.0)  # 4 samples of 20 ms at most until the layer has its five
+    assert parts["model delay"] == (60.0, 60.0)
+    assert parts["decision"] == (100.0, 300.0)  # 2 - 1 and 4 - 1 outputs of five samples
+    at_once = msgspec.structs.replace(program.description, outputs=program.description.outputs[::-1])
+    budget = latency_budget(Program(at_once, program.weights))
+    assert budget is not None
+    assert "model delay" not in {part.name for part in budget.parts}
+
+
+def test_several_outputs_in_a_step_fill_the_average_sooner() -> None:
+    decision = DecisionSettings(smoothing_steps=8, threshold=0.5)
+    budget = latency_budget(two_frames().with_metadata(Metadata(rate_hz=100.0, decision=decision)))
+    assert budget is not None
+    assert {part.name: part.worst_ns / MS for part in budget.parts}["decision"] == 35.0  # 7 outputs of 5 ms
 
 
 def test_what_takes_no_time_is_left_out() -> None:
