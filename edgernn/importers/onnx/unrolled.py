@@ -17,7 +17,6 @@ from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.written_steps import Picks, Steps, begun_earlier, equal_steps, groups, picked_sequences
 
-
 MOST_VISITS = 10_000_000  # of nodes, in search of a recurrence; a second or two
 
 
