@@ -79,6 +79,8 @@ def _load_original(model: Path, options: LoadOptions) -> Original:
 
     if model.suffix == ".safetensors":
         raise click.UsageError(f"{model} holds no original to compare with: check the ONNX file that it was made from")
+    if options.window is None and options.hop != 1:
+        raise click.UsageError(f"--hop {options.hop} has no windows to hop: give --window as well")
     return Original(model, import_onnx(model, **options_dict(options)))
 
 

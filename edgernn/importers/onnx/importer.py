@@ -150,7 +150,7 @@ class _Search:
         if failures and isinstance(failures[0].error, StatePairingError):
             raise failures[0].error
         failures.sort(key=lambda failure: failure.unlikely)
-        imported = self._at_any_length(failures) or self._on_windows(failures)
+        imported = (not self.recompute and self._at_any_length(failures)) or self._on_windows(failures)
         if imported is not None:
             return imported
         if not failures:
