@@ -137,3 +137,19 @@ def test_a_reversed_layer_needs_a_window() -> None:
     with pytest.raises(edgernn.UnsupportedModelError, match="run it on sliding windows, with window="):
         import_model(model)
     assert import_model(model, window=5).program.mode == "windowed"
+
+
+def test_a_window_that_a_frozen_file_does_not_fit_is_named() -> None:
+    rng = np.random.default_rng(8)
+    parts = [cell_weights("GRU", 2, 3, rng) for _ in range(2)]
+    weights = {letter: np.concatenate([part[letter] for part in parts]) for letter in "WRB"}
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+        node("GRU", ["t", "W", "R", "B"], ["Y"], hidden_size=3, direction="bidirectional"),
+        node("Transpose", ["Y"], ["u"], perm=[2, 0, 1, 3]),
+        node("Reshape", ["u", "shape"], ["y"], "flat"),
+    ]
+    model = make_model(nodes, {"x": [1, 21, 2]}, ["y"], weights | {"shape": np.array([1, 21, 6])})
+    assert import_model(model).program.window_steps == 21
+    with pytest.raises(edgernn.UnsupportedModelError, match=r"flat .*window of 10 steps.* use window=21"):
+        import_model(model, window=10)

@@ -219,8 +219,18 @@ class _Search:
                 return attempt.finish(self.stated, self.metadata, f"{failure.error}")
             except ModelError as error:
                 if failure is failures[0]:
-                    failures[0] = replace(failure, error=error)
+                    failures[0] = replace(failure, error=self._of_window(error, steps, failure.layout))
         return None
+
+    def _of_window(self, error: ModelError, steps: int, layout: dict[str, Layout]) -> ModelError:
+        """Why a window does not run; another length than that of the file may be the reason."""
+        frozen = _frozen_steps(self.graph, layout)
+        if frozen in (None, steps):
+            return error
+        return UnsupportedModelError(
+            f"{error}; that is on a window of {steps} steps, and the file holds a length of {frozen}: use "
+            f"window={frozen}, or export the model with a free length"
+        )
 
 
 def _same_programs(a: Program, b: Program) -> bool:
