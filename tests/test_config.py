@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edgernn.cli.options import LoadOptions
 from edgernn.config import DecisionChanges, InputSettings, StreamSettings, resolve, to_toml
 from edgernn.errors import ConfigError
 from edgernn.metadata import DecisionSettings
@@ -110,3 +111,10 @@ def test_written_settings_are_read_again(tmp_path: Path) -> None:
         path = tmp_path / "settings.toml"
         path.write_text(to_toml(one, tmp_path, ["why"]), "utf-8")
         assert resolve({}, environment={}, path=path) == one
+
+
+def test_all_options_of_loading_are_settings(tmp_path: Path) -> None:
+    path = write(tmp_path, 'tail = "flush"\nattention_steps = 30\n')
+    settings = resolve({}, environment={"EDGERNN_TIME_AXIS": "1"}, path=path)
+    assert (settings.tail, settings.attention_steps, settings.time_axis) == ("flush", 30, 1)
+    assert set(LoadOptions.__struct_fields__) <= set(StreamSettings.__struct_fields__)

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from random_sequence_graphs import RandomGraph
-from sequence_models import make_model
+from sequence_models import cell_weights, make_model
 
 from edgernn.checking import check_streaming, least_steps, random_sequences, recorded_sequences
 from edgernn.errors import InputError
@@ -131,3 +131,20 @@ def test_prefixes_begin_where_the_model_is_defined(tmp_path: Path) -> None:
     assert report.comparisons[0].compared == "5 prefixes"
     with pytest.raises(InputError, match="has 12 samples, the model needs 13"):
         check_streaming(original, random_sequences(imported.program, 12))
+
+
+def test_last_states_behind_look_ahead_are_those_after_the_tail(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    weights = cell_weights("LSTM", 4, 3, rng) | {"K": rng.standard_normal((4, 2, 3)).astype(np.float32)}
+    nodes = [
+        helper.make_node("Conv", ["x", "K"], ["c"], pads=[1, 1]),
+        helper.make_node("Transpose", ["c"], ["t"], perm=[2, 0, 1]),
+        helper.make_node("LSTM", ["t", "W", "R", "B", "", "h", "c_in"], ["y", "hn", "cn"], hidden_size=3),
+    ]
+    inputs: dict[str, list[int | str]] = {"x": [1, 2, "time"], "h": [1, 1, 3], "c_in": [1, 1, 3]}
+    onnx.save(make_model(nodes, inputs, ["y", "hn", "cn"], weights), tmp_path / "model.onnx")
+    imported = import_onnx(tmp_path / "model.onnx")
+    assert (imported.program.mode, imported.pairs) == ("delayed", {"h": "hn", "c_in": "cn"})
+    report = check_streaming(Original(tmp_path / "model.onnx", imported), random_sequences(imported.program, 30))
+    assert report.agrees
+    assert [comparison.compared for comparison in report.comparisons] == ["30 frames", "last state", "last state"]
