@@ -63,6 +63,9 @@ def stream(seed: int, layers: int | None = None) -> tuple[RandomGraph, str]:
     elif rng.random() < 0.3:
         imported = replace(imported, program=imported.program.with_window(window, hop))
         mode = "staggered"
+    elif imported.program.runs_tail_in_each_step and rng.random() < 0.4:
+        imported = replace(imported, program=imported.program.with_tail("flush"))
+        mode = "delayed, its tail flushed"
     steps = max(graph.least_steps + 10, 22) if imported.program.window is None else window + 2 * hop + 3
     for runner in (ReferenceRunner, edgernn.Runner):
         difference = largest_difference(
@@ -98,6 +101,6 @@ def test_random_graph_streams_as_the_whole_sequence(graphs: int) -> None:
     assert not failures, f"{len(failures)} of {graphs} graphs fail:\n" + "\n".join(failures[:10])
     refused = sum(count for mode, count in modes.items() if mode.startswith("refused"))
     assert refused <= MOST_REFUSED * graphs, modes
-    assert {"continuous", "delayed", "staggered", "recomputed"} <= set(modes)
+    assert {"continuous", "delayed", "delayed, its tail flushed", "staggered", "recomputed"} <= set(modes)
     rare = {name: count for name, count in (operators | modes).items() if count < LEAST_COUNT and "refused" not in name}
     assert not rare, f"too few of {rare}"
