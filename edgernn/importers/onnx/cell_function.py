@@ -174,8 +174,8 @@ class CellFunction:
                 return GateFunction("Clip", *bounds), inner.inputs[0], 1.0
         function, before, scale = self.activation(inner)
         if operation.function == "Mul" and function is not None and function.function == "Clip" and number > 0:
-            bounds = [None if bound is None else bound * number for bound in (function.alpha, function.beta)]
-            return GateFunction("Clip", *bounds), before, scale * number  # number * clip(x) = clip(number * x)
+            limits = [None if limit is None else limit * number for limit in (function.alpha, function.beta)]
+            return GateFunction("Clip", *limits), before, scale * number  # number * clip(x) = clip(number * x)
         return None, "", 1.0
 
     def of(self, gate: Gate) -> Array:
