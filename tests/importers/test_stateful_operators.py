@@ -19,15 +19,17 @@ from edgernn.importers.onnx.importer import import_model
 from edgernn.reference import ReferenceRunner
 
 SIGNALS = {"input", "query", "key", "value", "decay", "beta", "past_state"}
-PATTERN = re.compile(r"^test_(causal_conv_with_state|linear_attention)(?!.*(expanded|fp16))")
+PATTERN = re.compile(r"^test_(causal_conv_with_state|linear_attention)")
 PAIRS = {"past_state": "present_state"}
-# name -> why it does not stream
+# name, without its "expanded" -> why it does not stream
 REFUSED = {
-    "test_causal_conv_with_state_kernel_size_one": "optional output",  # a state of no frames
+    "test_causal_conv_with_state_kernel_size_one": "optional output|joins tensors",  # a state of no frames
     "test_causal_conv_with_state_with_past_state": "past_state is read by more than the recurrence",
     "test_causal_conv_with_state_with_bias_and_past_state": "past_state is read by more than the recurrence",
     "test_causal_conv_with_state_silu_with_past_state": "past_state is read by more than the recurrence",
 }
+# Its sequence is shorter than the state, so the state is a slice that begins behind the second frame.
+COUNTED_FROM_THE_FRONT = {"test_causal_conv_with_state_short_input_no_past_state_expanded"}
 
 
 @cache
@@ -59,12 +61,13 @@ def test_case(name: str) -> None:
     has_state = "past_state" in feeds
     length = feeds["input"].shape[2] if "input" in feeds else feeds["query"].shape[1]
     states = PAIRS if has_state else {} if length == 1 else None
-    if name in REFUSED:
-        with pytest.raises(edgernn.UnsupportedModelError, match=REFUSED[name]):
+    reason = REFUSED.get(name.removesuffix("_expanded"))
+    if reason is not None:
+        with pytest.raises(edgernn.UnsupportedModelError, match=reason):
             import_model(model, states=states, time_axis=2 if "input" in feeds else 1)
         return
     imported = import_model(model, states=states, time_axis=2 if "input" in feeds else 1)
-    assert imported.program.mode == "continuous"
+    assert imported.program.mode == ("delayed" if name in COUNTED_FROM_THE_FRONT else "continuous")
     names = [output.name for output in model.graph.output]
     expected = {key: np.asarray(array) for key, array in zip(names, cases()[name].data_sets[0][1], strict=True)}
-    assert largest_difference(imported, feeds, expected, ReferenceRunner) < 1e-5
+    assert largest_difference(imported, feeds, expected, ReferenceRunner) < (1e-3 if "fp16" in name else 1e-5)
