@@ -248,7 +248,7 @@ def test_periods_that_no_counter_can_count_are_refused() -> None:
 
 def test_a_window_that_is_too_short_for_an_output_is_refused() -> None:
     program = PROGRAMS["strided"]
-    with pytest.raises(MalformedModelError, match="too short for output (slow_out|pairs_out)"):
+    with pytest.raises(MalformedModelError, match=r"too short for output (slow_out|pairs_out)"):
         program.with_window(2, 1)
 
 
