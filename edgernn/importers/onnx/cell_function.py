@@ -170,8 +170,8 @@ class CellFunction:
         if operation.function in BOUNDS and isinstance(inner, Binary) and inner.constant is not None:
             other = self.builder.weights[inner.constant]
             if inner.function == BOUNDS[operation.function] and other.size == 1:
-                bounds = sorted((number, float(other.reshape(-1)[0])))
-                return GateFunction("Clip", *bounds), inner.inputs[0], 1.0
+                lowest, highest = sorted((number, float(other.reshape(-1)[0])))
+                return GateFunction("Clip", lowest, highest), inner.inputs[0], 1.0
         function, before, scale = self.activation(inner)
         if operation.function == "Mul" and function is not None and function.function == "Clip" and number > 0:
             limits = [None if limit is None else limit * number for limit in (function.alpha, function.beta)]
