@@ -39,6 +39,7 @@ STATES = {"keras_gru_step": {"x1": "Identity_3:0"}}  # Keras gives its outputs n
 # the cells that recurrences became, however the exporter wrote them, with nothing of them left in plain operators
 CELLS = {
     "characters_gru": {"Gru": 1},
+    "characters_step": {"Gru": 1},
     "conv_gru_last": {"Gru": 1},
     "keras_gru2": {"Gru": 2},
     "keras_gru_hard": {"Gru": 1},

@@ -96,7 +96,7 @@ class CellFunction:
             operation = self.writers.get(name)
             if name in needed or name in self.old:
                 continue
-            if not depends.get(name) and not _is_affine(operation):
+            if not depends.get(name) and (not _is_affine(operation) or _only_reshapes(operation)):
                 outside.add(name)
                 continue
             assert operation is not None
@@ -201,3 +201,8 @@ def _is_affine(operation: AnyOperation | None) -> bool:
     if isinstance(operation, Binary):
         return operation.constant is not None and operation.function in ("Add", "Sub", "Mul")
     return isinstance(operation, Rearrange) and len(operation.inputs) == 1
+
+
+def _only_reshapes(operation: AnyOperation | None) -> bool:
+    """Whether an operation makes a vector of a tensor as it is, which a cell can read."""
+    return isinstance(operation, Rearrange) and operation.indices is None and len(operation.shape) == 1
