@@ -25,6 +25,7 @@ WINDOWED = {
     "attention_encoder_ids": "differs along time",
     "decoder_attending": "combines what belongs to the whole sequence",
     "excite_whole": "combines what belongs to the whole sequence",
+    "loop_reverse": "reads by the number of the round",
     "perceptron_window": "weights that span time",
     "pool_last_query": "combines what belongs to the whole sequence",
     "pool_statistics": "combines what belongs to the whole sequence",
