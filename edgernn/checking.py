@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from edgernn.errors import InputError
 from edgernn.operations import History
 from edgernn.original import Array, Original, RigidLengthError
-from edgernn.plan import plan_of
-from edgernn.program import OutputDescription, Program, Window
+from edgernn.plan import ANY_ROWS, plan_of
+from edgernn.program import OutputDescription, Port, Program, Window
 from edgernn.runner import Runner
 from edgernn.sample_file import read_samples
 
@@ -79,11 +79,17 @@ def random_sequences(program: Program, steps: int, seed: int = 0) -> dict[str, N
     rng = np.random.default_rng(seed)
     rows = plan_of(program).id_rows
     return {
-        port.name: rng.integers(0, rows.get(port.name, ANY_INTEGERS), (steps, *port.shape), np.int32)
+        port.name: rng.integers(0, _most_ids(port, rows), (steps, *port.shape), np.int32)
         if port.dtype.startswith("int")
         else rng.standard_normal((steps, *port.shape)).astype(np.float32)
         for port in program.inputs
     }
+
+
+def _most_ids(port: Port, rows: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Random integers of an input are below these, one for each number."""
+    most = rows.get(port.name, np.full(port.size, ANY_INTEGERS))
+    return np.where(most < ANY_ROWS, most, ANY_INTEGERS).reshape(port.shape)
 
 
 def recorded_sequences(program: Program, path: Path, steps: int | None = None) -> dict[str, NDArray[Any]]:

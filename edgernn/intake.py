@@ -49,8 +49,8 @@ def write_frame(given: Any, place: Place, target: Array) -> None:
     target[...] = _converted(numbers.reshape(place.shape), place)
 
 
-def expect_ids(name: str, ids: Array, rows: int) -> None:
-    """Check that ids choose rows of a table of so many; those below 0 count from its end.
+def expect_ids(name: str, ids: Array, rows: Array) -> None:
+    """Check that ids (..., size) choose rows of tables of so many each, (size,); those below 0 count from the end.
 
     Raises
     ------
@@ -59,9 +59,11 @@ def expect_ids(name: str, ids: Array, rows: int) -> None:
     """
     outside = (ids < -rows) | (ids >= rows)
     if outside.any():
+        *_, place = np.argwhere(outside)[0]
+        count = int(rows[place])
         raise InputError(
-            f"input {name} holds the id {np.asarray(ids)[outside].flat[0]}; ids go from 0 to {rows - 1}, or from -1 "
-            f"to {-rows} to count from the end; no state was touched"
+            f"input {name} holds the id {ids[outside].flat[0]}; ids go from 0 to {count - 1}, or from -1 "
+            f"to {-count} to count from the end; no state was touched"
         )
 
 

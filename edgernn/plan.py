@@ -32,6 +32,7 @@ from edgernn.operations import (
 )
 from edgernn.program import OutputDescription, Program
 
+ANY_ROWS = 1 << 31  # of an id that meets no table
 MAX_BYTES = 1 << 32  # of one runner
 MAX_BEATS = 62  # bits of an int64, but for two
 
@@ -56,7 +57,7 @@ class Plan:
         The schedules that outputs have.
     output_beats : tuple of int
         The beat of each output.
-    id_rows : dict of str to int
+    id_rows : dict of str to ndarray
         Inputs whose numbers choose rows of tables, and how many rows the smallest of these has.
     slots_end, float_slots_end : int
         Where in a copy of the state the slots end, and those of float32, which come first.
@@ -302,18 +303,54 @@ def _beat(when: Schedule, program: Program) -> BeatRow:
     return BeatRow(when.first, 1, -ENDLESS, 0, 0)  # each step has given all of the stream so far
 
 
-def _id_rows(program: Program) -> dict[str, int]:
-    """Inputs that reach a Lookup without being changed, and the rows of its table, the least of several."""
-    comes_from: dict[str, set[str]] = {port.name: {port.name} for port in program.inputs if port.dtype != "float32"}
-    rows: dict[str, int] = {}
+def _id_rows(program: Program) -> dict[str, NDArray[np.int64]]:
+    """For each input that reaches a Lookup without being changed, the rows of the table that each of its numbers meets.
+
+    Of several tables the least counts; a number that meets none has ANY_ROWS.
+    """
+    rows: dict[str, NDArray[np.int64]] = {}
+    origins: dict[
+        str, NDArray[np.int64]
+    ] = {}  # (ways, size): where each number of a value may come from; -1 for nowhere
+    starts: dict[str, int] = {}
+    total = 0
+    for port in program.inputs:
+        if port.dtype != "float32":
+            starts[port.name] = total
+            origins[port.name] = np.arange(total, total + port.size)[np.newaxis]
+            total += port.size
+    least = np.full(total, ANY_ROWS)
     for operation in program.operations:
-        sources = set().union(*(comes_from.get(name, set()) for name in operation.inputs))
-        if isinstance(operation, Rearrange | History | TakeFrame | PutFrame):
-            comes_from |= dict.fromkeys(operation.outputs, sources)
-        elif isinstance(operation, Lookup):
-            count = len(program.weights[operation.table])
-            rows |= {name: min(count, rows.get(name, count)) for name in sources}
+        if not any(name in origins for name in operation.inputs):
+            continue
+        if isinstance(operation, Lookup):
+            places = origins[operation.inputs[0]].ravel()
+            places = places[places >= 0]
+            least[places] = np.minimum(least[places], len(program.weights[operation.table]))
+        elif isinstance(operation, Rearrange | History | TakeFrame | PutFrame):
+            ways = max(len(origins[name]) for name in operation.inputs if name in origins)
+            joined = []
+            for name in operation.inputs:
+                known = origins.get(name, np.zeros((0, program.values[name].size), np.int64))
+                joined.append(np.pad(known, ((0, ways - len(known)), (0, 0)), constant_values=-1))
+            origins[operation.outputs[0]] = _moved(operation, np.concatenate(joined, 1), program)
+    for name, start in starts.items():
+        own = least[start : start + program.values[name].size]
+        if (own < ANY_ROWS).any():
+            rows[name] = own
     return rows
+
+
+def _moved(
+    operation: Rearrange | History | TakeFrame | PutFrame, origins: NDArray[np.int64], program: Program
+) -> NDArray[np.int64]:
+    """Where the numbers of an operation's output come from, (ways, size)."""
+    size = program.values[operation.outputs[0]].size
+    if isinstance(operation, TakeFrame):
+        return origins.reshape(-1, size)  # of any row
+    if isinstance(operation, Rearrange) and operation.indices is not None:
+        return origins[:, program.weights[operation.indices].ravel()]
+    return np.tile(origins, (1, size // origins.shape[1]))
 
 
 _plans: WeakKeyDictionary[Program, Plan] = WeakKeyDictionary()

@@ -207,7 +207,7 @@ class RunnerMemory:
             if place.dtype == np.float32 and not self._is_finite(address, 1, 0, view.size):
                 raise intake.non_finite(place, view)
         for name, rows in self.plan.id_rows.items():
-            intake.expect_ids(name, np.asarray(given[name]), rows)
+            intake.expect_ids(name, np.asarray(given[name]).reshape(-1), rows)
         return self._result(self._step(self._address))
 
     def step_raw(self, counts: Any) -> Frame:
@@ -256,7 +256,7 @@ class RunnerMemory:
             if column.dtype == np.float32 and not self._is_finite(data_address(column), 1, 0, column.size):
                 raise intake.first_non_finite(place, column)
             if place.name in self.plan.id_rows:
-                intake.expect_ids(place.name, column, self.plan.id_rows[place.name])
+                intake.expect_ids(place.name, column.reshape(len(column), -1), self.plan.id_rows[place.name])
         index_arrays = [None] * len(self.plan.beats) if indices is None else indices
         self._places[:] = [0 if array is None else data_address(array) for array in (*columns, *outputs, *index_arrays)]
         self._run(self._address, self._places_address, len(columns[0]))

@@ -93,3 +93,14 @@ def test_causal_transformer_on_lines_of_text() -> None:
         assert event.score == pytest.approx(
             expected[event.step].max(), abs=2**-15
         )  # scores are decided on in steps of that size
+
+
+@PATIENT
+def test_ids_of_two_tables_have_ranges_of_their_own() -> None:
+    runner = edgernn.Runner(edgernn.load(MADE / "ids_of_two_tables_legacy.onnx"))
+    runner.step([6, 2])
+    for ids in ([7, 0], [0, 3]):
+        with pytest.raises(edgernn.InputError, match=f"ids holds the id {max(ids)}; ids go from 0 to {max(ids) - 1}"):
+            runner.step(ids)
+    with pytest.raises(edgernn.InputError, match="the id 3"):
+        runner.run(np.array([[6, 2], [6, 3]], np.int32))

@@ -96,7 +96,7 @@ class CellFunction:
             operation = self.writers.get(name)
             if name in needed or name in self.old:
                 continue
-            if not depends.get(name) and not _is_affine(operation):
+            if not depends.get(name) and (not _is_affine(operation) or _only_reshapes(operation)):
                 outside.add(name)
                 continue
             assert operation is not None
@@ -170,8 +170,8 @@ class CellFunction:
         if operation.function in BOUNDS and isinstance(inner, Binary) and inner.constant is not None:
             other = self.builder.weights[inner.constant]
             if inner.function == BOUNDS[operation.function] and other.size == 1:
-                bounds = sorted((number, float(other.reshape(-1)[0])))
-                return GateFunction("Clip", *bounds), inner.inputs[0], 1.0
+                lowest, highest = sorted((number, float(other.reshape(-1)[0])))
+                return GateFunction("Clip", lowest, highest), inner.inputs[0], 1.0
         function, before, scale = self.activation(inner)
         if operation.function == "Mul" and function is not None and function.function == "Clip" and number > 0:
             limits = [None if limit is None else limit * number for limit in (function.alpha, function.beta)]
@@ -201,3 +201,8 @@ def _is_affine(operation: AnyOperation | None) -> bool:
     if isinstance(operation, Binary):
         return operation.constant is not None and operation.function in ("Add", "Sub", "Mul")
     return isinstance(operation, Rearrange) and len(operation.inputs) == 1
+
+
+def _only_reshapes(operation: AnyOperation | None) -> bool:
+    """Whether an operation makes a vector of a tensor as it is, which a cell can read."""
+    return isinstance(operation, Rearrange) and operation.indices is None and len(operation.shape) == 1

@@ -46,6 +46,7 @@ class _First:
     def __init__(self, graph: Graph, groups: Sequence[Sequence[Node]], frames: Sequence[str], later: Steps) -> None:
         self.graph, self.groups, self.frames, self.later = graph, groups, frames, later
         self.own = {name: node for node in later.body for name in node.outputs}
+        self.begun: dict[str, str] = {}  # tensors of the body, and those that stand for them before the first step
 
     def steps(self) -> Steps | None:
         """All steps, the first among them."""
@@ -61,15 +62,11 @@ class _First:
         names.update(self.later.initial)
         if not all(self._agree(found[name], self.seen[first]) for name, first in self.later.initial.items()):
             return None
-        constants = {
-            name: self.graph.add_constant(self.graph.unique(f"{name}:zeros"), array[:1])
-            for name, array in begins.items()
-        }
         first = {name: here for name, here in names.items() if here is not None}
         return replace(
             self.later,
             names=(first, *self.later.names),
-            initial=constants,
+            initial={name: self._begun(name) for name in self.later.initial},
             place=self.later.place + 1,
             shortened=tuple(self.groups[0]),
         )
@@ -91,13 +88,35 @@ class _First:
         scope.apply(listed)
         return {name: scope.read(name).elements for node in listed for name in filter(None, node.outputs)}
 
-    def _of_zeros(self, name: str) -> Array:
-        """A tensor that the next step reads, where the state that it is made of is zero."""
+    def _read_for(self, name: str) -> str | None:
+        """The tensor of the body that a tensor for the next step is made of; None where it is a state itself."""
         node = self.own[name]
         inner = [entry for entry in node.inputs if entry in self.own]
-        if node.operator in BEFORE_NEXT and inner:
-            return self._computed([node], {entry: self._of_zeros(entry) for entry in inner})[name]
-        return np.zeros_like(self.seen[self.later.names[0][name]])
+        return inner[0] if node.operator in BEFORE_NEXT and len(inner) == 1 else None
+
+    def _of_zeros(self, name: str) -> Array:
+        """A tensor that the next step reads, where the state that it is made of is zero."""
+        source = self._read_for(name)
+        if source is None:
+            return np.zeros_like(self.seen[self.later.names[0][name]])
+        return self._computed([self.own[name]], {source: self._of_zeros(source)})[name]
+
+    def _begun(self, name: str) -> str:
+        """The same in the graph: zeros, and the nodes that make the tensor of them, put in front of the first step."""
+        if name in self.begun:
+            return self.begun[name]
+        source = self._read_for(name)
+        if source is None:
+            zeros = np.zeros_like(self.seen[self.later.names[0][name]][:1])
+            self.begun[name] = self.graph.add_constant(self.graph.unique(f"{name}:zeros"), zeros)
+            return self.begun[name]
+        node = self.own[name].reading({source: self._begun(source)})
+        outputs = {output: self.graph.unique(f"{output}:begun") for output in node.outputs}
+        node.outputs = tuple(outputs.values())
+        node.proto.output[:] = node.outputs
+        self.graph.nodes = (node, *self.graph.nodes)
+        self.begun |= outputs
+        return self.begun[name]
 
     def _name_of(self, node: Node, name: str, array: Array) -> str | None:
         """What the first step calls a tensor: by what it holds, of nodes like that one first."""

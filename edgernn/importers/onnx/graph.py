@@ -126,8 +126,8 @@ class Graph:
             for name in node.inputs:
                 array = None if name in shared else self.initializer(name)
                 if array is not None:
-                    key = (array.dtype.str, array.shape, sha256(array.tobytes()).digest())
-                    shared[name] = first.setdefault(key, name)
+                    contents = (array.dtype.str, array.shape, sha256(array.tobytes()).digest())
+                    shared[name] = first.setdefault(contents, name)
             renamed = node.reading(shared)
             nodes.append(renamed)
             if renamed.captured or not set(self.outputs).isdisjoint(renamed.outputs):

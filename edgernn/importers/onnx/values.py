@@ -186,10 +186,14 @@ class TimePairs(Stream):
 
 @dataclass(frozen=True, eq=False)
 class Frames(Tensor):
-    """A sequence of tensors that a loop collects: `item` is that of each round, `count` the number of rounds."""
+    """A sequence of tensors that a loop collects: `item` is that of each round, `count` the number of rounds.
+
+    Of a loop that is over and did not run over time, `rows` holds the items of all rounds, along its first axis.
+    """
 
     item: Tensor | None = None
     count: Extent | None = None
+    rows: Stream | None = None
 
 
 def check_step_shape(shape: tuple[int, ...], where: str) -> None:

@@ -47,7 +47,7 @@ def is_nan(call: Call) -> Results:
         raise call.node.unsupported("is not supported: no input of a stream is NaN: leave the test out of the model")
     masks = [call.outer(name) for name in masked.inputs] if masked.operator == "Add" else []
     nowhere = [
-        np.isneginf(mask.elements.astype(np.float64)).all(-1, keepdims=True)
+        np.asarray(np.isneginf(mask.elements.astype(np.float64)).all(-1, keepdims=True))
         for mask in masks
         if isinstance(mask, Constant)
     ]

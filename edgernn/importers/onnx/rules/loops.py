@@ -191,11 +191,16 @@ def concat_from_sequence(call: Call) -> Results:
     frames, axis = call.tensor(0), call.node.integer("axis", 0)
     if not isinstance(frames, Frames) or not isinstance(frames.item, Stream) or frames.count is None:
         raise call.node.unsupported("joins a sequence that no loop over time has collected")
-    item = frames.item
-    if call.node.integer("new_axis", 0):
-        return (in_time(item, axis, frames.count),)
-    axis %= item.rank
-    if item.axes[axis]:
+    item, is_new = frames.item, call.node.integer("new_axis", 0)
+    axis %= item.rank + 1 if is_new else item.rank
+    if not is_new and item.axes[axis]:
         raise call.node.unsupported("joins frames along an axis that is longer than one")
-    without = item.moved((*item.axes[:axis], *item.axes[axis + 1 :]), item.elements.squeeze(axis))
-    return (in_time(without, axis, frames.count),)
+    if frames.rows is not None:
+        x = frames.rows
+        if not is_new:
+            x = x.moved((*x.axes[: axis + 1], *x.axes[axis + 2 :]), x.elements.squeeze(axis + 1))
+        axes = (*x.axes[1 : axis + 1], x.axes[0], *x.axes[axis + 1 :])
+        return (x.moved(axes, np.moveaxis(x.elements, 0, axis)),)
+    if not is_new:
+        item = item.moved((*item.axes[:axis], *item.axes[axis + 1 :]), item.elements.squeeze(axis))
+    return (in_time(item, axis, frames.count),)

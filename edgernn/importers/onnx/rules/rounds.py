@@ -200,7 +200,11 @@ class Loop:
         """The state after the last round."""
         final = self.final[number]
         if isinstance(final, Frames):
-            return replace(final, count=self.count)
+            if self.is_over_time or final.item is None:
+                return replace(final, count=self.count)
+            rows = self.collected(final.item, 0, False)
+            assert isinstance(rows, Stream)
+            return replace(final, count=self.count, rows=rows)
         assert isinstance(final, Stream)
         return as_whole(self.builder, final) if self.is_over_time else final
 
