@@ -20,6 +20,7 @@ from edgernn.operations import (
     EVERY_STEP,
     MAX_ELEMENTS,
     AnyOperation,
+    History,
     Int8RecurrentOperation,
     PutFrame,
     Quantize,
@@ -474,6 +475,7 @@ def _infer_values(description: ProgramDescription, weights: Weights) -> dict[str
             )
         if not output.when.is_valid or (output.when.at_end and output.per_frame):
             raise MalformedModelError(f"output {output.name} has a schedule that is out of range")
+    _check_schedules(description)
     return values
 
 
@@ -586,3 +588,34 @@ def _check_loops(description: ProgramDescription, values: Mapping[str, Value]) -
             frames = operation.count if isinstance(operation, PutFrame) else values[operation.inputs[0]].shape[0]
             if frames != loop.count:
                 raise operation.malformed(f"has {frames} frames for {loop.count} rounds")
+
+
+def _check_schedules(description: ProgramDescription) -> None:
+    """What an operation or an output reads was written in the same step, in each of its steps."""
+    tail_steps = description.tail_steps
+    written = {port.name: EVERY_STEP for port in description.inputs}
+    around: list[tuple[Repeat, int]] = []  # and the operation behind its body
+    for index, operation in enumerate(description.operations):
+        around = [(loop, end) for loop, end in around if index < end]
+        when = operation.when
+        for name in operation.inputs:
+            if not written[name].covers(when, tail_steps):
+                raise operation.malformed(f"reads {name} in steps in which it is not written")
+        if around and not around[-1][0].when.covers(when, tail_steps):
+            raise operation.malformed(f"does not keep to the steps of {around[-1][0].name}, whose body it is in")
+        if isinstance(operation, Repeat):
+            around.append((operation, index + 1 + operation.body))
+        if isinstance(operation, History):
+            if not when.paces(operation.read):
+                raise operation.malformed("gives taps in steps in which it takes no frame")
+            when = operation.read
+        written |= dict.fromkeys(operation.outputs, when)
+    for output in description.outputs:
+        if not written[output.value].covers(output.when, tail_steps):
+            raise MalformedModelError(f"output {output.name} comes in steps in which {output.value} is not written")
+        recomputed = description.window is not None and description.window.recomputed
+        if output.when.tail_steps > tail_steps and not recomputed:
+            raise MalformedModelError(
+                f"output {output.name} comes up to {output.when.tail_steps} steps behind the end of a sequence, the "
+                f"tail has {tail_steps}"
+            )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgernn.config import StreamSettings
 from edgernn.errors import ConfigError
 from edgernn.metadata import Metadata
-from edgernn.operations import Rearrange, Shape, Softmax, Unary
+from edgernn.operations import Dequantize, Int8Softmax, Int8Unary, Rearrange, Shape, Softmax, Unary
 from edgernn.program import Program
 
 
@@ -76,11 +76,18 @@ def frame_shape(program: Program) -> Shape:
 
 
 def _ends_in_probabilities(program: Program) -> bool:
-    """Whether the first output is written by a Softmax or Sigmoid, apart from changes of its shape."""
+    """Whether the first output is written by a Softmax or Sigmoid, apart from changes of its shape and number type."""
     writers = {name: operation for operation in program.operations for name in operation.outputs}
     operation = writers.get(program.description.outputs[0].value)
-    while isinstance(operation, Rearrange) and len(operation.inputs) == 1:
+    while isinstance(operation, Rearrange | Dequantize) and len(operation.inputs) == 1:
         operation = writers.get(operation.inputs[0])
-    if isinstance(operation, Softmax):
-        return not operation.logarithm
-    return isinstance(operation, Unary) and operation.function in {"Sigmoid", "HardSigmoid"}
+    match operation:
+        case Softmax():
+            return not operation.logarithm
+        case Unary():
+            return operation.function in {"Sigmoid", "HardSigmoid"}
+        case Int8Softmax():
+            return True
+        case Int8Unary():
+            return operation.function.function == "Sigmoid"
+    return False

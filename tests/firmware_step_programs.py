@@ -237,7 +237,7 @@ def strided_program() -> Program:
 def looped_program() -> Program:
     """A window whose frames are kept: a cell runs over them forwards and one backwards, and rows within rows."""
     b = Builder(6)
-    due = Schedule(first=4, period=3)
+    due = Schedule(first=4, period=3, extra=-2)
     b.history("frames", "x", 5, 2, taps=5, read=due)
     for name, reverse in (("forward", False), ("backward", True)):
         cell, weights, slots = cell_parts("gru", f"{name}.cell", f"{name}.x", 2, 4, b.rng)
@@ -307,7 +307,7 @@ def integer_program(operands: str) -> Program:
     whole = int8_cell("gru", operands)
     quantized, cell, head, softmax, dequantize = whole.operations
     assert isinstance(cell, Int8Gru)
-    scale, due = whole.values[quantized.outputs[0]].scale, Schedule(first=4, period=3)
+    scale, due = whole.values[quantized.outputs[0]].scale, Schedule(first=4, period=3, extra=-2)
     b = Builder(10)
     b.weights = dict(whole.weights)
     b.operations = [quantized]

@@ -18,6 +18,7 @@ from edgernn.formats.cobs import encode_packet
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.pipeline import Pipeline
 from edgernn.program import Program
+from edgernn.quantizer import quantize
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
 from edgernn.sources.base import Chunk
@@ -265,6 +266,18 @@ def test_scores_are_about_the_frame_that_their_own_output_looks_ahead_for() -> N
     assert at_once.delay_steps == 3
     assert Pipeline(at_once, StreamSettings(raw_scores=True)).delay_steps == 0
     assert Pipeline(program.with_window(9), StreamSettings()).delay_steps == 0
+
+
+@pytest.mark.parametrize("make", [random_gru, two_frames], ids=["softmax", "sigmoid"])
+def test_integers_end_in_probabilities_where_the_floats_do(make: Any) -> None:
+    program = make()
+    samples = SAMPLES[:, : program.inputs[0].size]
+    data = b"".join(csv_frames(samples, decimals=9))
+    int8 = quantize(program, samples.astype(np.float32))
+    assert int8.arithmetic == "int8"
+    (steps, scores), (expected_steps, expected) = observed(int8, data), observed(program, data)
+    assert steps == expected_steps
+    np.testing.assert_allclose(scores, expected, atol=0.02)
 
 
 def test_two_labels_for_one_probability() -> None:

@@ -12,7 +12,21 @@ import pytest
 
 from edgernn.errors import MalformedModelError
 from edgernn.metadata import Metadata
-from edgernn.operations import Dense, Gru, ReadState, Rearrange, StateRegion, WriteState
+from edgernn.operations import (
+    EVERY_STEP,
+    Dense,
+    Gru,
+    History,
+    PutFrame,
+    ReadState,
+    Rearrange,
+    Repeat,
+    Schedule,
+    StateRegion,
+    TakeFrame,
+    Unary,
+    WriteState,
+)
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
 from edgernn.reference import ReferenceRunner
 
@@ -157,3 +171,58 @@ def test_rearrange_indices_stay_inside() -> None:
     for bad in ([0, 3], [-1, 0]):
         with pytest.raises(MalformedModelError, match="points outside"):
             Program(description, {"I": np.array(bad, np.int32)})
+
+
+def scheduled(*changes: tuple[str, dict[str, Any]], **fields: Any) -> Program:
+    """Taps around every second frame, in a loop a function of each; `changes` to operations by name."""
+    slow = Schedule(1, 2, 1)
+    made = {
+        "taps": History(
+            name="taps",
+            inputs=("x",),
+            outputs=("taps",),
+            ring=StateRegion("ring"),
+            position=StateRegion("position"),
+            length=3,
+            taps=3,
+            size=2,
+            read=slow,
+        ),
+        "loop": Repeat(name="loop", inputs=(), outputs=(), count=3, body=3, when=slow),
+        "take": TakeFrame(name="take", inputs=("taps",), outputs=("tap",), loop="loop", when=slow),
+        "tanh": Unary(name="tanh", inputs=("tap",), outputs=("small",), function="Tanh", when=slow),
+        "put": PutFrame(name="put", inputs=("small",), outputs=("y",), loop="loop", count=3, when=slow),
+    }
+    for name, change in changes:
+        made[name] = msgspec.structs.replace(made[name], **change)
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (2,)),),
+        outputs=(OutputDescription("y", "y", per_frame=True, when=slow),),
+        state=(StateSlot("ring", (3, 2)), StateSlot("position", (1,), "int32")),
+        operations=tuple(made.values()),
+        tail_steps=1,
+    )
+    return Program(msgspec.structs.replace(description, **fields), {})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("loop", {"when": Schedule(3, 2, 1)}), "take .*does not keep to the steps of loop"),
+        (("tanh", {"when": Schedule(2, 2, 1)}), "tanh .*reads tap in steps in which it is not written"),
+        (("take", {"when": EVERY_STEP}), "take .*reads taps in steps in which it is not written"),
+        (("put", {"when": Schedule(1, 4, 3)}), "output y comes in steps in which y is not written"),
+        (("taps", {"when": Schedule(0, 4)}), "taps .*gives taps in steps in which it takes no frame"),
+        (("taps", {"read": Schedule(1, 2, -1)}), "reads taps in steps in which it is not written"),
+        (("taps", {"when": Schedule(0, 1, 1)}), "taps .*reads x in steps in which it is not written"),
+    ],
+)
+def test_schedules_that_contradict_each_other_are_refused(change: tuple[str, dict[str, Any]], words: str) -> None:
+    assert scheduled().delay_steps == 1
+    with pytest.raises(MalformedModelError, match=words):
+        scheduled(change)
+
+
+def test_a_tail_must_bring_the_last_frames() -> None:
+    with pytest.raises(MalformedModelError, match=r"output y comes up to 1 steps behind the end .*the tail has 0"):
+        scheduled(tail_steps=0)

@@ -7,21 +7,29 @@ import random
 import stat
 import struct
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from firmware_step_programs import INTEGER_PROGRAMS, PROGRAMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as to_bytes
 
-from edgernn.errors import MalformedModelError, ProgramFileError
+from edgernn.errors import MalformedModelError, ProgramFileError, UnsupportedModelError
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.operations import Binary, Dense, Gru, ReadState, Rearrange, Softmax, StateRegion, WriteState
+from edgernn.plan import plan_of
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
 from edgernn.program_file import METADATA_KEY, load_program, parse_program, save
+from edgernn.reference import ReferenceRunner
+from edgernn.runner import Runner
+
+# sines of large numbers are not the same in float32 and float64
+STEP_PROGRAMS = [*(program for name, program in PROGRAMS.items() if name != "elements"), *INTEGER_PROGRAMS.values()]
 
 METADATA = Metadata(
     labels=("rest", "wave ✋"),
@@ -280,13 +288,24 @@ def mutated_bytes(blob: bytes, rng: random.Random) -> bytes:
     return bytes(copy)
 
 
+@pytest.fixture(scope="module")
+def blobs(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Files of programs with every kind of operation, schedule and loop."""
+    path = tmp_path_factory.mktemp("programs") / "program.safetensors"
+    found = [saved.read_bytes()]
+    for program in STEP_PROGRAMS:
+        save(program, path)
+        found.append(path.read_bytes())
+    return found
+
+
 @pytest.mark.parametrize("kind", ["bytes", "header bytes", "description", "tensors"])
-def test_ten_thousand_mutations_load_or_are_refused(saved: Path, kind: str) -> None:
-    blob = saved.read_bytes()
-    header, description, tensors = split(blob)
+def test_ten_thousand_mutations_load_or_are_refused(blobs: list[bytes], kind: str) -> None:
     rng = random.Random(kind)
     refused = 0
     for _ in range(2500):
+        blob = rng.choice(blobs)
+        header, description, tensors = split(blob)
         if kind == "bytes":
             mutant = mutated_bytes(blob, rng)
         elif kind == "header bytes":
@@ -308,6 +327,89 @@ def test_ten_thousand_mutations_load_or_are_refused(saved: Path, kind: str) -> N
             assert program.mode in ("continuous", "delayed", "windowed")
             assert program.multiply_accumulates >= 0
     assert refused > 500
+
+
+NUMBERS = [-(1 << 30), -100, -5, -2, -1, 0, 1, 2, 3, 5, 8, 100, 65535, 1 << 20, 1 << 26, 1 << 30, 1 << 31, 1 << 40]
+
+
+def with_other_numbers(value: Any, rng: random.Random) -> Any:
+    """A copy of a JSON value in which one to three whole numbers or truth values are others."""
+    copy = json.loads(json.dumps(value))
+    places: list[tuple[Any, Any]] = []
+    open_values = [copy]
+    while open_values:
+        inner = open_values.pop()
+        for key, entry in inner.items() if isinstance(inner, dict) else enumerate(inner):
+            if isinstance(entry, dict | list):
+                open_values.append(entry)
+            elif isinstance(entry, int):
+                places.append((inner, key))
+    for inner, key in rng.choices(places, k=rng.choice([1, 1, 2, 3])):
+        number = inner[key]
+        if isinstance(number, bool):
+            inner[key] = not number
+        else:
+            inner[key] = rng.choice([number + rng.choice([-3, -2, -1, 1, 2, 3]), rng.choice(NUMBERS)])
+    return copy
+
+
+def is_small(program: Program) -> bool:
+    """Whether its steps take neither long nor much memory."""
+    work = sum(
+        rounds * prod(program.values[name].size for name in operation.inputs)
+        for rounds, operation in zip(program.rounds, program.operations, strict=True)
+    )
+    plan = plan_of(program)
+    return plan.arena_bytes + plan.state_bytes < 1 << 24 and work * (1 + program.tail_steps) < 1 << 20
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_loads_with_other_numbers_runs_as_the_reference(seed: int) -> None:
+    """Nothing is read that was not written: not behind the end of a value, and not of another step."""
+    rng, compared = random.Random(seed), 0
+    for _ in range(400):
+        original = rng.choice(STEP_PROGRAMS)
+        description = with_other_numbers(msgspec.to_builtins(original.description), rng)
+        try:
+            program = Program(msgspec.convert(description, ProgramDescription), original.weights)
+            if not is_small(program):
+                continue
+        except (msgspec.ValidationError, MalformedModelError, UnsupportedModelError):
+            continue
+        runner, reference = Runner(program), ReferenceRunner(program)
+        for x in samples(program, 12):
+            assert_alike(program, runner.step(x), reference.step(x))
+        expected = reference.flush()
+        for name, frames in by_output(program, runner.flush()).items():
+            frames_in_each = next(output.frames for output in program.description.outputs if output.name == name)
+            assert len(frames) == len(expected[name]) * frames_in_each
+        compared += 1
+    assert compared > 40
+
+
+def by_output(program: Program, outputs: Any) -> dict[str, Any]:
+    return outputs if isinstance(outputs, dict) else {program.outputs[0].name: outputs}
+
+
+def samples(program: Program, steps: int) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(steps)
+    return [
+        {
+            port.name: rng.uniform(-2, 2, port.shape).astype(np.float32)
+            if port.dtype == "float32"
+            else rng.integers(0, 2, port.shape).astype(port.dtype)
+            for port in program.inputs
+        }
+        for _ in range(steps)
+    ]
+
+
+def assert_alike(program: Program, found: Any, expected: Any) -> None:
+    for name, frame in by_output(program, found).items():
+        other = by_output(program, expected)[name]
+        assert (frame is None) == (other is None), name
+        if frame is not None and np.abs(other).max() < 1e6:
+            np.testing.assert_allclose(frame, other, rtol=1e-3, atol=1e-3)
 
 
 def test_deep_nesting_is_refused(saved: Path, tmp_path: Path) -> None:

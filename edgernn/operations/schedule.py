@@ -75,5 +75,35 @@ class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         index = self.frame(step)
         return index is not None and (end is None or index < self.frames(end))
 
+    def covers(self, other: Schedule, tail_steps: int) -> bool:
+        """Whether this happens in all steps of the other, whatever the length of the sequence.
+
+        `tail_steps` is the length of the program's tail.
+
+        Examples
+        --------
+        >>> Schedule(first=1, period=2).covers(Schedule(first=3, period=4), 0)
+        True
+        >>> Schedule(first=1, period=2).covers(Schedule(first=2, period=4), 0)
+        False
+        >>> Schedule().covers(Schedule(first=1, extra=0), 1)  # whose last frame comes in the tail
+        False
+        """
+        mine, others = (when if tail_steps else when._without_tail() for when in (self, other))
+        if mine.at_end:
+            return others.at_end and mine.first <= others.first
+        if others.at_end:  # in the last step of the tail
+            return mine.period == 1 and mine.tail_steps >= tail_steps and mine.first <= others.first + tail_steps
+        return mine.paces(others) and min(others.tail_steps, tail_steps) <= mine.tail_steps
+
+    def paces(self, other: Schedule) -> bool:
+        """Whether this happens in all steps of the other while the stream goes on."""
+        waited = other.first - self.first
+        return waited >= 0 and waited % self.period == 0 and other.period % self.period == 0
+
+    def _without_tail(self) -> Schedule:
+        """The same in a program that has no tail, where what happens at the end does so in each step."""
+        return Schedule(self.first, extra=-self.first) if self.at_end else self
+
 
 EVERY_STEP = Schedule()

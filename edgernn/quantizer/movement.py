@@ -72,10 +72,22 @@ def convert_write_state(converter: Converter, operation: WriteState) -> None:
     if slot.scale is None:
         name = converter.as_float(source)
     elif slot.dtype == "int32":
-        name = f"{converter.unshaped(source)}.wide"
+        value = converter.unshaped(source)
+        name = f"{value}.wide"
+        if value in converter.constants:  # what a state begins with in each window
+            name = _wide_constant(converter, f"{operation.name}.constant", value, slot.scale)
     else:
         name = converter.at_scale(source, slot.scale)
     converter.add(msgspec.structs.replace(operation, inputs=(name,), dtype=slot.dtype, scale=slot.scale))
+
+
+def _wide_constant(converter: Converter, name: str, value: str, scale: float) -> str:
+    """A constant in the format of a wide state."""
+    q = np.clip(np.rint(converter.constants[value] / scale), -(2**31), 2**31 - 1).astype(np.int32)
+    converter.weights[name] = q
+    constant = Constant(name=name, inputs=(), outputs=(name,), weight_name=name, dtype="int32", scale=scale)
+    converter.add(constant, scale)
+    return name
 
 
 def convert_history(converter: Converter, operation: History) -> None:

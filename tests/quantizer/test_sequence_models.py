@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import edgernn
 from edgernn.quantizer import compare, quantize
 from edgernn.reference import ReferenceRunner
 
+MODELS = Path(__file__).parents[1] / "models" / "torch"
 LARGEST = {"convolutions": 0.005, "attention": 0.02, "ids": 0.001, "repeated": 0.01}  # error, of the range
 
 
@@ -50,3 +52,15 @@ def test_the_report_leaves_out_steps_without_outputs() -> None:
     assert {"conv", "depth", "mean"} <= {layer.name for layer in report.layers}
     assert all(layer.signal_to_noise_db > 40 for layer in report.layers)
     assert max(drift for name, drift in report.state_drift.items() if name != "total") < 0.1
+
+
+@pytest.mark.parametrize("states", ["s16", "s32"])
+def test_windows_of_a_bidirectional_cell_begin_with_its_first_state(states: Any) -> None:
+    program = edgernn.load(MODELS / "lstm_l1_bi_tm_legacy.onnx")
+    X = np.random.default_rng(3).standard_normal((200, program.inputs[0].size)).astype(np.float32)
+    int8 = quantize(program, X, states=states)
+    expected = ReferenceRunner(program).run(X)
+    integers, compiled = ReferenceRunner(int8, np.float32).run(X), edgernn.Runner(int8).run(X)
+    for name, frames in expected.items():
+        assert np.abs(frames - integers[name]).max() < 0.02
+        assert np.array_equal(np.asarray(integers[name], np.float32), compiled[name])

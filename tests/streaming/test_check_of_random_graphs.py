@@ -17,6 +17,7 @@ from edgernn.checking import check_streaming, least_steps, random_sequences, rec
 from edgernn.errors import InputError
 from edgernn.importers import import_onnx
 from edgernn.importers.onnx.importer import ImportedModel
+from edgernn.operations import Schedule
 from edgernn.original import Original
 from edgernn.program import Program
 
@@ -43,7 +44,7 @@ def test_random_graphs_are_proved(first: int, tmp_path: Path) -> None:
 
 
 def test_a_program_that_is_late_by_a_step_is_found(tmp_path: Path) -> None:
-    """Each output in turn comes a step later than it should, so that there is a frame that it never gives."""
+    """Each output in turn begins a frame later than it should, so that there is one that it never gives."""
     path, found = tmp_path / "graph.onnx", 0
     for seed in range(30):
         imported = imported_graph(path, RandomGraph(seed))
@@ -53,7 +54,8 @@ def test_a_program_that_is_late_by_a_step_is_found(tmp_path: Path) -> None:
         for place, output in enumerate(description.outputs):
             if not output.per_frame:
                 continue
-            late = msgspec.structs.replace(output.when, first=output.when.first + output.when.period)
+            when = output.when
+            late = Schedule(when.first + when.period, when.period, when.extra - when.period)
             outputs = list(description.outputs)
             outputs[place] = msgspec.structs.replace(output, when=late)
             changed = Program(msgspec.structs.replace(description, outputs=tuple(outputs)), imported.program.weights)
