@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
-from edgernn.program import OutputDescription, StateSlot
+from edgernn.operations import RunningReduce, RunningSoftmax
+from edgernn.program import OutputDescription, Program, StateSlot
 from firmware_export import names
 from firmware_export.body import body_function, indented
 from firmware_export.literals import literals, reader, two_floats
@@ -17,6 +18,7 @@ from firmware_export.literals import literals, reader, two_floats
 if TYPE_CHECKING:
     from firmware_export.generate import CModel
 
+SUM_SCALE = 2.0**-32  # EDGERNN_SUM_SCALE
 MAX_SMOOTHING_STEPS = 65535  # sums of scores stay in 32 bits
 
 
@@ -63,6 +65,8 @@ def _reset_slot(model: CModel, slot: StateSlot) -> list[str]:
         )
         return [f"{loop} slots->{model.step.slots[slot.name]}[k] = (int64_t)({' | '.join(halves)});"]
     if slot.dtype == "float64":
+        if slot.initial is not None:
+            content = content.ravel() * _scale_of_sums(model.program, slot)
         parts = dict(zip((".high", ".low"), two_floats(content), strict=True))
     lines = []
     for part, initial in parts.items():
@@ -75,6 +79,25 @@ def _reset_slot(model: CModel, slot: StateSlot) -> list[str]:
             )
             lines.append(f"{loop} {field} = {reader(str(initial.dtype))}({table} + k);")
     return lines
+
+
+def _scale_of_sums(program: Program, slot: StateSlot) -> NDArray[np.float64]:
+    """What each number of a state is multiplied with: sums over time are kept smaller than they are."""
+    regions = [
+        (operation.total, operation.size)
+        for operation in program.operations
+        if isinstance(operation, RunningReduce) and operation.function in {"Sum", "Mean"}
+    ]
+    regions += [
+        (operation.weighted, operation.groups * operation.size)
+        for operation in program.operations
+        if isinstance(operation, RunningSoftmax)
+    ]
+    scale = np.ones(slot.size)
+    for region, size in regions:
+        if region.slot == slot.name:
+            scale[region.offset : region.offset + size] = SUM_SCALE
+    return scale
 
 
 def _words(array: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 from small_programs import CELLS, cell_program, feedforward_program, recording
 
+from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.operations import Int8Dense, Int8Lstm, Int8RecurrentOperation
 from edgernn.operations.int8 import accumulator_bound
 from edgernn.program import Program
@@ -13,6 +14,7 @@ from edgernn.quantizer import quantize
 
 OPERANDS = ("w8a16", "w8a8")
 WIDE = ("gru", "gru_reset_first", "lstm", "lstm_peephole", "lstm_coupled")  # cells that may have 32-bit states
+LABELS = ("rest", 'wa"ve', "sh\\ake", "*/ int x;")
 
 
 def int8_cell(kind: str, operands: str, *, states: str = "s16", K: int = 3, H: int = 8, seed: int = 0) -> Program:
@@ -25,6 +27,12 @@ def int8_feedforward(operands: str) -> Program:
     """All integer operations without a state."""
     calibration = recording(3) * np.array([3.0, 2.0, 0.1], np.float32) + np.array([10.0, -5.0, 0.5], np.float32)
     return quantize(feedforward_program(), calibration, operands=operands, count_size=0.001)
+
+
+def with_decisions(program: Program) -> Program:
+    """The program with labels that C and its comments must bear, and a decision."""
+    decision = DecisionSettings(smoothing_steps=5, threshold=0.3, release=0.2, nothing="rest")
+    return program.with_metadata(Metadata(labels=LABELS, mean=(0.5,) * 3, std=(2.0,) * 3, decision=decision))
 
 
 def wild(program: Program, seed: int) -> Program:

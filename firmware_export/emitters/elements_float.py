@@ -9,11 +9,11 @@ from firmware_export.step import StepWriter
 
 # ONNX function -> (piece of the runtime or None, C expression of x, and of the constants a and b)
 FUNCTIONS: dict[str, tuple[str, str]] = {
-    "Relu": ("", "x > 0.0f ? x : 0.0f"),
+    "Relu": ("", "x < 0.0f ? 0.0f : x"),
     "Tanh": ("math_float", "edgernn_tanh_float(x)"),
     "Sigmoid": ("math_float", "edgernn_sigmoid_float(x)"),
     "LeakyRelu": ("", "x < 0.0f ? {a} * x : x"),
-    "ThresholdedRelu": ("", "x > {a} ? x : 0.0f"),
+    "ThresholdedRelu": ("", "x <= {a} ? 0.0f : x"),
     "Elu": ("math_float", "x < 0.0f ? {a} * (edgernn_exp(x) - 1.0f) : x"),
     "Celu": ("math_float", "x < 0.0f ? {a} * (edgernn_exp(x / {a}) - 1.0f) : x"),
     "Selu": ("math_float", "{b} * (x <= 0.0f ? {a} * (edgernn_exp(x) - 1.0f) : x)"),
@@ -55,8 +55,8 @@ BINARY = {
     "Sub": "edgernn_overflow(a - b, a, b)",
     "Mul": "edgernn_overflow(a * b, a, b)",
     "Div": "b == 0.0f ? a / b : edgernn_overflow(a / b, a, b)",
-    "Min": "a < b ? a : b",
-    "Max": "a > b ? a : b",
+    "Min": "b < a || b != b ? b : a",
+    "Max": "b > a || b != b ? b : a",
     "Pow": "edgernn_power(a, b)",
     "Mod": "edgernn_mod(a, b)",
     "Equal": "a == b ? 1.0f : 0.0f",

@@ -87,7 +87,7 @@ def binary(step: StepWriter, operation: Int8Binary) -> list[str]:
     else:
         step.need("binary_int8")
         left, right = (f"edgernn_rescale({side}, {scale})" for side, scale in zip((a, b), scales, strict=True))
-        result = f"(int16_t)edgernn_saturate16(edgernn_{operation.function.lower()}({left}, {right}))"
+        result = f"(int16_t)edgernn_saturate16(edgernn_{operation.function.lower()}_int8({left}, {right}))"
     operands = [Operand(letter, step.value(name).shape) for name, letter in zip(operation.inputs, "ab", strict=True)]
     y = step.place(operation.outputs[0])
     return elementwise(step.value(operation.outputs[0]).shape, operands, f"({y})[{{y}}] = {result};")

@@ -25,8 +25,12 @@ def reduce(step: StepWriter, operation: Reduce) -> list[str]:
     shape, axis = step.value(operation.inputs[0]).shape, operation.axis
     extents = (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
     sizes = ", ".join(count(extent, f"{operation.name}: an axis") for extent in extents)
-    divisor = float_literal(shape[axis] if operation.function == "Mean" else 1)
-    return [f"edgernn_reduce_float({x}, {sizes}, {JOINS[operation.function]}, {divisor}, {y});"]
+    factor, divisor = 1.0, 1.0
+    if operation.function == "Mean":
+        factor = 2.0 ** -(shape[axis] - 1).bit_length()  # the largest power of two that is not above 1 / extent
+        divisor = factor * shape[axis]
+    literals = f"{float_literal(factor)}, {float_literal(divisor)}"
+    return [f"edgernn_reduce_float({x}, {sizes}, {JOINS[operation.function]}, {literals}, {y});"]
 
 
 def running_reduce(step: StepWriter, operation: RunningReduce) -> list[str]:

@@ -1,15 +1,29 @@
-/* needs: more_math_float */
-/* (x - mean) / sqrt(variance + epsilon) times scale plus bias, of which each may be absent. */
+/* needs: more_math_float saturate_float */
+/* Mean and variance of x, each times `factor`. */
+static float edgernn_moments(const float *x, uint16_t count, float factor, float *mean) {
+    float sum = 0.0f, squares = 0.0f;
+    for (uint16_t k = 0; k < count; k++) sum += x[k] * factor;
+    *mean = sum / (float)count;
+    for (uint16_t k = 0; k < count; k++) {
+        const float centred = x[k] * factor - *mean;
+        squares += centred * centred;
+    }
+    return squares / (float)count;
+}
+
+/* (x - mean) / sqrt(variance + epsilon) times scale plus bias, of which each may be absent. Numbers whose squares are
+ * too large are made smaller. */
 static void edgernn_layer_norm_float(const float *x, uint16_t count, const float *scale, const float *bias,
                                      float epsilon, float *y) {
-    float mean = 0.0f, variance = 0.0f;
-    for (uint16_t k = 0; k < count; k++) mean += x[k];
-    mean /= (float)count;
-    for (uint16_t k = 0; k < count; k++) variance += (x[k] - mean) * (x[k] - mean);
-    const float deviation = edgernn_sqrt(variance / (float)count + epsilon);
+    float factor = 1.0f, mean, variance = edgernn_moments(x, count, factor, &mean);
+    if (!edgernn_is_finite(variance)) {
+        factor = 8.27180613e-25f; /* 2^-80 */
+        variance = edgernn_moments(x, count, factor, &mean);
+    }
+    const float deviation = edgernn_sqrt(variance + epsilon * factor * factor);
     for (uint16_t k = 0; k < count; k++) {
-        const float normal = (x[k] - mean) / deviation;
+        const float normal = (x[k] * factor - mean) / deviation;
         const float scaled = scale ? normal * edgernn_read_float(scale + k) : normal;
-        y[k] = bias ? scaled + edgernn_read_float(bias + k) : scaled;
+        y[k] = edgernn_saturate(bias ? scaled + edgernn_read_float(bias + k) : scaled);
     }
 }

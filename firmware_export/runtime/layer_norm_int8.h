@@ -35,7 +35,8 @@ static void edgernn_layer_norm_int8(const int16_t *x, uint16_t count, uint64_t e
     const int32_t scale = (int32_t)((reciprocal << 16) | (uint8_t)shift);
     for (uint16_t k = 0; k < count; k++) {
         const int normal = edgernn_saturate16(edgernn_rescale((int32_t)count * x[k] - total, scale));
-        const int32_t result = edgernn_rescale(normal, edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
+        const int32_t bias = edgernn_read_int32(constants + 1);
+        const int32_t result = edgernn_rescale(normal, edgernn_read_int32(constants)) + bias;
         y[k] = (int16_t)edgernn_saturate16(result);
         constants += 2;
     }

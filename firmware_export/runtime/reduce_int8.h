@@ -1,7 +1,7 @@
 /* needs: rescale */
 /* The sum over the middle axis of x (outer, count, inner), rescaled. */
-static inline void edgernn_reduce_sum_int8(const int16_t *x, uint16_t outer, uint16_t count, uint16_t inner, int32_t scale,
-                             int16_t *y) {
+static inline void edgernn_reduce_sum_int8(const int16_t *x, uint16_t outer, uint16_t count, uint16_t inner,
+                                          int32_t scale, int16_t *y) {
     for (uint16_t block = 0; block < outer; block++) {
         for (uint16_t k = 0; k < inner; k++) {
             const int16_t *from = x + k;
@@ -14,8 +14,8 @@ static inline void edgernn_reduce_sum_int8(const int16_t *x, uint16_t outer, uin
 }
 
 /* The largest over the middle axis, or the smallest. */
-static inline void edgernn_reduce_most_int8(const int16_t *x, uint16_t outer, uint16_t count, uint16_t inner, int smallest,
-                              int16_t *y) {
+static inline void edgernn_reduce_most_int8(const int16_t *x, uint16_t outer, uint16_t count, uint16_t inner,
+                                           int smallest, int16_t *y) {
     for (uint16_t block = 0; block < outer; block++) {
         for (uint16_t k = 0; k < inner; k++) {
             const int16_t *from = x + k;

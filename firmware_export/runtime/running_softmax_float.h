@@ -20,8 +20,8 @@ static void edgernn_running_softmax_float(const float *scores, const float *valu
         const float weight = edgernn_exp(score - largest[group].high);
         edgernn_sum_add(&total[group], weight);
         for (uint16_t k = 0; k < size; k++) {
-            edgernn_sum_add(&weighted[k], weight * values[k]);
-            y[k] = weighted[k].high / total[group].high;
+            edgernn_sum_add(&weighted[k], weight * (values[k] * EDGERNN_SUM_SCALE));
+            y[k] = edgernn_saturate(weighted[k].high / total[group].high * EDGERNN_SUM_UNSCALE);
         }
     }
 }

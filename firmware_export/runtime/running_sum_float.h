@@ -7,7 +7,7 @@ static void edgernn_running_sum_float(const float *x, uint16_t size, edgernn_sum
     const float frames = (float)(int32_t)*count;
     for (uint16_t k = 0; k < size; k++) {
         if (mean && full) edgernn_sum_add(&total[k], -(total[k].high / frames));
-        edgernn_sum_add(&total[k], x[k]);
-        y[k] = mean ? total[k].high / frames : total[k].high;
+        edgernn_sum_add(&total[k], x[k] * EDGERNN_SUM_SCALE);
+        y[k] = edgernn_saturate((mean ? total[k].high / frames : total[k].high) * EDGERNN_SUM_UNSCALE);
     }
 }

@@ -12,14 +12,14 @@ import msgspec
 import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
-from firmware_programs import every_int8_program, int8_cell
+from firmware_programs import every_int8_program, int8_cell, with_decisions
 from firmware_step_programs import PROGRAMS as STEP_PROGRAMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import cell_program
 
 from edgernn.errors import ExportError
-from edgernn.metadata import DecisionSettings, Metadata
+from edgernn.metadata import Metadata
 from edgernn.operations import Binary, Dense, PutFrame, Rearrange, Repeat, Schedule, Softmax, TakeFrame
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
 from firmware_export import export
@@ -31,14 +31,6 @@ from firmware_export.step import LOCALS, MEMBERS
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
 STRICT = [*WARNINGS, "-Werror", "-ffp-contract=off"]
 STEPS = ("elements", "reductions", "ids", "running", "delayed", "strided", "looped", "window_strided")
-LABELS = ("rest", 'wa"ve', "sh\\ake", "*/ int x;")
-
-
-def with_decisions(program: Program) -> Program:
-    decision = DecisionSettings(smoothing_steps=5, threshold=0.3, release=0.2, nothing="rest")
-    return program.with_metadata(Metadata(labels=LABELS, mean=(0.5,) * 3, std=(2.0,) * 3, decision=decision))
-
-
 INT8 = every_int8_program()
 PROGRAMS = {
     "gru": with_decisions(INT8["gru-w8a8"]),

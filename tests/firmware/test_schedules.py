@@ -285,7 +285,7 @@ int main(void) {
     }
     printf("%.9g %.9g\\n", (double)sum, (double)mean);
     state.slots[0].Mean_count[0] = INT32_MAX - 1;
-    state.slots[0].Mean_total[0].high = 5.0f * 2147483648.0f;
+    state.slots[0].Mean_total[0].high = 5.0f * 2147483648.0f / 4294967296.0f; /* sums are kept 2^-32 as large */
     state.slots[0].Mean_total[0].low = 0.0f;
     x = 7.0f;
     for (int step = 0; step < 1000000; step++) model_step(&state, &x, &sum, &mean);
