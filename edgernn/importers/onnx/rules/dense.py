@@ -1,4 +1,4 @@
-"""Matrix products with constant weights: ONNX Gemm and MatMul become Dense."""
+"""Matrix products: with constant weights ONNX Gemm and MatMul become Dense, two streams are left to `products`."""
 
 from __future__ import annotations
 
