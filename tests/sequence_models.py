@@ -64,12 +64,18 @@ def run_original(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> dict[str
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
 
 
+def stored_arrays(path: Path) -> dict[str, Array]:
+    """What is stored beside a model."""
+    with np.load(path) as stored:
+        return dict(stored)
+
+
 def graph_arrays(path: Path, keys: str, stored_in: Path | None = None) -> tuple[dict[str, Array], dict[str, Array]]:
     """Inputs and outputs that are stored beside a model, by their names in the graph."""
     graph = onnx.load(path).graph
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [entry.name for entry in graph.input if entry.name not in weights]
-    stored = np.load(stored_in or path.with_suffix(".npz"))
+    stored = stored_arrays(stored_in or path.with_suffix(".npz"))
     feeds = {name: stored[f"{keys}in{i}"] for i, name in enumerate(inputs)}
     return feeds, {entry.name: stored[f"{keys}out{i}"] for i, entry in enumerate(graph.output)}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sequence_models import stored_arrays
 from stream_models import ManualClock
 
 import edgernn
@@ -22,7 +23,7 @@ PATIENT = pytest.mark.timeout(60)
 
 
 def stored(name: str, key: str) -> NDArray[np.float32]:
-    return np.asarray(np.load(MADE / f"{name}.npz")[key])
+    return np.asarray(stored_arrays(MADE / f"{name}.npz")[key])
 
 
 def csv_lines(X: NDArray[np.generic]) -> bytes:

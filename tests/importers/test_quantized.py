@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from onnxruntime import quantization
-from sequence_models import largest_difference, run_original
+from sequence_models import largest_difference, run_original, stored_arrays
 
 import edgernn
 from edgernn.importers import import_onnx
@@ -68,7 +68,7 @@ def check(model: onnx.ModelProto, X: Array, tolerance: float = TOLERANCE) -> Imp
 @pytest.mark.parametrize("runner", [ReferenceRunner, edgernn.Runner])
 def test_sample(path: Path, runner: type) -> None:
     imported = import_onnx(path)
-    graph, stored = onnx.load(path).graph, np.load(path.with_suffix(".npz"))
+    graph, stored = onnx.load(path).graph, stored_arrays(path.with_suffix(".npz"))
     weights = {tensor.name for tensor in graph.initializer}
     names = [entry.name for entry in graph.input if entry.name not in weights]
     feeds = {name: stored[f"in{i}"] for i, name in enumerate(names)}

@@ -42,6 +42,9 @@ def leaky_step(
         ("hidden.old", "hidden.new"),
         ("h_prev_2", "h_next_2"),
         ("s", "s_t"),
+        ("n", "n_out"),
+        ("past", "present"),
+        ("x_prev", "x_next"),
     ],
 )
 def test_names_that_make_a_pair(state: str, new_state: str) -> None:

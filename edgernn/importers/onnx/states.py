@@ -20,6 +20,7 @@ from edgernn.metadata import STATES_KEY
 # parts of names that tell the old state from the new one
 ROLES = {"in", "out", "input", "output", "old", "new", "prev", "previous", "next", "past", "present", "initial", "init"}
 ROLES |= {"final", "last", "t", "n", "0"}
+LETTERS = {"t", "n", "0"}  # of these roles a state may have its name
 OLD, NEW = {"old", "prev", "previous", "past"}, {"new", "next", "present"}  # enough for a name, with nothing else
 
 
@@ -38,9 +39,10 @@ def stated_pairs(properties: Mapping[str, str], states: Mapping[str, str] | None
     return pairs
 
 
-def named_states(inputs: Iterable[str], outputs: Iterable[str]) -> frozenset[str]:
+def named_states(inputs: Iterable[str], outputs: Collection[str]) -> frozenset[str]:
     """Inputs that have the name of a state, because an output differs only in what tells new from old."""
-    return frozenset(name for name in inputs if any(_same_stem(name, output) for output in outputs))
+    found = {name: [output for output in outputs if _same_stem(name, output)] for name in inputs}
+    return frozenset(_without_samples({name: names[0] for name, names in found.items() if names}))
 
 
 def pair_states(
@@ -150,7 +152,7 @@ def _pair_by_name(inputs: Mapping[str, Stream], outputs: Mapping[str, Stream]) -
         for name, stream in inputs.items()
     }
     named = {name: [output for output in alike[name] if _same_stem(name, output)] for name in inputs}
-    pairs = {name: found[0] for name, found in named.items() if len(found) == 1}
+    pairs = _without_samples({name: found[0] for name, found in named.items() if len(found) == 1})
     left = [name for name in inputs if name not in pairs]
     open_ends = {name: [output for output in alike[name] if output not in pairs.values()] for name in left}
     is_unique = len(left) == 1 or not any(open_ends.values())
@@ -161,6 +163,12 @@ def _pair_by_name(inputs: Mapping[str, Stream], outputs: Mapping[str, Stream]) -
             'states={"input": "output"}, or states={} if there are no states'
         )
     return pairs
+
+
+def _without_samples(pairs: Mapping[str, str]) -> dict[str, str]:
+    """The pairs without x, where ``x_prev`` is fed by ``x_next`` too: a name that says it is old goes before."""
+    says_old = {output for name, output in pairs.items() if OLD.intersection(_words(name))}
+    return {name: o for name, o in pairs.items() if o not in says_old or OLD.intersection(_words(name))}
 
 
 def _same_stem(state_input: str, output: str) -> bool:
@@ -181,7 +189,10 @@ def _words(name: str) -> list[str]:
 
 def _stems(name: str, ending: str) -> set[str]:
     """The name without what tells old from new, with and without an ending stuck to it; numbers alone say nothing."""
-    stem = " ".join(part for part in _words(name) if part not in ROLES)
+    words = _words(name)
+    stem = " ".join(part for part in words if part not in ROLES) or " ".join(
+        part for part in words if part not in ROLES - LETTERS
+    )
     stems = {stem, stem.removesuffix(ending) if len(stem) > 1 else stem}
     return {stem for stem in stems if re.search("[a-z]", stem)}
 
