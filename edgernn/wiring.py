@@ -14,6 +14,8 @@ from edgernn.formats.names import are_made_up, places_by_name, places_without_cl
 from edgernn.metadata import Metadata
 from edgernn.program import Port, Program
 
+LARGEST_WHOLE = 1 << 24  # up to which float32 holds all whole numbers
+
 
 class Wiring(NamedTuple):
     """What a model gets from one source.
@@ -152,6 +154,42 @@ def _expect_join(wirings: Sequence[Wiring], settings: StreamSettings) -> None:
         raise ConfigError(
             f"inputs.{unknown[0]}: rate_hz is missing; of several sources it must be known which is the fastest"
         )
+
+
+class WholeNumbers:
+    """Finds samples of a wiring that the model cannot take: numbers that are not whole where it takes ids, or no ids.
+
+    Parameters
+    ----------
+    program : Program
+    wiring : Wiring
+    id_rows : mapping of str to int
+        Rows of the smallest table that an input's ids choose from, of inputs that choose any.
+    """
+
+    def __init__(self, program: Program, wiring: Wiring, id_rows: Mapping[str, int]) -> None:
+        ports = {port.name: port for port in program.inputs}
+        self._parts: list[tuple[slice, int, int]] = []  # columns, and the least and largest number they may hold
+        start = 0
+        for name in wiring.inputs:
+            part = slice(start, start + ports[name].size)
+            if np.dtype(ports[name].dtype).kind == "i":
+                rows = id_rows.get(name)
+                self._parts.append((part, -rows, rows - 1) if rows else (part, -LARGEST_WHOLE, LARGEST_WHOLE))
+            start = part.stop
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def strike(self, X: NDArray[np.float32]) -> int:
+        """Make those numbers of X (n, C) NaN; in how many samples there were any."""
+        bad = np.zeros(len(X), np.bool_)
+        for part, least, most in self._parts:
+            numbers = X[:, part]
+            wrong = np.isfinite(numbers) & ((numbers != np.rint(numbers)) | (numbers < least) | (numbers > most))
+            numbers[wrong] = np.nan
+            bad |= wrong.any(axis=1)
+        return int(np.count_nonzero(bad))
 
 
 class Inputs:
