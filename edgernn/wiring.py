@@ -163,19 +163,19 @@ class WholeNumbers:
     ----------
     program : Program
     wiring : Wiring
-    id_rows : mapping of str to int
-        Rows of the smallest table that an input's ids choose from, of inputs that choose any.
+    id_rows : mapping of str to ndarray
+        Of inputs whose numbers are ids, how many rows there are to choose from, for each number.
     """
 
-    def __init__(self, program: Program, wiring: Wiring, id_rows: Mapping[str, int]) -> None:
+    def __init__(self, program: Program, wiring: Wiring, id_rows: Mapping[str, NDArray[np.int64]]) -> None:
         ports = {port.name: port for port in program.inputs}
-        self._parts: list[tuple[slice, int, int]] = []  # columns, and the least and largest number they may hold
+        self._parts: list[tuple[slice, NDArray[np.int64]]] = []  # columns, and the rows that each chooses from
         start = 0
         for name in wiring.inputs:
             part = slice(start, start + ports[name].size)
-            if np.dtype(ports[name].dtype).kind == "i":
-                rows = id_rows.get(name)
-                self._parts.append((part, -rows, rows - 1) if rows else (part, -LARGEST_WHOLE, LARGEST_WHOLE))
+            if not ports[name].dtype.startswith("float"):
+                rows = np.broadcast_to(id_rows.get(name, LARGEST_WHOLE), ports[name].size)
+                self._parts.append((part, np.minimum(rows, LARGEST_WHOLE)))
             start = part.stop
 
     def __bool__(self) -> bool:
@@ -184,9 +184,10 @@ class WholeNumbers:
     def strike(self, X: NDArray[np.float32]) -> int:
         """Make those numbers of X (n, C) NaN; in how many samples there were any."""
         bad = np.zeros(len(X), np.bool_)
-        for part, least, most in self._parts:
+        for part, rows in self._parts:
             numbers = X[:, part]
-            wrong = np.isfinite(numbers) & ((numbers != np.rint(numbers)) | (numbers < least) | (numbers > most))
+            odd = (numbers != np.rint(numbers)) | (numbers < -rows) | (numbers >= rows)
+            wrong = np.isfinite(numbers) & odd
             numbers[wrong] = np.nan
             bad |= wrong.any(axis=1)
         return int(np.count_nonzero(bad))
