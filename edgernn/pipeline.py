@@ -20,7 +20,7 @@ from edgernn.sampler import Sampler
 from edgernn.scores import Scores
 from edgernn.signals.normalise import Normalise
 from edgernn.sources.base import Chunk
-from edgernn.wiring import Inputs, Wiring, wire
+from edgernn.wiring import Inputs, WholeNumbers, Wiring, wire
 
 LONGEST_BLOCK = 4096  # samples in one call of the runner
 
@@ -113,7 +113,14 @@ class Pipeline(Sampler):
         self.program = as_trained(program, settings, self.notes)
         metadata = changed_metadata(program.metadata, settings)
         wiring, *others = wire(self.program, metadata, settings)
-        super().__init__(wiring, metadata, settings, format_name=format_name, whole_start=whole_start)
+        super().__init__(
+            wiring,
+            metadata,
+            settings,
+            format_name=format_name,
+            whole_start=whole_start,
+            whole_numbers=_whole_numbers(self.program, wiring),
+        )
         forms = [*held_forms, *[(None, False)] * len(others)]
         self.held = tuple(HeldInputs(self, other, settings, *form) for other, form in zip(others, forms, strict=False))
         self._scores = Scores(self.program, self.metadata, settings)
@@ -251,7 +258,14 @@ class HeldInputs(Sampler):
         self, pipeline: Pipeline, wiring: Wiring, settings: StreamSettings, format_name: str | None, whole_start: bool
     ) -> None:
         settings = msgspec.structs.replace(settings, resample=None)
-        super().__init__(wiring, pipeline.metadata, settings, format_name=format_name, whole_start=whole_start)
+        super().__init__(
+            wiring,
+            pipeline.metadata,
+            settings,
+            format_name=format_name,
+            whole_start=whole_start,
+            whole_numbers=_whole_numbers(pipeline.program, wiring),
+        )
         self._pipeline = pipeline
         self.last: NDArray[np.float32] | None = None
 
@@ -312,6 +326,14 @@ def changed_metadata(metadata: Metadata, settings: StreamSettings) -> Metadata:
         return msgspec.convert({**msgspec.to_builtins(metadata), **changes}, Metadata)
     except msgspec.ValidationError as error:
         raise ConfigError(str(error)) from error
+
+
+def _whole_numbers(program: Program, wiring: Wiring) -> WholeNumbers | None:
+    if all(port.dtype.startswith("float") for port in program.inputs):
+        return None
+    from edgernn.plan import plan_of
+
+    return WholeNumbers(program, wiring, plan_of(program).id_rows)
 
 
 def _make_runner(program: Program) -> StepRunner:

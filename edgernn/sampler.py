@@ -22,7 +22,7 @@ from edgernn.signals.rate import RateMeter
 from edgernn.signals.resample import Resample
 from edgernn.signals.sequence import SEQUENCES, SequenceTracker
 from edgernn.sources.base import Chunk
-from edgernn.wiring import Wiring, choose_columns
+from edgernn.wiring import WholeNumbers, Wiring, choose_columns
 
 RATE_TOLERANCE = 0.05
 DEFAULT_RATE_HZ = 1000.0  # to tell when a sequence may have wrapped, where the rate is unknown
@@ -41,6 +41,8 @@ class Sampler(ABC):
         The format, if the source's address names it.
     whole_start : bool
         The first byte begins a frame.
+    whole_numbers : WholeNumbers, optional
+        Finds samples that are out of the model's range, which count as missing.
 
     Attributes
     ----------
@@ -66,7 +68,13 @@ class Sampler(ABC):
         *,
         format_name: str | None = None,
         whole_start: bool = False,
+        whole_numbers: WholeNumbers | None = None,
     ) -> None:
+        if whole_numbers and (settings.gap == "interpolate" or settings.resample is not None):
+            setting = "resample" if settings.resample is not None else "gap = interpolate"
+            raise ConfigError(f"{setting} is between numbers, input {wiring.inputs[0]} takes whole ones: leave it out")
+        self._whole_numbers = whole_numbers
+        self._struck = 0  # samples with numbers that are no ids
         self.wiring = wiring
         self.metadata = metadata
         self.settings = settings
@@ -98,8 +106,10 @@ class Sampler(ABC):
         """What was seen, by kind; samples, and everything that was not one."""
         seen = self._earlier_counts if self.format is None else self._earlier_counts + self.format.counts
         sequence = self.sequence
+        kinds = dict(zip(KINDS, seen.tolist(), strict=True))
         return {
-            **dict(zip(KINDS, seen.tolist(), strict=True)),
+            **kinds,
+            "out_of_range": kinds["out_of_range"] + self._struck,
             "lost": sequence.lost,
             "duplicated": sequence.duplicated,
             "late": sequence.late,
@@ -189,7 +199,9 @@ class Sampler(ABC):
     def _samples(self, samples: Samples, chunk: Chunk) -> list[Event]:
         self.rate.add(len(samples.values), chunk.monotonic_ns)
         assert self._normalise is not None
-        X = self._normalise(samples.values)  # (n, C)
+        X, finite = self._normalise(samples.values), self._normalise.finite  # (n, C)
+        if self._whole_numbers and (struck := self._whole_numbers.strike(X)):
+            self._struck, finite = self._struck + struck, False
         missing = None
         if samples.sequence is not None or samples.device_time_us is not None:
             since_ns = 0 if self.last_arrival_ns is None else chunk.monotonic_ns - self.last_arrival_ns
@@ -200,7 +212,7 @@ class Sampler(ABC):
             X = X if followed.keep is None else X[followed.keep]
         self.last_arrival_ns = chunk.monotonic_ns
         events: list[Event] = []
-        for segment in self.gaps(X, missing, finite=self._normalise.finite):
+        for segment in self.gaps(X, missing, finite=finite):
             if segment.reset:
                 self.reset()
             events += self._run(self._resampled(segment.X), chunk)

@@ -14,6 +14,8 @@ from edgernn.formats.names import are_made_up, places_by_name, places_without_cl
 from edgernn.metadata import Metadata
 from edgernn.program import Port, Program
 
+LARGEST_WHOLE = 1 << 24  # up to which float32 holds all whole numbers
+
 
 class Wiring(NamedTuple):
     """What a model gets from one source.
@@ -152,6 +154,43 @@ def _expect_join(wirings: Sequence[Wiring], settings: StreamSettings) -> None:
         raise ConfigError(
             f"inputs.{unknown[0]}: rate_hz is missing; of several sources it must be known which is the fastest"
         )
+
+
+class WholeNumbers:
+    """Finds samples of a wiring that the model cannot take: numbers that are not whole where it takes ids, or no ids.
+
+    Parameters
+    ----------
+    program : Program
+    wiring : Wiring
+    id_rows : mapping of str to ndarray
+        Of inputs whose numbers are ids, how many rows there are to choose from, for each number.
+    """
+
+    def __init__(self, program: Program, wiring: Wiring, id_rows: Mapping[str, NDArray[np.int64]]) -> None:
+        ports = {port.name: port for port in program.inputs}
+        self._parts: list[tuple[slice, NDArray[np.int64]]] = []  # columns, and the rows that each chooses from
+        start = 0
+        for name in wiring.inputs:
+            part = slice(start, start + ports[name].size)
+            if not ports[name].dtype.startswith("float"):
+                rows = np.broadcast_to(id_rows.get(name, LARGEST_WHOLE), ports[name].size)
+                self._parts.append((part, np.minimum(rows, LARGEST_WHOLE)))
+            start = part.stop
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def strike(self, X: NDArray[np.float32]) -> int:
+        """Make those numbers of X (n, C) NaN; in how many samples there were any."""
+        bad = np.zeros(len(X), np.bool_)
+        for part, rows in self._parts:
+            numbers = X[:, part]
+            odd = (numbers != np.rint(numbers)) | (numbers < -rows) | (numbers >= rows)
+            wrong = np.isfinite(numbers) & odd
+            numbers[wrong] = np.nan
+            bad |= wrong.any(axis=1)
+        return int(np.count_nonzero(bad))
 
 
 class Inputs:

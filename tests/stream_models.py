@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Dense, Gru, History, Rearrange, Reduce, Schedule, Softmax, StateRegion, Unary
+from edgernn.operations import Dense, Gru, History, Lookup, Rearrange, Reduce, Schedule, Softmax, StateRegion, Unary
 from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
 from edgernn.runner import Runner
 
@@ -165,3 +165,17 @@ def looks_ahead(taps: int = 7, stride: int = 2) -> Program:
         metadata=Metadata(labels=("first", "second"), rate_hz=50.0),
     )
     return Program(description, {})
+
+
+def next_letter(rows: int = 5) -> Program:
+    """A score for each of `rows` ids, the highest for the one that came."""
+    description = ProgramDescription(
+        inputs=(InputDescription("id", (1,), "int32"),),
+        outputs=(OutputDescription("scores", "scores", per_frame=True),),
+        operations=(
+            Lookup(name="lookup", inputs=("id",), outputs=("logits",), table="table"),
+            Softmax(name="softmax", inputs=("logits",), outputs=("scores",)),
+        ),
+        metadata=Metadata(labels=tuple("abcdefgh"[:rows]), decision=DecisionSettings(threshold=0.8)),
+    )
+    return Program(description, {"table": 9 * np.eye(rows, dtype=np.float32)})

@@ -9,7 +9,7 @@ import pytest
 from byte_streams import cuts, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stream_models import LookAhead, larger_channel, looks_ahead, random_gru, turns, two_frames
+from stream_models import LookAhead, larger_channel, looks_ahead, next_letter, random_gru, turns, two_frames
 
 from edgernn.config import DecisionChanges, StreamSettings
 from edgernn.decisions import Decider
@@ -278,6 +278,22 @@ def test_integers_end_in_probabilities_where_the_floats_do(make: Any) -> None:
     (steps, scores), (expected_steps, expected) = observed(int8, data), observed(program, data)
     assert steps == expected_steps
     np.testing.assert_allclose(scores, expected, atol=0.02)
+
+
+def test_numbers_that_are_no_ids_count_as_missing() -> None:
+    pipeline = Pipeline(next_letter(), StreamSettings(), whole_start=True)
+    found = feed(pipeline, [b"0\n1\n", b"5\n-6\n", b"1.5\n3000000000\n", b"-1\n2\n"])
+    assert [event[:2] for event in found] == [(0, "a"), (1, "b"), (6, "e"), (7, "c")]
+    counts = pipeline.counts()
+    assert (counts["samples"], counts["out_of_range"], counts["filled"]) == (8, 4, 4)
+    began_anew = Pipeline(next_letter(), StreamSettings(gap="reset"), whole_start=True)
+    assert [event[1] for event in feed(began_anew, [b"0\n9\n0\n"])] == ["a", "a"]
+
+
+@pytest.mark.parametrize("settings", [{"gap": "interpolate"}, {"resample": "linear", "rate_hz": 50.0}])
+def test_ids_have_nothing_between_them(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="input id takes whole ones: leave it out"):
+        Pipeline(next_letter(), StreamSettings(**settings))
 
 
 def test_two_labels_for_one_probability() -> None:

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from edgernn.errors import InputError, MissingPackageError
 from edgernn.latency.contestants import StepContestant, random_frames, step_samples
+from edgernn.operations import History
 
 if TYPE_CHECKING:
     from edgernn.importers.onnx.importer import ImportedModel
+    from edgernn.program import Program
 
 Array = NDArray[Any]
 
@@ -22,15 +24,15 @@ def onnxruntime_step(path: Path, imported: ImportedModel) -> StepContestant:
     """An ONNX model in onnxruntime: one thread, all optimisations, IOBinding on buffers made beforehand.
 
     A model whose states are inputs and outputs is stepped as edgernn does it. One that hides its states cannot go on
-    where it was: it computes the last `window_steps` or `trained_steps` samples, again for each (with windows once in
-    a hop).
+    where it was: it computes the last `window_steps` or `trained_steps` samples, else as many as an output is made of,
+    again for each output.
 
     Raises
     ------
     MissingPackageError
         onnxruntime is not installed.
     InputError
-        The model cannot be computed sample by sample: it hides its states and names no length.
+        The model cannot be computed sample by sample: it hides states that never forget, and names no length.
     """
     try:
         import onnxruntime
@@ -59,13 +61,36 @@ def _length(session: Any, imported: ImportedModel) -> int:
     carried = len(imported.pairs) == len(program.state)
     if not extents or (carried and frozen in {None, 1} and program.window is None):
         return 1
-    length = frozen or program.window_steps or program.trained_steps
+    length = frozen or program.window_steps or program.trained_steps or receptive_steps(program)
     if length is None:
         raise InputError(
             "the model hides its states, so onnxruntime needs a whole sequence for each sample: say with --window how "
             "many samples that are"
         )
     return length
+
+
+def receptive_steps(program: Program) -> int | None:
+    """Samples that an output is made of; None where a state keeps something of all samples so far.
+
+    Examples
+    --------
+    >>> from edgernn.operations import Unary
+    >>> from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+    >>> tanh = Unary(name="tanh", inputs=("x",), outputs=("y",), function="Tanh")
+    >>> inputs, outputs = (InputDescription("x", (2,)),), (OutputDescription("y", "y", per_frame=True),)
+    >>> receptive_steps(Program(ProgramDescription(inputs=inputs, outputs=outputs, operations=(tanh,)), {}))
+    1
+    """
+    reach = {port.name: 1 for port in program.inputs}
+    for operation in program.operations:
+        steps = max((reach[name] for name in operation.inputs), default=1)
+        if isinstance(operation, History):
+            steps += (operation.length - 1) * operation.when.period
+        elif operation.state_fields:
+            return None
+        reach |= dict.fromkeys(operation.outputs, steps)
+    return max(reach[output.value] for output in program.description.outputs)
 
 
 class BoundSession:
@@ -85,8 +110,9 @@ class BoundSession:
         states = {name: output for name, output in imported.pairs.items() if name in self._buffers}
         there, back = self._bind(session, {}), self._bind(session, states)
         self._keep = (session, there, back)
-        window = imported.program.window
-        self._hop = self._steps_left = window.hop if window else 1
+        window, schedules = imported.program.window, [output.when for output in imported.program.description.outputs]
+        self._hop = window.hop if window else min(when.period for when in schedules)
+        self._steps_left = window.hop if window else min(when.first for when in schedules) + 1
         self._run, self._options = session._sess.run_with_iobinding, onnxruntime.RunOptions()
         self._now, self._after = there._iobinding, back._iobinding
 
@@ -118,7 +144,7 @@ class BoundSession:
         return self._compute()
 
     def _compute(self) -> dict[str, Array]:
-        """Run the graph, where windows are wanted only at the end of one."""
+        """Run the graph in steps that have outputs."""
         self._steps_left -= 1
         if not self._steps_left:
             self._steps_left = self._hop
@@ -148,6 +174,9 @@ def _rows(buffer: Array, time_axis: int | None) -> Array:
         return buffer.reshape(1, -1)
     others = [axis for axis in range(buffer.ndim) if axis != time_axis]
     moved = buffer.transpose(time_axis, *others)
-    if any(buffer.shape[axis] != 1 for axis in range(time_axis)):
-        raise InputError("features stand before time in this model: it is not compared")
-    return moved.reshape(buffer.shape[time_axis], -1)
+    if all(buffer.shape[axis] == 1 for axis in range(time_axis)):
+        return moved.reshape(len(moved), -1)
+    moved = moved.squeeze(tuple(axis for axis in range(1, buffer.ndim) if moved.shape[axis] == 1))
+    if moved.ndim != 2:
+        raise InputError("several axes of features stand around time in this model: it is not compared")
+    return moved

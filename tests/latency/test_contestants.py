@@ -4,14 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 from recurrent import Recurrent
+from sequence_models import make_model
 from stream_models import larger_channel
 
 from edgernn.errors import InputError
 from edgernn.importers import import_onnx
 from edgernn.latency.contestants import SAMPLES, random_frames, step_samples
-from edgernn.latency.onnxruntime import onnxruntime_step
+from edgernn.latency.onnxruntime import onnxruntime_step, receptive_steps
 from edgernn.latency.operations import AROUND, time_operations
 from edgernn.latency.profiler import profile
 from edgernn.latency.streams import PortContestant, VirtualPortContestant
@@ -47,6 +50,32 @@ def test_onnxruntime_computes_the_last_samples_of_a_model_that_hides_its_states(
         scores = contestant.step(x)["probabilities"]
         expected = runner.step(x)
     assert np.abs(scores.reshape(-1, expected.size)[-1] - expected).max() < 1e-5
+
+
+def test_onnxruntime_computes_what_a_convolution_sees_when_its_output_comes(tmp_path: Path) -> None:
+    """Channels before time; three frames two apart, and a frame for every second of those: five and four samples."""
+    rng = np.random.default_rng(2)
+    nodes = [
+        helper.make_node("Conv", ["x", "W"], ["y"], name="conv", dilations=[2], strides=[2]),
+        helper.make_node("Conv", ["y", "V"], ["z"], name="head"),
+    ]
+    weights = {"W": rng.normal(size=(4, 3, 3)).astype(np.float32), "V": rng.normal(size=(2, 4, 3)).astype(np.float32)}
+    path = tmp_path / "conv.onnx"
+    onnx.save(make_model(nodes, {"x": [1, 3, "time"]}, ["z"], weights), path)
+    imported = import_onnx(path)
+    contestant, runner = onnxruntime_step(path, imported), Runner(imported.program)
+    assert contestant.name == "onnxruntime, 9 samples each time"
+    came = []
+    for k, x in enumerate(contestant.samples[:30]):
+        found, expected = contestant.step(x)["z"], runner.step(x)
+        if expected is not None:
+            assert np.abs(found.ravel() - expected).max() < 1e-5
+            came.append(k)
+    assert came == list(range(8, 30, 2))
+
+
+def test_a_state_that_never_forgets_needs_a_length() -> None:
+    assert receptive_steps(import_onnx(DEMO_MODEL).program) is None
 
 
 def test_onnxruntime_computes_windows_where_they_end() -> None:
