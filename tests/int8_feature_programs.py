@@ -233,3 +233,20 @@ def counts_for(program: Program, steps: int, seed: int = 0) -> np.ndarray:
     X[:3] = np.array([-32768, 32767, 0])[:, None]
     X[3] = np.where(np.arange(size) % 2, 32767, -32768)
     return X.astype(np.int64)
+
+
+PROGRAMS: dict[str, Program] = {
+    "grouped-16": grouped(2, 5, 9, 16),
+    "grouped-8": grouped(1, 3, 12, 8),
+    "matmul": matmul(2, 2, 7, 3, False, 16),
+    "matmul-transposed": matmul(1, 2, 9, 4, True, 8),
+    "sum": reduce("Sum", (2, 5, 3), 1),
+    "most": reduce("Min", (5, 6), 1),
+    "running-mean": running("Mean", 5, count=(1 << 40) - 50, bits=7),
+    "running-mean-begins": running("Mean", 5),
+    "running-sum": running("Sum", 5, count=100, bits=3),
+    "running-most": running("Max", 5),
+    "layer-norm": layer_norm(2, 13, 1000, 11),
+    "layer-norm-epsilon": layer_norm(1, 9, 1 << 45, 9),
+    "choices": choices(6),
+}

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
 from firmware_programs import every_int8_program, int8_cell, with_decisions
+from firmware_step_programs import INTEGER_PROGRAMS
 from firmware_step_programs import PROGRAMS as STEP_PROGRAMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from int8_feature_programs import PROGRAMS as INT8_FEATURES
 from small_programs import cell_program
 
 from edgernn.errors import ExportError
@@ -30,7 +32,6 @@ from firmware_export.step import LOCALS, MEMBERS
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
 STRICT = [*WARNINGS, "-Werror", "-ffp-contract=off"]
-STEPS = ("elements", "reductions", "ids", "running", "delayed", "strided", "looped", "window_strided")
 INT8 = every_int8_program()
 PROGRAMS = {
     "gru": with_decisions(INT8["gru-w8a8"]),
@@ -45,7 +46,10 @@ PROGRAMS = {
     "float_binary": FLOAT_PROGRAMS["binary"],
     "float_clipped": FLOAT_PROGRAMS["clipped"],
     "float_window": FLOAT_PROGRAMS["window"],
-} | {f"step_{name}": STEP_PROGRAMS[name] for name in STEPS}
+}
+PROGRAMS |= {f"step_{name}": program for name, program in STEP_PROGRAMS.items()}
+PROGRAMS |= {f"ring_{name}": program for name, program in INTEGER_PROGRAMS.items()}
+PROGRAMS |= {f"int8_{name}": program for name, program in INT8_FEATURES.items()}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,7 @@ def compile_c(command: list[str], source: Path) -> None:
         ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m55", "-mfloat-abi=hard", "-mthumb", "-ffreestanding"],
         ["clang", "--target=thumbv8.1m.main-none-eabihf", "-mcpu=cortex-m55", "-std=c99", "-Os", "-ffreestanding"],
         ["clang", "--target=thumbv7em-none-eabihf", "-mcpu=cortex-m4", "-std=c99", "-O2", "-ffreestanding"],
-        ["avr-gcc", "-std=c99", "-Os", "-mmcu=atmega328p"],
+        ["avr-gcc", "-std=c99", "-Os", "-mmcu=atmega2560"],
         ["arm-none-eabi-gcc", "-std=c99", "-O0", "-mcpu=cortex-m0", "-mthumb", "-ffreestanding"],
         ["clang", "--target=thumbv6m-none-eabi", "-std=c99", "-Os", "-ffreestanding"],
     ],
@@ -237,7 +241,7 @@ TAKEN = (*LOCALS, *MEMBERS, "size_t", "uint32_t", "edgernn_rows", "edgernn_gru_i
 def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
     """What functions that see a model's inputs declare themselves."""
     number = r"(?:const )?(?:u?int\d+_t|int|float|double|edgernn_\w+) \**"
-    for programs in (INT8, FLOAT_PROGRAMS, STEP_PROGRAMS):
+    for programs in (INT8, FLOAT_PROGRAMS, STEP_PROGRAMS, INT8_FEATURES):
         for program in programs.values():
             text = CModel(program, "model").text.partition("_IMPLEMENTED\n")[2]
             functions = re.findall(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import int8_feature_programs as programs
 import numpy as np
 import pytest
+from int8_feature_programs import PROGRAMS
 from unquantized_programs import PROGRAMS as NETS
 from unquantized_programs import sample
 from written_out_cells import KINDS, written_out
@@ -18,21 +18,6 @@ from firmware_export.emulators import Emulator
 from firmware_export.verify import Exported, verify
 
 WATCH = Path(__file__).parents[1] / "models" / "watch"
-PROGRAMS: dict[str, Program] = {
-    "grouped-16": programs.grouped(2, 5, 9, 16),
-    "grouped-8": programs.grouped(1, 3, 12, 8),
-    "matmul": programs.matmul(2, 2, 7, 3, False, 16),
-    "matmul-transposed": programs.matmul(1, 2, 9, 4, True, 8),
-    "sum": programs.reduce("Sum", (2, 5, 3), 1),
-    "most": programs.reduce("Min", (5, 6), 1),
-    "running-mean": programs.running("Mean", 5, count=(1 << 40) - 50, bits=7),
-    "running-mean-begins": programs.running("Mean", 5),
-    "running-sum": programs.running("Sum", 5, count=100, bits=3),
-    "running-most": programs.running("Max", 5),
-    "layer-norm": programs.layer_norm(2, 13, 1000, 11),
-    "layer-norm-epsilon": programs.layer_norm(1, 9, 1 << 45, 9),
-    "choices": programs.choices(6),
-}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
