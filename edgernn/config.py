@@ -149,7 +149,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     states: dict[str, str] | None = None
     assume_torch_gru: bool = False
     attention_steps: int | None = None
-    tail: Literal["step", "flush"] = "step"
+    tail: Literal["step", "flush"] | None = None
     continuous: bool = False
     reset_every: int | None = None
     logits: bool = False

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from firmware_step_programs import INTEGER_PROGRAMS, PROGRAMS
 
 import edgernn
 from edgernn.demo import MODEL
@@ -34,6 +36,36 @@ def test_a_converted_model_gives_the_same_without_onnx(tmp_path: Path, run_pytho
     """
     run_python(NO_ONNX + code)
     np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), edgernn.Runner(program).run(samples))
+
+
+def test_programs_of_all_step_operations_give_the_same_without_onnx(
+    tmp_path: Path, run_python: Callable[..., str]
+) -> None:
+    """Rings, schedules, tails, loops, ids, sums over time, and integers."""
+    programs = {**PROGRAMS, **INTEGER_PROGRAMS}
+    expected = {}
+    for name, program in programs.items():
+        edgernn.save(program, tmp_path / f"{name}.safetensors")
+        runner = edgernn.Runner(program)
+        for x in random_inputs(program):
+            runner.step(x)
+        expected[name] = hashlib.sha256(runner.snapshot()).hexdigest()
+    code = """
+    import hashlib, numpy, pathlib, edgernn
+    for path in sorted(pathlib.Path().glob("*.safetensors")):
+        program = edgernn.load(path)
+        rng, runner = numpy.random.default_rng(0), edgernn.Runner(program)
+        for _ in range(20):
+            runner.step({port.name: rng.integers(0, 2, port.shape).astype(port.dtype) for port in program.inputs})
+        print(path.stem, hashlib.sha256(runner.snapshot()).hexdigest())
+    """
+    assert dict(line.split() for line in run_python(NO_ONNX + code).splitlines()) == expected
+
+
+def random_inputs(program: edgernn.Program) -> Iterator[dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        yield {port.name: rng.integers(0, 2, port.shape).astype(port.dtype) for port in program.inputs}
 
 
 def test_an_onnx_file_without_onnx_says_what_to_install(run_python: Callable[..., str]) -> None:

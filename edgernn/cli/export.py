@@ -82,6 +82,6 @@ def _command(model: Path, target: str, name: str, options: LoadOptions) -> str:
         words.append("--assume-torch-gru")
     if options.attention_steps is not None:
         words += ["--attention-steps", str(options.attention_steps)]
-    if options.tail != "step":
+    if options.tail is not None:
         words += ["--tail", options.tail]
     return shlex.join(words)

@@ -28,7 +28,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     states: dict[str, str] | None = None
     assume_torch_gru: bool = False
     attention_steps: int | None = None
-    tail: Literal["step", "flush"] = "step"
+    tail: Literal["step", "flush"] | None = None
 
     def load(self, path: Path) -> Program:
         """The Program in the file at `path`."""
@@ -86,9 +86,8 @@ _LOAD_OPTIONS = (
     click.option(
         "--tail",
         type=click.Choice(["step", "flush"]),
-        default="step",
-        show_default=True,
-        help="Where a result of the whole sequence looks ahead: give it at each sample, or only at the end.",
+        help="Where a result of the whole sequence looks ahead: give it at each sample, or only at the end.  [default: "
+        "as a converted model says, else step]",
     ),
 )
 

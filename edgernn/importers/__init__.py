@@ -28,7 +28,7 @@ def load(
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
     attention_steps: int | None = None,
-    tail: Literal["step", "flush"] = "step",
+    tail: Literal["step", "flush"] | None = None,
 ) -> Program:
     """Load a model as a program for one time step.
 
@@ -52,9 +52,10 @@ def load(
     attention_steps : int, optional
         Let causal attention that looks back over the whole sequence look back so many frames only, so that it streams.
         Results are approximate; ``edgernn check`` shows by how much.
-    tail : "step" or "flush"
+    tail : "step" or "flush", optional
         Where an output of the whole sequence needs frames that the model looks ahead for: give it in each step, which
-        costs as many more steps as the model looks ahead, or only when the stream is flushed. Windows are always whole.
+        costs as many more steps as the model looks ahead, or only when the stream is flushed. If not given, as a
+        converted program says, "step" for others. Windows are always whole.
 
     Returns
     -------
@@ -95,7 +96,9 @@ def load(
             )
         _check_hop(window, hop)
         program = load_weight_table(path) if is_weight_table(path) else load_program(path)
-        return program.with_tail(tail) if window is None else program.with_window(window, hop)
+        return (
+            program.with_tail(tail or program.description.tail) if window is None else program.with_window(window, hop)
+        )
     return import_onnx(
         path,
         window=window,
@@ -122,7 +125,7 @@ def import_onnx(
     states: Mapping[str, str] | None = None,
     assume_torch_gru: bool = False,
     attention_steps: int | None = None,
-    tail: Literal["step", "flush"] = "step",
+    tail: Literal["step", "flush"] | None = None,
 ) -> ImportedModel:
     """Import an ONNX file: `load` that also says where the graph has time and batch, and which outputs feed states."""
     _check_hop(window, hop)
@@ -152,7 +155,7 @@ def import_onnx(
 
     streamed = imported(recompute=False)
     if window is None:
-        return replace(streamed, program=streamed.program.with_tail(tail))
+        return replace(streamed, program=streamed.program.with_tail(tail or "step"))
     staggered = replace(streamed, program=streamed.program.with_window(window, hop))
     if staggered.program.state_bytes <= LARGEST_STATES:
         return staggered
