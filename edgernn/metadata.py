@@ -34,7 +34,7 @@ def _parse_property(key: str, text: str) -> Any:
 
 
 class DecisionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How scores become events.
+    """How scores become events. Outputs are counted, not samples: with strides or windows these come less often.
 
     Attributes
     ----------
