@@ -23,7 +23,7 @@ WATCH = Path(__file__).parents[1] / "models" / "watch"
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_operation(name: str, machine: Callable[[str], Emulator], exported: Callable[..., Exported]) -> None:
     export = exported(PROGRAMS[name], "model")
-    for form in ("host", "cortex-m4", "atmega328p"):
+    for form in ("host", "cortex-m4", "rv32imc", "atmega328p"):
         report = verify(export, machine(form), steps=100)
         assert report.equal, f"{form}: {report.difference}"
 
@@ -35,7 +35,7 @@ def test_wide_states_that_are_written_out(
     program = written_out(kind, slowness=0.001)
     X = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
     export = exported(edgernn.quantize(program, X, states="s32", count_size=0.001))
-    for form in ("host", "cortex-m4", "atmega328p"):
+    for form in ("host", "cortex-m4", "rv32imc", "atmega328p"):
         report = verify(export, machine(form), steps=300)
         assert report.equal, f"{form}: {report.difference}"
 
