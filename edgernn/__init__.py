@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgernn.description import Port, StateSlot
     from edgernn.errors import (
         CompileCacheError,
         ConfigError,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     )
     from edgernn.importers import load
     from edgernn.metadata import DecisionSettings, Metadata
-    from edgernn.program import Port, Program, StateSlot
+    from edgernn.program import Program
     from edgernn.program_file import save
     from edgernn.quantizer import quantize
     from edgernn.runner import Runner

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.description import OutputDescription, Port, Window
 from edgernn.errors import InputError
 from edgernn.operations import History
 from edgernn.original import Array, Original, RigidLengthError
 from edgernn.plan import ANY_ROWS, plan_of
-from edgernn.program import OutputDescription, Port, Program, Window
+from edgernn.program import Program
 from edgernn.runner import Runner
 from edgernn.sample_file import read_samples
 

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.description import OutputDescription
 from edgernn.errors import MalformedModelError, UnsupportedModelError
 from edgernn.kernels.library import Kernel, address_of
 from edgernn.kernels.rows import CLOCK, END, ENDLESS, ROW_SLOTS, STATE_PRELUDE_BYTES, BeatRow, CopyRow, FrameRow
@@ -30,7 +31,7 @@ from edgernn.operations import (
     Schedule,
     TakeFrame,
 )
-from edgernn.program import OutputDescription, Program
+from edgernn.program import Program
 
 ANY_ROWS = 1 << 31  # of an id that meets no table
 MAX_BYTES = 1 << 32  # of one runner

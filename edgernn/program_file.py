@@ -18,8 +18,10 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
+from edgernn.description import ProgramDescription
 from edgernn.errors import ProgramFileError
-from edgernn.program import MAX_OPERATIONS, Program, ProgramDescription
+from edgernn.program import Program
+from edgernn.validation import MAX_OPERATIONS
 
 FORMAT = 1
 METADATA_KEY = "edgernn.program"
@@ -69,7 +71,8 @@ def save(program: Program, path: str | os.PathLike[str]) -> None:
     --------
     >>> import tempfile, numpy
     >>> from edgernn.operations import Dense
-    >>> from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+    >>> from edgernn.description import InputDescription, OutputDescription, ProgramDescription
+    >>> from edgernn.program import Program
     >>> dense = Dense(name="dense", inputs=("x",), outputs=("y",), W="W")
     >>> description = ProgramDescription(
     ...     inputs=(InputDescription("x", (2,)),), outputs=(OutputDescription("y", "y", True),), operations=(dense,)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from edgernn.description import OutputDescription, StateSlot
 from edgernn.errors import InputError
 from edgernn.operations import (
     AnyOperation,
@@ -25,7 +26,7 @@ from edgernn.operations import (
     TakeFrame,
     WriteState,
 )
-from edgernn.program import OutputDescription, Program, StateSlot
+from edgernn.program import Program
 from edgernn.reference_float import FloatOperations
 from edgernn.reference_int8 import IntegerOperations, region
 
@@ -72,7 +73,8 @@ class ReferenceRunner:
     Examples
     --------
     >>> from edgernn.operations import Dense
-    >>> from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+    >>> from edgernn.description import InputDescription, OutputDescription, ProgramDescription
+    >>> from edgernn.program import Program
     >>> description = ProgramDescription(
     ...     inputs=(InputDescription("x", (2,)),),
     ...     outputs=(OutputDescription("y", "y", per_frame=True),),

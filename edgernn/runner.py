@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn import intake
+from edgernn.description import OutputDescription
 from edgernn.errors import InputError
-from edgernn.program import OutputDescription, Program
+from edgernn.program import Program
 from edgernn.runner_memory import Frame, RunnerMemory
 from edgernn.state_view import StateView
 
@@ -83,7 +84,7 @@ class Runner:
     Examples
     --------
     >>> from edgernn.operations import Dense
-    >>> from edgernn.program import InputDescription, OutputDescription, ProgramDescription
+    >>> from edgernn.description import InputDescription, OutputDescription, ProgramDescription
     >>> description = ProgramDescription(
     ...     inputs=(InputDescription("x", (2,)),),
     ...     outputs=(OutputDescription("y", "y", per_frame=True),),

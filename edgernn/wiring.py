@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.config import InputSettings, StreamSettings
+from edgernn.description import Port
 from edgernn.errors import ConfigError, FormatError
 from edgernn.formats.names import are_made_up, places_by_name, places_without_clock, same_unit
 from edgernn.metadata import Metadata
-from edgernn.program import Port, Program
+from edgernn.program import Program
 
 LARGEST_WHOLE = 1 << 24  # up to which float32 holds all whole numbers
 

@@ -6,9 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from string import Template
 
+from edgernn.description import OutputDescription, StateSlot
 from edgernn.errors import ExportError
 from edgernn.operations import Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
-from edgernn.program import OutputDescription, Program, StateSlot
+from edgernn.program import Program
 from firmware_export import emitters, names, pieces
 from firmware_export.body import write_blocks
 from firmware_export.functions import write_functions
@@ -38,7 +39,7 @@ class CModel:
     Examples
     --------
     >>> from edgernn.operations import Dense
-    >>> from edgernn.program import InputDescription, OutputDescription, ProgramDescription
+    >>> from edgernn.description import InputDescription, OutputDescription, ProgramDescription
     >>> import numpy as np
     >>> description = ProgramDescription(
     ...     inputs=(InputDescription("x", (2,)),),

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.description import OutputDescription
 from edgernn.errors import ExportError
-from edgernn.program import OutputDescription, Program
+from edgernn.program import Program
 from firmware_export.generate import TEMPLATES, CModel
 from firmware_export.literals import C_TYPES, float_literal, reader, table
 

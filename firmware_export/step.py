@@ -7,9 +7,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from edgernn.description import OutputDescription
 from edgernn.errors import ExportError
 from edgernn.operations import AnyOperation, Dequantize, Operation, PutFrame, Rearrange, Repeat, StateRegion, Value
-from edgernn.program import OutputDescription, Program
+from edgernn.program import Program
 from firmware_export import names
 from firmware_export.blocks import Block, flat, loops, split
 from firmware_export.literals import C_TYPES, table

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from small_programs import CELLS, cell_program, feedforward_program, make, uniform
 
+from edgernn.description import StateSlot
 from edgernn.operations import UNARY_FUNCTIONS, Binary, Dense, GateFunction, Gru, Lstm, Rnn, Softmax, StateRegion, Unary
-from edgernn.program import Program, StateSlot
+from edgernn.program import Program
 
 POSITIVE = {"Log", "Sqrt", "Reciprocal"}  # functions of positive numbers
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.operations import (
     AnyOperation,
     ArgMax,
@@ -25,7 +26,7 @@ from edgernn.operations import (
 from edgernn.operations.int8 import accumulator_bound
 from edgernn.operations.int8_products import matmul_bound
 from edgernn.operations.int8_reductions import sum_bound
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 
 COMPARISONS = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor")
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.kernels import reference_int8 as int8
 from edgernn.operations import (
     Dequantize,
@@ -17,7 +18,7 @@ from edgernn.operations import (
     StateRegion,
 )
 from edgernn.operations.int8 import accumulator_bound
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 
 SIGMOID, TANH = IntegerFunction("Sigmoid"), IntegerFunction("Tanh")
 HARD_GATE = IntegerFunction("Clip", 0, 32767)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.operations import (
     EVERY_STEP,
     AnyOperation,
@@ -31,7 +32,7 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 
 
 @dataclass

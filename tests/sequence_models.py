@@ -12,7 +12,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from edgernn.importers.onnx.importer import ImportedModel, import_model
+from edgernn.importers.onnx.attempt import ImportedModel
+from edgernn.importers.onnx.importer import import_model
 from edgernn.reference import ReferenceRunner
 
 Array = NDArray[Any]

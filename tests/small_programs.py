@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.operations import (
     AnyOperation,
     Binary,
@@ -17,7 +18,7 @@ from edgernn.operations import (
     StateRegion,
     Unary,
 )
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 
 CELLS = ("rnn", "rnn_relu", "gru", "gru_reset_first", "lstm", "lstm_peephole", "lstm_coupled", "gru_hard_sigmoid")
 KINDS = {"rnn": Rnn, "gru": Gru, "lstm": Lstm}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.operations import Dense, Gru, History, Lookup, Rearrange, Reduce, Schedule, Softmax, StateRegion, Unary
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
+from edgernn.program import Program
 from edgernn.runner import Runner
 
 CHANNELS = 3

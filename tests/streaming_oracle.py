@@ -10,8 +10,8 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.importer import ImportedModel
-from edgernn.program import OutputDescription
+from edgernn.description import OutputDescription
+from edgernn.importers.onnx.attempt import ImportedModel
 from edgernn.reference import ReferenceRunner
 
 Array = NDArray[Any]

@@ -8,6 +8,7 @@ import pytest
 from stream_models import ManualClock
 
 from edgernn.config import InputSettings, StreamSettings
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.errors import ConfigError, EdgeRNNError, FormatError, InputError
 from edgernn.evaluation.evaluate import evaluate_sessions
 from edgernn.evaluation.sessions import joined_session, read_sessions
@@ -16,7 +17,7 @@ from edgernn.formats.cobs import encode_packet
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.operations import Binary, Dense, Softmax
 from edgernn.pipeline import Pipeline
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+from edgernn.program import Program
 from edgernn.program_file import save
 from edgernn.recording import (
     LabelMark,

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_lowering import largest_difference, program_of
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.errors import InputError
 from edgernn.operations import (
     AnyOperation,
@@ -23,7 +24,7 @@ from edgernn.operations import (
     Unary,
     Where,
 )
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
 

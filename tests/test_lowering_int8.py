@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgernn import lowering_int8
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.kernels import int8_tables
 from edgernn.operations import (
     AnyOperation,
@@ -24,7 +25,7 @@ from edgernn.operations import (
     StateRegion,
     WriteState,
 )
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
 

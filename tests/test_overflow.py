@@ -11,9 +11,10 @@ from small_programs import CELLS, cell_parts, cell_program, make, uniform
 
 import edgernn
 from edgernn.config import StreamSettings
+from edgernn.description import StateSlot
 from edgernn.operations import Binary, Dense, GateFunction, Gru, ReadState, Softmax, StateRegion, Unary, WriteState
 from edgernn.pipeline import Pipeline
-from edgernn.program import Program, StateSlot
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
 from edgernn.sources.base import Chunk

@@ -206,7 +206,7 @@ class TwoPaces(LookAhead):
 
 
 def test_outputs_at_steps_of_their_own() -> None:
-    from edgernn.program import OutputDescription
+    from edgernn.description import OutputDescription
 
     one = larger_channel()
     outputs = (*one.description.outputs, OutputDescription("logits", "logits", per_frame=True))
@@ -297,8 +297,8 @@ def test_ids_have_nothing_between_them(settings: dict[str, Any]) -> None:
 
 
 def test_two_labels_for_one_probability() -> None:
+    from edgernn.description import InputDescription, OutputDescription, ProgramDescription
     from edgernn.operations import Dense, Unary
-    from edgernn.program import InputDescription, OutputDescription, ProgramDescription
 
     description = ProgramDescription(
         inputs=(InputDescription("x", (3,)),),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from recurrent import Recurrent
 
+from edgernn.description import OutputDescription
 from edgernn.errors import MalformedModelError
 from edgernn.plan import Plan, plan_of
-from edgernn.program import OutputDescription
 from edgernn.runner import Runner
 
 MODEL = Recurrent("LSTM", hidden_size=20, layers=2)

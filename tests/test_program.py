@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.errors import MalformedModelError
 from edgernn.metadata import Metadata
 from edgernn.operations import (
@@ -27,7 +28,7 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 
 

@@ -19,11 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as to_bytes
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
 from edgernn.errors import MalformedModelError, ProgramFileError, UnsupportedModelError
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.operations import Binary, Dense, Gru, ReadState, Rearrange, Softmax, StateRegion, WriteState
 from edgernn.plan import plan_of
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot, Window
+from edgernn.program import Program
 from edgernn.program_file import METADATA_KEY, load_program, parse_program, save
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner

@@ -10,17 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recurrent import Recurrent
 
+from edgernn.description import InputDescription, OutputDescription, Port, ProgramDescription, StateSlot
 from edgernn.errors import InputError, NonFiniteInputError, ProgramFileError, RunnerStateError
 from edgernn.kernels import calls
 from edgernn.operations import Binary, Dense, ReadState, StateRegion, Unary, WriteState
-from edgernn.program import (
-    InputDescription,
-    OutputDescription,
-    Port,
-    Program,
-    ProgramDescription,
-    StateSlot,
-)
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner, warm
 

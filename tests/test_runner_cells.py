@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recurrent import Recurrent
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.operations import GateFunction, Gru, Lstm, Rnn, StateRegion
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_programs import random_program
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.errors import MalformedModelError, RunnerStateError
 from edgernn.operations import History, ReadState, Rearrange, Schedule, StateRegion, WriteState
 from edgernn.plan import plan_of
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
 

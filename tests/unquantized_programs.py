@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.operations import (
     AnyOperation,
     ArgMax,
@@ -31,7 +32,7 @@ from edgernn.operations import (
     Where,
     WriteState,
 )
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 
 C, T = 4, 5  # channels, frames that are looked at
 EVERY_SECOND = Schedule(first=1, period=2)

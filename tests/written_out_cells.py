@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.operations import AnyOperation, Binary, Dense, ReadState, StateRegion, Unary, WriteState
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 
 KINDS = ("linear", "minimal", "lerp", "fastgrnn")
 

@@ -19,7 +19,8 @@ from edgernn.cli.explained import (
 )
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
 from edgernn.cli.text import escape, format_table, print_json
-from edgernn.program import Port, Program
+from edgernn.description import Port
+from edgernn.program import Program
 
 
 @click.command()

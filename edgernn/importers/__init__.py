@@ -12,7 +12,7 @@ from edgernn.errors import InputError, MissingPackageError, ModelError
 from edgernn.program import Program
 
 if TYPE_CHECKING:
-    from edgernn.importers.onnx.importer import ImportedModel
+    from edgernn.importers.onnx.attempt import ImportedModel
 
 __all__ = ["import_onnx", "load"]
 

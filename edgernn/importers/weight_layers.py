@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn import fixed_point
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.errors import ProgramFileError, QuantizationError
 from edgernn.metadata import Metadata
 from edgernn.operations import (
@@ -25,7 +26,7 @@ from edgernn.operations import (
     StateRegion,
 )
 from edgernn.operations.int8 import COUNT_SHIFTS, GATE_SCALE, UNIT_SCALE
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, StateSlot
+from edgernn.program import Program
 
 Array: TypeAlias = NDArray[Any]
 Operands: TypeAlias = Literal["w8a16", "w8a8"]

@@ -14,7 +14,7 @@ from edgernn.latency.contestants import StepContestant, random_frames, step_samp
 from edgernn.operations import History
 
 if TYPE_CHECKING:
-    from edgernn.importers.onnx.importer import ImportedModel
+    from edgernn.importers.onnx.attempt import ImportedModel
     from edgernn.program import Program
 
 Array = NDArray[Any]
@@ -76,7 +76,8 @@ def receptive_steps(program: Program) -> int | None:
     Examples
     --------
     >>> from edgernn.operations import Unary
-    >>> from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+    >>> from edgernn.description import InputDescription, OutputDescription, ProgramDescription
+    >>> from edgernn.program import Program
     >>> tanh = Unary(name="tanh", inputs=("x",), outputs=("y",), function="Tanh")
     >>> inputs, outputs = (InputDescription("x", (2,)),), (OutputDescription("y", "y", per_frame=True),)
     >>> receptive_steps(Program(ProgramDescription(inputs=inputs, outputs=outputs, operations=(tanh,)), {}))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn import fixed_point
+from edgernn.description import StateSlot
 from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
     AnyOperation,
@@ -25,7 +26,6 @@ from edgernn.operations import (
 )
 from edgernn.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.operations.int8_recurrent import NO_CLIP
-from edgernn.program import StateSlot
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn import fixed_point
+from edgernn.description import OutputDescription, ProgramDescription
 from edgernn.errors import QuantizationError
 from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
@@ -42,7 +43,7 @@ from edgernn.operations import (
     WriteState,
 )
 from edgernn.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS, UNIT_SCALE
-from edgernn.program import OutputDescription, Program, ProgramDescription
+from edgernn.program import Program
 from edgernn.quantizer import arithmetic, cells, inputs, movement, reductions, wide
 from edgernn.quantizer.calibration import Trace
 from edgernn.quantizer.ranges import clipping_limit

@@ -68,7 +68,7 @@ def quantize(
     --------
     >>> import numpy as np
     >>> from edgernn.operations import Dense
-    >>> from edgernn.program import InputDescription, OutputDescription, ProgramDescription
+    >>> from edgernn.description import InputDescription, OutputDescription, ProgramDescription
     >>> description = ProgramDescription(
     ...     inputs=(InputDescription("x", (2,)),),
     ...     outputs=(OutputDescription("y", "y", per_frame=True),),

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn import fixed_point
+from edgernn.description import StateSlot
 from edgernn.errors import QuantizationError
 from edgernn.operations import AnyOperation, IntegerOperation, Quantize
-from edgernn.program import Program, StateSlot
+from edgernn.program import Program
 from edgernn.quantizer.calibration import Calibration, normalise, read_recordings
 from edgernn.reference import ReferenceRunner
 

@@ -13,8 +13,9 @@ import pytest
 import yaml
 from firmware_programs import int8_cell
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.operations import Binary
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+from edgernn.program import Program
 from firmware_export import export
 from firmware_export.desk import make_golden
 

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import uniform
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription, Window
 from edgernn.errors import ExportError, MalformedModelError
 from edgernn.operations import EVERY_STEP, Constant, Dense, PutFrame, Repeat, Schedule, TakeFrame, Unary
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription, Window
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from firmware_export.desk import make_golden
 from firmware_export.generate import CModel

@@ -13,9 +13,9 @@ from sequence_models import cell_weights, make_model, run_original
 from streaming_oracle import largest_difference
 
 import edgernn
+from edgernn.description import Window
 from edgernn.importers.onnx.importer import import_model
 from edgernn.metadata import Metadata
-from edgernn.program import Window
 from edgernn.reference import ReferenceRunner
 
 MODEL = Path(__file__).parents[1] / "models" / "torch" / "lstm_head_seqsoft_dyn_legacy.onnx"

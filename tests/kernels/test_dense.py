@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.operations import Dense, Unary
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+from edgernn.program import Program
 from edgernn.runner import Runner
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.kernels.reference_float32 import UNARY
 from edgernn.operations import UNARY_FUNCTIONS, Binary, Unary
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+from edgernn.program import Program
 from edgernn.runner import Runner
 
 # numbers of every size, both signs, and all around zero

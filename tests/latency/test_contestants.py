@@ -104,8 +104,9 @@ def test_samples_are_a_models_own() -> None:
 
 
 def test_a_stream_refuses_a_model_with_several_inputs(tmp_path: Path) -> None:
+    from edgernn.description import InputDescription, OutputDescription, ProgramDescription
     from edgernn.operations import Binary
-    from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+    from edgernn.program import Program
 
     description = ProgramDescription(
         inputs=(InputDescription("a", (2,)), InputDescription("b", (2,))),

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import CELLS, cell_parts, cell_program, feedforward_program, make, recording, uniform
 
+from edgernn.description import StateSlot
 from edgernn.errors import InputError, QuantizationError
 from edgernn.metadata import Metadata
 from edgernn.operations import (
@@ -27,7 +28,7 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.program import Program, StateSlot
+from edgernn.program import Program
 from edgernn.program_file import load_program, save
 from edgernn.quantizer import quantize
 from edgernn.reference import ReferenceRunner

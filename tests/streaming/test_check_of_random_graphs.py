@@ -16,7 +16,7 @@ from sequence_models import cell_weights, make_model
 from edgernn.checking import check_streaming, least_steps, random_sequences, recorded_sequences
 from edgernn.errors import InputError
 from edgernn.importers import import_onnx
-from edgernn.importers.onnx.importer import ImportedModel
+from edgernn.importers.onnx.attempt import ImportedModel
 from edgernn.operations import Schedule
 from edgernn.original import Original
 from edgernn.program import Program

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.operations import (
     EVERY_STEP,
@@ -21,7 +22,7 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 
 Array = NDArray[np.float64]

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.timing import EVERY_FRAME
 from edgernn.importers.onnx.values import Constant, Stream, Tensor
-from edgernn.program import InputDescription, OutputDescription, Program, ProgramDescription
+from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 
 CLOCK = "\0clock"  # a step needs an input
