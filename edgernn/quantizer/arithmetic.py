@@ -30,7 +30,6 @@ Array: TypeAlias = NDArray[Any]
 
 COMPARISONS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
 LOGIC = {"And", "Or", "Xor"}
-FAR_LARGER = 1000.0
 SMALLEST_PRODUCT = 4.1  # units of a product in the output's, so that its shift is at least 17
 
 
@@ -108,7 +107,7 @@ def _two_values(converter: Converter, operation: Binary, names: list[str]) -> No
         raise converter.refused(operation, f"{function} of two values has no bounded result")
     integers = [converter.as_integer(name) for name in names]
     if function != "Mul":
-        integers = _constants_beside_values(converter, integers)
+        integers = converter.with_saturated_constants(integers)
     a, b = (converter.scales[name] for name in integers)
     if function == "Mul":
         converter.bounds[output] = _bound(converter, names[0]) * _bound(converter, names[1])
@@ -131,16 +130,6 @@ def _two_values(converter: Converter, operation: Binary, names: list[str]) -> No
         ),
         scale,
     )
-
-
-def _constants_beside_values(converter: Converter, integers: list[str]) -> list[str]:
-    """A constant that is far larger than the value beside it, such as a mask, saturates in the value's format."""
-    a, b = integers
-    if b in converter.constants and converter.scales[b] > FAR_LARGER * converter.scales[a]:
-        return [a, converter.at_scale(b, converter.scales[a])]
-    if a in converter.constants and converter.scales[a] > FAR_LARGER * converter.scales[b]:
-        return [converter.at_scale(a, converter.scales[b]), b]
-    return integers
 
 
 def _constant(converter: Converter, operation: Binary, constant: Array) -> None:
@@ -219,10 +208,11 @@ def _add_function(
 
 
 def convert_where(converter: Converter, operation: Where) -> None:
-    """A choice between two values, in the coarser of their formats."""
-    condition, *values = operation.inputs
-    scale = max(converter.scales[converter.as_integer(name)] for name in values)
-    names = (converter.as_integer(condition), *(converter.at_scale(name, scale) for name in values))
+    """A choice between two values, in the coarser of their formats; a constant that is far larger saturates."""
+    condition, *values = (converter.as_integer(name) for name in operation.inputs)
+    values = converter.with_saturated_constants(values)
+    scale = max(converter.scales[name] for name in values)
+    names = (condition, *(converter.at_scale(name, scale) for name in values))
     converter.add(
         Int8Where(name=operation.name, inputs=names, outputs=operation.outputs, sources=operation.sources, scale=scale),
         scale,

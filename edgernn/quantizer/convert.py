@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -53,6 +53,8 @@ Array: TypeAlias = NDArray[Any]
 
 # functions whose slope or value has no bound, so that no table of straight lines follows them
 UNBOUNDED = {"Log", "Sqrt", "Reciprocal", "Sign", "Floor", "Ceil", "Round"}
+FAR_LARGER = 1000.0
+MASK_SCALE = 32 / 32768  # the finest format of a mask; a share of exp(-32) is nothing
 SOFTMAX_RANGE = 16.0  # below the maximum, where exp is nothing: what is masked out has no range
 WITHIN_ONE = {"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Erf"}  # values in [-1, 1]
 
@@ -252,6 +254,17 @@ class Converter:
             self.add_behind(integer, affine, scale)
         return rescaled
 
+    def with_saturated_constants(self, integers: Sequence[str]) -> list[str]:
+        """Constants far larger than the values beside them saturate in the values' format, masks at 32 or more."""
+        values = [self.scales[name] for name in integers if name not in self.constants]
+        largest = max(values, default=np.inf)
+        return [
+            self.at_scale(name, max(largest, min(self.scales[name], MASK_SCALE)))
+            if name in self.constants and self.scales[name] > FAR_LARGER * largest
+            else name
+            for name in integers
+        ]
+
     def affine(self, name: str, source: str, output: str, gain: Array, offset: Array, scale: float) -> Int8Affine:
         """``output = integers of source * gain + offset``, the offset in real units."""
         where = f"operation {name}"
@@ -313,11 +326,24 @@ class Converter:
     def limit(self, name: str) -> float:
         """The largest magnitude of a value to represent: from calibration, with room above where 16 bits are used."""
         samples = self.trace.values[name]
-        readers = self.readers(name)
-        if readers and all(isinstance(reader, Softmax) for reader in readers):
-            rows = samples.reshape(-1, self.program.values[name].shape[-1])
-            samples = np.maximum(rows, rows.max(axis=1, keepdims=True) - SOFTMAX_RANGE)
+        in_softmax = self._in_softmax(name)
+        if in_softmax:
+            rows = [self.trace.values[value].reshape(-1, self.program.values[value].shape[-1]) for value in in_softmax]
+            seen = [np.maximum(row, row.max(axis=1, keepdims=True) - SOFTMAX_RANGE).ravel() for row in rows]
+            samples = np.concatenate(seen)
         return self.limit_of(samples, self.reading_bits(name)) or 1.0
+
+    def _in_softmax(self, name: str) -> list[str]:
+        """What softmaxes read of a value, itself or rearranged; nothing if something else reads it too."""
+        found = []
+        for reader in self.readers(name):
+            inner = [reader.inputs[0]] if isinstance(reader, Softmax) else []
+            if isinstance(reader, Rearrange) and len(reader.inputs) == 1:
+                inner = self._in_softmax(reader.outputs[0])
+            if not inner:
+                return []
+            found += inner
+        return found
 
     def limit_of(self, samples: Array, bits: int) -> float:
         """As `limit`, for samples that `bits` bits will represent; 0 if all are 0."""

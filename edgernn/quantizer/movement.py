@@ -44,9 +44,14 @@ def convert_rearrange(converter: Converter, operation: Rearrange) -> None:
     if operation.inputs[0] in converter.wholes:
         converter.add(operation, whole=True)
         return
-    scale = max(converter.scales[converter.as_integer(name)] for name in operation.inputs)
-    names = tuple(converter.at_scale(name, scale) for name in operation.inputs)
+    integers = converter.with_saturated_constants([converter.as_integer(name) for name in operation.inputs])
+    scale = max(converter.scales[name] for name in integers)
+    names = tuple(converter.at_scale(name, scale) for name in integers)
     converter.add(msgspec.structs.replace(operation, inputs=names), scale)
+    if len(names) == 1 and operation.inputs[0] in converter.constants:
+        numbers = converter.constants[operation.inputs[0]].reshape(-1)
+        chosen = numbers if operation.indices is None else numbers[converter.weights[operation.indices]]
+        converter.constants[operation.outputs[0]] = chosen.reshape(operation.shape)
     if len(names) == 1 and operation.inputs[0] in converter.bounds:
         converter.bounds[operation.outputs[0]] = converter.bounds[operation.inputs[0]]
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.dense import product
-from edgernn.importers.onnx.rules.elementwise import emit_pair, number
+from edgernn.importers.onnx.rules.elementwise import emit_pair
+from edgernn.importers.onnx.rules.logic import chosen
 from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.sequence import frames_of, is_time
 from edgernn.importers.onnx.timing import NeedsWindowError
@@ -23,7 +24,7 @@ from edgernn.importers.onnx.values import Constant, Stream, Tensor, TimePairs, e
 from edgernn.operations import MAX_ELEMENTS
 
 Array = NDArray[Any]
-NOWHERE = -1e9  # added to the score of a frame before the sequence
+NOWHERE = -1e9  # the score of a frame before the sequence
 LEAST = -1e4  # a mask that adds less than this forbids
 
 
@@ -152,9 +153,7 @@ def looked_back(call: Call, q: Stream, k: Stream, v: Stream, scale: float, bias:
     ones = call.builder.constant(Constant.of(np.ones(1, np.float32), f"{call.output}:ones"), k.timing.real)
     time = next(axis for axis in k.axes if is_time(axis))
     there = _ring(call, replace(ones, axes=(time,), timing=k.timing), 0, frames)  # 1 where a frame has come
-    absent = emit_pair(call, "Sub", there, number(1.0), call.inner("absent"))
-    before = emit_pair(call, "Mul", absent, number(-NOWHERE), call.inner("before"))
-    scores = emit_pair(call, "Add", scores, before, call.inner("begun"))
+    scores = chosen(call, there, scores, Constant.of(np.array(NOWHERE, np.float32)), call.inner("begun"))
     if bias.any():
         added = bias[..., np.newaxis, ::-1] if bias.ndim > 1 else bias[::-1]  # the oldest first
         scores = emit_pair(call, "Add", scores, Constant.of(added.astype(np.float32)), call.inner("biased"))

@@ -60,7 +60,7 @@ def where(call: Call) -> Results:
     a, b = (finite(call, part) if isinstance(part, Constant) else part for part in (a, b))
     if isinstance(condition, Constant):
         return (chosen_by(call, condition, a, b),)
-    return (_chosen(call, condition, a, b),)
+    return (chosen(call, condition, a, b, call.output),)
 
 
 def chosen_by(call: Call, condition: Constant, a: Tensor, b: Tensor) -> Tensor:
@@ -73,13 +73,13 @@ def chosen_by(call: Call, condition: Constant, a: Tensor, b: Tensor) -> Tensor:
     return pruned(call, Stream(axes, elements, bases=(*first.bases, *second.bases), timing=first.timing))
 
 
-def _chosen(call: Call, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """The choice of a condition that varies."""
+def chosen(call: Call, condition: Tensor, a: Tensor, b: Tensor, name: str) -> Tensor:
+    """The choice of a condition that varies, called `name`."""
     builder = call.builder
     is_whole_number = all(is_integer(builder, x) for x in (a, b))
     _, streams, axes = together(call, [condition, a, b])
     values = [builder.value(floats(call, x), inside(axes)) for x in streams]
-    output = builder.unique(f"{call.output}:float") if is_whole_number else call.output
+    output = builder.unique(f"{name}:float") if is_whole_number else name
     builder.emit(
         Where(
             name=builder.unique_operation(call.node.name),
@@ -90,7 +90,7 @@ def _chosen(call: Call, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
         streams[0].timing,
     )
     result = Stream.of(output, axes, streams[0].timing)
-    return converted(call, result, "int32", call.output) if is_whole_number else result
+    return converted(call, result, "int32", name) if is_whole_number else result
 
 
 def inside(axes: tuple[Axis, ...]) -> Shape:
