@@ -57,6 +57,20 @@ def test_matmul(matrices: int, n: int, k: int, m: int, transposed: bool) -> None
     assert largest_difference(program) < 2e-5
 
 
+@pytest.mark.parametrize("kind", ["grouped", "matmul"])
+def test_what_lies_behind_a_value_is_no_overflow(kind: str) -> None:
+    divide = Binary(name="d", inputs=("x0", "x1"), outputs=("q",), function="Div")  # 0 / 0 behind its last number
+    operation: AnyOperation = GroupedDense(name="o", inputs=("q",), outputs=("y",), W="W")
+    if kind == "matmul":
+        operation = MatMul(name="o", inputs=("x0", "q"), outputs=("y",), transposed=False)
+    shape = (4, 3) if kind == "grouped" else (3, 3)
+    weights = {"W": uniform(0, 2, 4, 3)} if kind == "grouped" else {}
+    program = program_of([shape, shape], [divide, operation], "y", **weights)
+    sample = {"x0": uniform(1, *shape), "x1": 1 + uniform(2, *shape) ** 2}
+    y, expected = Runner(program).step(sample), ReferenceRunner(program).step(sample)
+    np.testing.assert_allclose(y, expected, atol=1e-6)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     function=st.sampled_from(["Sum", "Mean", "Max", "Min", "Prod"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgernn.kernels.guard import guard, has_nan, watch
 from edgernn.kernels.panels import SCALE, saturate_scaled
 from edgernn.kernels.rows import GroupedDenseRow, slots
-from edgernn.kernels.simd import broadcast, load, multiply_add, slot, store
+from edgernn.kernels.simd import broadcast, first_lanes, load, multiply_add, slot, store
 from edgernn.kernels.target import processor
 
 X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, GROUPS = slots(GroupedDenseRow)
@@ -16,7 +16,7 @@ REGISTER_BYTES = 4 * LANES
 def build():
     """The one kernel: groups lie beside each other in registers.
 
-    What it writes behind the last group, the next output replaces.
+    What it reads and writes behind the last group does not count: the next output replaces it.
     """
     compute = guard(_make)
 
@@ -32,8 +32,10 @@ def _make(scaled):
 
     def compute(row, weights, state, arena):
         x, y = arena + slot(row, X), arena + slot(row, Y)
-        input_size, frame_bytes = slot(row, INPUT_SIZE), 4 * slot(row, GROUPS)
-        watched = broadcast(0.0, LANES)
+        input_size, groups = slot(row, INPUT_SIZE), slot(row, GROUPS)
+        frame_bytes = 4 * groups
+        zero = broadcast(0.0, LANES)
+        watched = zero
         for _ in range(slot(row, ROWS)):
             panel = weights + slot(row, W)
             for _ in range(slot(row, OUTPUT_SIZE)):
@@ -52,7 +54,7 @@ def _make(scaled):
                         source += frame_bytes
                     if scaled:
                         (total,) = saturate_scaled((total,))
-                    watched = watch(watched, (total,))
+                    watched = watch(watched, (first_lanes(groups - (k >> 2), total, zero),))
                     store(y + k, total)
                 y += frame_bytes
             x += input_size * frame_bytes

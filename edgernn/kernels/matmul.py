@@ -47,13 +47,15 @@ def _make_part(scaled):
 
 
 def _make_plain(scaled):
-    """Registers of columns of b. What is written behind the last column, the next row replaces."""
+    """Registers of columns of b. What is read and written behind the last column does not count."""
     part = _make_part(scaled)
 
     def plain(row, weights, state, arena):
         a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
-        size, row_bytes = slot(row, K), 4 * slot(row, M)
-        watched = broadcast(0.0, LANES)
+        size, columns = slot(row, K), slot(row, M)
+        row_bytes = 4 * columns
+        zero = broadcast(0.0, LANES)
+        watched = zero
         for _ in range(slot(row, MATRICES)):
             for _ in range(slot(row, N)):
                 for column in range(0, row_bytes, REGISTER_BYTES):
@@ -64,7 +66,7 @@ def _make_plain(scaled):
                         source += row_bytes
                     if scaled:
                         (total,) = saturate_scaled((total,))
-                    watched = watch(watched, (total,))
+                    watched = watch(watched, (first_lanes(columns - (column >> 2), total, zero),))
                     store(y + column, total)
                 a += 4 * size
                 y += row_bytes
