@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a completion must not wait for NumPy
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-MAX_WINDOW_STEPS = 10_000_000  # as in edgernn.program, which a completion must not wait for
+MAX_WINDOW_STEPS = 10_000_000  # as in edgernn.validation, which a completion must not wait for
 
 
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):

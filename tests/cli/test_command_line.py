@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from edgernn import errors, program
+from edgernn import errors, validation
 from edgernn.__main__ import main
 from edgernn.cli import COMMANDS, command_line, options
 from edgernn.cli.text import escape, format_table
@@ -225,7 +225,7 @@ def test_numbers_that_make_no_sense_are_usage_errors(words: tuple[object, ...], 
 
 
 def test_the_longest_window_is_the_same_everywhere() -> None:
-    assert options.MAX_WINDOW_STEPS == program.MAX_WINDOW_STEPS
+    assert options.MAX_WINDOW_STEPS == validation.MAX_WINDOW_STEPS
 
 
 def test_warm_fails_where_nothing_can_be_kept(
