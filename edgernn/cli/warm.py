@@ -25,11 +25,13 @@ def warm(ctx: click.Context, model: Path, load_options: LoadOptions) -> None:
       edgernn warm gesture.onnx
     """
     from edgernn.kernels.library import cache_folder
+    from edgernn.pipeline import link_stream_kernels
     from edgernn.runner import warm as compile_kernels
 
     program = load_options.load(model)
     begin_s = time.monotonic()
     compile_kernels(program)
+    link_stream_kernels()
     folder = cache_folder()
     if not os.access(folder, os.W_OK | os.X_OK):
         click.echo(f"nothing was kept for later: set EDGERNN_CACHE_DIR to a folder of your own, not {folder}", err=True)

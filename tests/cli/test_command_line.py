@@ -236,3 +236,16 @@ def test_warm_fails_where_nothing_can_be_kept(
     status, _, err = edgernn_command("warm", MODEL)
     assert status == 1
     assert "nothing was kept" in err
+
+
+def test_a_run_after_warm_compiles_nothing(tmp_path: Path) -> None:
+    def kept(*words: str | Path, lines: str = "") -> set[str]:
+        """Runs a command in a process of its own; what then lies in the cache."""
+        environment = os.environ | {"EDGERNN_CACHE_DIR": str(tmp_path)}
+        command = [sys.executable, "-m", "edgernn", *map(str, words)]
+        subprocess.run(command, env=environment, input=lines, text=True, capture_output=True, check=True, timeout=250)
+        return {path.name for path in tmp_path.rglob("*") if path.is_file()}
+
+    warmed = kept("warm", MODEL)
+    assert warmed
+    assert kept("run", MODEL, "stdin:", lines="1,2,9,0,0,0\n" * 100) == warmed
