@@ -15,7 +15,6 @@ Array: TypeAlias = NDArray[Any]
 
 GRID_TOLERANCE = 2.0**-14  # of a step; float32 rounds 127 steps by 2^-17
 SMALLEST_MULTIPLIER = 2.0 ** (14 - SHIFTS[1])
-LARGEST_MULTIPLIER = 2.0 ** (15 - SHIFTS[0])
 
 
 def multiplier(value: ArrayLike, where: str, shifts: tuple[int, int] = SHIFTS) -> tuple[Array, Array]:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -76,12 +76,30 @@ def test_replay_writes_the_same_bytes(recording: Path) -> None:
     assert out == b"".join(entry for entry in labels_and_data(recording) if isinstance(entry, bytes))
 
 
+def test_a_port_waits_until_it_is_opened() -> None:
+    asked = threading.Event()
+
+    def is_cancelled() -> bool:
+        asked.set()
+        return False
+
+    with VirtualPort() as port:
+        waiting = threading.Thread(target=port.wait_for_reader, args=(is_cancelled,))
+        waiting.start()
+        assert asked.wait(timeout=60)  # nobody has opened it, so it asks whether to go on waiting
+        reader = os.open(port.device, os.O_RDWR | os.O_NOCTTY)
+        waiting.join(timeout=60)
+        assert not waiting.is_alive()
+        port.write(b"1,2\n")
+        assert os.read(reader, 100) == b"1,2\n"
+        os.close(reader)
+
+
 def test_replay_plays_into_a_port_until_it_is_stopped(recording: Path) -> None:
     everything = b"".join(entry for entry in labels_and_data(recording) if isinstance(entry, bytes))
     with replaying(recording) as process:
         assert process.stdout is not None
         device = process.stdout.readline().decode().strip()
-        time.sleep(0.5)  # time to lose what would be sent before anybody reads
         port = os.open(device, os.O_RDWR | os.O_NOCTTY)
         data = b""
         while len(data) < len(everything):

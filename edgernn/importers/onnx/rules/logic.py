@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgernn.importers.onnx.constants import fold_pair
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.rules.elementwise import broadcast, emit_pair, emit_unary, one_frame
+from edgernn.importers.onnx.rules.elementwise import broadcast, emit_pair, one_frame
 from edgernn.importers.onnx.rules.masks import finite
 from edgernn.importers.onnx.rules.number_types import converted, floats, is_integer
 from edgernn.importers.onnx.sequence import aligned
@@ -32,11 +32,6 @@ def mod(call: Call) -> Results:
     rest = emit_pair(call, "Mod", a, b, call.builder.unique(f"{call.output}:rest"))
     shifted = emit_pair(call, "Add", rest, b, call.builder.unique(f"{call.output}:shifted"))
     return (emit_pair(call, "Mod", shifted, b, call.output),)
-
-
-def not_(call: Call) -> Results:
-    """Not."""
-    return (emit_unary(call, call.stream(0), call.output, "Not"),)
 
 
 def is_nan(call: Call) -> Results:
