@@ -17,7 +17,7 @@ from edgernn.original import Array, Original, RigidLengthError
 from edgernn.plan import ANY_ROWS, plan_of
 from edgernn.program import Program
 from edgernn.runner import Runner
-from edgernn.sample_file import read_samples
+from edgernn.sample_file import read_inputs
 
 Sequences = Mapping[str, NDArray[Any]]  # input -> (T, *shape of a frame)
 Frames = dict[str, list[tuple[int, Array]]]  # output -> each frame with the step in which it came
@@ -99,23 +99,26 @@ def recorded_sequences(program: Program, path: Path, steps: int | None = None) -
     Raises
     ------
     InputError
-        The model has several inputs, or the recording has other channels, or is not whole where the model takes ids.
+        The recording has other channels, or no samples of an input, or is not whole where the model takes ids.
     """
-    if len(program.inputs) != 1:
-        names = ", ".join(port.name for port in program.inputs)
-        raise InputError(f"the model has several inputs ({names}), a recording holds one: check it without a recording")
-    (port,), metadata = program.inputs, program.metadata
-    samples = read_samples(path, metadata.channels)[:steps]
+    recorded = read_inputs(path, {port.name: port.size for port in program.inputs}, program.metadata.channels)
+    return {port.name: _frames(program, port, recorded[port.name][:steps], path) for port in program.inputs}
+
+
+def _frames(program: Program, port: Port, samples: Array, path: Path) -> NDArray[Any]:
+    """Samples of an input as the model takes them (T, *shape)."""
     if samples[0].size != port.size:
         raise InputError(f"{path} has {samples[0].size} channels, input {port.name} takes {port.size}")
-    samples = samples.reshape(-1, port.size)
+    samples = samples.reshape(-1, *port.shape)
     if port.dtype.startswith("int"):
         if (samples != np.floor(samples)).any():
             raise InputError(f"{path} holds numbers that are not whole, input {port.name} takes integers")
-        return {port.name: samples.astype(np.int32).reshape(-1, *port.shape)}
-    if metadata.mean:
-        samples = ((samples - np.array(metadata.mean)) / np.array(metadata.std)).astype(np.float32)
-    return {port.name: samples.reshape(-1, *port.shape)}
+        return samples.astype(np.int32)
+    normalisation = program.normalisation(port.name)
+    if normalisation is None:
+        return samples
+    mean, std = normalisation
+    return ((samples - mean) / std).astype(np.float32)
 
 
 def check_streaming(original: Original, sequences: Sequences, tolerance: float = 1e-5) -> CheckReport:

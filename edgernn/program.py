@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.description import Arithmetic, Mode, OutputDescription, Port, ProgramDescription, StateSlot, Window
-from edgernn.errors import MalformedModelError
+from edgernn.errors import InputError, MalformedModelError
 from edgernn.metadata import Metadata
 from edgernn.operations import MAX_ELEMENTS, AnyOperation, Quantize, Repeat, Schedule, Value, Weights
 from edgernn.validation import infer_values
@@ -56,6 +56,32 @@ class Program:
     def inputs(self) -> tuple[Port, ...]:
         """Inputs of one step."""
         return tuple(Port(port.name, port.shape, port.dtype) for port in self.description.inputs)
+
+    def channels_of(self, name: str) -> slice:
+        """Where an input's numbers stand among those of all inputs, as the metadata's channels, mean and std do."""
+        start = 0
+        for port in self.inputs:
+            if port.name == name:
+                break
+            start += port.size
+        return slice(start, start + port.size)
+
+    def normalisation(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Mean and standard deviation by which a stream normalises an input, shaped like it; None if it does not.
+
+        Raises
+        ------
+        InputError
+            The metadata has a mean for some of its numbers only.
+        """
+        port, part = next(port for port in self.inputs if port.name == name), self.channels_of(name)
+        mean, std = np.array(self.metadata.mean)[part], np.array(self.metadata.std)[part]
+        if len(mean) not in (0, port.size):
+            raise InputError(
+                f"the metadata has {len(self.metadata.mean)} means, which are {len(mean)} for the {port.size} numbers "
+                f"of input {name}: give one for each number of the inputs, in their order"
+            )
+        return (mean.reshape(port.shape), std.reshape(port.shape)) if len(mean) else None
 
     @cached_property
     def outputs(self) -> tuple[Port, ...]:

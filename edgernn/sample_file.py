@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -55,11 +56,52 @@ def read_samples(path: str | os.PathLike[str], channels: Sequence[str] = ()) -> 
     samples, names = _read_array(path) if path.suffix in (".npy", ".npz") else _parse(path)
     if samples.ndim == 2 and len(names) == samples.shape[1]:
         samples = samples[:, _wanted(path, names, channels)]
+    return _finite(path, "samples", samples)
+
+
+def read_inputs(
+    path: str | os.PathLike[str], sizes: Mapping[str, int], channels: Sequence[str] = ()
+) -> dict[str, NDArray[np.float32]]:
+    """The samples of each input (T, channels) of a model; `sizes` has how many numbers each of them takes.
+
+    Where there are several, they are the columns of one file in this order, or the arrays of an .npz archive without
+    ``samples`` that are called like them.
+
+    Raises
+    ------
+    InputError
+        As for `read_samples`; there are several inputs, and the file has another number of columns, or arrays of
+        different lengths.
+    """
+    path = Path(path)
+    if path.suffix == ".npz" and "samples" not in (arrays := _array_sizes(path)) and set(sizes) <= set(arrays):
+        return _read_each(path, list(sizes))
+    samples = read_samples(path, channels)
+    if len(sizes) == 1:
+        return dict.fromkeys(sizes, samples)
+    if samples[0].size != sum(sizes.values()):
+        wanted = " and ".join(f"{size} of {name}" for name, size in sizes.items())
+        raise InputError(f"{path} has {samples[0].size} numbers in a sample, the model takes {wanted}")
+    parts = np.split(samples.reshape(len(samples), -1), np.cumsum([*sizes.values()])[:-1], axis=1)
+    return dict(zip(sizes, parts, strict=True))
+
+
+def _read_each(path: Path, inputs: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    samples = {
+        name: _finite(path, name, _as_floats(path, name, array)) for name, array in _read_arrays(path, inputs).items()
+    }
+    if len({len(array) for array in samples.values()}) > 1:
+        lengths = ", ".join(f"{len(array)} of {name}" for name, array in samples.items())
+        raise InputError(f"{path} has {lengths}: there must be as many samples of each input, taken at the same time")
+    return samples
+
+
+def _finite(path: Path, name: str, samples: NDArray[np.float32]) -> NDArray[np.float32]:
     if samples.ndim < 2 or not samples.size:
-        raise InputError(f"{path} has samples of shape {samples.shape}, it must be (T, channels)")
+        raise InputError(f"{path} has {name} of shape {samples.shape}, it must be (T, channels)")
     rows = np.isfinite(samples.reshape(len(samples), -1)).all(axis=1)
     if not rows.all():
-        raise InputError(f"{path}: sample {int(rows.argmin())} is not finite, cut it out")
+        raise InputError(f"{path}: in {name}, sample {int(rows.argmin())} is not finite, cut it out")
     return samples
 
 
@@ -79,19 +121,49 @@ def _wanted(path: Path, names: Sequence[str], channels: Sequence[str]) -> list[i
 
 def _read_array(path: Path) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Samples, and the names of their numbers."""
+    if path.suffix == ".npz":
+        arrays = _read_arrays(path, ["samples"], ["channel_names"])
+        names = arrays["channel_names"].ravel().tolist() if "channel_names" in arrays else []
+        return _as_floats(path, "samples", arrays["samples"]), tuple(map(str, names))
     try:
-        if path.suffix == ".npy":
-            # a map cannot be larger than the file, whatever its header claims
-            return np.array(np.load(path, mmap_mode="r", allow_pickle=False), np.float32), ()
-        with ZipFile(path) as archive:
-            size = archive.getinfo("samples.npy").file_size
-        if size > MAX_BYTES:
-            raise InputError(f"{path}: samples has {size} bytes, the most is {MAX_BYTES}")
-        with np.load(path, allow_pickle=False) as arrays:
-            names = arrays["channel_names"].ravel().tolist() if "channel_names" in arrays else []
-            return np.asarray(arrays["samples"], np.float32), tuple(map(str, names))
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        # a map cannot be larger than the file, whatever its header claims
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
         raise InputError(f"{path} cannot be read as an array of samples: {error}") from error
+    return _as_floats(path, "samples", array), ()
+
+
+def _array_sizes(path: Path) -> dict[str, int]:
+    """Bytes of each array of an archive, by name."""
+    try:
+        with ZipFile(path) as archive:
+            return {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+    except BadZipFile as error:
+        raise InputError(f"{path} cannot be read as arrays of samples: {error}") from error
+
+
+def _read_arrays(path: Path, wanted: Sequence[str], optional: Sequence[str] = ()) -> dict[str, NDArray[Any]]:
+    """Arrays of an archive by name; the `optional` ones if they are there."""
+    sizes = _array_sizes(path)
+    names = [*wanted, *(name for name in optional if name in sizes)]
+    for name in names:
+        if name not in sizes:
+            raise InputError(f"{path} has no array {name!r}; it has {', '.join(map(repr, sizes)) or 'none'}")
+        if sizes[name] > MAX_BYTES:
+            raise InputError(f"{path}: {name} has {sizes[name]} bytes, the most is {MAX_BYTES}")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} cannot be read as arrays of samples: {error}") from error
+
+
+def _as_floats(path: Path, name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+    """A copy as float32."""
+    try:
+        return np.array(array, np.float32)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: {name} holds no numbers: {error}") from error
 
 
 def _parse(path: Path) -> tuple[NDArray[np.float32], tuple[str, ...]]:

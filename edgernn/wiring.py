@@ -69,12 +69,10 @@ def wire(program: Program, metadata: Metadata, settings: StreamSettings) -> tupl
     if settings.columns:
         raise ConfigError("columns: with inputs, each of them has columns of its own")
     by_source: dict[str | None, list[_Wired]] = {}
-    start = 0
     for port in program.inputs:
-        wired = _Wired(port, settings.inputs[port.name], slice(start, start + port.size))
+        wired = _Wired(port, settings.inputs[port.name], program.channels_of(port.name))
         wired.check()
         by_source.setdefault(wired.settings.source or settings.source, []).append(wired)
-        start += port.size
     wirings = [_of_source(source, wired, metadata, settings) for source, wired in by_source.items()]
     if len(wirings) > 1:
         _expect_join(wirings, settings)

@@ -243,16 +243,17 @@ return new_frames;
 
 
 def _normalise_function(model: CModel) -> str:
-    metadata = model.program.metadata
-    mean, std = (
-        model.step.table(f"{what}_of_input", np.array(numbers, np.float32), f"{what} of the input")
-        for what, numbers in (("mean", metadata.mean), ("std", metadata.std))
-    )
-    lines = [
-        f"    for (uint16_t k = 0; k < {len(metadata.mean)}; k++) {{",
-        f"        x[k] = (raw[k] - edgernn_read_float({mean} + k)) / edgernn_read_float({std} + k);",
-        "    }",
-    ]
+    lines = []
+    for port, raw, x in model.normalised_inputs():
+        mean, std = (
+            model.step.table(f"{what} of {port.name}", numbers.astype(np.float32).ravel(), f"{what} of {port.name}")
+            for what, numbers in zip(("mean", "std"), model.program.normalisation(port.name) or (), strict=True)
+        )
+        lines += [
+            f"    for (uint16_t k = 0; k < {port.size}; k++) {{",
+            f"        {x}[k] = ({raw}[k] - edgernn_read_float({mean} + k)) / edgernn_read_float({std} + k);",
+            "    }",
+        ]
     return f"{model.signature('normalise')} {{\n" + "\n".join(lines) + "\n}\n"
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from string import Template
 
-from edgernn.description import OutputDescription, StateSlot
+from edgernn.description import OutputDescription, Port, StateSlot
 from edgernn.errors import ExportError
 from edgernn.operations import Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
 from edgernn.program import Program
@@ -217,14 +217,29 @@ class CModel:
             case "label":
                 return f"const char *{self.prefix}_label(uint16_t label)"
             case _:
-                size = self.program.inputs[0].size
-                return f"void {self.prefix}_normalise(const float raw[{size}], float x[{size}])"
+                pairs = [
+                    f"const float {raw}[{port.size}], float {x}[{port.size}]"
+                    for port, raw, x in self.normalised_inputs()
+                ]
+                return f"void {self.prefix}_normalise({', '.join(pairs)})"
+
+    def normalised_inputs(self) -> list[tuple[Port, str, str]]:
+        """Inputs whose numbers the caller must bring to the model's scale, with the C names of these and the result.
+
+        These are the float inputs for which the metadata has a mean.
+        """
+        others = names.Names([*self.step.inputs.values(), *names.MACROS])
+        found = [
+            (port, others.add(f"raw_{self.step.inputs[port.name]}"), self.step.inputs[port.name])
+            for port in self.program.inputs
+            if self.step.input_dtype(port.name) == "float32" and self.program.normalisation(port.name) is not None
+        ]
+        return [(found[0][0], "raw", "x")] if len(self.program.inputs) == len(found) == 1 else found
 
     @property
     def normalises(self) -> bool:
-        """Whether the caller must bring raw numbers to the model's scale: a float input and a mean in the metadata."""
-        metadata, port = self.program.metadata, self.program.inputs[0]
-        return bool(metadata.mean) and self.step.input_dtype(port.name) == "float32" and len(metadata.mean) == port.size
+        """Whether there is such an input."""
+        return bool(self.normalised_inputs())
 
     # text
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,11 @@ import click
 
 from edgernn.cli.options import LoadOptions, json_option, model_options
 from edgernn.cli.stream_options import given_settings, stream_options
-from edgernn.cli.text import escape, format_table, print_json, warn
+from edgernn.cli.text import escape, format_table, print_json, progress, warn
 
 if TYPE_CHECKING:
     from edgernn.config import StreamSettings
-    from edgernn.evaluation.evaluate import Evaluation, Progress, Report
+    from edgernn.evaluation.evaluate import Evaluation, Report
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -118,8 +117,8 @@ def evaluate(
                 grace_s=grace_s,
                 jobs=jobs or os.cpu_count() or 1,
                 with_sweep=sweep is not None and place == 0,
-                on_progress=_progress(path.name, "recording"),
-                on_sweep=_progress(path.name, "decision settings"),
+                on_progress=progress(path.name, "recording"),
+                on_sweep=progress(path.name, "decision settings"),
             )
         )
     if html is not None:
@@ -127,17 +126,6 @@ def evaluate(
     if sweep is not None and own is not None:
         _write_sweep(sweep, own, evaluations[0].report, false_per_hour)
     _print(evaluations, as_json)
-
-
-def _progress(name: str, what: str) -> Progress:
-    """Says on a terminal how far it is."""
-
-    def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            end = "\r\x1b[K" if done == total else f"\r{escape(name)}: {what} {done} of {total}\x1b[K"
-            click.echo(end, err=True, nl=False)
-
-    return show
 
 
 def _write_sweep(path: Path, settings: StreamSettings, report: Report, false_per_hour: float) -> None:

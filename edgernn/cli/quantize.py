@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
-from edgernn.cli.text import escape, print_json, warn
+from edgernn.cli.text import escape, print_json, progress, warn
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -110,10 +110,11 @@ def quantize(
     program = load_options.load(model)
     size = count_size[0] if len(count_size) == 1 else count_size or None
     states: Any = state_bits if state_bits == "auto" else f"s{state_bits}"
-    int8 = quantizer.quantize(program, list(calibration), count_size=size, states=states, **choices)
+    show = progress(model.name, "calibration step")
+    int8 = quantizer.quantize(program, list(calibration), count_size=size, states=states, on_progress=show, **choices)
     save(int8, output)
     recordings, labels = _recordings(program, compared or calibration)
-    report = quantizer.compare(program, int8, recordings, labels)
+    report = quantizer.compare(program, int8, recordings, labels, progress(model.name, "compared step"))
     if html is not None:
         html.write_text(quantization_page(model.name, report), "utf-8")
     if not int8.takes_counts:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -51,6 +52,17 @@ def format_table(rows: Sequence[Sequence[object]], indent: int = 2) -> str:
 def print_json(result: Any) -> None:
     """One JSON document on stdout; everything but ASCII is escaped."""
     click.echo(json.dumps(result, indent=2))
+
+
+def progress(name: str, what: str) -> Callable[[int, int], None]:
+    """What is called with how many are done, and of how many: says on a terminal how far it is."""
+
+    def show(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            end = "\r\x1b[K" if done == total else f"\r{escape(name)}: {what} {done} of {total}\x1b[K"
+            click.echo(end, err=True, nl=False)
+
+    return show
 
 
 def warn(message: str) -> None:

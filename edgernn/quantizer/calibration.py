@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -16,9 +16,10 @@ from edgernn.operations import AnyOperation, History, RecurrentOperation, Runnin
 from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from edgernn.reference_int8 import region
-from edgernn.sample_file import read_samples
+from edgernn.sample_file import read_inputs
 
 Array: TypeAlias = NDArray[Any]
+Progress: TypeAlias = Callable[[int, int], None]  # steps done, steps in all
 Recording: TypeAlias = Mapping[str, Array]  # input name -> (steps, *shape of the input)
 GivenRecording: TypeAlias = NDArray[Any] | str | Path | Mapping[str, ArrayLike]
 Calibration: TypeAlias = GivenRecording | list[GivenRecording] | tuple[GivenRecording, ...]
@@ -26,6 +27,7 @@ Calibration: TypeAlias = GivenRecording | list[GivenRecording] | tuple[GivenReco
 MAX_KEPT_STEPS = 20_000  # rows of a value; more are thinned out evenly
 MAX_KEPT_NUMBERS = 1 << 23  # of a value
 LEAST_KEPT_ROWS = 64
+PROGRESS_STEPS = 500
 
 
 class Trace(NamedTuple):
@@ -44,8 +46,8 @@ class Trace(NamedTuple):
 def read_recordings(program: Program, calibration: Calibration) -> list[dict[str, Array]]:
     """Recordings as dicts by input name, checked.
 
-    One recording is an array (T, channels), a dict of such by input name, or the path of a file of samples; a list or
-    tuple holds several.
+    One recording is an array (T, channels), a dict of such by input name, or the path of a file of samples (of several
+    inputs, as `read_inputs` tells); a list or tuple holds several.
 
     Raises
     ------
@@ -69,9 +71,9 @@ def read_recordings(program: Program, calibration: Calibration) -> list[dict[str
     return recordings
 
 
-def _read_file(path: Path, program: Program) -> Array:
+def _read_file(path: Path, program: Program) -> dict[str, NDArray[np.float32]]:
     try:
-        return read_samples(path, program.metadata.channels)
+        return read_inputs(path, {port.name: port.size for port in program.inputs}, program.metadata.channels)
     except (OSError, InputError) as error:
         raise QuantizationError(f"calibration recording cannot be read: {error}") from error
 
@@ -100,22 +102,28 @@ def _checked(program: Program, name: str, column: Any, where: str) -> Array:
     return samples.reshape(len(samples), *port.shape)
 
 
+def count_steps(recording: Recording) -> int:
+    """How many time steps a recording has."""
+    return len(next(iter(recording.values())))
+
+
 def normalise(program: Program, recording: Recording) -> dict[str, Array]:
     """From raw sensor units to the program's inputs, as the stream does it."""
     columns = dict(recording)
-    if program.metadata.mean:
-        first = program.inputs[0].name
-        columns[first] = (columns[first] - np.array(program.metadata.mean)) / np.array(program.metadata.std)
+    for port in program.inputs:
+        if (normalisation := program.normalisation(port.name)) is not None and port.dtype == "float32":
+            mean, std = normalisation
+            columns[port.name] = (columns[port.name] - mean) / std
     return columns
 
 
-def trace(program: Program, recordings: Sequence[Recording]) -> Trace:
+def trace(program: Program, recordings: Sequence[Recording], on_progress: Progress = lambda done, total: None) -> Trace:
     """Run every recording from a reset to its end, a windowed program with a reset every window, and keep the frames.
 
     Only what the operations wrote is kept, when they wrote it: a value that comes in every fourth step has a fourth of
     the frames, one inside of a repeated part several in each step.
     """
-    return _Tracer(program).run(recordings)
+    return _Tracer(program).run(recordings, on_progress)
 
 
 class Samples:
@@ -155,13 +163,14 @@ class _Tracer:
             for field in operation.state_fields
         }
 
-    def run(self, recordings: Sequence[Recording]) -> Trace:
+    def run(self, recordings: Sequence[Recording], on_progress: Progress) -> Trace:
+        done, total = 0, sum(count_steps(recording) for recording in recordings)
         staggered = self._program.staggered
         for recording in recordings:
             columns = normalise(self._program, recording)
             self._runner.reset()
             self._keep_states()
-            for t in range(len(next(iter(columns.values())))):
+            for t in range(count_steps(recording)):
                 if staggered is not None and t and t % staggered.steps == 0:
                     self._end()
                     self._runner.reset()
@@ -172,6 +181,9 @@ class _Tracer:
                 with np.errstate(all="ignore"):  # looked for below
                     self._runner.step(frame)
                 self._keep_states()
+                done += 1
+                if done % PROGRESS_STEPS == 0 or done == total:
+                    on_progress(done, total)
             self._end()
         result = Trace(
             raw={name: samples.array() for name, samples in self._raw.items()},

@@ -145,23 +145,43 @@ def _counts(converter: Converter, source: str, mean: Array, inverse: Array) -> A
 
     A count c is ``c * count_size`` raw units; normalised by the metadata, quantized as ``(x - mean) * inverse``.
     """
-    metadata, size, raw = converter.program.metadata, converter.settings.count_size, converter.trace.raw[source]
-    if size is None:
-        if (raw != np.rint(raw)).any():
-            return None
-        size = 1.0  # recordings of whole numbers are counts
-    first = source == converter.program.inputs[0].name and bool(metadata.mean)
-    raw_mean, raw_std = (np.array(metadata.mean), np.array(metadata.std)) if first else (0.0, 1.0)
-    gain = inverse * np.array(size, np.float64) / raw_std  # integers for one count, (channels,)
+    raw, where = converter.trace.raw[source], f"input {source}, way from counts"
+    if converter.settings.count_size is None and (raw != np.rint(raw)).any():
+        return None
+    normalisation = converter.program.normalisation(source) or (np.zeros(1), np.ones(1))
+    raw_mean, raw_std, size = (
+        _by_channel(numbers, mean.shape) for numbers in (*normalisation, _count_size(converter, source))
+    )
+    if raw_mean is None or raw_std is None or size is None:
+        return None
+    gain = inverse * size / raw_std  # integers for one count, (channels,)
     offset = (-raw_mean / raw_std - mean) * inverse  # integers at a count of 0
     origin = np.rint(-offset / gain)
-    seen = raw.reshape(-1, *mean.shape) / np.array(size)  # (steps, channels) counts
+    seen = raw.reshape(-1, *mean.shape) / size  # (steps, channels) counts
     spread = 2 * np.abs(seen - origin).max(axis=0)
     narrowing = np.maximum(0, np.ceil(np.log2(np.maximum(spread, 1) / 32767))).astype(np.int64)
-    where = f"input {source}, way from counts"
     m, s = fixed_point.multiplier(gain * 2.0**narrowing, where, COUNT_SHIFTS)
     if (np.abs(origin) > 1 << 30).any() or (narrowing > 15).any() or (m == 0).any():
         raise QuantizationError(f"{where}: a count_size of {size} does not fit the recordings")
     shift = s.astype(np.int64)
     fixed = np.rint((offset + gain * origin) * 2.0**shift).astype(np.int64) + ((1 << shift) >> 1)
     return np.array([origin, narrowing, m, fixed, shift]).astype(np.int32)
+
+
+def _count_size(converter: Converter, source: str) -> Array:
+    """What one count is in raw units: one number, or one for each number of the input. Whole recordings are counts."""
+    program, given = converter.program, converter.settings.count_size
+    sizes = np.atleast_1d(np.array(1.0 if given is None else given, np.float64))
+    total = sum(port.size for port in program.inputs)
+    if len(sizes) not in (1, total):
+        raise QuantizationError(f"count_size has {len(sizes)} entries, it must have 1 or {total}, one for each channel")
+    return sizes if len(sizes) == 1 else sizes[program.channels_of(source)]
+
+
+def _by_channel(numbers: Array, channels: tuple[int, ...]) -> Array | None:
+    """Numbers of a whole input as those of its last axis; None if they are not the same in all of its rows."""
+    if numbers.size == 1:
+        return numbers.ravel()
+    rows = numbers.reshape(-1, *channels)  # (rows of a frame, channels)
+    first: Array = rows[0]
+    return first if (rows == first).all() else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from edgernn.errors import QuantizationError
 from edgernn.program import Program
-from edgernn.quantizer.calibration import Calibration, read_recordings, trace
+from edgernn.quantizer.calibration import Calibration, Progress, read_recordings, trace
 from edgernn.quantizer.convert import Converter
 from edgernn.quantizer.ranges import Method
 from edgernn.quantizer.settings import Operands, Settings, States, check_settings
@@ -24,6 +24,7 @@ def quantize(
     count_size: float | Sequence[float] | None = None,
     equalise: bool = True,
     correct_bias: bool = True,
+    on_progress: Progress = lambda done, total: None,
 ) -> Program:
     """Turn a float program into an int8 program, which computes in integers only (firmware_export/ARITHMETIC.md).
 
@@ -34,7 +35,7 @@ def quantize(
     calibration : ndarray, path, dict, or list of these
         Recordings (T, channels) in raw sensor units, before the metadata's mean and standard deviation: some thousand
         time steps of everything the model will meet. A dict holds one array for each input; a path is any file
-        that `edgernn.sample_file.read_samples` reads.
+        that `edgernn.sample_file.read_inputs` reads.
     operands : "w8a16" or "w8a8"
         What matrix products read of activations: 16 bits, or 8 bits for the smallest and fastest code.
     keep_float : sequence of str
@@ -52,6 +53,8 @@ def quantize(
     equalise, correct_bias : bool
         Whether to equalise the channels of inputs, where that lowers the error of the products that read them, and to
         add what the rounding of weights takes from the mean of each row to its bias.
+    on_progress : callable, optional
+        Told now and then how many of how many calibration steps have run.
 
     Returns
     -------
@@ -95,4 +98,4 @@ def quantize(
     )
     check_settings(program, settings)
     recordings = read_recordings(program, calibration)
-    return Converter(program, trace(program, recordings), settings).convert()
+    return Converter(program, trace(program, recordings, on_progress), settings).convert()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -14,7 +14,14 @@ from edgernn.description import StateSlot
 from edgernn.errors import QuantizationError
 from edgernn.operations import AnyOperation, IntegerOperation, Quantize
 from edgernn.program import Program
-from edgernn.quantizer.calibration import Calibration, normalise, read_recordings
+from edgernn.quantizer.calibration import (
+    PROGRESS_STEPS,
+    Calibration,
+    Progress,
+    count_steps,
+    normalise,
+    read_recordings,
+)
 from edgernn.reference import ReferenceRunner
 
 Array: TypeAlias = NDArray[Any]
@@ -130,7 +137,11 @@ class QuantizationReport(msgspec.Struct, frozen=True):
 
 
 def compare(
-    program: Program, int8: Program, recordings: Calibration, labels: Sequence[int | ArrayLike] | None = None
+    program: Program,
+    int8: Program,
+    recordings: Calibration,
+    labels: Sequence[int | ArrayLike] | None = None,
+    on_progress: Progress = lambda done, total: None,
 ) -> QuantizationReport:
     """Step the float program in float64 and the int8 program in integers over recordings in raw sensor units.
 
@@ -144,6 +155,8 @@ def compare(
         As for `quantize`.
     labels : sequence, optional
         For each recording the index of its label, or one index for each time step; -1 where there is none.
+    on_progress : callable, optional
+        Told now and then how many of how many steps are compared.
 
     Raises
     ------
@@ -153,16 +166,19 @@ def compare(
     checked = read_recordings(program, recordings)
     if labels is not None and len(labels) != len(checked):
         raise QuantizationError(f"there are {len(labels)} labels for {len(checked)} recordings")
-    comparison = _Comparison(program, int8)
-    longest = max(range(len(checked)), key=lambda number: len(next(iter(checked[number].values()))))
+    steps = [count_steps(recording) for recording in checked]
+    comparison = _Comparison(program, int8, lambda done: on_progress(done, sum(steps)))
+    longest = steps.index(max(steps))
     for number, recording in enumerate(checked):
         comparison.run(normalise(program, recording), None if labels is None else labels[number], number == longest)
+    on_progress(sum(steps), sum(steps))
     return comparison.report(len(checked))
 
 
 class _Comparison:
-    def __init__(self, program: Program, int8: Program) -> None:
-        self._program, self._int8 = program, int8
+    def __init__(self, program: Program, int8: Program, on_step: Callable[[int], None]) -> None:
+        self._program, self._int8, self._on_step = program, int8, on_step
+        self._steps = 0
         self._window = None if program.staggered is None else program.staggered.steps
         self._written: dict[str, Array] = {}
         self._produced: dict[str, Array] = {}
@@ -199,6 +215,9 @@ class _Comparison:
             scores = [self._first(runner.step(frame)) for runner in self._runners]
             self._add_layers(frame)
             self._add_states(follow_state)
+            self._steps += 1
+            if self._steps % PROGRESS_STEPS == 0:
+                self._on_step(self._steps)
             if scores[0] is None or scores[1] is None:  # nothing comes in this step
                 continue
             if self._window is None or t % self._window == self._window - 1:
