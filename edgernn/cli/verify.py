@@ -71,7 +71,7 @@ def verify(
     from firmware_export.verify import desk_run
     from firmware_export.verify import verify as run_on
 
-    reports, expected = [], None
+    reports, too_small, expected = [], 0, None
     for name in _chosen(machines):
         missing = missing_tools(EMULATORS[name])
         if missing and not machines:
@@ -81,15 +81,15 @@ def verify(
         expected = desk_run(exported, steps) if expected is None else expected
         try:
             reports.append(run_on(exported, EMULATORS[name], steps=steps, sized=True, expected=expected))
-        except DoesNotFitError:
-            if machines:
-                raise
-            warn(f"{name} is left out: the model needs more memory than it has")
+        except DoesNotFitError as error:
+            too_small += 1
+            warn(f"{name} is left out: {error}" if machines else f"{name} is left out: the model needs more memory")
     if as_json:
         print_json([msgspec.to_builtins(report) for report in reports])
-    else:
+    elif reports:
         click.echo(_format(reports))
-    context.exit(0 if reports and all(report.equal for report in reports) else 1)
+    all_asked = not (machines and too_small)
+    context.exit(0 if reports and all_asked and all(report.equal for report in reports) else 1)
 
 
 def _chosen(machines: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from small_programs import cell_program, recording
 
 from edgernn.cli import command_line
 from edgernn.decisions import Decider
-from edgernn.errors import DoesNotFitError, ExportError
+from edgernn.errors import ExportError
 from edgernn.metadata import DecisionSettings, Metadata
 from edgernn.operations import Schedule, Softmax
 from edgernn.program_file import save
@@ -169,8 +170,11 @@ def test_a_machine_that_is_too_small_is_left_out_or_named(needs_tool: Callable[[
     assert done.exit_code == 0, done.output
     assert "atmega328p is left out: the model needs more memory" in done.stderr
     assert "host" in done.stdout
-    done = run(command_line, ["verify", str(tmp_path / "c"), "--machine", "atmega328p"])
-    assert isinstance(done.exception, DoesNotFitError)
+    asked = ["--machine", "atmega328p", "--machine", "host", "--steps", "20"]
+    done = run(command_line, ["verify", str(tmp_path / "c"), *asked])
+    assert done.exit_code == 1
+    assert re.search(r"atmega328p is left out: .*\d+ bytes", done.stderr)
+    assert "host" in done.stdout
 
 
 @pytest.mark.parametrize(
