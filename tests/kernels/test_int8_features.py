@@ -73,6 +73,29 @@ def test_running_reduce(function: str, size: int, seed: int, count: int, bits: i
     check(programs.running(function, size, seed, count, bits), seed=seed)
 
 
+ENDS = {bits: (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) for bits in (32, 64)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 3),
+    sizes,
+    st.sampled_from([0.0, 0.1, 1.0, 8.0, 20.0, 60.0, 500.0, 60_000.0]),
+    st.integers(0, 7),
+    seeds,
+    st.none()
+    | st.tuples(
+        st.sampled_from([*ENDS[32], -(1 << 29), 1 << 29, -5000, 0, 4095, 250_000]),
+        st.sampled_from([*ENDS[64], -1, 0, 1, (1 << 44) - 1, (1 << 45) - 1, 1 << 45, (1 << 46) - 1, 1 << 46, 1 << 50]),
+        st.sampled_from([*ENDS[64], -(1 << 61) - 1, -(1 << 59), -1, 0, 1 << 59, 1 << 61]),
+    ),
+)
+def test_running_softmax(
+    groups: int, size: int, octaves: float, bits: int, seed: int, begin: tuple[int, ...] | None
+) -> None:
+    check(programs.running_softmax(groups, size, octaves, bits, seed, begin), 20, seed)
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.integers(1, 3),
