@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import floor
+
 from edgernn.kernels.int8_rows import Int8RunningRow, Int8RunningSoftmaxRow
 from edgernn.kernels.int8_softmax import power_of_two
 from edgernn.kernels.pointers import inline, int16_at, int32_at, int64_at
@@ -126,7 +128,9 @@ def running_softmax(row, weights, state, arena):
         for k in range(size):
             old = (_limit(sums[k], -LARGEST_WEIGHTED, LARGEST_WEIGHTED) * kept + rounding) >> rise
             sums[k] = old + ((mantissa * values[k]) << left)
-            mean = (((sums[k] >> 20) << bits) + (divisor >> 1)) // divisor  # rounded down
-            pooled[k] = min(max(mean, -32768), 32767)
+            # exact, and computed in registers: both numbers have less than 50 bits, the quotient is at least 1 / divisor
+            # away from the integer above it, and float64 tells such quotients apart
+            mean = floor(float((sums[k] >> 20 - bits) + (divisor >> 1)) / float(divisor))
+            pooled[k] = int(min(max(mean, -32768.0), 32767.0))
         x, y, weighted = x + 2 * size, y + 2 * size, weighted + 8 * size
     return 0

@@ -94,7 +94,7 @@ def running_softmax(
     total += mantissa << left
     weighted += (mantissa[:, np.newaxis] * values) << left[:, np.newaxis]
     divisor = total[:, np.newaxis] >> 20  # (G, 1) 2^24 to 2^26
-    return saturate16(((weighted >> 20) * (1 << mean_bits) + (divisor >> 1)) // divisor)
+    return saturate16(((weighted >> (20 - mean_bits)) + (divisor >> 1)) // divisor)
 
 
 def _rounded_shift(x: Array, shift: Array) -> Array:
