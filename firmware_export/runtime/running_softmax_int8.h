@@ -10,16 +10,30 @@ EDGERNN_SHARED int16_t edgernn_weighted_mean(int64_t x, uint32_t divisor) {
     if (shifted < 0) return -32767 - 1;
     if ((uint64_t)shifted >> 16 >= divisor) return 32767;
 #if defined(__AVR__)
-    uint32_t rest = (uint32_t)((uint64_t)shifted >> 16); /* digit by digit: it has no division */
+    /* Digit by digit: the quotient moves in where the number's low half moves out. */
+    uint32_t rest = (uint32_t)((uint64_t)shifted >> 16);
     uint16_t quotient = (uint16_t)shifted;
-    for (uint8_t digit = 0; digit < 16; digit++) {
-        rest = rest << 1 | quotient >> 15;
-        quotient = (uint16_t)(quotient << 1);
-        if (rest >= divisor) {
-            rest -= divisor;
-            quotient |= 1;
-        }
-    }
+    uint8_t digits = 16;
+    __asm__("1: lsl %A[q]\n"
+            "rol %B[q]\n"
+            "rol %A[rest]\n"
+            "rol %B[rest]\n"
+            "rol %C[rest]\n"
+            "rol %D[rest]\n"
+            "cp %A[rest], %A[divisor]\n"
+            "cpc %B[rest], %B[divisor]\n"
+            "cpc %C[rest], %C[divisor]\n"
+            "cpc %D[rest], %D[divisor]\n"
+            "brcs 2f\n"
+            "sub %A[rest], %A[divisor]\n"
+            "sbc %B[rest], %B[divisor]\n"
+            "sbc %C[rest], %C[divisor]\n"
+            "sbc %D[rest], %D[divisor]\n"
+            "inc %A[q]\n"
+            "2: dec %[digits]\n"
+            "brne 1b\n"
+            : [rest] "+r"(rest), [q] "+r"(quotient), [digits] "+r"(digits)
+            : [divisor] "r"(divisor));
 #else
     /* A quotient that is at most 6 too small: less than the 42 bits of the number, by more than the divisor. */
     uint32_t quotient = (uint32_t)((uint64_t)shifted >> 10) / ((divisor >> 10) + 1);
