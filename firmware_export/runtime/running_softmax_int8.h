@@ -35,7 +35,7 @@ EDGERNN_SHARED int16_t edgernn_weighted_mean(int64_t x, uint32_t divisor) {
             : [rest] "+r"(rest), [q] "+r"(quotient), [digits] "+r"(digits)
             : [divisor] "r"(divisor));
 #else
-    /* A quotient that is at most 6 too small: less than the 42 bits of the number, by more than the divisor. */
+    /* At most 5 too small: the number without its last bits, by a little more than the divisor. */
     uint32_t quotient = (uint32_t)((uint64_t)shifted >> 10) / ((divisor >> 10) + 1);
     uint32_t rest = (uint32_t)shifted - quotient * divisor;
     for (; rest >= divisor; rest -= divisor) quotient++;
