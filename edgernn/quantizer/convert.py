@@ -37,7 +37,6 @@ from edgernn.operations import (
     Rearrange,
     Repeat,
     Rnn,
-    RunningSoftmax,
     Softmax,
     TakeFrame,
     Unary,
@@ -55,8 +54,7 @@ Array: TypeAlias = NDArray[Any]
 # functions whose slope or value has no bound, so that no table of straight lines follows them
 UNBOUNDED = {"Log", "Sqrt", "Reciprocal", "Sign", "Floor", "Ceil", "Round"}
 FAR_LARGER = 1000.0
-MASK_RANGE = 32.0  # below other scores; a share of exp(-32) is nothing, even in a billion frames
-MASK_SCALE = MASK_RANGE / 32768  # the finest format of a mask
+MASK_SCALE = 32 / 32768  # the finest format of a mask; a share of exp(-32) is nothing
 SOFTMAX_RANGE = 16.0  # below the maximum, where exp is nothing: what is masked out has no range
 WITHIN_ONE = {"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Erf"}  # values in [-1, 1]
 
@@ -327,22 +325,20 @@ class Converter:
 
     def limit(self, name: str) -> float:
         """The largest magnitude of a value to represent: from calibration, with room above where 16 bits are used."""
+        samples = self.trace.values[name]
         in_softmax = self._in_softmax(name)
-        samples = np.concatenate(in_softmax) if in_softmax else self.trace.values[name]
+        if in_softmax:
+            rows = [self.trace.values[value].reshape(-1, self.program.values[value].shape[-1]) for value in in_softmax]
+            seen = [np.maximum(row, row.max(axis=1, keepdims=True) - SOFTMAX_RANGE).ravel() for row in rows]
+            samples = np.concatenate(seen)
         return self.limit_of(samples, self.reading_bits(name)) or 1.0
 
-    def _in_softmax(self, name: str) -> list[Array]:
-        """What softmaxes see of a value, itself or rearranged, flat; nothing if something else reads it too."""
+    def _in_softmax(self, name: str) -> list[str]:
+        """What softmaxes read of a value, itself or rearranged; nothing if something else reads it too."""
         found = []
         for reader in self.readers(name):
-            inner = []
-            if isinstance(reader, Softmax):
-                rows = self.trace.values[reader.inputs[0]].reshape(-1, self.program.values[reader.inputs[0]].shape[-1])
-                inner = [np.maximum(rows, rows.max(axis=1, keepdims=True) - SOFTMAX_RANGE).ravel()]
-            elif isinstance(reader, RunningSoftmax) and self.unshaped(reader.inputs[1]) != self.unshaped(name):
-                rows = self.trace.values[reader.inputs[0]]  # (frames, groups)
-                inner = [np.maximum(rows, rows.max(axis=0) - MASK_RANGE).ravel()]
-            elif isinstance(reader, Rearrange) and len(reader.inputs) == 1:
+            inner = [reader.inputs[0]] if isinstance(reader, Softmax) else []
+            if isinstance(reader, Rearrange) and len(reader.inputs) == 1:
                 inner = self._in_softmax(reader.outputs[0])
             if not inner:
                 return []
