@@ -127,7 +127,7 @@ def _lower_running_softmax(builder: TableBuilder, operation: Int8RunningSoftmax)
         groups=operation.groups,
         size=operation.size,
     )
-    builder.emit(Kernel("int8_running", ("Softmax",)), row, operation.name)
+    builder.emit(Kernel("int8_running_softmax"), row, operation.name)
 
 
 def _lower_layer_norm(builder: TableBuilder, operation: Int8LayerNorm) -> None:

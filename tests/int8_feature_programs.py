@@ -286,7 +286,7 @@ PROGRAMS: dict[str, Program] = {
     "running-most": running("Max", 5),
     "running-softmax": running_softmax(2, 5, 8.0, bits=3),
     "running-softmax-deep": running_softmax(1, 4, 60_000.0),
-    "running-softmax-full": running_softmax(1, 4, 3.0, begin=(0, (1 << 46) - 1, -(1 << 61))),
+    "running-softmax-full": running_softmax(1, 4, 3.0, begin=(0, (1 << 45) - 1, -(1 << 60))),
     "layer-norm": layer_norm(2, 13, 1000, 11),
     "layer-norm-epsilon": layer_norm(1, 9, 1 << 45, 9),
     "choices": choices(6),

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from math import floor
-
-from edgernn.kernels.int8_rows import Int8RunningRow, Int8RunningSoftmaxRow
-from edgernn.kernels.int8_softmax import power_of_two
-from edgernn.kernels.pointers import inline, int16_at, int32_at, int64_at
+from edgernn.kernels.int8_rows import Int8RunningRow
+from edgernn.kernels.pointers import inline, int16_at, int64_at
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import slot
 
 X, Y, TOTAL, COUNT, SIZE, BITS, MULTIPLIER, SHIFT = slots(Int8RunningRow)
-(SCORES, VALUES, POOLED, REFERENCE, WEIGHT, WEIGHTED, TABLE, FACTOR, FACTOR_SHIFT, MEAN_BITS, GROUPS, GROUP_SIZE) = (
-    slots(Int8RunningSoftmaxRow)
-)
 LARGEST_COUNT = 1 << 40
 LARGEST_MEAN_TOTAL = 1 << 55
 LARGEST_TOTAL = 1 << 62
 LARGEST_SUM = 1 << 30
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 1 << 44, 1 << 46
-LARGEST_REFERENCE = 1 << 29
-LARGEST_WEIGHTED = 1 << 61
 
 
 @inline
@@ -39,9 +30,7 @@ def _min(a, b):
 
 
 def build(function):
-    """The kernel of "Mean", "Sum", "Max", "Min" or "Softmax"."""
-    if function == "Softmax":
-        return running_softmax
+    """The kernel of "Mean", "Sum", "Max" or "Min"."""
     if function in ("Max", "Min"):
         return _running_extreme(_max if function == "Max" else _min)
     return running_mean if function == "Mean" else running_sum
@@ -91,46 +80,3 @@ def _running_extreme(extreme):
         return 0
 
     return running_extreme
-
-
-def running_softmax(row, weights, state, arena):
-    """Sums are relative to a reference, which rises by whole octaves."""
-    scores, reference = int16_at(arena + slot(row, SCORES)), int32_at(state + slot(row, REFERENCE))
-    x, y = arena + slot(row, VALUES), arena + slot(row, POOLED)
-    total, weighted = int64_at(state + slot(row, WEIGHT)), state + slot(row, WEIGHTED)
-    table, size = int64_at(weights + slot(row, TABLE)), slot(row, GROUP_SIZE)
-    factor, shift, bits = slot(row, FACTOR), slot(row, FACTOR_SHIFT), slot(row, MEAN_BITS)
-    half = 1 << (shift - 1)
-    for group in range(slot(row, GROUPS)):
-        u = (scores[group] * factor + half) >> shift  # in 2^-12 octaves
-        sum_, origin = min(total[group], LARGEST_WEIGHT), _limit(reference[group], -LARGEST_REFERENCE, LARGEST_REFERENCE)
-        kept = 1
-        if sum_ <= 0:
-            sum_, origin, kept = 0, u, 0
-        else:
-            sum_ = max(sum_, SMALLEST_WEIGHT)
-        rise = max((u - origin + 4095) >> 12, 0)
-        if rise == 0 and sum_ >= LARGEST_WEIGHT >> 1:
-            rise = 1
-        origin += 4096 * rise
-        rise = min(rise, 62)
-        rounding = (1 << rise) >> 1
-        depth = origin - u
-        left = 30 - (depth >> 12)
-        mantissa = power_of_two(depth & 4095, table)
-        if left < 0:
-            right = min(-left, 62)
-            mantissa, left = (mantissa + ((1 << right) >> 1)) >> right, 0
-        sum_ = ((sum_ + rounding) >> rise) + (mantissa << left)
-        reference[group], total[group] = origin, sum_
-        values, pooled, sums = int16_at(x), int16_at(y), int64_at(weighted)
-        divisor = sum_ >> 20  # 2^24 to 2^26
-        for k in range(size):
-            old = (_limit(sums[k], -LARGEST_WEIGHTED, LARGEST_WEIGHTED) * kept + rounding) >> rise
-            sums[k] = old + ((mantissa * values[k]) << left)
-            # exact, and computed in registers: both numbers have less than 50 bits, the quotient is at least 1 / divisor
-            # away from the integer above it, and float64 tells such quotients apart
-            mean = floor(float((sums[k] >> 20 - bits) + (divisor >> 1)) / float(divisor))
-            pooled[k] = int(min(max(mean, -32768.0), 32767.0))
-        x, y, weighted = x + 2 * size, y + 2 * size, weighted + 8 * size
-    return 0

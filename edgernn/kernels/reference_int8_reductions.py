@@ -12,9 +12,9 @@ LARGEST_COUNT = 1 << 40
 LARGEST_MEAN_TOTAL = 1 << 55
 LARGEST_TOTAL = 1 << 62
 LARGEST_SUM = 1 << 30
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 1 << 44, 1 << 46  # of all frames of a running softmax
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1 << 43, 1 << 45  # of all frames of a running softmax
 LARGEST_REFERENCE = 1 << 29
-LARGEST_WEIGHTED = 1 << 61
+LARGEST_WEIGHTED = 1 << 60
 
 
 def reduce(x: Array, function: str, axis: int, multiplier: int, shift: int) -> Array:
@@ -88,13 +88,13 @@ def running_softmax(
     total[...] = _rounded_shift(total, rise)
     weighted[...] = _rounded_shift(weighted, rise[:, np.newaxis])
     depth = reference - u  # (G,) from 0
-    bits = 30 - (depth >> 12)
+    bits = 29 - (depth >> 12)
     mantissa = _rounded_shift(power_of_two(depth & 4095), np.maximum(-bits, 0))
     left = np.maximum(bits, 0)
     total += mantissa << left
     weighted += (mantissa[:, np.newaxis] * values) << left[:, np.newaxis]
-    divisor = total[:, np.newaxis] >> 20  # (G, 1) 2^24 to 2^26
-    return saturate16(((weighted >> (20 - mean_bits)) + (divisor >> 1)) // divisor)
+    divisor = total[:, np.newaxis] >> (16 + mean_bits)  # (G, 1) from 2^20 to 2^29
+    return saturate16(((weighted >> 16) + (divisor >> 1)) // divisor)
 
 
 def _rounded_shift(x: Array, shift: Array) -> Array:

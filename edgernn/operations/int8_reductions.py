@@ -14,7 +14,7 @@ LARGEST_COUNT = 1 << 40  # frames that a running mean weighs equally
 MEAN_BITS = (0, 7)  # more fraction bits that a running mean may have than what it is the mean of
 SUM_SHIFTS = (0, 32)  # of a running sum before it is rescaled
 REFERENCE_SCALE = log(2) / 4096  # of the score that weights of a running softmax are relative to, 2^-12 octaves
-WEIGHT_SCALE = 2.0**-45  # of the sum of these weights
+WEIGHT_SCALE = 2.0**-44  # of the sum of these weights
 MAX_NORM_FEATURES = 2048  # of a layer normalisation: its sums of squares stay below 2^52
 NORM_BITS = (6, 12)  # fraction bits of the normalised values
 LARGEST_EPSILON = 1 << 60
@@ -126,9 +126,9 @@ class Int8RunningSoftmax(IntegerOperation, frozen=True, kw_only=True):
         int32 (groups,), in 2^-12 octaves: a weight is ``2^(score - reference)``. It rises with the scores, and by an
         octave when the sums become too large.
     total : StateRegion
-        int64 (groups,): the sum of all weights, 2^44 to 2^46; 0 before the first frame.
+        int64 (groups,): the sum of all weights, 2^43 to 2^45; 0 before the first frame.
     weighted : StateRegion
-        int64 (groups, size): the sum of weights times values, at most 2^61.
+        int64 (groups, size): the sum of weights times values, at most 2^60.
     multiplier, shift : int
         Bring scores to 2^-12 octaves.
     mean_bits : int
@@ -153,7 +153,7 @@ class Int8RunningSoftmax(IntegerOperation, frozen=True, kw_only=True):
     @property
     def scale(self) -> float:
         """Of the result."""
-        return self.input_scale / 2**self.mean_bits
+        return self.input_scale / float(1 << self.mean_bits)
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=2, outputs=1)

@@ -1,18 +1,83 @@
-/* needs: rescale power_of_two_int8 limit64 */
-/* x / 2^shift, rounded to nearest, halves up. */
-static inline int64_t edgernn_rounded_shift64(int64_t x, uint8_t shift) {
-    return shift ? (x + ((int64_t)1 << (shift - 1))) >> shift : x;
+/* needs: rescale exp2_int8 limit64 */
+/* A sum is used within ±2^60, whatever it was set to. */
+static inline void edgernn_limit_weighted(int64_t *sum) {
+    const int64_t largest = (int64_t)1 << 60;
+#if defined(__AVR__)
+    if ((uint8_t)(((const uint8_t *)sum)[7] + 16u) < 32u) return; /* one byte tells it of nearly all numbers */
+#endif
+    *sum = edgernn_limit64(*sum, -largest, largest);
 }
 
-/* (x + divisor / 2) / divisor rounded down, as an int16, for a divisor from 2^24 to 2^26. */
-EDGERNN_SHARED int16_t edgernn_weighted_mean(int64_t x, uint32_t divisor) {
-    const int64_t shifted = x + (int64_t)(divisor >> 1) + (int64_t)divisor * 32768; /* quotients from -32768 are from 0 */
-    if (shifted < 0) return -32767 - 1;
-    if ((uint64_t)shifted >> 16 >= divisor) return 32767;
+/* sum + x * 2^left for a `left` of at most 29 and |x| <= 2^30. */
+EDGERNN_SHARED void edgernn_add_shifted(int64_t *sum, int32_t x, uint8_t left) {
+    edgernn_limit_weighted(sum);
 #if defined(__AVR__)
-    /* Digit by digit: the quotient moves in where the number's low half moves out. */
-    uint32_t rest = (uint32_t)((uint64_t)shifted >> 16);
-    uint16_t quotient = (uint16_t)shifted;
+    /* Bits are shifted in five bytes, bytes by where these are added; the sign is added to those above. */
+    uint8_t *to = (uint8_t *)sum + (left >> 3);
+    uint8_t bits = left & 7, above = (uint8_t)(3 - (left >> 3)), fifth, byte;
+    __asm__ volatile("mov %[fifth], %D[x]\n"
+            "lsl %[fifth]\n"
+            "sbc %[fifth], %[fifth]\n"
+            "rjmp 2f\n"
+            "1: lsl %A[x]\n"
+            "rol %B[x]\n"
+            "rol %C[x]\n"
+            "rol %D[x]\n"
+            "rol %[fifth]\n"
+            "2: dec %[bits]\n"
+            "brpl 1b\n"
+            "mov %[bits], %[fifth]\n"
+            "lsl %[bits]\n"
+            "sbc %[bits], %[bits]\n"
+            "ld %[byte], %a[to]\n"
+            "add %[byte], %A[x]\n"
+            "st %a[to]+, %[byte]\n"
+            "ld %[byte], %a[to]\n"
+            "adc %[byte], %B[x]\n"
+            "st %a[to]+, %[byte]\n"
+            "ld %[byte], %a[to]\n"
+            "adc %[byte], %C[x]\n"
+            "st %a[to]+, %[byte]\n"
+            "ld %[byte], %a[to]\n"
+            "adc %[byte], %D[x]\n"
+            "st %a[to]+, %[byte]\n"
+            "ld %[byte], %a[to]\n"
+            "adc %[byte], %[fifth]\n"
+            "st %a[to]+, %[byte]\n"
+            "rjmp 4f\n"
+            "3: ld %[byte], %a[to]\n"
+            "adc %[byte], %[bits]\n"
+            "st %a[to]+, %[byte]\n"
+            "4: dec %[above]\n"
+            "brpl 3b\n"
+            : [to] "+e"(to), [x] "+r"(x), [bits] "+r"(bits), [above] "+r"(above), [fifth] "=&r"(fifth),
+              [byte] "=&r"(byte)
+            :
+            : "memory");
+#else
+    *sum += (int64_t)x * ((int32_t)1 << left);
+#endif
+}
+
+/* (sum / 2^16 + divisor / 2) / divisor rounded down, as an int16, for a divisor from 2^(14 + bits) to 2^(16 + bits). */
+EDGERNN_SHARED int16_t edgernn_share(const int64_t *sum, uint32_t divisor, uint8_t bits) {
+    /* quotients from -32768 on are counted from 0 */
+#if defined(__AVR__)
+    const uint32_t half = divisor >> 1;
+    uint16_t quotient;
+    int32_t high;
+    __builtin_memcpy(&quotient, (const uint8_t *)sum + 2, 2);
+    __builtin_memcpy(&high, (const uint8_t *)sum + 4, 4);
+    uint32_t low = (uint32_t)quotient + (uint16_t)half; /* + half, then + half * 2^16 and the bit that half has lost */
+    high += (int32_t)((half >> 16) + (low >> 16) + half);
+    low = (uint32_t)(uint16_t)low + ((divisor & 1) ? 32768u : 0u);
+    high += (int32_t)(low >> 16);
+    quotient = (uint16_t)low;
+    (void)bits;
+    if (high < 0) return -32767 - 1;
+    uint32_t rest = (uint32_t)high;
+    if (rest >= divisor) return 32767;
+    /* Digit by digit: the quotient moves in where the low bits move out. */
     uint8_t digits = 16;
     __asm__("1: lsl %A[q]\n"
             "rol %B[q]\n"
@@ -32,13 +97,15 @@ EDGERNN_SHARED int16_t edgernn_weighted_mean(int64_t x, uint32_t divisor) {
             "inc %A[q]\n"
             "2: dec %[digits]\n"
             "brne 1b\n"
-            : [rest] "+r"(rest), [q] "+r"(quotient), [digits] "+r"(digits)
+            : [rest] "+&r"(rest), [q] "+&r"(quotient), [digits] "+&r"(digits)
             : [divisor] "r"(divisor));
 #else
+    const int64_t x = (*sum >> 16) + (int64_t)(divisor >> 1) + (int64_t)divisor * 32768;
+    if (x < 0) return -32767 - 1;
+    if ((uint64_t)x >> 16 >= divisor) return 32767;
     /* At most 5 too small: the number without its last bits, by a little more than the divisor. */
-    uint32_t quotient = (uint32_t)((uint64_t)shifted >> 10) / ((divisor >> 10) + 1);
-    uint32_t rest = (uint32_t)shifted - quotient * divisor;
-    for (; rest >= divisor; rest -= divisor) quotient++;
+    uint32_t quotient = (uint32_t)((uint64_t)x >> bits) / ((divisor >> bits) + 1);
+    for (uint32_t rest = (uint32_t)x - quotient * divisor; rest >= divisor; rest -= divisor) quotient++;
 #endif
     return (int16_t)((int32_t)quotient - 32768);
 }
@@ -49,35 +116,40 @@ EDGERNN_SHARED int16_t edgernn_weighted_mean(int64_t x, uint32_t divisor) {
 static void edgernn_running_softmax_int8(const int16_t *scores, const int16_t *values, uint16_t groups, uint16_t size,
                                          int32_t scale, uint8_t bits, int32_t *reference, int64_t *total,
                                          int64_t *weighted, int16_t *y) {
-    const int64_t most = (int64_t)1 << 46, largest = (int64_t)1 << 61;
-    for (uint16_t group = 0; group < groups; group++, reference++, total++) {
+    const int64_t most = (int64_t)1 << 45;
+    for (uint16_t group = 0; group < groups; group++, reference++, total++, weighted += size) {
         const int32_t octaves = edgernn_rescale(scores[group], scale);
-        const uint8_t begins = *total <= 0;
-        int64_t sum = begins ? 0 : edgernn_limit64(*total, most >> 2, most);
-        int32_t origin = begins ? octaves : *reference;
-        if (origin > 536870912) origin = 536870912;
-        if (origin < -536870912) origin = -536870912;
-        int32_t rise = (octaves - origin + 4095) >> 12;
-        if (rise < 0) rise = 0;
-        if (rise == 0 && sum >= most >> 1) rise = 1;
-        origin += rise * 4096;
-        const uint8_t down = rise > 62 ? 62 : (uint8_t)rise;
-        const int32_t depth = origin - octaves, left = 30 - (depth >> 12);
-        uint16_t weight = edgernn_power_of_two((uint16_t)depth & 4095); /* times 2^left */
-        if (left < -16) {
-            weight = 0;
-        } else if (left < 0) {
-            weight = (uint16_t)((weight + ((uint32_t)1 << (-left - 1))) >> -left);
+        int64_t sum = 0;
+        int32_t origin = octaves;
+        if (*total > 0) {
+            sum = edgernn_limit64(*total, most >> 2, most);
+            origin = *reference < -536870912 ? -536870912 : *reference > 536870912 ? 536870912 : *reference;
+        } else {
+            for (uint16_t k = 0; k < size; k++) weighted[k] = 0;
         }
-        const int32_t factor = (int32_t)1 << (left < 0 ? 0 : left);
+        int32_t rise = (octaves - origin + 4095) >> 12;
+        if (rise <= 0) rise = sum >= most >> 1;
+        if (rise > 0) {
+            const uint8_t down = rise > 62 ? 62 : (uint8_t)rise;
+            const int64_t half = (int64_t)1 << (down - 1);
+            origin += rise * 4096;
+            sum = (sum + half) >> down;
+            for (uint16_t k = 0; k < size; k++) {
+                edgernn_limit_weighted(&weighted[k]);
+                weighted[k] = (weighted[k] + half) >> down;
+            }
+        }
+        const int32_t depth = origin - octaves, left = 29 - (depth >> 12);
+        uint16_t weight = edgernn_exp2((uint16_t)depth & 4095); /* times 2^left */
+        if (left < 0) weight = left < -16 ? 0 : (uint16_t)((weight + ((uint32_t)1 << (-left - 1))) >> -left);
+        const uint8_t raised = left < 0 ? 0 : (uint8_t)left;
+        edgernn_add_shifted(&sum, weight, raised);
         *reference = origin;
-        *total = sum = edgernn_rounded_shift64(sum, down) + (int64_t)weight * factor;
-        const uint32_t divisor = (uint32_t)(sum >> 20);
-        for (uint16_t k = 0; k < size; k++, weighted++) {
-            int64_t pooled = begins ? 0 : edgernn_limit64(*weighted, -largest, largest);
-            pooled = edgernn_rounded_shift64(pooled, down) + (int64_t)((int32_t)weight * *values++) * factor;
-            *weighted = pooled;
-            *y++ = edgernn_weighted_mean(pooled >> (20 - bits), divisor);
+        *total = sum;
+        const uint32_t divisor = (uint32_t)(sum >> (16 + bits));
+        for (uint16_t k = 0; k < size; k++) {
+            edgernn_add_shifted(&weighted[k], (int32_t)weight * *values++, raised);
+            *y++ = edgernn_share(&weighted[k], divisor, (uint8_t)(13 - bits));
         }
     }
 }
