@@ -14,6 +14,7 @@ from pooling_models import CHANNELS, pooling
 import edgernn
 from edgernn.operations.int8_reductions import REFERENCE_SCALE
 from edgernn.program import Program
+from edgernn.quantizer import compare
 from edgernn.reference import ReferenceRunner
 
 MODELS = Path(__file__).parents[1] / "models" / "made"
@@ -103,6 +104,14 @@ def test_states_have_the_meaning_of_float() -> None:
     np.testing.assert_allclose(weighted / total, expected.ravel(), atol=0.01)
     sums = [np.asarray(float_runner.state[slot.name], np.float64) for slot in program.state]
     np.testing.assert_allclose(np.log(total) + largest, np.log(sums[1]) + sums[0], atol=0.01)
+
+
+def test_the_report_compares_what_means_the_same() -> None:
+    program = edgernn.load(MODELS / "pool_attention_legacy.onnx")
+    report = compare(program, integers_of(program), samples(100, 1))
+    assert list(report.state_drift) == ["/gru/GRU_output_0.h"]
+    (pooled,) = (layer for layer in report.layers if layer.kind == "Int8RunningSoftmax")
+    assert pooled.signal_to_noise_db > 50
 
 
 # ---- the operation alone: integers in, integers out, beside float64
