@@ -3,7 +3,9 @@
 static inline void edgernn_limit_weighted(int64_t *sum) {
     const int64_t largest = (int64_t)1 << 60;
 #if defined(__AVR__)
-    if ((uint8_t)(((const uint8_t *)sum)[7] + 16u) < 32u) return; /* one byte tells it of nearly all numbers */
+    if ((uint8_t)(((const uint8_t *)sum)[7] + 16u) < 32u) return; /* the first byte tells it of all but one number */
+#else
+    if ((uint32_t)((uint64_t)*sum >> 32) + 0x10000000u < 0x20000000u) return;
 #endif
     *sum = edgernn_limit64(*sum, -largest, largest);
 }
@@ -140,7 +142,7 @@ static void edgernn_running_softmax_int8(const int16_t *scores, const int16_t *v
             }
         }
         const int32_t depth = origin - octaves, left = 29 - (depth >> 12);
-        uint16_t weight = edgernn_exp2((uint16_t)depth & 4095); /* times 2^left */
+        uint16_t weight = (uint16_t)edgernn_exp2(depth); /* times 2^left */
         if (left < 0) weight = left < -16 ? 0 : (uint16_t)((weight + ((uint32_t)1 << (-left - 1))) >> -left);
         const uint8_t raised = left < 0 ? 0 : (uint8_t)left;
         edgernn_add_shifted(&sum, weight, raised);

@@ -7,7 +7,7 @@ static void edgernn_softmax_int8(const int16_t *x, uint16_t count, int32_t scale
     for (uint16_t k = 0; k < count; k++) {
         int32_t octaves = edgernn_rescale((int32_t)most - x[k], scale);
         if (octaves > 69631) octaves = 69631;
-        const int32_t mantissa = edgernn_exp2((uint16_t)octaves & 4095);
+        const int32_t mantissa = edgernn_exp2(octaves);
         const uint8_t whole = (uint8_t)(octaves >> 12);
         e[k] = (uint16_t)((2 * mantissa + ((int32_t)1 << whole)) >> (whole + 1));
         total += e[k];
