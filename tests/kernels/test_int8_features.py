@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import int8_feature_programs as programs
@@ -94,6 +95,19 @@ def test_running_softmax(
     groups: int, size: int, octaves: float, bits: int, seed: int, begin: tuple[int, ...] | None
 ) -> None:
     check(programs.running_softmax(groups, size, octaves, bits, seed, begin), 20, seed)
+
+
+def test_running_softmax_whose_states_are_set_between_steps() -> None:
+    program = programs.running_softmax(2, 5, bits=3)
+    reference, runner = ReferenceRunner(program), Runner(program)
+    choices = itertools.product((-1e300, 0.0, 1e300), repeat=3)
+    for x, numbers in zip(programs.counts_for(program, 27), choices, strict=True):
+        for slot, number in zip(program.state, numbers, strict=True):
+            runner.state[slot.name][...] = number
+            limits = np.iinfo(slot.dtype)
+            reference.state[slot.name][...] = limits.min if number < 0 else limits.max if number > 0 else 0
+        for _ in range(3):
+            assert np.array_equal(reference.step_raw(x), runner.step_raw(x))
 
 
 @settings(max_examples=15, deadline=None)
