@@ -18,6 +18,7 @@ from edgernn.kernels.int8_rows import (
     Int8MatMulRow,
     Int8ReduceRow,
     Int8RunningRow,
+    Int8RunningSoftmaxRow,
     Int8WhereRow,
     Int8WideRow,
 )
@@ -33,6 +34,7 @@ from edgernn.operations import (
     Int8MatMul,
     Int8Reduce,
     Int8RunningReduce,
+    Int8RunningSoftmax,
     Int8Where,
     Int8WideUpdate,
 )
@@ -110,6 +112,24 @@ def _lower_running_reduce(builder: TableBuilder, operation: Int8RunningReduce) -
     builder.emit(Kernel("int8_running", (operation.function,)), row, operation.name)
 
 
+def _lower_running_softmax(builder: TableBuilder, operation: Int8RunningSoftmax) -> None:
+    row = Int8RunningSoftmaxRow(
+        scores=builder.value(operation.inputs[0]),
+        x=builder.value(operation.inputs[1]),
+        y=builder.value(operation.outputs[0]),
+        reference=builder.region(operation.reference),
+        total=builder.region(operation.total),
+        weighted=builder.region(operation.weighted),
+        table=builder.pack(np.array(int8_tables.EXP2, np.int64)),
+        multiplier=operation.multiplier,
+        shift=operation.shift,
+        bits=operation.mean_bits,
+        groups=operation.groups,
+        size=operation.size,
+    )
+    builder.emit(Kernel("int8_running_softmax"), row, operation.name)
+
+
 def _lower_layer_norm(builder: TableBuilder, operation: Int8LayerNorm) -> None:
     value = builder.program.values[operation.inputs[0]]
     names = (operation.multiplier, operation.shift, operation.B)
@@ -179,6 +199,7 @@ INT8_FEATURE_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Int8MatMul: _lower_matmul,
     Int8Reduce: _lower_reduce,
     Int8RunningReduce: _lower_running_reduce,
+    Int8RunningSoftmax: _lower_running_softmax,
     Int8LayerNorm: _lower_layer_norm,
     Int8Compare: _lower_compare,
     Int8Where: _lower_where,

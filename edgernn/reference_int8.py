@@ -29,6 +29,7 @@ from edgernn.operations import (
     Int8RecurrentOperation,
     Int8Reduce,
     Int8RunningReduce,
+    Int8RunningSoftmax,
     Int8Softmax,
     Int8Unary,
     Int8Where,
@@ -86,6 +87,8 @@ class IntegerOperations:
                 return y.reshape(self._program.values[operation.outputs[0]].shape)
             case Int8RunningReduce():
                 return self._run_running_reduce(operation, inputs[0], state)
+            case Int8RunningSoftmax():
+                return self._run_running_softmax(operation, inputs, state)
             case Int8LayerNorm():
                 constants = (weights[operation.multiplier], weights[operation.shift], weights[operation.B])
                 return reductions.layer_norm(inputs[0], operation.epsilon, operation.norm_bits, *constants)
@@ -137,6 +140,15 @@ class IntegerOperations:
                 return reductions.running_sum(x, total, count, *settings)
             case _:
                 return reductions.running_extreme(x, total, count, operation.function)
+
+    def _run_running_softmax(
+        self, operation: Int8RunningSoftmax, inputs: list[Array], state: dict[str, Array]
+    ) -> Array:
+        groups, size = operation.groups, operation.size
+        reference, total = region(state, operation.reference, groups), region(state, operation.total, groups)
+        weighted = region(state, operation.weighted, groups * size).reshape(groups, size)
+        settings = (operation.multiplier, operation.shift, operation.mean_bits)
+        return reductions.running_softmax(inputs[0], inputs[1], reference, total, weighted, *settings)
 
     def _run_cell(self, operation: Int8RecurrentOperation, x: Array, state: dict[str, Array]) -> Array:
         W, R, B = self._rows(operation, "W"), self._rows(operation, "R"), self._weights[operation.B]

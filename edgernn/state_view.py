@@ -72,14 +72,18 @@ class StateView:
         if np.isnan(given).any():
             raise NonFiniteInputError(f"state {self.name} cannot hold NaN")
         if self._scale is not None:
-            given = np.floor(given / self._scale + 0.5)
+            with np.errstate(over="ignore"):  # infinity is out of range like other numbers
+                given = np.floor(given / self._scale + 0.5)
         dtype = self._content.dtype
         limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+        most = limits.max
+        if given.dtype.kind == "f" and dtype == np.int64:
+            most = np.nextafter(2.0**63, 0.0)  # as float64 the largest int64 would be one too large
         part = self._content[index]
         if given.size == part.size:
             given = given.reshape(part.shape)
         try:
-            self._content[index] = np.clip(given, limits.min, limits.max)
+            self._content[index] = np.clip(given, limits.min, most)
         except ValueError as error:
             raise InputError(f"state {self.name}[{index}] has shape {part.shape}, not {given.shape}") from error
 

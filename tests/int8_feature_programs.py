@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgernn import fixed_point
 from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.operations import (
     AnyOperation,
@@ -17,6 +18,7 @@ from edgernn.operations import (
     Int8MatMul,
     Int8Reduce,
     Int8RunningReduce,
+    Int8RunningSoftmax,
     Int8Where,
     Quantize,
     Rearrange,
@@ -25,7 +27,7 @@ from edgernn.operations import (
 )
 from edgernn.operations.int8 import accumulator_bound
 from edgernn.operations.int8_products import matmul_bound
-from edgernn.operations.int8_reductions import sum_bound
+from edgernn.operations.int8_reductions import REFERENCE_SCALE, WEIGHT_SCALE, sum_bound
 from edgernn.program import Program
 
 COMPARISONS = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor")
@@ -169,6 +171,41 @@ def running(function: Any, size: int, seed: int = 0, count: int = 0, bits: int =
     return program_of((operation,), {"a": (size,)}, ("y",), weights, state)
 
 
+def running_softmax(
+    groups: int, size: int, octaves: float = 20.0, bits: int = 0, seed: int = 0, begin: tuple[int, ...] | None = None
+) -> Program:
+    """Attention pooling of scores up to so many octaves; `begin` is what reference, total and weighted begin with."""
+    rng = np.random.default_rng(seed)
+    multiplier, shift = fixed_point.multiplier(octaves / 8 * rng.uniform(0.5, 1.0), "a test")
+    shapes = {"reference": (groups,), "total": (groups,), "weighted": (groups, size)}
+    dtypes = {"reference": "int32", "total": "int64", "weighted": "int64"}
+    scales = (REFERENCE_SCALE, WEIGHT_SCALE, WEIGHT_SCALE)
+    weights = {}
+    if begin is not None:
+        weights = {
+            name: np.full(shapes[name], number, dtypes[name]) for name, number in zip(shapes, begin, strict=True)
+        }
+    state = tuple(
+        StateSlot(name, shapes[name], dtypes[name], initial=name if name in weights else None, scale=scale)
+        for name, scale in zip(shapes, scales, strict=True)
+    )
+    operation = Int8RunningSoftmax(
+        name="op",
+        inputs=("a", "b"),
+        outputs=("y",),
+        reference=StateRegion("reference"),
+        total=StateRegion("total"),
+        weighted=StateRegion("weighted"),
+        groups=groups,
+        size=size,
+        multiplier=int(multiplier),
+        shift=int(shift),
+        mean_bits=bits,
+        input_scale=1.0,
+    )
+    return program_of((operation,), {"a": (groups,), "b": (groups, size)}, ("y",), weights, state)
+
+
 def layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int = 0) -> Program:
     """Layer normalisation."""
     rng = np.random.default_rng(seed)
@@ -247,6 +284,9 @@ PROGRAMS: dict[str, Program] = {
     "running-mean-begins": running("Mean", 5),
     "running-sum": running("Sum", 5, count=100, bits=3),
     "running-most": running("Max", 5),
+    "running-softmax": running_softmax(2, 5, 8.0, bits=3),
+    "running-softmax-deep": running_softmax(1, 4, 60_000.0),
+    "running-softmax-full": running_softmax(1, 4, 3.0, begin=(0, (1 << 45) - 1, -(1 << 60))),
     "layer-norm": layer_norm(2, 13, 1000, 11),
     "layer-norm-epsilon": layer_norm(1, 9, 1 << 45, 9),
     "choices": choices(6),

@@ -12,7 +12,7 @@ from unquantized_programs import convolutions, recording
 from written_out_cells import written_out
 
 from edgernn.errors import MalformedModelError
-from edgernn.operations import WideTerm
+from edgernn.operations import StateRegion, WideTerm
 from edgernn.program import Program
 from edgernn.quantizer import quantize
 
@@ -39,6 +39,21 @@ def damaged(program: Program, name: str, weights: dict[str, Any] | None = None, 
         (programs.running("Sum", 3), {"sum_shift": 33}),
         (programs.running("Sum", 3), {"shift": 16}),
         (programs.running("Max", 3), {"scale": 0.5}),
+        (programs.running_softmax(2, 3), {"mean_bits": 8}),
+        (programs.running_softmax(2, 3), {"mean_bits": -1}),
+        (programs.running_softmax(2, 3), {"multiplier": 16_383}),
+        (programs.running_softmax(2, 3), {"shift": 1}),
+        (programs.running_softmax(2, 3), {"shift": 47}),
+        (programs.running_softmax(2, 3), {"groups": 3}),
+        (programs.running_softmax(2, 3), {"groups": 0}),
+        (programs.running_softmax(2, 3), {"size": -3}),
+        (programs.running_softmax(2, 3), {"input_scale": 2.0}),
+        (programs.running_softmax(2, 3), {"inputs": ("b", "a")}),
+        (programs.running_softmax(2, 3), {"inputs": ("a",)}),
+        (programs.running_softmax(2, 3), {"total": StateRegion("weighted")}),
+        (programs.running_softmax(2, 3), {"weighted": StateRegion("weighted", 1)}),
+        (programs.running_softmax(2, 3), {"reference": StateRegion("reference", -1)}),
+        (programs.running_softmax(2, 3), {"reference": StateRegion("nothing")}),
         (programs.layer_norm(1, 4, 0, 8), {"epsilon": (1 << 60) + 1}),
         (programs.layer_norm(1, 4, 0, 8), {"norm_bits": 13}),
         (programs.layer_norm(1, 4, 0, 8), {"B": "m"}),

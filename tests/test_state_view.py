@@ -29,6 +29,14 @@ def test_integers_round_and_saturate_in_the_models_units() -> None:
     np.testing.assert_array_equal(view, np.array([16384, -32768, 32767, -32768]) * 2.0**-15)
 
 
+def test_numbers_far_out_of_range_become_the_ends_of_64_bits() -> None:
+    content = np.zeros(2, np.int64)
+    for scale in (None, 2.0**-44):
+        StateView("total", content, scale)[...] = [1e300, -1e300]
+        assert content[0] > 2**63 - 2048
+        assert content[1] == -(2**63)
+
+
 @pytest.mark.parametrize(
     ("numbers", "error", "words"),
     [

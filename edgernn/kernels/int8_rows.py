@@ -128,6 +128,23 @@ class Int8RunningRow(NamedTuple):
     shift: int = 0
 
 
+class Int8RunningSoftmaxRow(NamedTuple):
+    """Attention pooling of all frames so far."""
+
+    scores: int  # arena: (groups,)
+    x: int  # arena: (groups, size)
+    y: int  # arena: (groups, size)
+    reference: int  # state: int32 (groups,)
+    total: int  # state: int64 (groups,)
+    weighted: int  # state: int64 (groups, size)
+    table: int  # weights: EXP2, int64
+    multiplier: int
+    shift: int
+    bits: int  # more fraction bits of y than x has
+    groups: int
+    size: int
+
+
 class Int8LayerNormRow(NamedTuple):
     """Layer normalisation of each of `rows` vectors."""
 

@@ -25,11 +25,17 @@ def divide(typing, a, b):
 
 
 @inline
+def power_of_two(fraction, table):
+    """2^-fraction, of 2^-12 octaves below one to Q1.15."""
+    i = fraction >> 6
+    return table[i] - (((table[i] - table[i + 1]) * (fraction & 63) + 32) >> 6)
+
+
+@inline
 def power(octaves, table):
     """2^-octaves, Q4.12 to Q0.15."""
-    i, fraction, whole = (octaves >> 6) & 63, octaves & 63, octaves >> 12
-    mantissa = table[i] - (((table[i] - table[i + 1]) * fraction + 32) >> 6)
-    return (2 * mantissa + (1 << whole)) >> (whole + 1)
+    whole = octaves >> 12
+    return (2 * power_of_two(octaves & 4095, table) + (1 << whole)) >> (whole + 1)
 
 
 def softmax(row, weights, state, arena):

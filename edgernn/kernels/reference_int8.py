@@ -124,6 +124,12 @@ def _interpolate(entries: Array, x: Array, bits: int) -> Array:
     return entries[i] + (((entries[i + 1] - entries[i]) * fraction + (1 << (bits - 1))) >> bits)
 
 
+def power_of_two(fraction: Array) -> Array:
+    """``2^-fraction``, of 2^-12 octaves from 0 to 4095, in Q1.15: 32768 down to 16387."""
+    i, f = fraction >> 6, fraction & 63
+    return EXP2[i] - (((EXP2[i] - EXP2[i + 1]) * f + 32) >> 6)
+
+
 # inputs and outputs
 
 
@@ -182,10 +188,8 @@ def softmax(x: Array, multiplier: int, shift: int) -> Array:
     """Over the last axis; the multiplier turns x into 2^-12 octaves. Q0.15, 0 to 32767."""
     distance = x.max(axis=-1, keepdims=True) - x
     octaves = np.minimum(rescale(distance, np.int64(multiplier), np.int64(shift)), 69631)
-    i, fraction = (octaves >> 6) & 63, octaves & 63
-    mantissa = EXP2[i] - (((EXP2[i] - EXP2[i + 1]) * fraction + 32) >> 6)
     whole = octaves >> 12
-    e = (2 * mantissa + (np.int64(1) << whole)) >> (whole + 1)
+    e = (2 * power_of_two(octaves & 4095) + (np.int64(1) << whole)) >> (whole + 1)
     total = e.sum(axis=-1, keepdims=True)
     return np.minimum((e * 32768 + (total >> 1)) // total, INT16_MAX)
 

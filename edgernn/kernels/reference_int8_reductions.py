@@ -6,12 +6,15 @@ from math import isqrt
 
 import numpy as np
 
-from edgernn.kernels.reference_int8 import INT16_MAX, INT16_MIN, Array, rescale, saturate16
+from edgernn.kernels.reference_int8 import INT16_MAX, INT16_MIN, Array, power_of_two, rescale, saturate16
 
 LARGEST_COUNT = 1 << 40
 LARGEST_MEAN_TOTAL = 1 << 55
 LARGEST_TOTAL = 1 << 62
 LARGEST_SUM = 1 << 30
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1 << 43, 1 << 45  # of all frames of a running softmax
+LARGEST_REFERENCE = 1 << 29
+LARGEST_WEIGHTED = 1 << 60
 
 
 def reduce(x: Array, function: str, axis: int, multiplier: int, shift: int) -> Array:
@@ -56,6 +59,48 @@ def running_extreme(x: Array, total: Array, count: Array, function: str) -> Arra
     _limit(count, 0, LARGEST_COUNT - 1)
     count += 1
     return total.reshape(x.shape).copy()
+
+
+def running_softmax(
+    scores: Array,
+    values: Array,
+    reference: Array,
+    total: Array,
+    weighted: Array,
+    multiplier: int,
+    shift: int,
+    mean_bits: int,
+) -> Array:
+    """The mean of all values so far, weighted by a softmax of their scores; changes reference, total and weighted.
+
+    scores (G,), values (G, N), reference and total (G,), weighted (G, N) -> (G, N), with `mean_bits` more fraction
+    bits than the values.
+    """
+    u = rescale(scores, np.int64(multiplier), np.int64(shift))  # (G,) in 2^-12 octaves
+    begins = total <= 0
+    _limit(total, SMALLEST_WEIGHT, LARGEST_WEIGHT)
+    _limit(reference, -LARGEST_REFERENCE, LARGEST_REFERENCE)
+    _limit(weighted, -LARGEST_WEIGHTED, LARGEST_WEIGHTED)
+    total[begins], reference[begins], weighted[begins] = 0, u[begins], 0
+    rise = np.maximum((u - reference + 4095) >> 12, 0)  # whole octaves, so that the old weights only shift
+    rise[(rise == 0) & (total >= LARGEST_WEIGHT >> 1)] = 1
+    reference += 4096 * rise
+    total[...] = _rounded_shift(total, rise)
+    weighted[...] = _rounded_shift(weighted, rise[:, np.newaxis])
+    depth = reference - u  # (G,) from 0
+    bits = 29 - (depth >> 12)
+    mantissa = _rounded_shift(power_of_two(depth & 4095), np.maximum(-bits, 0))
+    left = np.maximum(bits, 0)
+    total += mantissa << left
+    weighted += (mantissa[:, np.newaxis] * values) << left[:, np.newaxis]
+    divisor = total[:, np.newaxis] >> (16 + mean_bits)  # (G, 1) from 2^20 to 2^29
+    return saturate16(((weighted >> 16) + (divisor >> 1)) // divisor)
+
+
+def _rounded_shift(x: Array, shift: Array) -> Array:
+    """``x / 2^shift``, rounded to nearest, halves up; a shift above 62 is as one of 62."""
+    shift = np.minimum(shift, 62)
+    return (x + ((np.int64(1) << shift) >> 1)) >> shift
 
 
 def _limit(numbers: Array, low: int, high: int) -> None:

@@ -20,7 +20,7 @@ from edgernn.operations.int8 import (
 )
 from edgernn.operations.int8_products import Int8GroupedDense, Int8MatMul
 from edgernn.operations.int8_recurrent import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
-from edgernn.operations.int8_reductions import Int8LayerNorm, Int8Reduce, Int8RunningReduce
+from edgernn.operations.int8_reductions import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
 from edgernn.operations.int8_selection import Int8Compare, Int8Where
 from edgernn.operations.int8_wide import Int8FineGate, Int8WideUpdate, WideTerm
 from edgernn.operations.layout import ReadState, Rearrange, WriteState
@@ -38,7 +38,7 @@ FloatOperation = (
 Int8Operation = (
     (Int8Dense | Int8GroupedDense | Int8MatMul | Int8Rnn | Int8Gru | Int8Lstm)
     | (Int8Unary | Int8Affine | Int8Binary | Int8Compare | Int8Where | Int8Softmax | Int8LayerNorm)
-    | (Int8Reduce | Int8RunningReduce | Int8FineGate | Int8WideUpdate)
+    | (Int8Reduce | Int8RunningReduce | Int8RunningSoftmax | Int8FineGate | Int8WideUpdate)
 )
 # that move numbers of any type without changing them, and what repeats others
 Movement = Rearrange | ReadState | WriteState | History | Repeat | TakeFrame | PutFrame | Constant | Convert
@@ -78,6 +78,7 @@ __all__ = [
     "Int8Reduce",
     "Int8Rnn",
     "Int8RunningReduce",
+    "Int8RunningSoftmax",
     "Int8Softmax",
     "Int8Unary",
     "Int8Where",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -12,6 +13,8 @@ from edgernn.operations.int8 import IntegerOperation
 LARGEST_COUNT = 1 << 40  # frames that a running mean weighs equally
 MEAN_BITS = (0, 7)  # more fraction bits that a running mean may have than what it is the mean of
 SUM_SHIFTS = (0, 32)  # of a running sum before it is rescaled
+REFERENCE_SCALE = log(2) / 4096  # of the score that weights of a running softmax are relative to, 2^-12 octaves
+WEIGHT_SCALE = 2.0**-44  # of the sum of these weights
 MAX_NORM_FEATURES = 2048  # of a layer normalisation: its sums of squares stay below 2^52
 NORM_BITS = (6, 12)  # fraction bits of the normalised values
 LARGEST_EPSILON = 1 << 60
@@ -112,6 +115,69 @@ class Int8RunningReduce(IntegerOperation, frozen=True, kw_only=True):
 
     def state_values(self) -> dict[str, tuple[str, float | None]]:
         return {"total": ("int64" if self.accumulates else "int16", self.input_scale), "count": ("int64", None)}
+
+
+class Int8RunningSoftmax(IntegerOperation, frozen=True, kw_only=True):
+    """`RunningSoftmax` in integers.
+
+    Attributes
+    ----------
+    reference : StateRegion
+        int32 (groups,), in 2^-12 octaves: a weight is ``2^(score - reference)``. It rises with the scores, and by an
+        octave when the sums become too large.
+    total : StateRegion
+        int64 (groups,): the sum of all weights, 2^43 to 2^45; 0 before the first frame.
+    weighted : StateRegion
+        int64 (groups, size): the sum of weights times values, at most 2^60.
+    multiplier, shift : int
+        Bring scores to 2^-12 octaves.
+    mean_bits : int
+        How many more fraction bits the result has than the values.
+    input_scale : float
+        Of the values.
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("reference", "total", "weighted")
+    changes_state: ClassVar[bool] = True
+
+    reference: StateRegion
+    total: StateRegion
+    weighted: StateRegion
+    groups: int
+    size: int
+    multiplier: int
+    shift: int
+    mean_bits: int = 0
+    input_scale: float
+
+    @property
+    def scale(self) -> float:
+        """Of the result."""
+        return self.input_scale / float(1 << self.mean_bits)
+
+    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
+        self.expect_counts(inputs=2, outputs=1)
+        scores, values = inputs
+        shape = (self.groups, self.size)
+        if min(shape) < 1 or scores.shape != (self.groups,) or values.shape != shape:
+            raise self.malformed(f"reads shapes {scores.shape} and {values.shape}, for groups and size {shape}")
+        self.expect_multiplier_range(np.array([self.multiplier]), np.array([self.shift]))
+        if not MEAN_BITS[0] <= self.mean_bits <= MEAN_BITS[1]:
+            raise self.malformed(f"mean_bits is {self.mean_bits}, it must be from {MEAN_BITS[0]} to {MEAN_BITS[1]}")
+        self.expect_scale(self.input_scale)
+        if values.scale != self.input_scale:
+            raise self.malformed(f"input {self.inputs[1]} is {values}, unlike input_scale")
+        return (Value(shape, "int16", self.scale),)
+
+    def state_sizes(self, weights: Weights) -> dict[str, int]:
+        return {"reference": self.groups, "total": self.groups, "weighted": self.groups * self.size}
+
+    def state_values(self) -> dict[str, tuple[str, float | None]]:
+        return {
+            "reference": ("int32", REFERENCE_SCALE),
+            "total": ("int64", WEIGHT_SCALE),
+            "weighted": ("int64", WEIGHT_SCALE * self.input_scale),
+        }
 
 
 class Int8LayerNorm(IntegerOperation, frozen=True, kw_only=True):

@@ -16,10 +16,12 @@ from edgernn.operations import (
     Int8MatMul,
     Int8Reduce,
     Int8RunningReduce,
+    Int8RunningSoftmax,
     LayerNorm,
     MatMul,
     Reduce,
     RunningReduce,
+    RunningSoftmax,
 )
 from edgernn.operations.int8 import SIGNED_SHIFTS
 from edgernn.operations.int8_products import matmul_bound
@@ -28,7 +30,9 @@ from edgernn.operations.int8_reductions import (
     MAX_NORM_FEATURES,
     MEAN_BITS,
     NORM_BITS,
+    REFERENCE_SCALE,
     SUM_SHIFTS,
+    WEIGHT_SCALE,
     sum_bound,
 )
 from edgernn.quantizer.movement import give_format
@@ -138,8 +142,7 @@ def convert_running_reduce(converter: Converter, operation: RunningReduce) -> No
     unit = scale = converter.scales[integer]
     settings: dict[str, Any] = {}
     if operation.function == "Mean":
-        wanted = np.floor(np.log2(unit / (converter.limit(output) / 32767)))
-        settings["mean_bits"] = int(np.clip(wanted, *MEAN_BITS))
+        settings["mean_bits"] = _mean_bits(converter, unit, output)
         scale = unit / 2 ** settings["mean_bits"]
     elif operation.function == "Sum":
         scale = max(converter.limit(output) / 32767, unit * SMALLEST_UNITS)
@@ -164,6 +167,41 @@ def convert_running_reduce(converter: Converter, operation: RunningReduce) -> No
         ),
         scale,
     )
+
+
+def _mean_bits(converter: Converter, unit: float, output: str) -> int:
+    """How many more fraction bits a mean over time can have than numbers of this unit: its range may be smaller."""
+    return int(np.clip(np.floor(np.log2(unit / (converter.limit(output) / 32767))), *MEAN_BITS))
+
+
+def convert_running_softmax(converter: Converter, operation: RunningSoftmax) -> None:
+    """Attention pooling: weights are powers of two of scores in octaves."""
+    scores, values = (converter.as_integer(name) for name in operation.inputs)
+    unit, bits = converter.scales[values], _mean_bits(converter, converter.scales[values], operation.outputs[0])
+    factor = np.array(converter.scales[scores] / REFERENCE_SCALE)
+    m, s = fixed_point.multiplier(factor, f"operation {operation.name}")
+    for region, dtype, scale in (
+        (operation.largest, "int32", REFERENCE_SCALE),
+        (operation.total, "int64", WEIGHT_SCALE),
+        (operation.weighted, "int64", WEIGHT_SCALE * unit),
+    ):
+        give_format(converter, region, dtype, scale)
+    integer = Int8RunningSoftmax(
+        name=operation.name,
+        inputs=(scores, values),
+        outputs=operation.outputs,
+        sources=operation.sources,
+        reference=operation.largest,
+        total=operation.total,
+        weighted=operation.weighted,
+        groups=operation.groups,
+        size=operation.size,
+        multiplier=int(m),
+        shift=int(s),
+        mean_bits=bits,
+        input_scale=unit,
+    )
+    converter.add(integer, integer.scale)
 
 
 def convert_layer_norm(converter: Converter, operation: LayerNorm) -> None:
@@ -208,5 +246,6 @@ CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {
     MatMul: convert_matmul,
     Reduce: convert_reduce,
     RunningReduce: convert_running_reduce,
+    RunningSoftmax: convert_running_softmax,
     LayerNorm: convert_layer_norm,
 }

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgernn import fixed_point
 from edgernn.description import StateSlot
 from edgernn.errors import QuantizationError
-from edgernn.operations import AnyOperation, IntegerOperation, Quantize
+from edgernn.operations import AnyOperation, Int8RunningSoftmax, IntegerOperation, Quantize
 from edgernn.program import Program
 from edgernn.quantizer.calibration import (
     PROGRESS_STEPS,
@@ -190,8 +190,9 @@ class _Comparison:
         self._layers = [operation for operation in int8.operations if _is_layer(operation, program)]
         self._signal = dict.fromkeys((layer.name for layer in self._layers), 0.0)
         self._noise, self._clipped, self._elements = dict(self._signal), dict(self._signal), dict(self._signal)
-        self._drift = {slot.name: 0.0 for slot in int8.state if not _counts(slot)}
-        self._saturated = {slot.name: 0 for slot in int8.state if slot.scale is not None and not _is_unit(slot.scale)}
+        states = _compared_states(int8)
+        self._drift = {slot.name: 0.0 for slot in states if not _counts(slot)}
+        self._saturated = {slot.name: 0 for slot in states if slot.scale is not None and not _is_unit(slot.scale)}
         self._scores: list[Array] = []  # (2, K) each: float and int8
         self._labels: list[int] = []
 
@@ -312,6 +313,17 @@ def _kept_rows(layer: AnyOperation, program: Program, int8: Program) -> float | 
         own = np.rint(W / np.where(scale > 0, scale, 1.0)[:, None])
         kept.append(((own == q).all(axis=1) & (scale > 0)) | ~W.any(axis=1))
     return float(np.concatenate(kept).mean()) if kept else None
+
+
+def _compared_states(int8: Program) -> list[StateSlot]:
+    """All states but the sums of a softmax over time: they are relative to another score than in float."""
+    relative = {
+        getattr(operation, field).slot
+        for operation in int8.operations
+        if isinstance(operation, Int8RunningSoftmax)
+        for field in operation.state_fields
+    }
+    return [slot for slot in int8.state if slot.name not in relative]
 
 
 def _counts(slot: StateSlot) -> bool:

@@ -6,13 +6,13 @@ from math import prod
 
 import numpy as np
 
-from edgernn.operations import Int8LayerNorm, Int8Reduce, Int8RunningReduce
+from edgernn.operations import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
 from firmware_export.emitters.loops import count, rows
 from firmware_export.packing import scale_words
 from firmware_export.step import StepWriter
 
 
-def _scale(operation: Int8Reduce | Int8RunningReduce) -> int:
+def _scale(operation: Int8Reduce | Int8RunningReduce | Int8RunningSoftmax) -> int:
     return int(scale_words(np.array([operation.multiplier]), np.array([operation.shift]))[0])
 
 
@@ -41,6 +41,20 @@ def running_reduce(step: StepWriter, operation: Int8RunningReduce) -> list[str]:
             return [f"edgernn_running_sum_int8({begin}, {operation.sum_shift}, {_scale(operation)}, {y});"]
         case _:
             return [f"edgernn_running_most_int8({begin}, {int(operation.function == 'Min')}, {y});"]
+
+
+def running_softmax(step: StepWriter, operation: Int8RunningSoftmax) -> list[str]:
+    """All frames so far, by their scores."""
+    step.need("running_softmax_int8")
+    arguments = [
+        *(step.place(name) for name in operation.inputs),
+        *(count(size, f"{operation.name}: an axis") for size in (operation.groups, operation.size)),
+        str(_scale(operation)),
+        str(operation.mean_bits),
+        *(step.state(region) for region in (operation.reference, operation.total, operation.weighted)),
+        step.place(operation.outputs[0]),
+    ]
+    return [f"edgernn_running_softmax_int8({', '.join(arguments)});"]
 
 
 def layer_norm(step: StepWriter, operation: Int8LayerNorm) -> list[str]:

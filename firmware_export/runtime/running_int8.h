@@ -1,10 +1,5 @@
-/* needs: rescale */
+/* needs: rescale limit64 */
 #define EDGERNN_LARGEST_COUNT ((int64_t)1 << 40)
-
-/* Whatever a state was set to, it is used within its range. */
-static inline int64_t edgernn_limit64(int64_t x, int64_t low, int64_t high) {
-    return x < low ? low : x > high ? high : x;
-}
 
 /* a / b for b > 0, rounded down; in 32 bits where that is enough. The result fits them. */
 static inline int32_t edgernn_floor_divide(int64_t a, int64_t b) {

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from int8_feature_programs import PROGRAMS
+from pooling_models import CHANNELS, pooling
 from unquantized_programs import PROGRAMS as NETS
 from unquantized_programs import sample
 from written_out_cells import KINDS, written_out
@@ -17,7 +18,14 @@ from edgernn.program import Program
 from firmware_export.emulators import Emulator
 from firmware_export.verify import Exported, verify
 
-WATCH = Path(__file__).parents[1] / "models" / "watch"
+MODELS = Path(__file__).parents[1] / "models"
+WATCH = MODELS / "watch"
+POOLING: dict[str, tuple[Callable[[], Program], str]] = {
+    "attention": (lambda: edgernn.load(MODELS / "made" / "pool_attention_legacy.onnx"), "w8a16"),
+    "product": (lambda: edgernn.load(MODELS / "made" / "pool_product_legacy.onnx"), "w8a8"),
+    "look-ahead": (lambda: pooling(heads=2, look_ahead=2), "w8a16"),
+    "windows": (lambda: pooling(look_ahead=1).with_window(20, 6), "w8a8"),
+}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -44,6 +52,16 @@ def test_wide_states_that_are_written_out(
 def test_nets_of_every_kind(name: str, machine: Callable[[str], Emulator], exported: Callable[..., Exported]) -> None:
     export = exported(edgernn.quantize(NETS[name](), sample(name), operands="w8a8", count_size=0.001))
     for form in ("host", "cortex-m4", "rv32imc"):
+        report = verify(export, machine(form), steps=100)
+        assert report.equal, f"{form}: {report.difference}"
+
+
+@pytest.mark.parametrize("name", POOLING)
+def test_softmax_over_time(name: str, machine: Callable[[str], Emulator], exported: Callable[..., Exported]) -> None:
+    make, operands = POOLING[name]
+    calibration = np.random.default_rng(0).standard_normal((400, CHANNELS)).astype(np.float32)
+    export = exported(edgernn.quantize(make(), calibration, operands=operands, count_size=0.001))
+    for form in ("host", "cortex-m4", "rv32imc", "atmega328p"):
         report = verify(export, machine(form), steps=100)
         assert report.equal, f"{form}: {report.difference}"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scalar_arithmetic import i32, operand, rescale, sat16, signed_rescale
+from scalar_arithmetic import i32, operand, rescale, sat16, signed_rescale, u32
 
 from edgernn.kernels import int8_tables
 from edgernn.kernels import reference_int8_products as products
@@ -108,6 +108,89 @@ def test_running_sums(x: list[int], total: int, q: int, m: int, s: int) -> None:
         total = min(max(i64(total + number), -(1 << 62)), 1 << 62)
         expected = sat16(rescale(min(max(total >> q, -(1 << 30)), (1 << 30) - 1), m, s))
         assert int(reductions.running_sum(np.array([number]), kept, frames, q, m, s)[0]) == expected
+
+
+def power(g: int) -> int:
+    """Section 5.5."""
+    i, f = g >> 6, g & 63
+    E = int8_tables.EXP2
+    return E[i] - (i32((E[i] - E[i + 1]) * f + 32) >> 6)
+
+
+def down(a: int, n: int) -> int:
+    n = min(n, 62)
+    return a if n == 0 else i64(a + 2 ** (n - 1)) >> n
+
+
+def share(a: int, T: int, k: int) -> int:
+    """Section 6.3: a quotient of 16 bits, with one division of 32 bits and digit by digit."""
+    if a < 0 or a >= 2**16 * T:
+        return -32768 if a < 0 else 32767
+    q = u32(a >> (13 - k)) // u32((T >> (13 - k)) + 1)
+    rest = u32(a - q * T)
+    assert rest // T <= 5
+    rest, quotient = i32(a >> 16), 0
+    for digit in reversed(range(16)):
+        rest, quotient = i32(2 * rest + (a >> digit & 1)), 2 * quotient
+        if rest >= T:
+            rest, quotient = rest - T, quotient + 1
+    assert q + (a - q * T) // T == quotient
+    return quotient - 32768
+
+
+State = tuple[int, int, list[int]]
+
+
+def softmax_over_time(x: int, v: list[int], state: State, m: int, s: int, k: int) -> tuple[list[int], State]:
+    """Section 6.3, of one group."""
+    reference, total, weighted = state
+    u = rescale(x, m, s)
+    if total <= 0:
+        reference, total, weighted = u, 0, [0] * len(v)
+    else:
+        total = min(max(total, 1 << 43), 1 << 45)
+        reference = min(max(reference, -(1 << 29)), 1 << 29)
+        weighted = [min(max(number, -(1 << 60)), 1 << 60) for number in weighted]
+    n = max(i32(i32(u - reference) + 4095) >> 12, 0)
+    if n == 0 and total >= 1 << 44:
+        n = 1
+    reference, total, weighted = i32(reference + 4096 * n), down(total, n), [down(number, n) for number in weighted]
+    d = i32(reference - u)
+    j = 29 - (d >> 12)
+    w = down(power(d & 4095), max(-j, 0))
+    if j < -16:
+        assert w == 0
+    factor = i32(2 ** max(j, 0))
+    total = i64(total + w * factor)
+    weighted = [i64(a + i32(w * b) * factor) for a, b in zip(weighted, v, strict=True)]
+    assert 1 << 43 <= total <= 1 << 45
+    T = i32(total >> (16 + k))
+    return [share(i64((a >> 16) + (T >> 1) + (T << 15)), T, k) for a in weighted], (reference, total, weighted)
+
+
+far = [-(1 << 63), -1, 0, 1, (1 << 43) - 1, (1 << 44) - 1, 1 << 44, 1 << 45, (1 << 63) - 1]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(int16s, int16s, int16s), min_size=1, max_size=30),
+    st.sampled_from([2, 3, 9, 12, 14, 17, 22, 46]),
+    multipliers | st.just(0),
+    st.integers(0, 7),
+    int32s,
+    st.sampled_from(far) | st.integers(1 << 43, 1 << 45),
+    st.sampled_from(far) | st.integers(-(1 << 62), 1 << 62),
+)
+def test_softmax_over_time(
+    frames: list[tuple[int, int, int]], s: int, m: int, k: int, reference: int, total: int, weighted: int
+) -> None:
+    state: State = (reference, total, [weighted, -weighted - 1])
+    kept = [np.array([reference]), np.array([total]), np.array([state[2]])]
+    for x, *v in frames:
+        expected, state = softmax_over_time(x, v, state, m, s, k)
+        y = reductions.running_softmax(np.array([x]), np.array([v]), *kept, m, s, k)
+        assert y.tolist() == [expected]
+        assert [each.tolist() for each in kept] == [[state[0]], [state[1]], [state[2]]]
 
 
 def root(U: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import int8_feature_programs as programs
@@ -71,6 +72,42 @@ def test_reduce(function: str, shape: tuple[int, int, int], axis: int, seed: int
 )
 def test_running_reduce(function: str, size: int, seed: int, count: int, bits: int) -> None:
     check(programs.running(function, size, seed, count, bits), seed=seed)
+
+
+ENDS = {bits: (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) for bits in (32, 64)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(1, 3),
+    sizes,
+    st.sampled_from([0.0, 0.1, 1.0, 8.0, 20.0, 60.0, 500.0, 60_000.0]),
+    st.integers(0, 7),
+    seeds,
+    st.none()
+    | st.tuples(
+        st.sampled_from([*ENDS[32], -(1 << 29), 1 << 29, -5000, 0, 4095, 250_000]),
+        st.sampled_from([*ENDS[64], -1, 0, 1, (1 << 43) - 1, (1 << 44) - 1, 1 << 44, (1 << 45) - 1, 1 << 45, 1 << 50]),
+        st.sampled_from([*ENDS[64], -(1 << 60) - 1, -(1 << 58), -1, 0, 1 << 58, 1 << 60]),
+    ),
+)
+def test_running_softmax(
+    groups: int, size: int, octaves: float, bits: int, seed: int, begin: tuple[int, ...] | None
+) -> None:
+    check(programs.running_softmax(groups, size, octaves, bits, seed, begin), 20, seed)
+
+
+def test_running_softmax_whose_states_are_set_between_steps() -> None:
+    program = programs.running_softmax(2, 5, bits=3)
+    reference, runner = ReferenceRunner(program), Runner(program)
+    choices = itertools.product((-1e300, 0.0, 1e300), repeat=3)
+    for x, numbers in zip(programs.counts_for(program, 27), choices, strict=True):
+        for slot, number in zip(program.state, numbers, strict=True):
+            runner.state[slot.name][...] = number
+            limits = np.iinfo(slot.dtype)
+            reference.state[slot.name][...] = limits.min if number < 0 else limits.max if number > 0 else 0
+        for _ in range(3):
+            assert np.array_equal(reference.step_raw(x), runner.step_raw(x))
 
 
 @settings(max_examples=15, deadline=None)

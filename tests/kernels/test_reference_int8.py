@@ -181,6 +181,13 @@ def test_softmax_is_close_to_the_float_softmax(x: list[int], scale: float) -> No
     assert y.max() <= 32767
 
 
+def test_powers_of_two() -> None:
+    g = np.arange(4096)
+    y = int8.power_of_two(g)
+    assert (y.max(), y.min()) == (32768, 16387)
+    assert np.abs(y / 2.0 ** (15 - g / 4096) - 1).max() < 5e-5
+
+
 def test_softmax_of_the_largest_vector_fits_uint32() -> None:
     n = 32767
     total = n * 32768

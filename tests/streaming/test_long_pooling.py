@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import int8_feature_programs as programs
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from sequence_models import make_model
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
+from edgernn.operations.int8_reductions import REFERENCE_SCALE
 
 STEPS, CHUNK = 10_000_000, 1_000_000
 CHANNELS = 3
@@ -61,3 +63,37 @@ def test_attention_pooling_of_ten_million_frames() -> None:
     values = np.concatenate(frames)  # (STEPS, CHANNELS)
     expected = (shares[:, None] * values).sum(axis=0) / shares.sum()
     np.testing.assert_allclose(last, expected, rtol=1e-6)
+
+
+def integer_scores(course: str) -> NDArray[np.float64]:
+    """Scores (STEPS,) that a stream could have for hours."""
+    rng, t = np.random.default_rng(1), np.arange(STEPS)
+    match course:
+        case "noise":
+            scores = rng.normal(0, 5000, STEPS)
+        case "rising":
+            scores = np.linspace(-30_000, 30_000, STEPS)
+        case "falling":
+            scores = np.linspace(30_000, -30_000, STEPS) + rng.normal(0, 500, STEPS)
+        case "jumping":
+            scores = 20_000 * np.sign(np.sin(t / 1e5)) + rng.normal(0, 500, STEPS)
+        case _:  # one frame that outweighs each other a thousand times
+            scores = np.where(t == 0, 32_767, rng.normal(-10_000, 3000, STEPS))
+    return np.clip(np.rint(scores), -32_768, 32_767)
+
+
+@pytest.mark.parametrize("course", ["noise", "rising", "falling", "jumping", "outlier"])
+def test_integer_attention_pooling_of_ten_million_frames(course: str) -> None:
+    """The sums of integers lose nothing: the result is the nearest integer to that of float64."""
+    program = programs.running_softmax(1, CHANNELS, 5.0, bits=4)
+    operation = next(operation for operation in program.operations if operation.name == "op")
+    octave = operation.multiplier * 2.0**-operation.shift * REFERENCE_SCALE
+    scores, rng = integer_scores(course), np.random.default_rng(2)
+    runner, total, weighted = edgernn.Runner(program), 0.0, np.zeros(CHANNELS)
+    for begin in range(0, STEPS, CHUNK):
+        values = rng.integers(-900, 900, (CHUNK, CHANNELS)) + 200 + begin // 50_000
+        part = scores[begin : begin + CHUNK]
+        last = runner.run(np.concatenate([part[:, np.newaxis], values], axis=1).astype(np.float32))[-1]
+        weights = np.exp((part - scores.max()) * octave)
+        total, weighted = total + weights.sum(), weighted + weights @ values
+        np.testing.assert_allclose(last.ravel(), weighted / total, rtol=0, atol=0.505 / 16)
