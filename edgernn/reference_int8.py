@@ -91,7 +91,8 @@ class IntegerOperations:
                 return self._run_running_softmax(operation, inputs, state)
             case Int8LayerNorm():
                 constants = (weights[operation.multiplier], weights[operation.shift], weights[operation.B])
-                return reductions.layer_norm(inputs[0], operation.epsilon, operation.norm_bits, *constants)
+                settings = (operation.epsilon, operation.norm_bits, operation.centred)
+                return reductions.layer_norm(inputs[0], *settings, *constants)
             case Int8FineGate():
                 return wide.fine_gate(inputs[0], operation.complement)
             case Int8Compare():

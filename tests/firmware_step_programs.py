@@ -148,6 +148,7 @@ def reductions_program() -> Program:
     scale, bias = uniform(b.rng, (3,), 2.0), uniform(b.rng, (3,), 1.0)
     b.give(b.add(LayerNorm, "norm", "cube", scale=scale, bias=bias))
     b.give(b.add(LayerNorm, "plain", "mix", epsilon=1e-3))
+    b.give(b.add(LayerNorm, "by size", "cube", scale=scale, centred=False))
     for last in (False, True):
         for smallest in (False, True):
             b.give(b.add(ArgMax, f"arg{last}{smallest}", "cube", last=last, smallest=smallest))

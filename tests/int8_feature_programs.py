@@ -206,7 +206,7 @@ def running_softmax(
     return program_of((operation,), {"a": (groups,), "b": (groups, size)}, ("y",), weights, state)
 
 
-def layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int = 0) -> Program:
+def layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int = 0, centred: bool = True) -> Program:
     """Layer normalisation."""
     rng = np.random.default_rng(seed)
     weights = {
@@ -220,6 +220,7 @@ def layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int = 0
         outputs=("y",),
         epsilon=epsilon,
         norm_bits=norm_bits,
+        centred=centred,
         multiplier="m",
         shift="s",
         B="B",
@@ -289,5 +290,6 @@ PROGRAMS: dict[str, Program] = {
     "running-softmax-full": running_softmax(1, 4, 3.0, begin=(0, (1 << 45) - 1, -(1 << 60))),
     "layer-norm": layer_norm(2, 13, 1000, 11),
     "layer-norm-epsilon": layer_norm(1, 9, 1 << 45, 9),
+    "root-mean-square": layer_norm(2, 7, 50, 10, centred=False),
     "choices": choices(6),
 }

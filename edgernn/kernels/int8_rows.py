@@ -155,6 +155,7 @@ class Int8LayerNormRow(NamedTuple):
     size: int
     epsilon: int
     norm_bits: int
+    centred: int  # 0: the mean is taken for 0
 
 
 class Int8WhereRow(NamedTuple):

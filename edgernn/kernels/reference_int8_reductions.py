@@ -113,10 +113,12 @@ def square_root(x: Array) -> Array:
     return np.array([isqrt(int(number)) for number in x.ravel()], np.int64).reshape(x.shape)
 
 
-def layer_norm(x: Array, epsilon: int, norm_bits: int, multiplier: Array, shift: Array, B: Array) -> Array:
+def layer_norm(
+    x: Array, epsilon: int, norm_bits: int, centred: bool, multiplier: Array, shift: Array, B: Array
+) -> Array:
     """Over the last axis: ``(x - mean) / deviation``, then a signed multiplier and a bias of each feature."""
     n = x.shape[-1]
-    total = x.sum(axis=-1, keepdims=True)
+    total = x.sum(axis=-1, keepdims=True) * int(centred)
     root = square_root(n * (x * x).sum(axis=-1, keepdims=True) - total * total + epsilon)  # n times the deviation
     root = np.maximum(root, 1)
     bits = np.frexp(root.astype(np.float64))[1].astype(np.int64)  # root < 2^bits <= 2 root; exact: root < 2^32
