@@ -23,6 +23,7 @@ from edgernn.operations import (
     Int8GroupedDense,
     Int8Gru,
     Int8LayerNorm,
+    Int8LogSoftmax,
     Int8Lstm,
     Int8MatMul,
     Int8Operation,
@@ -80,6 +81,9 @@ class IntegerOperations:
                 return int8.activate(inputs[0], self._function(operation.function))
             case Int8Softmax():
                 return int8.softmax(inputs[0], operation.multiplier, operation.shift)
+            case Int8LogSoftmax():
+                output = (operation.output_multiplier, operation.output_shift)
+                return int8.log_softmax(inputs[0], operation.multiplier, operation.shift, *output)
             case Int8GroupedDense() | Int8MatMul():
                 return self._run_product(operation, inputs)
             case Int8Reduce(function=function, axis=axis):

@@ -65,6 +65,7 @@ def whole_runtime() -> dict[str, Program]:
         "reduce": int8_feature_programs.reduce("Sum", (2, 5, 3), 1),
         "running_int8": int8_feature_programs.running("Mean", 5),
         "running_softmax_int8": int8_feature_programs.running_softmax(2, 5),
+        **{name: int8_feature_programs.PROGRAMS[name] for name in ("near-zero", "log-softmax")},
         "layer_norm": int8_feature_programs.layer_norm(2, 13, 1000, 11),
         "wide": edgernn.quantize(written_out("lerp", slowness=0.001), X, states="s32", count_size=0.001),
     }
