@@ -26,8 +26,6 @@ from edgernn.operations import (
     History,
     Int8Affine,
     Int8Dense,
-    Int8Softmax,
-    Int8Unary,
     IntegerFunction,
     Lstm,
     MatMul,
@@ -44,19 +42,16 @@ from edgernn.operations import (
 )
 from edgernn.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.program import Program
-from edgernn.quantizer import arithmetic, cells, inputs, movement, reductions, wide
+from edgernn.quantizer import arithmetic, cells, functions, inputs, movement, reductions, wide
 from edgernn.quantizer.calibration import Trace
 from edgernn.quantizer.ranges import clipping_limit
 from edgernn.quantizer.settings import Settings
 
 Array: TypeAlias = NDArray[Any]
 
-# functions whose slope or value has no bound, so that no table of straight lines follows them
-UNBOUNDED = {"Log", "Sqrt", "Reciprocal", "Sign", "Floor", "Ceil", "Round"}
 FAR_LARGER = 1000.0
 MASK_SCALE = 32 / 32768  # the finest format of a mask; a share of exp(-32) is nothing
 SOFTMAX_RANGE = 16.0  # below the maximum, where exp is nothing: what is masked out has no range
-WITHIN_ONE = {"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Erf"}  # values in [-1, 1]
 
 
 class Converter:
@@ -337,7 +332,7 @@ class Converter:
         """What softmaxes read of a value, itself or rearranged; nothing if something else reads it too."""
         found = []
         for reader in self.readers(name):
-            inner = [reader.inputs[0]] if isinstance(reader, Softmax) else []
+            inner = [reader.inputs[0]] if isinstance(reader, Softmax) and not reader.logarithm else []
             if isinstance(reader, Rearrange) and len(reader.inputs) == 1:
                 inner = self._in_softmax(reader.outputs[0])
             if not inner:
@@ -412,31 +407,6 @@ class Converter:
         )
         self.add_integer(Int8Dense, operation, (integer,), scale, operand_bits=bits, **fields)
 
-    def convert_unary(self, operation: Unary) -> None:
-        """A shared table, a clip or a table of its own."""
-        if operation.function in UNBOUNDED:
-            raise self.refused(operation, f"{operation.function} has no bounded slope")
-        if operation.function == "Not":
-            arithmetic.convert_not(self, operation)
-            return
-        if operation.function in ("Sigmoid", "Tanh"):
-            integer = self.at_scale(operation.inputs[0], GATE_SCALE)
-        else:
-            integer = self.as_integer(operation.inputs[0])
-        output, input_scale = operation.outputs[0], self.scales[integer]
-        if operation.function in ("Relu", "Clip"):
-            scale = input_scale
-        elif operation.function in WITHIN_ONE:
-            scale = UNIT_SCALE
-            self.bounds[output] = 1.0
-            if operation.function == "Sigmoid":
-                self.positive.add(output)
-        else:
-            scale = self.limit(output) / 32767
-        gate = GateFunction(operation.function, operation.alpha, operation.beta)
-        function = self.function(operation, "table", gate, input_scale, scale)
-        self.add_integer(Int8Unary, operation, (integer,), scale, function=function)
-
     def function(
         self, operation: Operation, field: str, gate: GateFunction, input_scale: float, output_scale: float
     ) -> IntegerFunction:
@@ -460,25 +430,6 @@ class Converter:
         )
         return IntegerFunction("Table", table=self.add_weight(operation, field, entries))
 
-    def convert_softmax(self, operation: Softmax) -> None:
-        """Powers of two of differences to the largest value."""
-        if operation.logarithm:
-            raise self.refused(operation, "LogSoftmax has no integer form; export the model with Softmax")
-        integer = self.as_integer(operation.inputs[0])
-        factor = np.array(self.scales[integer] * np.log2(np.e) * 4096)
-        m, s = fixed_point.multiplier(factor, f"operation {operation.name}")
-        self.add(
-            Int8Softmax(
-                name=operation.name,
-                inputs=(integer,),
-                outputs=operation.outputs,
-                sources=operation.sources,
-                multiplier=int(m),
-                shift=int(s),
-            ),
-            UNIT_SCALE,
-        )
-
 
 def _repeated(program: Program) -> set[str]:
     names: set[str] = set()
@@ -490,11 +441,10 @@ def _repeated(program: Program) -> set[str]:
 
 CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {
     Dense: Converter.convert_dense,
-    Unary: Converter.convert_unary,
-    Softmax: Converter.convert_softmax,
     Rnn: cells.convert_rnn,
     Gru: cells.convert_gru,
     Lstm: cells.convert_lstm,
+    **functions.CONVERTERS,
     **arithmetic.CONVERTERS,
     **movement.CONVERTERS,
     **reductions.CONVERTERS,
