@@ -84,7 +84,10 @@ def _convert_sign(converter: Converter, operation: Unary) -> None:
 
 
 def _convert_steps(converter: Converter, operation: Unary) -> None:
-    """Whole numbers are what a number of scale 1 is rounded to; a half is taken away or added before."""
+    """Whole numbers are what a number of scale 1 is rounded to; a half is taken away or added before.
+
+    Numbers within a unit of a whole one are whole: the format of x and the multiplier may round them that far.
+    """
     source, output, name = operation.inputs[0], operation.outputs[0], operation.name
     integer = converter.as_integer(source)
     largest = float(np.abs(converter.trace.values[output]).max(initial=0.0))
@@ -93,7 +96,7 @@ def _convert_steps(converter: Converter, operation: Unary) -> None:
     half, scale = STEPS[operation.function], converter.scales[integer]
     if half:
         finer = max(scale, HALVES)
-        offset = np.array(half - finer if half > 0 else half)  # whole numbers stay what they are
+        offset = np.array(finer * (np.ceil(half / finer + 1) if half < 0 else np.floor(half / finer - 1)))
         shifted = f"{name}.shifted"
         converter.add(converter.affine(shifted, integer, shifted, np.array(scale / finer), offset, finer), finer)
         integer, scale = shifted, finer
