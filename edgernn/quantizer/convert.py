@@ -38,6 +38,7 @@ from edgernn.operations import (
     Softmax,
     TakeFrame,
     Unary,
+    Where,
     WriteState,
 )
 from edgernn.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS, UNIT_SCALE
@@ -51,6 +52,8 @@ Array: TypeAlias = NDArray[Any]
 
 FAR_LARGER = 1000.0
 MASK_SCALE = 32 / 32768  # the finest format of a mask; a share of exp(-32) is nothing
+NOTHING = 1e30  # what stands for no number, where rings and windows are padded for a maximum, is larger
+LEAST_MASK = 1e4  # constants added before a softmax that are larger only forbid
 SOFTMAX_RANGE = 16.0  # below the maximum, where exp is nothing: what is masked out has no range
 
 
@@ -323,21 +326,35 @@ class Converter:
         samples = self.trace.values[name]
         in_softmax = self._in_softmax(name)
         if in_softmax:
-            rows = [self.trace.values[value].reshape(-1, self.program.values[value].shape[-1]) for value in in_softmax]
-            seen = [np.maximum(row, row.max(axis=1, keepdims=True) - SOFTMAX_RANGE).ravel() for row in rows]
-            samples = np.concatenate(seen)
+            rows = [
+                self.trace.values[value].reshape(-1, self.program.values[value].shape[-1]) for value, _ in in_softmax
+            ]
+            seen = [np.abs(np.maximum(row, row.max(axis=1, keepdims=True) - SOFTMAX_RANGE)).ravel() for row in rows]
+            samples = np.concatenate([row + added for row, (_, added) in zip(seen, in_softmax, strict=True)])
+        samples = samples[np.abs(samples) < NOTHING]
         return self.limit_of(samples, self.reading_bits(name)) or 1.0
 
-    def _in_softmax(self, name: str) -> list[str]:
-        """What softmaxes read of a value, itself or rearranged; nothing if something else reads it too."""
-        found = []
+    def _in_softmax(self, name: str) -> list[tuple[str, float]]:
+        """What softmaxes read of a value, itself, moved or chosen, and the size of the constants that were added to it.
+
+        Nothing if something else reads it too.
+        """
+        found: list[tuple[str, float]] = []
         for reader in self.readers(name):
-            inner = [reader.inputs[0]] if isinstance(reader, Softmax) and not reader.logarithm else []
-            if isinstance(reader, Rearrange) and len(reader.inputs) == 1:
+            inner, added = list[tuple[str, float]](), 0.0
+            if isinstance(reader, Softmax) and not reader.logarithm:
+                inner = [(reader.inputs[0], 0.0)]
+            elif isinstance(reader, Binary) and reader.function in ("Add", "Sub") and reader.constant is not None:
+                size = np.abs(self.program.weights[reader.constant])
+                added = float(size[size < LEAST_MASK].max(initial=0.0))
+                inner = self._in_softmax(reader.outputs[0])
+            elif (isinstance(reader, Rearrange) and len(reader.inputs) == 1) or (
+                isinstance(reader, Where) and name in reader.inputs[1:]
+            ):
                 inner = self._in_softmax(reader.outputs[0])
             if not inner:
                 return []
-            found += inner
+            found += [(value, size + added) for value, size in inner]
         return found
 
     def limit_of(self, samples: Array, bits: int) -> float:
@@ -390,6 +407,9 @@ class Converter:
         for name in operation.weight_names():
             self.weights[name] = self.program.weights[name]
         self.add(msgspec.structs.replace(operation, inputs=names))
+        wholes = {name for name in operation.outputs if self.program.values[name].dtype == "int32"}
+        self.floats -= wholes
+        self.wholes |= wholes
 
     def convert_dense(self, operation: Dense) -> None:
         """Rows with a scale each, the bias with what their rounding takes from the mean."""
