@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import log
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -30,7 +31,7 @@ WITHIN_ONE = {"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Erf"}  # values in 
 NEAR_ZERO = {"Log", "Sqrt", "Reciprocal"}  # functions that change the faster the smaller a number is
 STEPS = {"Floor": -0.5, "Ceil": 0.5, "Round": 0.0}  # what is added before a number is rounded, halves up
 HALVES = 2.0**-14  # scale that an int16 needs to hold numbers near a half
-OCTAVE = np.log(2) / 4096  # unit of a logarithm in integers
+OCTAVE = log(2) / 4096  # unit of a logarithm in integers
 
 
 def convert_unary(converter: Converter, operation: Unary) -> None:

@@ -173,7 +173,7 @@ def divide(a: int, b: int, m: int, s: int) -> int:
 
 
 def octaves(x: int, E: list[int]) -> int:
-    """Section 5.5."""
+    """Section 5.6."""
     if x <= 0:
         return E[0]
     k = 0

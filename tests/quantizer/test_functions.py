@@ -89,6 +89,7 @@ def test_functions_follow_float_and_are_the_same_when_compiled(name: str) -> Non
     program, X = program_of(*SMOOTH[name]), waves(seed=1)
     int8 = quantize(program, waves())
     assert relative_error(program, int8, X) < 0.03
+    assert len(int8.hash) == 64  # every number can be written
     assert np.array_equal(ReferenceRunner(int8, np.float32).run(X).astype(np.float32), Runner(int8).run(X))
 
 
