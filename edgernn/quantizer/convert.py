@@ -43,7 +43,7 @@ from edgernn.operations import (
 )
 from edgernn.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.program import Program
-from edgernn.quantizer import arithmetic, cells, functions, inputs, movement, reductions, wide
+from edgernn.quantizer import arithmetic, cells, functions, inputs, movement, reductions, rings, wide
 from edgernn.quantizer.calibration import Trace
 from edgernn.quantizer.ranges import clipping_limit
 from edgernn.quantizer.settings import Settings
@@ -98,6 +98,7 @@ class Converter:
         outputs = tuple(
             msgspec.structs.replace(output, value=self.as_float(output.value)) for output in description.outputs
         )
+        rings.narrow_rings(self)
         return Program(self._describe(outputs), self.weights)
 
     def _describe(self, outputs: tuple[OutputDescription, ...]) -> ProgramDescription:
@@ -106,9 +107,10 @@ class Converter:
                 initial = self.program.weights[slot.initial]
                 if slot.scale is not None:
                     limits = np.iinfo(slot.dtype)
-                    initial = np.clip(np.rint(initial.astype(np.float64) / slot.scale), limits.min, limits.max).astype(
-                        slot.dtype
-                    )
+                    q = np.rint(initial.astype(np.float64) / slot.scale)
+                    if slot.dtype == "int8":  # as int16 first, which is what would be rounded
+                        q = np.floor((np.rint(initial.astype(np.float64) / slot.scale * 256) + 128) / 256)
+                    initial = np.clip(q, limits.min, limits.max).astype(slot.dtype)
                 self.weights[slot.initial] = initial
         return msgspec.structs.replace(
             self.program.description,

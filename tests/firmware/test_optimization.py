@@ -59,7 +59,7 @@ def whole_runtime() -> dict[str, Program]:
         "floats": edgernn.quantize(cell_program("gru"), recording(3)),
         **{f"float_{name}": FLOAT_PROGRAMS[name] for name in ("clipped", "rnn")},
         **{name: STEP_PROGRAMS[name] for name in ("reductions", "elements", "running", "ids", "delayed")},
-        "gru-ring": INTEGER_PROGRAMS["w8a16"],
+        **{f"gru-ring-{operands}": program for operands, program in INTEGER_PROGRAMS.items()},
         "grouped": int8_feature_programs.grouped(2, 5, 9, 16),
         "matmul": int8_feature_programs.matmul(2, 2, 7, 3, False, 16),
         "reduce": int8_feature_programs.reduce("Sum", (2, 5, 3), 1),
