@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.layout import copy_bytes, copy_registers
+from edgernn.kernels.int8_simd import load8, load16, smaller, store8, store16
+from edgernn.kernels.layout import LANES, copy_bytes, copy_registers
 from edgernn.kernels.pointers import int8_at, int16_at
 from edgernn.kernels.rows import CLOCK, END, HistoryRow, slots
 from edgernn.kernels.simd import inline, load_int, load_long, slot, store_int
@@ -52,24 +53,40 @@ def _give_taps(row, state, arena, oldest, source):
 
 
 @inline
+def _narrowed(x):
+    """A register of int16 in 8 bits."""
+    return smaller((x + 128) >> 8, 127)
+
+
+@inline
 def _remember_narrow(row, state, source):
     """The same, each int16 rounded to 8 bits."""
-    position, size = _advance(row, state), slot(row, FRAME_BYTES) >> 1
-    ring, x = int8_at(state + slot(row, RING) + position * size), int16_at(source)
-    for k in range(size):
-        ring[k] = min((x[k] + 128) >> 8, 127)
+    position, size, k = _advance(row, state), slot(row, FRAME_BYTES) >> 1, 0
+    frame = state + slot(row, RING) + position * size
+    while k + LANES <= size:
+        store8(frame + k, _narrowed(load16(source + 2 * k, LANES)))
+        k += LANES
+    ring, x = int8_at(frame), int16_at(source)
+    for last in range(k, size):
+        ring[last] = min((x[last] + 128) >> 8, 127)
     return position + 1 if position + 1 < slot(row, LENGTH) else 0
 
 
 @inline
 def _give_narrow_taps(row, state, arena, oldest, source):
-    """The taps out of the ring, times 256."""
+    """The taps out of the ring, times 256, the newest from its source; what lies behind the last one is overwritten."""
     length, dilation, size = slot(row, LENGTH), slot(row, DILATION), slot(row, FRAME_BYTES) >> 1
-    ring, y = int8_at(state + slot(row, RING)), int16_at(arena + slot(row, Y))
+    ring, y = state + slot(row, RING), arena + slot(row, Y)
+    newest = length - 1 if oldest == 0 else oldest - 1
     position = oldest
-    for tap in range(slot(row, TAPS)):
-        for k in range(size):
-            y[tap * size + k] = ring[position * size + k] * 256
+    for _ in range(slot(row, TAPS)):
+        if position == newest:
+            for k in range(0, 2 * size, 2 * LANES):
+                store16(y + k, _narrowed(load16(source + k, LANES)) * 256)
+        else:
+            for k in range(0, size, LANES):
+                store16(y + 2 * k, load8(ring + position * size + k, LANES) * 256)
+        y += 2 * size
         position += dilation
         if position >= length:
             position -= length
