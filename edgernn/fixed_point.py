@@ -133,6 +133,24 @@ def function_table(function: Callable[[Array], Array], input_scale: float, outpu
     return np.clip(np.rint(function(nodes) / output_scale), -32768, 32767).astype(np.int16)
 
 
+def octave_table(function: Callable[[Array], Array], input_scale: float, output_scale: float, odd: bool) -> Array:
+    """The int16 table of a function by octaves: at 0, at 32 places of each octave of the integers, and at 2^15, (482,).
+
+    A value at 0 that does not exist is 0, an infinite one the end of the range.
+
+    Examples
+    --------
+    >>> octave_table(np.sqrt, 1.0, 0.01, odd=False)[[0, 1, 33, -1]]
+    array([    0,   100,   141, 18102], dtype=int16)
+    """
+    octaves = np.ldexp(np.arange(32.0, 64.0), np.arange(-5, 10)[:, np.newaxis])  # (15, 32): 1 to 2^15
+    nodes = np.concatenate([[0.0], octaves.ravel(), [32768.0]]) * input_scale
+    with np.errstate(all="ignore"):
+        entries = np.nan_to_num(function(nodes) / output_scale, nan=0.0)
+    lowest = -32767 if odd else -32768
+    return np.clip(np.rint(entries), lowest, 32767).astype(np.int16)
+
+
 def power_of_two(limit: float) -> float:
     """The smallest power of two that is at least `limit`, and at least 1/256; 2^-15 of it is the scale of an int16."""
     return float(2.0 ** np.ceil(np.log2(max(limit, 2.0**-8))))

@@ -73,6 +73,7 @@ def _lower_layer_norm(builder: TableBuilder, operation: LayerNorm) -> None:
         epsilon=builder.pack(np.array([operation.epsilon], np.float32)),
         rows=value.size // size,
         size=size,
+        centred=int(operation.centred),
     )
     builder.emit(Kernel("layer_norm"), row, operation.name)
 

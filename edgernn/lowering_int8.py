@@ -27,6 +27,7 @@ from edgernn.kernels.int8_rows import (
     Int8CellRow,
     Int8DenseRow,
     Int8ElementwiseRow,
+    Int8LogSoftmaxRow,
     Int8SoftmaxRow,
 )
 from edgernn.kernels.library import Kernel
@@ -39,6 +40,7 @@ from edgernn.operations import (
     Int8Binary,
     Int8Dense,
     Int8Gru,
+    Int8LogSoftmax,
     Int8Lstm,
     Int8RecurrentOperation,
     Int8Rnn,
@@ -119,21 +121,27 @@ def _lower_unary(builder: TableBuilder, operation: Int8Unary) -> None:
     _emit_elementwise(builder, operation, ("unary", operation.function.function, tables), constants)
 
 
-def _emit_elementwise(
-    builder: TableBuilder,
-    operation: Int8Unary | Int8Affine | Int8Binary,
-    options: tuple[str, ...],
-    constants: Array,
-) -> None:
+def _elementwise_row(
+    builder: TableBuilder, operation: Int8Unary | Int8Affine | Int8Binary, constants: Array
+) -> Int8ElementwiseRow:
     output = builder.program.values[operation.outputs[0]]
     sides = [broadcast_shorts(builder, name, output.shape, operation.name) for name in operation.inputs]
-    row = Int8ElementwiseRow(
+    return Int8ElementwiseRow(
         a=sides[0],
         b=sides[-1],
         y=builder.value(operation.outputs[0]),
         constants=builder.pack(constants),
         size=output.size,
     )
+
+
+def _emit_elementwise(
+    builder: TableBuilder,
+    operation: Int8Unary | Int8Affine | Int8Binary,
+    options: tuple[str, ...],
+    constants: Array,
+) -> None:
+    row = _elementwise_row(builder, operation, constants)
     builder.emit(Kernel("int8_elementwise", options), row, operation.name)
 
 
@@ -146,6 +154,10 @@ def _lower_affine(builder: TableBuilder, operation: Int8Affine) -> None:
 
 def _lower_binary(builder: TableBuilder, operation: Int8Binary) -> None:
     multiplier, shift = np.array(operation.multipliers, np.int64), np.array(operation.shifts, np.int64)
+    if operation.function == "Div":
+        row = _elementwise_row(builder, operation, np.concatenate([multiplier, shift]))
+        builder.emit(Kernel("int8_divide"), row, operation.name)
+        return
     constants = np.stack([multiplier, *split_shift(shift)], axis=1).astype(np.int64)  # (sides, 4)
     _emit_elementwise(builder, operation, ("binary", operation.function), constants)
 
@@ -173,6 +185,23 @@ def _lower_softmax(builder: TableBuilder, operation: Int8Softmax) -> None:
         size=value.shape[-1],
     )
     builder.emit(Kernel("int8_softmax"), row, operation.name)
+
+
+def _lower_log_softmax(builder: TableBuilder, operation: Int8LogSoftmax) -> None:
+    value = builder.program.values[operation.inputs[0]]
+    row = Int8LogSoftmaxRow(
+        x=builder.value(operation.inputs[0]),
+        y=builder.value(operation.outputs[0]),
+        powers=builder.pack(np.array(int8_tables.EXP2, np.int64)),
+        logarithms=builder.pack(np.array(int8_tables.LOG2, np.int64)),
+        multiplier=operation.multiplier,
+        shift=operation.shift,
+        output_multiplier=operation.output_multiplier,
+        output_shift=operation.output_shift,
+        rows=value.size // value.shape[-1],
+        size=value.shape[-1],
+    )
+    builder.emit(Kernel("int8_log_softmax"), row, operation.name)
 
 
 # ---- ways in and out
@@ -343,6 +372,7 @@ INT8_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Int8Affine: _lower_affine,
     Int8Binary: _lower_binary,
     Int8Softmax: _lower_softmax,
+    Int8LogSoftmax: _lower_log_softmax,
     Int8Rnn: _lower_rnn,
     Int8Gru: _lower_gru,
     Int8Lstm: _lower_lstm,

@@ -141,6 +141,7 @@ def _lower_layer_norm(builder: TableBuilder, operation: Int8LayerNorm) -> None:
         size=value.shape[-1],
         epsilon=operation.epsilon,
         norm_bits=operation.norm_bits,
+        centred=int(operation.centred),
     )
     builder.emit(Kernel("int8_layer_norm"), row, operation.name)
 

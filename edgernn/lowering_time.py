@@ -107,7 +107,7 @@ def _lower_unit(builder: TableBuilder, unit: Sequence[AnyOperation]) -> None:
 
 
 def _lower_history(builder: TableBuilder, operation: History) -> None:
-    item = np.dtype(operation.dtype)
+    item, width = np.dtype(operation.dtype), "narrow" if operation.narrow else "wide"
     row = HistoryRow(
         source=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
@@ -119,7 +119,7 @@ def _lower_history(builder: TableBuilder, operation: History) -> None:
         frame_bytes=operation.size * item.itemsize,
     )
     if builder.program.tail_steps == 0 and operation.when == operation.read == EVERY_STEP:
-        builder.emit(Kernel("history", ("every",)), row, operation.name)
+        builder.emit(Kernel("history", ("every", width)), row, operation.name)
         return
     row = row._replace(
         padding=builder.pack(np.full(operation.size, operation.fill, item)),
@@ -130,7 +130,7 @@ def _lower_history(builder: TableBuilder, operation: History) -> None:
         read_period=operation.read.period,
         read_extra=operation.read.extra,
     )
-    builder.emit(Kernel("history", ("timed",)), row, operation.name)
+    builder.emit(Kernel("history", ("timed", width)), row, operation.name)
 
 
 def _lower_running_reduce(builder: TableBuilder, operation: RunningReduce) -> None:

@@ -177,9 +177,9 @@ class Program:
     def takes_counts(self) -> bool:
         """Whether it can run from the sensor's integer counts to integer outputs, without any float between."""
         return not any(slot.dtype == "float32" for slot in self.state) and all(
-            operation.input_dtype != "float32" or (isinstance(operation, Quantize) and operation.counts is not None)
+            isinstance(operation, Quantize) and operation.counts is not None
             for operation in self.operations
-            if operation.inputs
+            if any(self.values[name].dtype == "float32" for name in operation.inputs)
         )
 
     @cached_property

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from edgernn.description import OutputDescription, StateSlot
 from edgernn.errors import InputError
+from edgernn.kernels import reference_int8
 from edgernn.operations import (
     AnyOperation,
     Constant,
@@ -273,12 +274,14 @@ class ReferenceRunner:
         ring = region(state.slots, operation.ring, operation.length * operation.size).reshape(operation.length, -1)
         position = region(state.slots, operation.position, 1)
         ended = state.end is not None and index >= operation.when.frames(state.end)
-        ring[position[0]] = operation.fill if ended else values[operation.inputs[0]].ravel()
+        frame = np.full(operation.size, operation.fill) if ended else values[operation.inputs[0]].ravel()
+        ring[position[0]] = reference_int8.operand(frame.astype(np.int64), 8) if operation.narrow else frame
         position[0] = (position[0] + 1) % operation.length
         if operation.read.happens(state.clock, state.end, self.program.tail_steps):
             rows = (position[0] + np.arange(operation.taps) * operation.dilation) % operation.length
             shape = self.program.values[operation.outputs[0]].shape
-            self._write(operation, (ring[rows].reshape(shape),), values)
+            taps = ring[rows].reshape(shape)
+            self._write(operation, (taps.astype(np.int64) * 256 if operation.narrow else taps,), values)
 
     def _collected(self, operation: PutFrame, x: Array, values: dict[str, Array]) -> Array:
         """The frames of a Repeat with this round's put in."""

@@ -78,7 +78,7 @@ class FloatOperations:
                 return (float32.running_softmax(inputs[0], inputs[1], *regions),)
             case LayerNorm():
                 scale, bias = self._optional(operation.scale), self._optional(operation.bias)
-                return (float32.layer_norm(inputs[0], scale, bias, operation.epsilon),)
+                return (float32.layer_norm(inputs[0], scale, bias, operation.epsilon, operation.centred),)
             case ArgMax():
                 index = float32.arg_max(inputs[0], operation.last, operation.smallest)
                 return (index.reshape(self._program.values[operation.outputs[0]].shape),)

@@ -23,6 +23,7 @@ from edgernn.operations import (
     Int8GroupedDense,
     Int8Gru,
     Int8LayerNorm,
+    Int8LogSoftmax,
     Int8Lstm,
     Int8MatMul,
     Int8Operation,
@@ -80,6 +81,9 @@ class IntegerOperations:
                 return int8.activate(inputs[0], self._function(operation.function))
             case Int8Softmax():
                 return int8.softmax(inputs[0], operation.multiplier, operation.shift)
+            case Int8LogSoftmax():
+                output = (operation.output_multiplier, operation.output_shift)
+                return int8.log_softmax(inputs[0], operation.multiplier, operation.shift, *output)
             case Int8GroupedDense() | Int8MatMul():
                 return self._run_product(operation, inputs)
             case Int8Reduce(function=function, axis=axis):
@@ -91,7 +95,8 @@ class IntegerOperations:
                 return self._run_running_softmax(operation, inputs, state)
             case Int8LayerNorm():
                 constants = (weights[operation.multiplier], weights[operation.shift], weights[operation.B])
-                return reductions.layer_norm(inputs[0], operation.epsilon, operation.norm_bits, *constants)
+                settings = (operation.epsilon, operation.norm_bits, operation.centred)
+                return reductions.layer_norm(inputs[0], *settings, *constants)
             case Int8FineGate():
                 return wide.fine_gate(inputs[0], operation.complement)
             case Int8Compare():

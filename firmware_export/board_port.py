@@ -13,7 +13,7 @@ from edgernn.errors import ExportError
 from edgernn.formats.cobs import encode_packet, unstuff
 from firmware_export.desk import desk_outputs, random_inputs
 from firmware_export.generate import CModel
-from firmware_export.golden import FLOAT_TOLERANCE, beat
+from firmware_export.golden import beat, tolerance
 from firmware_export.targets import packet_kind
 
 Array: TypeAlias = NDArray[Any]
@@ -57,6 +57,10 @@ def verify_port(model: CModel, location: str, *, steps: int = 200, baud: int = B
         port = serial.serial_for_url(location, baudrate=baud, timeout=ANSWER_S)
     except (serial.SerialException, OSError, ValueError) as error:
         raise open_error(location, error) from error
+    allowed = {
+        name: tolerance(model.program, array.astype(model.step.dtype(model.step.output_value(name))))
+        for name, array in expected.items()
+    }
     with port:
         for step in range(steps):
             sequence = step if step == 0 else (step - 1) % MAX_SEQUENCE + 1
@@ -64,8 +68,9 @@ def verify_port(model: CModel, location: str, *, steps: int = 200, baud: int = B
             packet = encode_packet(sequence, 0, numbers.tolist(), _kind(model))
             answer = _exchange(port, packet, sequence, attempts=ATTEMPTS if step == 0 else 1)
             times_us.append(int.from_bytes(answer[3:7], "little"))
-            due = {name: expected[name][beats[name].index(step)] for name in beats if step in beats[name]}
-            difference = _difference(model, answer[HEADER_BYTES:-CRC_BYTES], due)
+            due = {name: beats[name].index(step) for name in beats if step in beats[name]}
+            own = {name: (expected[name][frame], allowed[name][frame]) for name, frame in due.items()}
+            difference = _difference(model, answer[HEADER_BYTES:-CRC_BYTES], own)
             if difference:
                 return PortReport(False, f"step {step}, {difference}", step, float(np.median(times_us)), max(times_us))
     return PortReport(True, "", steps, float(np.median(times_us)), max(times_us))
@@ -103,16 +108,15 @@ def _is_intact(packet: bytes) -> bool:
     return binascii.crc_hqx(packet[:-CRC_BYTES], 0xFFFF) == int.from_bytes(packet[-CRC_BYTES:], "little")
 
 
-def _difference(model: CModel, data: bytes, expected: Mapping[str, Array]) -> str:
-    """How the values of an answer differ from the outputs that the desk has in this step."""
+def _difference(model: CModel, data: bytes, expected: Mapping[str, tuple[Array, Array]]) -> str:
+    """How the values of an answer differ from the outputs that the desk has in this step, by more than is allowed."""
     begin = 0
-    for name, own in expected.items():
+    for name, (own, allowed) in expected.items():
         dtype = packet_kind(model.step.dtype(model.step.output_value(name)))[0]
         got = np.frombuffer(data[begin : begin + own.size * np.dtype(dtype).itemsize], dtype)
         begin += own.size * np.dtype(dtype).itemsize
         if got.size != own.size:
             return f"{len(data)} bytes of outputs are too few"
-        allowed = FLOAT_TOLERANCE * np.maximum(1, np.abs(own)) if dtype == "float32" else 0
         different = np.flatnonzero(np.abs(got.astype(np.float64) - own) > allowed)
         if different.size:
             at = int(different[0])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgernn.description import OutputDescription
 from edgernn.errors import ExportError
+from edgernn.operations import ArgMax, FloatOperation, Lookup, TopK
 from edgernn.program import Program
 from firmware_export.generate import TEMPLATES, CModel
 from firmware_export.literals import C_TYPES, float_literal, reader, table
@@ -18,6 +19,7 @@ from firmware_export.literals import C_TYPES, float_literal, reader, table
 Array: TypeAlias = NDArray[Any]
 
 FLOAT_TOLERANCE = 1e-5  # of float outputs, absolute below 1 and relative above
+MIXED_TOLERANCE = 0.02  # of the largest number, where float stands before integers: its last bit may turn one of them
 
 
 class Golden(NamedTuple):
@@ -70,6 +72,27 @@ def rest(program: Program, output: OutputDescription, steps: int) -> int:
     return sum(output.when.happens(step, steps, program.tail_steps) for step in tail)
 
 
+def is_exact(program: Program) -> bool:
+    """Whether a program gives the same bits everywhere: none of its operations computes in float."""
+    return program.arithmetic == "int8" and not any(
+        isinstance(operation, FloatOperation)
+        and not isinstance(operation, ArgMax | TopK | Lookup)
+        and program.values[operation.outputs[0]].dtype == "float32"
+        for operation in program.operations
+    )
+
+
+def tolerance(program: Program, expected: Array) -> Array:
+    """How far each number of an output (frames, size) may be off; ids and indices and what is exact must be equal."""
+    largest = float(np.abs(expected).max(initial=0.0))
+    if is_exact(program) or expected.dtype not in (np.float32, np.int16):
+        return np.zeros(expected.shape)
+    if program.arithmetic == "float32":
+        return np.asarray(FLOAT_TOLERANCE * np.maximum(1.0, np.abs(expected)))
+    most = MIXED_TOLERANCE * largest
+    return np.full(expected.shape, np.ceil(most) if expected.dtype == np.int16 else max(FLOAT_TOLERANCE, most))
+
+
 def selftest(model: CModel, golden: Golden) -> str:
     """C text of ``selftest.c``.
 
@@ -95,7 +118,7 @@ def selftest(model: CModel, golden: Golden) -> str:
         array = _checked(golden.outputs, port.name, (frames, port.size), dtype)
         buffers.append(f"static {C_TYPES[dtype]} selftest_{local}[{port.size}];")
         tables.append(table(f"golden_{local}", array, f"{frames} frames of {local}"))
-        compare += _compare(model, index, frames, port.size, before)
+        compare += _compare(model, index, array[:frames], before)
         finish.append(f"    if (selftest_frames[{index}] != {frames}) return {before};")
         before += port.size
         outputs.append(f"selftest_{local}")
@@ -145,9 +168,9 @@ def _checked(arrays: Mapping[str, Array], name: str, shape: tuple[int, int], dty
     return converted if converted.size else np.zeros((1, shape[1]), dtype)
 
 
-def _compare(model: CModel, index: int, frames: int, size: int, before: int) -> list[str]:
-    """Lines that compare one output, which has `frames` frames and `before` numbers of other outputs before it."""
-    output = model.outputs[index]
+def _compare(model: CModel, index: int, golden: Array, before: int) -> list[str]:
+    """Lines that compare one output (frames, size), which has `before` numbers of other outputs before it."""
+    output, (frames, size) = model.outputs[index], golden.shape
     dtype, local = model.step.dtype(output.value), model.step.outputs[output.name]
     every = beat(model.program, output)
     due = "0" if every.first is None else f"selftest_due(step, {every.first}u, {every.every}u)"
@@ -157,11 +180,17 @@ def _compare(model: CModel, index: int, frames: int, size: int, before: int) -> 
     expected = f"{reader(dtype)}(golden_{local} + {size}u * selftest_frames[{index}] + k)"
     condition = f"selftest_{local}[k] != expected"
     allowed = []
-    if dtype == "float32":
-        tolerance = float_literal(FLOAT_TOLERANCE)
+    most = float(tolerance(model.program, golden).max(initial=0.0))
+    if most > 0:
         condition = f"!(selftest_{local}[k] <= expected + allowed && selftest_{local}[k] >= expected - allowed)"
-        allowed = ["            const float size = expected < 0.0f ? -expected : expected;"]
-        allowed += [f"            const float allowed = {tolerance} * (size > 1.0f ? size : 1.0f);"]
+        if model.program.arithmetic == "float32":
+            allowed = ["            const float size = expected < 0.0f ? -expected : expected;"]
+            factor = float_literal(FLOAT_TOLERANCE)
+            allowed += [f"            const float allowed = {factor} * (size > 1.0f ? size : 1.0f);"]
+        elif dtype == "float32":
+            allowed = [f"            const float allowed = {float_literal(most)};"]
+        else:
+            allowed = [f"            const int32_t allowed = {int(most)};"]
     return [
         f"    if (step < SELFTEST_STEPS && selftest_new({index}, frames) != ({due} ? {new} : 0)) return {before};",
         f"    if (selftest_new({index}, frames)) {{",

@@ -25,6 +25,7 @@ _TABLES = {
         "round(2^30 / (1 + exp(i / 16)))",
     ),
     "exp2_table": ("edgernn_exp2_table", int8_tables.EXP2, np.uint16, "round(2^15 2^(-i / 64))"),
+    "log2_table": ("edgernn_log2_table", int8_tables.LOG2, np.uint16, "round(2^15 log2(1 + i / 64))"),
 }
 
 

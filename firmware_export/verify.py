@@ -19,7 +19,7 @@ from firmware_export.desk import MASK, desk_outputs, noise_of, random_inputs
 from firmware_export.emulators import Emulator, build, run
 from firmware_export.emulators.emulator import HERE, Sizes, keep_called, sizes
 from firmware_export.generate import CModel
-from firmware_export.golden import FLOAT_TOLERANCE, beat
+from firmware_export.golden import beat, is_exact, tolerance
 from firmware_export.literals import float_literal
 from firmware_export.memory import TYPE_BYTES
 
@@ -268,7 +268,7 @@ def _compare_checksums(
         for port in program.outputs
     }
     found = [(int(words[1]), int(words[2]) & MASK) for words in lines if words[0] == "checksum"]
-    if program.arithmetic == "float32":  # compared with tolerance, on the last stretch
+    if not is_exact(program):  # compared with tolerance, on the last stretch
         begin = max(0, steps - 2 * _checkpoint_steps(steps))
         return _compare_trace(exported, emulator, steps, (begin, steps), typed, frames, work)
     for (step, checksum), own in zip(found, _checksums(typed, frames, steps), strict=True):
@@ -288,6 +288,8 @@ def _compare_trace(
     work: Path,
 ) -> str:
     """The first difference among the steps of `trace`, which are run again and printed."""
+    program = exported.model.program
+    allowed = {name: tolerance(program, array) for name, array in expected.items()}
     for words in _run_harness(exported, emulator, work / "trace", steps, work, trace):
         if words[0] != "output":
             continue
@@ -295,15 +297,12 @@ def _compare_trace(
         for name, array in expected.items():
             if step not in frames[name]:
                 continue
-            own = array[frames[name].index(step)]
+            frame = frames[name].index(step)
+            own = array[frame]
             got = np.frombuffer(data[begin : begin + own.nbytes], own.dtype)
             begin += own.nbytes
-            same = (
-                np.abs(got - own) <= FLOAT_TOLERANCE * np.maximum(1, np.abs(own))
-                if own.dtype.kind == "f"
-                else got == own
-            )
+            same = np.abs(got.astype(np.float64) - own) <= allowed[name][frame]
             if not same.all():
                 at = int(np.flatnonzero(~same)[0])
                 return f"step {step}, {name}[{at}] is {got[at]}, on the desk {own[at]}"
-    return "" if exported.model.program.arithmetic == "float32" else f"checksum of steps {trace[0]} to {trace[1] - 1}"
+    return f"checksum of steps {trace[0]} to {trace[1] - 1}" if is_exact(program) else ""

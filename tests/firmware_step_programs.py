@@ -75,7 +75,10 @@ class Builder:
     def history(self, name: str, x: str, length: int, size: int, **fields: Any) -> str:
         """A ring."""
         dtype = fields.get("dtype", "float32")
-        slot = StateSlot(f"{name}.ring", (length, size), dtype, scale=fields.get("scale"))
+        scale = fields.get("scale")
+        slot = StateSlot(f"{name}.ring", (length, size), dtype, scale=scale)
+        if fields.get("narrow"):
+            slot = msgspec.structs.replace(slot, dtype="int8", scale=256 * scale)
         self.slots.append(slot)
         position = self.state(f"{name}.position", 1, dtype="int32")
         ring = StateRegion(slot.name)
@@ -148,6 +151,7 @@ def reductions_program() -> Program:
     scale, bias = uniform(b.rng, (3,), 2.0), uniform(b.rng, (3,), 1.0)
     b.give(b.add(LayerNorm, "norm", "cube", scale=scale, bias=bias))
     b.give(b.add(LayerNorm, "plain", "mix", epsilon=1e-3))
+    b.give(b.add(LayerNorm, "by size", "cube", scale=scale, centred=False))
     for last in (False, True):
         for smallest in (False, True):
             b.give(b.add(ArgMax, f"arg{last}{smallest}", "cube", last=last, smallest=smallest))
@@ -313,7 +317,8 @@ def integer_program(operands: str) -> Program:
     b.weights = dict(whole.weights)
     b.operations = [quantized]
     b.slots = [StateSlot("h", (8,), "int16", scale=cell.scale), StateSlot("copy", (8,), "int16", scale=cell.scale)]
-    b.history("frames", quantized.outputs[0], 5, 3, taps=5, read=due, fill=3.0, dtype="int16", scale=scale)
+    ring = {"fill": 300.0, "dtype": "int16", "scale": scale, "narrow": operands == "w8a8"}
+    b.history("frames", quantized.outputs[0], 5, 3, taps=5, read=due, **ring)
     state: dict[str, Any] = {"region": StateRegion("h"), "dtype": "int16", "scale": cell.scale}
     begin = b.rng.integers(-9999, 9999, 8).astype(np.int16)
     b.add(Constant, "begin", weight_name=begin, dtype="int16", scale=cell.scale, when=due)

@@ -12,14 +12,18 @@ from edgernn.operations import (
     AnyOperation,
     ArgMax,
     Dequantize,
+    Int8Binary,
     Int8Compare,
     Int8GroupedDense,
     Int8LayerNorm,
+    Int8LogSoftmax,
     Int8MatMul,
     Int8Reduce,
     Int8RunningReduce,
     Int8RunningSoftmax,
+    Int8Unary,
     Int8Where,
+    IntegerFunction,
     Quantize,
     Rearrange,
     StateRegion,
@@ -206,7 +210,7 @@ def running_softmax(
     return program_of((operation,), {"a": (groups,), "b": (groups, size)}, ("y",), weights, state)
 
 
-def layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int = 0) -> Program:
+def layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int = 0, centred: bool = True) -> Program:
     """Layer normalisation."""
     rng = np.random.default_rng(seed)
     weights = {
@@ -220,6 +224,7 @@ def layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int = 0
         outputs=("y",),
         epsilon=epsilon,
         norm_bits=norm_bits,
+        centred=centred,
         multiplier="m",
         shift="s",
         B="B",
@@ -262,6 +267,38 @@ def choices(size: int, seed: int = 0) -> Program:
     return program_of(tuple(operations), shapes, outputs, {}, wholes=wholes)
 
 
+def near_zero(size: int, seed: int = 0) -> Program:
+    """Functions by octaves, and quotients with a number of each row as the divisor."""
+    rng = np.random.default_rng(seed)
+    operations: list[AnyOperation] = []
+    weights = {"E": rng.integers(-32767, 32768, 482).astype(np.int16)}
+    for function in ("Octaves", "OddOctaves"):
+        entries = IntegerFunction(function, table="E")  # type: ignore[arg-type]
+        operations.append(Int8Unary(name=function, inputs=("a",), outputs=(function,), function=entries, scale=1.0))
+    for shift in (2, 28, 30, 36, 46):
+        multipliers, name = (multiplier_of(rng)[0],), f"quotient {shift}"
+        fields: dict[str, Any] = {"multipliers": multipliers, "shifts": (shift,), "scale": 1.0}
+        operations.append(Int8Binary(name=name, inputs=("a", "b"), outputs=(name,), function="Div", **fields))
+    outputs = tuple(operation.outputs[0] for operation in operations)
+    return program_of(tuple(operations), {"a": (2, size), "b": (2, 1)}, outputs, weights)
+
+
+def log_softmax(rows: int, size: int, shift: int, seed: int = 0) -> Program:
+    """Logarithm of a softmax."""
+    rng = np.random.default_rng(seed)
+    operation = Int8LogSoftmax(
+        name="op",
+        inputs=("a",),
+        outputs=("y",),
+        multiplier=multiplier_of(rng)[0],
+        shift=shift,
+        output_multiplier=multiplier_of(rng)[0],
+        output_shift=15,
+        scale=1.0,
+    )
+    return program_of((operation,), {"a": (rows, size)}, ("y",), {})
+
+
 def counts_for(program: Program, steps: int, seed: int = 0) -> np.ndarray:
     """Inputs (steps, size): whole int16 of all magnitudes, and runs of the ends of the range."""
     rng = np.random.default_rng(seed)
@@ -289,5 +326,9 @@ PROGRAMS: dict[str, Program] = {
     "running-softmax-full": running_softmax(1, 4, 3.0, begin=(0, (1 << 45) - 1, -(1 << 60))),
     "layer-norm": layer_norm(2, 13, 1000, 11),
     "layer-norm-epsilon": layer_norm(1, 9, 1 << 45, 9),
+    "root-mean-square": layer_norm(2, 7, 50, 10, centred=False),
     "choices": choices(6),
+    "near-zero": near_zero(5),
+    "log-softmax": log_softmax(2, 7, 14),
+    "log-softmax-wide": log_softmax(1, 20, 3),
 }

@@ -59,11 +59,19 @@ def damaged(program: Program, name: str, weights: dict[str, Any] | None = None, 
         (programs.layer_norm(1, 4, 0, 8), {"B": "m"}),
         (programs.grouped(1, 2, 3, 16), {"W_shift": "m"}),
         (programs.grouped(1, 2, 3, 16), {"operand_bits": 4}),
+        (programs.log_softmax(1, 4, 14), {"output_shift": 10}),
+        (programs.log_softmax(1, 4, 14), {"multiplier": 1}),
     ],
 )
 def test_numbers_out_of_range(program: Program, fields: dict[str, Any]) -> None:
     with pytest.raises(MalformedModelError, match="operation op"):
         damaged(program, "op", **fields)
+
+
+def test_an_odd_function_without_an_opposite_number() -> None:
+    program = programs.near_zero(3)
+    with pytest.raises(MalformedModelError, match="operation OddOctaves"):
+        damaged(program, "OddOctaves", {"E": np.full(482, -32768, np.int16)})
 
 
 def test_a_group_that_could_overflow() -> None:

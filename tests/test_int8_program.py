@@ -87,6 +87,13 @@ def filled(value: int) -> Callable[[np.ndarray], None]:
         ("gru", with_state(scale=1.0), "needs state cell.h"),
         ("gru_hard_sigmoid", with_weight("cell/table0", lambda table: table[:-1]), "shape"),
         ("gru_hard_sigmoid", with_weight("cell/table0", filled(-1)), "can be negative"),
+        (
+            "gru_hard_sigmoid",
+            lambda program: with_field("cell", activations=(IntegerFunction("OddOctaves", table="odd"),) * 2)(
+                Program(program.description, {**program.weights, "odd": np.ones(482, np.int16)})
+            ),
+            "can be negative",
+        ),
         ("lstm_peephole", with_weight("cell/P_shift", filled(31)), "outside 2 to 30"),
         ("lstm_peephole", with_field("cell", P_shift=None), "both be there"),
         ("lstm_peephole", with_field("cell", cell_scale=2.0**-16), "out of range"),

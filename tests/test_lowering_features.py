@@ -95,12 +95,11 @@ def test_a_largest_number_passes_nan_on(function: str, shape: tuple[int, ...]) -
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=st.integers(1, 3), size=sizes, scale=st.booleans(), bias=st.booleans())
-def test_layer_norm(rows: int, size: int, scale: bool, bias: bool) -> None:
+@given(rows=st.integers(1, 3), size=sizes, scale=st.booleans(), bias=st.booleans(), centred=st.booleans())
+def test_layer_norm(rows: int, size: int, scale: bool, bias: bool, centred: bool) -> None:
     weights = ({"s": uniform(1, size)} if scale else {}) | ({"b": uniform(2, size)} if bias else {})
-    operation = LayerNorm(
-        name="n", inputs=("x0",), outputs=("y",), scale="s" if scale else None, bias="b" if bias else None
-    )
+    names = {"scale": "s" if scale else None, "bias": "b" if bias else None}
+    operation = LayerNorm(name="n", inputs=("x0",), outputs=("y",), centred=centred, **names)
     assert largest_difference(program_of([(rows, size)], [operation], "y", **weights)) < 2e-5
 
 

@@ -16,6 +16,7 @@ from edgernn.operations import (
     Dequantize,
     Int8Affine,
     Int8Binary,
+    Int8LogSoftmax,
     Int8Softmax,
     Int8Unary,
     IntegerFunction,
@@ -72,19 +73,20 @@ def assert_equal(program: Program, X: Any) -> None:
 
 
 @pytest.mark.parametrize("tables", ["of this processor", "plain"])
-@pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "Clip", "Table"])
+@pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "Clip", "Table", "Octaves", "OddOctaves"])
 def test_functions_of_all_65536_inputs(name: str, tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if tables == "plain":
         monkeypatch.setattr(lowering_int8, "table_form", lambda form="": "plain")
     random = np.random.default_rng(7)
-    function = IntegerFunction(name, -300, 20_000, "table" if name == "Table" else None)  # type: ignore[arg-type]
+    entries = {"Table": 513, "Octaves": 482, "OddOctaves": 482}.get(name, 0)
+    function = IntegerFunction(name, -300, 20_000, "table" if entries else None)  # type: ignore[arg-type]
     unary = Int8Unary(name="f", inputs=("q0",), outputs=("v",), function=function, scale=GATE_SCALE)
-    table = random.integers(-32768, 32768, 513).astype(np.int16)
-    program = program_of([(256,)], [unary], "v", GATE_SCALE, weights={"table": table} if name == "Table" else {})
+    table = random.integers(-32767, 32768, entries).astype(np.int16)
+    program = program_of([(256,)], [unary], "v", GATE_SCALE, weights={"table": table} if entries else {})
     assert_equal(program, np.arange(-32768, 32768, dtype=np.float32).reshape(256, 256))
 
 
-@pytest.mark.parametrize("function", ["Add", "Sub", "Min", "Max", "Mul"])
+@pytest.mark.parametrize("function", ["Add", "Sub", "Min", "Max", "Mul", "Div"])
 @pytest.mark.parametrize("shapes", SHAPES)
 def test_binary_functions_broadcast(function: str, shapes: tuple[tuple[int, ...], ...]) -> None:
     @settings(max_examples=4, deadline=None)
@@ -92,8 +94,8 @@ def test_binary_functions_broadcast(function: str, shapes: tuple[tuple[int, ...]
     def check(shifts: tuple[int, int], seed: int) -> None:
         m = tuple(np.random.default_rng(seed).integers(1 << 14, 1 << 15, 2).tolist())
         fields: dict[str, Any] = {"multipliers": m, "shifts": shifts}
-        if function == "Mul":
-            fields = {"multipliers": m[:1], "shifts": (max(shifts[0], 17),)}
+        if function in ("Mul", "Div"):
+            fields = {"multipliers": m[:1], "shifts": (max(shifts[0], 17 if function == "Mul" else 2),)}
         binary = Int8Binary(
             name="f",
             inputs=("q0", "q1"),
@@ -130,6 +132,27 @@ def test_affine(shape: tuple[int, ...], constants: tuple[int, ...]) -> None:
 def test_softmax(shape: tuple[int, ...], multiplier: int, shift: int, seed: int) -> None:
     softmax = Int8Softmax(name="f", inputs=("q0",), outputs=("v",), multiplier=multiplier, shift=shift)
     assert_equal(program_of([shape], [softmax], "v"), samples([shape], 6, seed))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    shape=st.sampled_from([(1,), (2,), (40,), (3, 5)]),
+    multipliers=st.tuples(*[st.integers(1 << 14, (1 << 15) - 1)] * 2),
+    shifts=st.tuples(st.integers(2, 46), st.integers(11, 46)),
+    seed=st.integers(0, 1000),
+)
+def test_log_softmax(shape: tuple[int, ...], multipliers: tuple[int, int], shifts: tuple[int, int], seed: int) -> None:
+    log_softmax = Int8LogSoftmax(
+        name="f",
+        inputs=("q0",),
+        outputs=("v",),
+        multiplier=multipliers[0],
+        shift=shifts[0],
+        output_multiplier=multipliers[1],
+        output_shift=shifts[1],
+        scale=1.0,
+    )
+    assert_equal(program_of([shape], [log_softmax], "v"), samples([shape], 6, seed))
 
 
 def test_softmax_of_equal_scores_uses_the_first_entry_of_the_table() -> None:

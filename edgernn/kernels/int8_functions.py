@@ -6,7 +6,7 @@ Imports Numba: loaded only while kernels are compiled.
 from __future__ import annotations
 
 from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS
-from edgernn.kernels.int8_simd import clamp, larger, look_up, smaller, where_negative
+from edgernn.kernels.int8_simd import clamp, larger, leading_zeros, look_up, smaller, where_negative
 from edgernn.kernels.int8_words import sigmoid_words, tanh_words
 from edgernn.kernels.simd import inline, slot
 
@@ -48,6 +48,22 @@ def _table(x, low, high, table):
 
 
 @inline
+def _octaves(x, low, high, table):
+    a = clamp(x, 0, 32767)
+    zeros = leading_zeros(a)  # 17 to 31, or 32
+    aligned = a << (zeros - 17)  # 2^14 to 2^15 - 1
+    i = larger(((31 - zeros) << 5) + (aligned >> 9) - 31, 0)
+    entry, following = look_up(table, i), look_up(table + 4, i)
+    return entry + (((following - entry) * (aligned & 511) + 256) >> 9)
+
+
+@inline
+def _odd_octaves(x, low, high, table):
+    y = _octaves(larger(x, 0 - x), low, high, table)
+    return where_negative(x, 0 - y, y)
+
+
+@inline
 def _sigmoid_words(x, low, high, table):
     return sigmoid_words(x, table)
 
@@ -57,7 +73,14 @@ def _tanh_words(x, low, high, table):
     return tanh_words(x, table)
 
 
-FUNCTIONS = {"Sigmoid": _sigmoid, "Tanh": _tanh, "Clip": _clip, "Table": _table}
+FUNCTIONS = {
+    "Sigmoid": _sigmoid,
+    "Tanh": _tanh,
+    "Clip": _clip,
+    "Table": _table,
+    "Octaves": _octaves,
+    "OddOctaves": _odd_octaves,
+}
 IN_WORDS = {"Sigmoid": _sigmoid_words, "Tanh": _tanh_words}  # where the shared tables are laid out so
 
 

@@ -7,7 +7,7 @@ from edgernn.kernels.pointers import inline, int16_at, int64_at
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import slot
 
-X, Y, CONSTANTS, ROWS, SIZE, EPSILON, NORM_BITS = slots(Int8LayerNormRow)
+X, Y, CONSTANTS, ROWS, SIZE, EPSILON, NORM_BITS, CENTRED = slots(Int8LayerNormRow)
 
 
 @inline
@@ -41,6 +41,8 @@ def layer_norm(row, weights, state, arena):
             number = int(x[k])
             total += number
             squares += number * number
+        if not slot(row, CENTRED):
+            total = 0
         root = max(square_root(size * squares - total * total + epsilon), 1)
         bits = 0
         while root >> bits:

@@ -78,6 +78,21 @@ class Int8SoftmaxRow(NamedTuple):
     size: int
 
 
+class Int8LogSoftmaxRow(NamedTuple):
+    """Logarithm of the softmax of each of `rows` vectors."""
+
+    x: int  # arena: (rows, size)
+    y: int  # arena: (rows, size)
+    powers: int  # weights: EXP2, int64
+    logarithms: int  # weights: LOG2, int64
+    multiplier: int
+    shift: int
+    output_multiplier: int
+    output_shift: int
+    rows: int
+    size: int
+
+
 class Int8GroupedRow(NamedTuple):
     """A matrix product for each group, of each of `rows` matrices."""
 
@@ -155,6 +170,7 @@ class Int8LayerNormRow(NamedTuple):
     size: int
     epsilon: int
     norm_bits: int
+    centred: int  # 0: the mean is taken for 0
 
 
 class Int8WhereRow(NamedTuple):

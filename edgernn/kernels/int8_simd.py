@@ -185,6 +185,7 @@ def _elementwise(arity, generate):
 
     # Numba counts an intrinsic's arguments by the parameters of the function
     forms = {
+        1: lambda typing, a: typed(a),
         2: lambda typing, a, b: typed(a, b),
         3: lambda typing, a, b, c: typed(a, b, c),
         6: lambda typing, a, b, c, d, e, f: typed(a, b, c, d, e, f),
@@ -197,6 +198,13 @@ def _add_saturated(builder, a, b):
     function_type = ir.FunctionType(a.type, [a.type, a.type])
     function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
     return builder.call(function, (a, b))
+
+
+def _leading_zeros(builder, a):
+    name, flag = f"llvm.ctlz.v{a.type.count}i32", ir.IntType(1)
+    function_type = ir.FunctionType(a.type, [a.type, flag])
+    function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
+    return builder.call(function, (a, flag(0)))
 
 
 def rescaled(builder, accumulator, multiplier, before, rounding, after, bias):
@@ -217,6 +225,7 @@ where_negative = _elementwise(
     3, lambda builder, a, yes, no: builder.select(builder.icmp_signed("<", a, constant(a.type, 0)), yes, no)
 )
 add_saturated = _elementwise(2, _add_saturated)
+leading_zeros = _elementwise(1, _leading_zeros)  # 32 of 0
 rescale = _elementwise(6, rescaled)  # for multipliers that are not negative
 
 

@@ -1,4 +1,4 @@
-"""The four tables of the integer arithmetic, entry by entry. firmware_export/ARITHMETIC.md says how they are made.
+"""The five tables of the integer arithmetic, entry by entry. firmware_export/ARITHMETIC.md says how they are made.
 
 Every entry is the nearest integer to the exact value; none is closer to a tie than 1/2000, so any careful computation
 gives the same numbers. `tests/kernels/test_reference_int8.py` makes them again with decimal arithmetic.
@@ -76,5 +76,14 @@ EXP2 = (
     23170, 22921, 22674, 22430, 22188, 21949, 21713, 21479, 21247, 21019, 20792, 20568, 20347, 20127, 19911, 19696,
     19484, 19274, 19066, 18861, 18658, 18457, 18258, 18061, 17867, 17674, 17484, 17296, 17109, 16925, 16743, 16562,
     16384,
+)
+
+# LOG2[i] = round(2^15 * log2(1 + i / 64))
+LOG2 = (
+    0, 733, 1455, 2166, 2866, 3556, 4236, 4907, 5568, 6220, 6863, 7498, 8124, 8742, 9352, 9954,
+    10549, 11136, 11716, 12289, 12855, 13415, 13968, 14514, 15055, 15589, 16117, 16639, 17156, 17667, 18173, 18673,
+    19168, 19658, 20143, 20623, 21098, 21568, 22034, 22495, 22952, 23404, 23852, 24296, 24736, 25172, 25604, 26031,
+    26455, 26876, 27292, 27705, 28114, 28520, 28922, 29321, 29717, 30109, 30498, 30884, 31267, 31647, 32024, 32397,
+    32768,
 )
 # fmt: on

@@ -18,7 +18,7 @@ from edgernn.kernels.simd import (
 )
 from edgernn.kernels.target import processor
 
-X, Y, SCALE, BIAS, EPSILON, ROWS, SIZE = slots(LayerNormRow)
+X, Y, SCALE, BIAS, EPSILON, ROWS, SIZE, CENTRED = slots(LayerNormRow)
 LANES = processor().lanes
 
 
@@ -34,13 +34,13 @@ def layer_norm(row, weights, state, arena):
     """The mean first, then the variance around it, so that large means lose nothing."""
     x, y, size = arena + slot(row, X), arena + slot(row, Y), slot(row, SIZE)
     scale, bias = weights + slot(row, SCALE), weights + slot(row, BIAS)
-    epsilon = load_float(weights + slot(row, EPSILON))
+    epsilon, centred = load_float(weights + slot(row, EPSILON)), slot(row, CENTRED)
     for _ in range(slot(row, ROWS)):
         factor = 1.0
-        mean, variance = moments(x, size, factor)
+        mean, variance = moments(x, size, factor, centred)
         if not variance < INFINITY:
             factor = SMALLER
-            mean, variance = moments(x, size, factor)
+            mean, variance = moments(x, size, factor, centred)
         centre = broadcast(mean, LANES)
         deviation = square_root(broadcast(variance + epsilon * factor * factor, LANES))
         for k in range(0, 4 * size, 4 * LANES):
@@ -52,13 +52,13 @@ def layer_norm(row, weights, state, arena):
 
 
 @inline
-def moments(x, size, factor):
-    """Mean and variance of `size` numbers at x, each multiplied with `factor`."""
+def moments(x, size, factor, centred):
+    """Mean and variance of `size` numbers at x, each multiplied with `factor`; if not `centred` 0 and mean square."""
     zero = broadcast(0.0, LANES)
     total = zero
     for k in range(0, size, LANES):
         total = total + first_lanes(size - k, load(x + 4 * k, LANES) * factor, zero)
-    mean = sum_of_lanes(total) / size
+    mean = sum_of_lanes(total) / size if centred else sum_of_lanes(zero)
     total = zero
     for k in range(0, size, LANES):
         centred = first_lanes(size - k, load(x + 4 * k, LANES) * factor - broadcast(mean, LANES), zero)

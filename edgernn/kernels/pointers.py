@@ -25,6 +25,7 @@ def _pointer(element):
 
 
 bytes_at = _pointer(types.uint8)
+int8_at = _pointer(types.int8)
 int16_at = _pointer(types.int16)
 int32_at = _pointer(types.int32)
 int64_at = _pointer(types.int64)

@@ -131,10 +131,10 @@ def grouped_dense(x: Array, W: Array, B: Array | None) -> Array:
     return y if B is None else y + B
 
 
-def layer_norm(x: Array, scale: Array | None, bias: Array | None, epsilon: float) -> Array:
-    """Layer normalisation over the last axis; scale and bias (N,)."""
-    centred = x - x.mean(axis=-1, keepdims=True)
-    y: Array = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + epsilon)
+def layer_norm(x: Array, scale: Array | None, bias: Array | None, epsilon: float, centred: bool = True) -> Array:
+    """Layer normalisation over the last axis, or by the root mean square; scale and bias (N,)."""
+    x = x - x.mean(axis=-1, keepdims=True) if centred else x
+    y: Array = x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + epsilon)
     y = y if scale is None else y * scale
     return y if bias is None else y + bias
 

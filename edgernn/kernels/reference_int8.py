@@ -22,9 +22,12 @@ SIGMOID = np.array(int8_tables.SIGMOID, np.int64)  # (257,)
 TANH = np.array(int8_tables.TANH, np.int64)  # (257,)
 FINE_SIGMOID = np.array(int8_tables.FINE_SIGMOID, np.int64)  # (257,)
 EXP2 = np.array(int8_tables.EXP2, np.int64)  # (65,)
+LOG2 = np.array(int8_tables.LOG2, np.int64)  # (65,)
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
+LEAST_QUOTIENT_SHIFT = 13  # below, every quotient but 0 saturates
+LARGEST_SHIFT = 46
 
 
 class Rows(NamedTuple):
@@ -40,7 +43,7 @@ class Rows(NamedTuple):
 
 
 class Function(NamedTuple):
-    """An activation: ``Sigmoid``, ``Tanh``, ``Clip`` between low and high, or ``Table`` of 513 entries."""
+    """``Sigmoid``, ``Tanh``, ``Clip`` between low and high, a ``Table`` of 513 entries, or by ``Octaves`` of 482."""
 
     name: str
     low: int = INT16_MIN
@@ -114,9 +117,35 @@ def activate(x: Array, function: Function) -> Array:
             return tanh(x)
         case "Clip":
             return np.minimum(np.maximum(x, function.low), function.high)
+        case "Octaves" | "OddOctaves":
+            assert function.table is not None
+            return octaves(x, function.table, function.name == "OddOctaves")
         case _:
             assert function.table is not None
             return table(x, function.table)
+
+
+def octaves(x: Array, entries: Array, odd: bool) -> Array:
+    """A function of x > 0 by its values at 0, at ``(32 + j) * 2^(k - 5)``, j < 32 and k < 15, and at 2^15 (482,).
+
+    Of x < 0 it gives its value at 0 or, if it is `odd`, minus its value at -x.
+    """
+    a = np.minimum(np.abs(x) if odd else np.maximum(x, 0), INT16_MAX)
+    k = bit_length(a) - 1
+    aligned = np.where(a > 0, a << np.where(a > 0, 14 - k, 0), 1 << 14)  # 2^14 to 2^15 - 1
+    y = _interpolate(entries[1:], np.where(a > 0, (k << 14) + aligned - (1 << 14), 0), 9)
+    y = np.where(a > 0, y, entries[0])
+    return np.where(x < 0, -y, y) if odd else y
+
+
+def bit_length(x: Array) -> Array:
+    """How many bits a number from 0 to 2^53 has."""
+    return np.frexp(x.astype(np.float64))[1].astype(np.int64)
+
+
+def reciprocal(d: Array) -> Array:
+    """``2^30 / d`` for d from 2^15 to 2^16 - 1: 2^14 to 2^15 - 1."""
+    return np.minimum(((1 << 30) + (d >> 1)) // d, INT16_MAX)
 
 
 def _interpolate(entries: Array, x: Array, bits: int) -> Array:
@@ -172,6 +201,8 @@ def binary(function: str, a: Array, b: Array, multipliers: Sequence[int], shifts
     m, s = np.array(multipliers, np.int64), np.array(shifts, np.int64)
     if function == "Mul":
         return saturate16(rescale(a * b, m[0], s[0]))
+    if function == "Div":
+        return divide(a, b, m[0], s[0])
     a, b = rescale(a, m[0], s[0]), rescale(b, m[1], s[1])
     match function:
         case "Add":
@@ -184,14 +215,43 @@ def binary(function: str, a: Array, b: Array, multipliers: Sequence[int], shifts
             return saturate16(np.maximum(a, b))
 
 
+def divide(a: Array, b: Array, multiplier: Array, shift: Array) -> Array:
+    """``a / b``; 0 divides as 1 does. The shift counts 30 more bits, which the reciprocal has."""
+    divisor = np.maximum(np.abs(b), 1)
+    bits = bit_length(divisor) - 1
+    v = reciprocal(divisor << (15 - bits))
+    right = np.minimum(np.maximum(shift - 15 + bits, LEAST_QUOTIENT_SHIFT), LARGEST_SHIFT)
+    return saturate16(rescale(np.where(b < 0, -a, a) * v, multiplier, right))
+
+
 def softmax(x: Array, multiplier: int, shift: int) -> Array:
     """Over the last axis; the multiplier turns x into 2^-12 octaves. Q0.15, 0 to 32767."""
-    distance = x.max(axis=-1, keepdims=True) - x
-    octaves = np.minimum(rescale(distance, np.int64(multiplier), np.int64(shift)), 69631)
-    whole = octaves >> 12
-    e = (2 * power_of_two(octaves & 4095) + (np.int64(1) << whole)) >> (whole + 1)
+    e = exponential(below_largest(x, multiplier, shift))
     total = e.sum(axis=-1, keepdims=True)
     return np.minimum((e * 32768 + (total >> 1)) // total, INT16_MAX)
+
+
+def log_softmax(x: Array, multiplier: int, shift: int, output_multiplier: int, output_shift: int) -> Array:
+    """Logarithm of the softmax over the last axis, in the format of the output's multiplier."""
+    octaves = below_largest(x, multiplier, shift)
+    total = exponential(octaves).sum(axis=-1, keepdims=True)  # 2^15 to 2^30
+    bits = bit_length(total) - 1
+    aligned = total >> (bits - 15)  # 2^15 to 2^16 - 1
+    logarithm = ((bits - 15) << 12) + ((_interpolate(LOG2, aligned - (1 << 15), 9) + 4) >> 3)
+    distance = np.minimum(octaves + logarithm, (1 << 24) - 1)
+    return saturate16(-rescale(distance, np.int64(output_multiplier), np.int64(output_shift)))
+
+
+def below_largest(x: Array, multiplier: int, shift: int) -> Array:
+    """How far numbers lie below the largest of the last axis, in 2^-12 octaves."""
+    return rescale(x.max(axis=-1, keepdims=True) - x, np.int64(multiplier), np.int64(shift))
+
+
+def exponential(octaves: Array) -> Array:
+    """``2^-octaves``, Q4.12 to Q0.15; 0 from 17 octaves on."""
+    octaves = np.minimum(octaves, 69631)
+    whole = octaves >> 12
+    return (2 * power_of_two(octaves & 4095) + (np.int64(1) << whole)) >> (whole + 1)
 
 
 # recurrent cells. W and R hold their gates in ONNX order; states are int16, or int32 with 16 more fraction bits

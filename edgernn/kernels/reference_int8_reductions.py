@@ -6,7 +6,16 @@ from math import isqrt
 
 import numpy as np
 
-from edgernn.kernels.reference_int8 import INT16_MAX, INT16_MIN, Array, power_of_two, rescale, saturate16
+from edgernn.kernels.reference_int8 import (
+    INT16_MAX,
+    INT16_MIN,
+    Array,
+    bit_length,
+    power_of_two,
+    reciprocal,
+    rescale,
+    saturate16,
+)
 
 LARGEST_COUNT = 1 << 40
 LARGEST_MEAN_TOTAL = 1 << 55
@@ -113,15 +122,16 @@ def square_root(x: Array) -> Array:
     return np.array([isqrt(int(number)) for number in x.ravel()], np.int64).reshape(x.shape)
 
 
-def layer_norm(x: Array, epsilon: int, norm_bits: int, multiplier: Array, shift: Array, B: Array) -> Array:
+def layer_norm(
+    x: Array, epsilon: int, norm_bits: int, centred: bool, multiplier: Array, shift: Array, B: Array
+) -> Array:
     """Over the last axis: ``(x - mean) / deviation``, then a signed multiplier and a bias of each feature."""
     n = x.shape[-1]
-    total = x.sum(axis=-1, keepdims=True)
+    total = x.sum(axis=-1, keepdims=True) * int(centred)
     root = square_root(n * (x * x).sum(axis=-1, keepdims=True) - total * total + epsilon)  # n times the deviation
     root = np.maximum(root, 1)
-    bits = np.frexp(root.astype(np.float64))[1].astype(np.int64)  # root < 2^bits <= 2 root; exact: root < 2^32
+    bits = bit_length(root)  # root < 2^bits <= 2 root
     divisor = np.where(bits >= 16, root >> np.maximum(bits - 16, 0), root << np.maximum(16 - bits, 0))
-    reciprocal = np.minimum(((1 << 30) + (divisor >> 1)) // divisor, INT16_MAX)  # 2^14 to 2^15 - 1
-    normal = rescale(n * x - total, reciprocal, 14 + bits - norm_bits)
+    normal = rescale(n * x - total, reciprocal(divisor), 14 + bits - norm_bits)
     normal = np.minimum(np.maximum(normal, INT16_MIN), INT16_MAX)
     return saturate16(rescale(normal, multiplier, shift) + B)

@@ -210,7 +210,7 @@ class RunningSoftmaxRow(NamedTuple):
 
 
 class LayerNormRow(NamedTuple):
-    """Each of `rows` vectors brought to mean 0 and variance 1, then scaled and shifted."""
+    """Each of `rows` vectors brought to mean 0 and variance 1, or to mean square 1, then scaled and shifted."""
 
     x: int  # arena: (rows, size)
     y: int  # arena: (rows, size)
@@ -219,6 +219,7 @@ class LayerNormRow(NamedTuple):
     epsilon: int  # weights: float32
     rows: int
     size: int
+    centred: int  # 0: the mean is taken for 0
 
 
 class SelectRow(NamedTuple):

@@ -12,6 +12,7 @@ from edgernn.operations.int8 import (
     Int8Affine,
     Int8Binary,
     Int8Dense,
+    Int8LogSoftmax,
     Int8Softmax,
     Int8Unary,
     IntegerFunction,
@@ -37,7 +38,7 @@ FloatOperation = (
 )
 Int8Operation = (
     (Int8Dense | Int8GroupedDense | Int8MatMul | Int8Rnn | Int8Gru | Int8Lstm)
-    | (Int8Unary | Int8Affine | Int8Binary | Int8Compare | Int8Where | Int8Softmax | Int8LayerNorm)
+    | (Int8Unary | Int8Affine | Int8Binary | Int8Compare | Int8Where | Int8Softmax | Int8LogSoftmax | Int8LayerNorm)
     | (Int8Reduce | Int8RunningReduce | Int8RunningSoftmax | Int8FineGate | Int8WideUpdate)
 )
 # that move numbers of any type without changing them, and what repeats others
@@ -71,6 +72,7 @@ __all__ = [
     "Int8GroupedDense",
     "Int8Gru",
     "Int8LayerNorm",
+    "Int8LogSoftmax",
     "Int8Lstm",
     "Int8MatMul",
     "Int8Operation",

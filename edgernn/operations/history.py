@@ -33,6 +33,8 @@ class History(Operation, frozen=True, kw_only=True):
         Padding behind the end, in the unit of the ring's numbers, whole where these are integers.
     read : Schedule
         Steps in which the output is made, all of which are steps of the input.
+    narrow : bool
+        The ring holds int16 numbers as int8, rounded as matrix products of 8 bits read them; taps are 256 times that.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("ring", "position")
@@ -49,6 +51,7 @@ class History(Operation, frozen=True, kw_only=True):
     size: int  # numbers of a frame
     dtype: str = "float32"
     scale: float | None = None
+    narrow: bool = False
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=1, outputs=1)
@@ -62,6 +65,8 @@ class History(Operation, frozen=True, kw_only=True):
             raise self.malformed(f"fill is {self.fill}")
         if self.dtype.startswith("int") and not np.iinfo(self.dtype).min <= self.fill <= np.iinfo(self.dtype).max:
             raise self.malformed(f"fill is {self.fill}, which {self.dtype} cannot hold")
+        if self.narrow and (self.dtype != "int16" or self.scale is None):
+            raise self.malformed(f"holds {self.dtype} in 8 bits, which is for int16 with a scale")
         if not self.read.is_valid or self.read.at_end or self.when.at_end:
             raise self.malformed("its schedules are out of range")
         return (Value((self.taps, *inputs[0].shape), self.dtype, self.scale),)
@@ -70,4 +75,5 @@ class History(Operation, frozen=True, kw_only=True):
         return {"ring": self.length * self.size, "position": 1}
 
     def state_values(self) -> dict[str, tuple[str, float | None]]:
-        return {"ring": (self.dtype, self.scale), "position": ("int32", None)}
+        ring = ("int8", 256 * self.scale) if self.narrow and self.scale is not None else (self.dtype, self.scale)
+        return {"ring": ring, "position": ("int32", None)}

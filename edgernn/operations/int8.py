@@ -20,17 +20,21 @@ SHIFTS = (2, 46)  # smallest and largest shift of a multiplier
 SIGNED_SHIFTS = (2, 30)  # of a multiplier with a sign, which only 16-bit numbers meet
 COUNT_SHIFTS = (0, 30)  # on the way from sensor counts
 LARGEST_BIAS = 1 << 28
+LEAST_LOGARITHM_SHIFT = 11  # 2^24 units of an octave, times 2^(17 - 11), are below 2^31
 TABLE_ENTRIES = 513
+OCTAVE_ENTRIES = 482  # one at 0, 32 in each of 15 octaves, one at 2^15
 
 
 class IntegerFunction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An activation of int16 values.
 
     ``Sigmoid`` and ``Tanh`` use the tables that all programs share, from Q3.12 to Q0.15. ``Clip`` keeps the format and
-    limits to [low, high]. ``Table`` is any other function: an int16 weight of 513 entries.
+    limits to [low, high]. ``Table`` is any other function: an int16 weight of 513 entries. ``Octaves`` is one of
+    numbers above 0 that changes fast near 0: a weight of 482 entries, as many for each power of two; ``OddOctaves`` is
+    such a function with f(-x) = -f(x).
     """
 
-    function: Literal["Sigmoid", "Tanh", "Clip", "Table"]
+    function: Literal["Sigmoid", "Tanh", "Clip", "Table", "Octaves", "OddOctaves"]
     low: int = -32768
     high: int = 32767
     table: str | None = None
@@ -92,10 +96,14 @@ class IntegerOperation(Operation, frozen=True, kw_only=True):
         """Check an activation and its table."""
         if not -32768 <= function.low <= function.high <= 32767:
             raise self.malformed(f"clips to [{function.low}, {function.high}]")
-        if (function.function == "Table") != (function.table is not None):
+        entries = {"Table": TABLE_ENTRIES, "Octaves": OCTAVE_ENTRIES, "OddOctaves": OCTAVE_ENTRIES}
+        if (function.function in entries) != (function.table is not None):
             raise self.malformed(f"activation {function.function} and table {function.table} do not fit together")
         if function.table is not None:
-            self.expect_shape(self.weight(weights, function.table, 1, "int16"), function.table, (TABLE_ENTRIES,))
+            table = self.weight(weights, function.table, 1, "int16")
+            self.expect_shape(table, function.table, (entries[function.function],))
+            if function.function == "OddOctaves" and (table == -32768).any():
+                raise self.malformed(f"weight {function.table} holds -32768, which has no opposite number")
 
 
 def accumulator_bound(W: NDArray[Any], shift: NDArray[Any], bits: int) -> NDArray[np.int64]:
@@ -204,16 +212,16 @@ class Int8Affine(IntegerOperation, frozen=True, kw_only=True):
 
 
 class Int8Binary(IntegerOperation, frozen=True, kw_only=True):
-    """Two values, each rescaled to the output's format and combined; for ``Mul`` the product is rescaled."""
+    """Two values, each rescaled to the output's format and combined; for ``Mul`` and ``Div`` the result is rescaled."""
 
-    function: Literal["Add", "Sub", "Mul", "Min", "Max"]
+    function: Literal["Add", "Sub", "Mul", "Div", "Min", "Max"]
     multipliers: tuple[int, ...]
     shifts: tuple[int, ...]
     scale: float
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=2, outputs=1)
-        count = 1 if self.function == "Mul" else 2
+        count = 1 if self.function in ("Mul", "Div") else 2
         if len(self.multipliers) != count or len(self.shifts) != count:
             raise self.malformed(f"{self.function} needs {count} multipliers and shifts")
         self.expect_multiplier_range(np.array(self.multipliers), np.array(self.shifts))
@@ -261,3 +269,29 @@ class Int8Softmax(IntegerOperation, frozen=True, kw_only=True):
             )
         self.expect_multiplier_range(np.array([self.multiplier]), np.array([self.shift]))
         return (Value(inputs[0].shape, "int16", UNIT_SCALE),)
+
+
+class Int8LogSoftmax(IntegerOperation, frozen=True, kw_only=True):
+    """Logarithm of the softmax over the last axis.
+
+    The first multiplier brings differences of inputs to 2^-12 octaves, the second such octaves to the output's format.
+    """
+
+    multiplier: int
+    shift: int
+    output_multiplier: int
+    output_shift: int
+    scale: float
+
+    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
+        self.expect_counts(inputs=1, outputs=1)
+        if not inputs[0].shape or inputs[0].shape[-1] > 32767:
+            raise self.malformed(
+                f"input {self.inputs[0]} has shape {inputs[0].shape}, the last axis must have 1 to 32767"
+            )
+        shifts = np.array([self.shift, self.output_shift])
+        self.expect_multiplier_range(np.array([self.multiplier, self.output_multiplier]), shifts)
+        if self.output_shift < LEAST_LOGARITHM_SHIFT:
+            raise self.malformed(f"output_shift is {self.output_shift}, it must be at least {LEAST_LOGARITHM_SHIFT}")
+        self.expect_scale(self.scale)
+        return (Value(inputs[0].shape, "int16", self.scale),)

@@ -75,7 +75,7 @@ class Int8RecurrentOperation(IntegerOperation, frozen=True, kw_only=True):
     def is_gate(function: IntegerFunction, weights: Weights) -> bool:
         """Whether a function's values are never negative."""
         if function.table is not None:
-            return bool(weights[function.table].min() >= 0)
+            return function.function != "OddOctaves" and bool(weights[function.table].min() >= 0)
         return function.function == "Sigmoid" or (function.function == "Clip" and function.low >= 0)
 
     def expect_power_of_two(self, scale: float) -> None:

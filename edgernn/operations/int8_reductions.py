@@ -191,6 +191,8 @@ class Int8LayerNorm(IntegerOperation, frozen=True, kw_only=True):
         Fraction bits of ``(x - mean) / deviation``, which is saturated to 16 bits.
     multiplier, shift, B : str
         int16 (with sign), int8 and int32 weights with a number for each feature: scale and bias.
+    centred : bool
+        As in `LayerNorm`.
     """
 
     weight_fields: ClassVar[tuple[str, ...]] = ("multiplier", "shift", "B")
@@ -201,6 +203,7 @@ class Int8LayerNorm(IntegerOperation, frozen=True, kw_only=True):
     shift: str
     B: str
     scale: float
+    centred: bool = True
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=1, outputs=1)

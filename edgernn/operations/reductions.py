@@ -104,7 +104,8 @@ class RunningSoftmax(Operation, frozen=True, kw_only=True):
 class LayerNorm(Operation, frozen=True, kw_only=True):
     """``y = (x - mean) / sqrt(variance + epsilon) * scale + bias`` over the last axis. Source: ONNX LayerNormalization.
 
-    `scale` and `bias` are weights with a number for each element of the last axis, or absent.
+    `scale` and `bias` are weights with a number for each element of the last axis, or absent. Without `centred` nothing
+    is subtracted, and the mean square stands for the variance: ONNX RMSNormalization.
     """
 
     weight_fields: ClassVar[tuple[str, ...]] = ("scale", "bias")
@@ -112,6 +113,7 @@ class LayerNorm(Operation, frozen=True, kw_only=True):
     scale: str | None = None
     bias: str | None = None
     epsilon: float = 1e-5
+    centred: bool = True
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=1, outputs=1)

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn import fixed_point
+from edgernn.kernels import reference_int8
 from edgernn.operations import (
     Binary,
     Constant,
     Int8Binary,
     Int8Compare,
-    Int8Unary,
     Int8Where,
     IntegerFunction,
     Operation,
@@ -22,6 +22,7 @@ from edgernn.operations import (
     Where,
 )
 from edgernn.operations.int8_selection import TRUTH_SCALE
+from edgernn.quantizer import tables
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter
@@ -103,20 +104,25 @@ def _bound(converter: Converter, name: str) -> float:
 
 def _two_values(converter: Converter, operation: Binary, names: list[str]) -> None:
     function, output = operation.function, operation.outputs[0]
-    if function not in ("Add", "Sub", "Mul", "Min", "Max"):
+    if function not in ("Add", "Sub", "Mul", "Div", "Min", "Max"):
         raise converter.refused(operation, f"{function} of two values has no bounded result")
     integers = [converter.as_integer(name) for name in names]
-    if function != "Mul":
+    if function not in ("Mul", "Div"):
         integers = converter.with_saturated_constants(integers)
     a, b = (converter.scales[name] for name in integers)
     if function == "Mul":
         converter.bounds[output] = _bound(converter, names[0]) * _bound(converter, names[1])
         scale = max(converter.output_scale(output), a * b * SMALLEST_PRODUCT)
         factors = np.array([a * b / scale])
+    elif function == "Div":
+        scale = converter.output_scale(output)
+        factors = np.array([a / b / scale * 2.0**-30])
     else:
         scale = converter.output_scale(output)
         factors = np.array([a, b]) / scale
     m, s = fixed_point.multiplier(factors, f"operation {operation.name}")
+    if function == "Div":
+        _check_quotient(converter, operation, names, m, s, scale)
     converter.add(
         Int8Binary(
             name=operation.name,
@@ -148,8 +154,15 @@ def _constant(converter: Converter, operation: Binary, constant: Array) -> None:
         case "Min" | "Max":
             _limit(converter, operation, constant)
             return
-        case "Pow" if not left and constant.size == 1 and constant.ravel()[0] in (2.0, 3.0):
-            _power(converter, operation, int(constant.ravel()[0]))
+        case "Div" if left and constant.size == 1:
+            numerator = float(constant.ravel()[0])
+            tables.add_near_zero(converter, operation, lambda x: numerator / x, odd=True)
+            return
+        case "Div" if left:
+            _two_values(converter, operation, _sides(converter, operation))
+            return
+        case "Pow" if (constant == constant.flat[0]).all() and (left or constant.size == 1):
+            _power(converter, operation, float(constant.flat[0]), left)
             return
         case _:
             raise converter.refused(operation, f"{operation.function} with this constant has no integer form")
@@ -179,32 +192,51 @@ def _limit(converter: Converter, operation: Binary, constant: Array) -> None:
     limit = int(np.clip(np.rint(constant.ravel()[0] / scale), -32768, 32767))
     is_upper = operation.function == "Min"
     function = IntegerFunction("Clip", high=limit) if is_upper else IntegerFunction("Clip", low=limit)
-    _add_function(converter, operation, integer, function, scale)
+    tables.add_function(converter, operation, integer, function, scale)
 
 
-def _power(converter: Converter, operation: Binary, exponent: int) -> None:
-    """A square or a cube, by a table."""
-    integer = converter.as_integer(operation.inputs[0])
-    scale = converter.range_scale(operation.outputs[0])
-    entries = fixed_point.function_table(lambda x: x**exponent, converter.scales[integer], scale)
-    function = IntegerFunction("Table", table=converter.add_weight(operation, "table", entries))
-    _add_function(converter, operation, integer, function, scale)
+def _power(converter: Converter, operation: Binary, number: float, is_base: bool) -> None:
+    """A constant power of a value, or a constant to the power of a value."""
+    if not is_base:
+        tables.add_power(converter, operation, number)
+    elif number > 0:
+        tables.add_smooth(converter, operation, lambda x: number**x, converter.range_scale(operation.outputs[0]))
+    else:
+        raise converter.refused(operation, f"powers of {number} have no integer form")
 
 
-def _add_function(
-    converter: Converter, operation: Operation, integer: str, function: IntegerFunction, scale: float
+def _check_quotient(
+    converter: Converter, operation: Binary, names: list[str], m: Array, s: Array, scale: float
 ) -> None:
-    converter.add(
-        Int8Unary(
-            name=operation.name,
-            inputs=(integer,),
-            outputs=operation.outputs,
-            sources=operation.sources,
-            function=function,
-            scale=scale,
-        ),
-        scale,
+    """Refuse a divisor that 16 bits cannot tell from 0, if that matters over the calibration."""
+    rank = len(converter.program.values[operation.outputs[0]].shape)
+    a, b = (_samples(converter, operation, name, rank) for name in names)
+    if len(a) != len(b) and 1 not in (len(a), len(b)):
+        return  # rows of different steps
+    scales = [converter.scales[converter.as_integer(name)] for name in names]
+    quotients = reference_int8.divide(
+        tables.quantized(a, scales[0]), tables.quantized(b, scales[1]), m[0].astype(np.int64), s[0].astype(np.int64)
     )
+    with np.errstate(all="ignore"):
+        error = tables.relative_error(quotients * scale, a / b)
+    if not error <= tables.LARGEST_ERROR:
+        size = np.abs(b)
+        raise converter.refused(
+            operation,
+            f"its integers would be off by {error:.0%} over the calibration, whose divisors come down to "
+            f"{size.min():.3g} of {size.max():.3g}, too near to 0 for 16 bits: scale or clip them in the model",
+        )
+
+
+def _samples(converter: Converter, operation: Binary, name: str, rank: int) -> Array:
+    """What a side was over the calibration, (rows, ...) with `rank` more axes; one row for a constant."""
+    if name in converter.program.values:
+        rows, shape = converter.trace.values[name], converter.program.values[name].shape
+    else:
+        assert operation.constant is not None
+        rows = converter.program.weights[operation.constant].astype(np.float64)[np.newaxis]
+        shape = rows.shape[1:]
+    return rows.reshape(len(rows), *(1,) * (rank - len(shape)), *shape)
 
 
 def convert_where(converter: Converter, operation: Where) -> None:

@@ -35,6 +35,7 @@ Array: TypeAlias = NDArray[Any]
 GATES = {"Sigmoid", "HardSigmoid"}  # functions from 0 to 1
 BOUNDED = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign"}  # functions from -1 to 1
 SLOW = 2.0**-9  # what a gate lets go in a step, below which an int16 state would stick
+ROUNDED = 1e-6  # how far a bound of 1 may be off: graphs compute it in float32
 SLOW_SHARE = 0.01  # of the steps of a unit
 
 
@@ -100,14 +101,14 @@ def _is_wide(converter: Converter, cell: RecurrentOperation, field: str) -> bool
 def is_unit_clip(gate: GateFunction) -> bool:
     """Whether a function is a Clip to numbers from 0 to 1."""
     low, high = gate.alpha, gate.beta
-    return gate.function == "Clip" and low is not None and high is not None and 0.0 <= low <= high <= 1.0
+    return gate.function == "Clip" and low is not None and high is not None and 0.0 <= low <= high <= 1.0 + ROUNDED
 
 
 def is_flat_beyond_8(gate: GateFunction) -> bool:
     """Whether a function is so nearly constant beyond ±8 that Q3.12 is enough for its input."""
     if gate.function == "HardSigmoid" or is_unit_clip(gate):
         ends = float32.unary(np.array([-8.0, 8.0]), gate.function, gate.alpha, gate.beta)
-        return set(ends.tolist()) <= {0.0, 1.0}
+        return all(min(abs(end), abs(end - 1.0)) <= ROUNDED for end in ends)
     return gate.function in ("Tanh", "Sigmoid")
 
 

@@ -26,8 +26,6 @@ from edgernn.operations import (
     History,
     Int8Affine,
     Int8Dense,
-    Int8Softmax,
-    Int8Unary,
     IntegerFunction,
     Lstm,
     MatMul,
@@ -40,23 +38,23 @@ from edgernn.operations import (
     Softmax,
     TakeFrame,
     Unary,
+    Where,
     WriteState,
 )
 from edgernn.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.program import Program
-from edgernn.quantizer import arithmetic, cells, inputs, movement, reductions, wide
+from edgernn.quantizer import arithmetic, cells, functions, inputs, movement, reductions, rings, wide
 from edgernn.quantizer.calibration import Trace
 from edgernn.quantizer.ranges import clipping_limit
 from edgernn.quantizer.settings import Settings
 
 Array: TypeAlias = NDArray[Any]
 
-# functions whose slope or value has no bound, so that no table of straight lines follows them
-UNBOUNDED = {"Log", "Sqrt", "Reciprocal", "Sign", "Floor", "Ceil", "Round"}
 FAR_LARGER = 1000.0
 MASK_SCALE = 32 / 32768  # the finest format of a mask; a share of exp(-32) is nothing
+NOTHING = 1e30  # what stands for no number, where rings and windows are padded for a maximum, is larger
+LEAST_MASK = 1e4  # constants added before a softmax that are larger only forbid
 SOFTMAX_RANGE = 16.0  # below the maximum, where exp is nothing: what is masked out has no range
-WITHIN_ONE = {"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Erf"}  # values in [-1, 1]
 
 
 class Converter:
@@ -100,6 +98,7 @@ class Converter:
         outputs = tuple(
             msgspec.structs.replace(output, value=self.as_float(output.value)) for output in description.outputs
         )
+        rings.narrow_rings(self)
         return Program(self._describe(outputs), self.weights)
 
     def _describe(self, outputs: tuple[OutputDescription, ...]) -> ProgramDescription:
@@ -108,9 +107,10 @@ class Converter:
                 initial = self.program.weights[slot.initial]
                 if slot.scale is not None:
                     limits = np.iinfo(slot.dtype)
-                    initial = np.clip(np.rint(initial.astype(np.float64) / slot.scale), limits.min, limits.max).astype(
-                        slot.dtype
-                    )
+                    q = np.rint(initial.astype(np.float64) / slot.scale)
+                    if slot.dtype == "int8":  # as int16 first, which is what would be rounded
+                        q = np.floor((np.rint(initial.astype(np.float64) / slot.scale * 256) + 128) / 256)
+                    initial = np.clip(q, limits.min, limits.max).astype(slot.dtype)
                 self.weights[slot.initial] = initial
         return msgspec.structs.replace(
             self.program.description,
@@ -328,21 +328,35 @@ class Converter:
         samples = self.trace.values[name]
         in_softmax = self._in_softmax(name)
         if in_softmax:
-            rows = [self.trace.values[value].reshape(-1, self.program.values[value].shape[-1]) for value in in_softmax]
-            seen = [np.maximum(row, row.max(axis=1, keepdims=True) - SOFTMAX_RANGE).ravel() for row in rows]
-            samples = np.concatenate(seen)
+            rows = [
+                self.trace.values[value].reshape(-1, self.program.values[value].shape[-1]) for value, _ in in_softmax
+            ]
+            seen = [np.abs(np.maximum(row, row.max(axis=1, keepdims=True) - SOFTMAX_RANGE)).ravel() for row in rows]
+            samples = np.concatenate([row + added for row, (_, added) in zip(seen, in_softmax, strict=True)])
+        samples = samples[np.abs(samples) < NOTHING]
         return self.limit_of(samples, self.reading_bits(name)) or 1.0
 
-    def _in_softmax(self, name: str) -> list[str]:
-        """What softmaxes read of a value, itself or rearranged; nothing if something else reads it too."""
-        found = []
+    def _in_softmax(self, name: str) -> list[tuple[str, float]]:
+        """What softmaxes read of a value, itself, moved or chosen, and the size of the constants that were added to it.
+
+        Nothing if something else reads it too.
+        """
+        found: list[tuple[str, float]] = []
         for reader in self.readers(name):
-            inner = [reader.inputs[0]] if isinstance(reader, Softmax) else []
-            if isinstance(reader, Rearrange) and len(reader.inputs) == 1:
+            inner, added = list[tuple[str, float]](), 0.0
+            if isinstance(reader, Softmax) and not reader.logarithm:
+                inner = [(reader.inputs[0], 0.0)]
+            elif isinstance(reader, Binary) and reader.function in ("Add", "Sub") and reader.constant is not None:
+                size = np.abs(self.program.weights[reader.constant])
+                added = float(size[size < LEAST_MASK].max(initial=0.0))
+                inner = self._in_softmax(reader.outputs[0])
+            elif (isinstance(reader, Rearrange) and len(reader.inputs) == 1) or (
+                isinstance(reader, Where) and name in reader.inputs[1:]
+            ):
                 inner = self._in_softmax(reader.outputs[0])
             if not inner:
                 return []
-            found += inner
+            found += [(value, size + added) for value, size in inner]
         return found
 
     def limit_of(self, samples: Array, bits: int) -> float:
@@ -395,6 +409,9 @@ class Converter:
         for name in operation.weight_names():
             self.weights[name] = self.program.weights[name]
         self.add(msgspec.structs.replace(operation, inputs=names))
+        wholes = {name for name in operation.outputs if self.program.values[name].dtype == "int32"}
+        self.floats -= wholes
+        self.wholes |= wholes
 
     def convert_dense(self, operation: Dense) -> None:
         """Rows with a scale each, the bias with what their rounding takes from the mean."""
@@ -411,31 +428,6 @@ class Converter:
             operation, "B", fixed_point.quantize_bias(B, scale, f"operation {operation.name}")
         )
         self.add_integer(Int8Dense, operation, (integer,), scale, operand_bits=bits, **fields)
-
-    def convert_unary(self, operation: Unary) -> None:
-        """A shared table, a clip or a table of its own."""
-        if operation.function in UNBOUNDED:
-            raise self.refused(operation, f"{operation.function} has no bounded slope")
-        if operation.function == "Not":
-            arithmetic.convert_not(self, operation)
-            return
-        if operation.function in ("Sigmoid", "Tanh"):
-            integer = self.at_scale(operation.inputs[0], GATE_SCALE)
-        else:
-            integer = self.as_integer(operation.inputs[0])
-        output, input_scale = operation.outputs[0], self.scales[integer]
-        if operation.function in ("Relu", "Clip"):
-            scale = input_scale
-        elif operation.function in WITHIN_ONE:
-            scale = UNIT_SCALE
-            self.bounds[output] = 1.0
-            if operation.function == "Sigmoid":
-                self.positive.add(output)
-        else:
-            scale = self.limit(output) / 32767
-        gate = GateFunction(operation.function, operation.alpha, operation.beta)
-        function = self.function(operation, "table", gate, input_scale, scale)
-        self.add_integer(Int8Unary, operation, (integer,), scale, function=function)
 
     def function(
         self, operation: Operation, field: str, gate: GateFunction, input_scale: float, output_scale: float
@@ -460,25 +452,6 @@ class Converter:
         )
         return IntegerFunction("Table", table=self.add_weight(operation, field, entries))
 
-    def convert_softmax(self, operation: Softmax) -> None:
-        """Powers of two of differences to the largest value."""
-        if operation.logarithm:
-            raise self.refused(operation, "LogSoftmax has no integer form; export the model with Softmax")
-        integer = self.as_integer(operation.inputs[0])
-        factor = np.array(self.scales[integer] * np.log2(np.e) * 4096)
-        m, s = fixed_point.multiplier(factor, f"operation {operation.name}")
-        self.add(
-            Int8Softmax(
-                name=operation.name,
-                inputs=(integer,),
-                outputs=operation.outputs,
-                sources=operation.sources,
-                multiplier=int(m),
-                shift=int(s),
-            ),
-            UNIT_SCALE,
-        )
-
 
 def _repeated(program: Program) -> set[str]:
     names: set[str] = set()
@@ -490,11 +463,10 @@ def _repeated(program: Program) -> set[str]:
 
 CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {
     Dense: Converter.convert_dense,
-    Unary: Converter.convert_unary,
-    Softmax: Converter.convert_softmax,
     Rnn: cells.convert_rnn,
     Gru: cells.convert_gru,
     Lstm: cells.convert_lstm,
+    **functions.CONVERTERS,
     **arithmetic.CONVERTERS,
     **movement.CONVERTERS,
     **reductions.CONVERTERS,

@@ -113,7 +113,7 @@ def add_quantize(
 def _limits(converter: Converter, name: str, samples: Array) -> tuple[float, Array]:
     """The range of a value and, where equalising its channels helps, each channel's part of it."""
     bits = converter.reading_bits(name)
-    limit = converter.limit_of(samples, bits) or 1.0
+    limit = converter.limit(name)
     readers = converter.consumers.get(name, [])
     matrices = [reader for reader in readers if isinstance(reader, Dense | RecurrentOperation)]
     if not converter.settings.equalise or not readers or len(matrices) < len(readers) or samples.ndim < 2:

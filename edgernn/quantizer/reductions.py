@@ -214,8 +214,9 @@ def convert_layer_norm(converter: Converter, operation: LayerNorm) -> None:
     if epsilon > LARGEST_EPSILON:
         raise converter.refused(operation, "its input is so small that epsilon decides")
     x = converter.trace.values[source].reshape(-1, features)
-    deviation = np.sqrt(x.var(axis=1, keepdims=True) + operation.epsilon)
-    normal = np.abs((x - x.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-30))
+    x = x - x.mean(axis=1, keepdims=True) if operation.centred else x
+    deviation = np.sqrt((x**2).mean(axis=1, keepdims=True) + operation.epsilon)
+    normal = np.abs(x / np.maximum(deviation, 1e-30))
     largest = min(float(normal.max()) * converter.settings.headroom, np.sqrt(features)) or 1.0
     bits = int(np.clip(np.floor(np.log2(32767 / largest)), *NORM_BITS))
     weights = converter.program.weights
@@ -234,6 +235,7 @@ def convert_layer_norm(converter: Converter, operation: LayerNorm) -> None:
             sources=operation.sources,
             epsilon=round(epsilon),
             norm_bits=bits,
+            centred=operation.centred,
             scale=scale,
             **names,
         ),

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.operations import Dequantize, Int8Affine, Int8Binary, Int8Softmax, Int8Unary, IntegerFunction, Quantize
+from edgernn.operations import (
+    Dequantize,
+    Int8Affine,
+    Int8Binary,
+    Int8LogSoftmax,
+    Int8Softmax,
+    Int8Unary,
+    IntegerFunction,
+    Quantize,
+)
 from edgernn.program import Program
 from firmware_export.emitters.loops import Operand, elementwise, rows
 from firmware_export.literals import float_literal
@@ -27,6 +36,12 @@ def function(step: StepWriter, name: str, activation: IntegerFunction) -> str:
             assert activation.table is not None
             entries = step.program.weights[activation.table]
             expression = f"edgernn_table(x, {step.table(activation.table, entries, f'{name}: function')})"
+        case "Octaves" | "OddOctaves":
+            step.need("octaves_int8")
+            assert activation.table is not None
+            table = step.table(activation.table, step.program.weights[activation.table], f"{name}: function")
+            kind = "octaves" if activation.function == "Octaves" else "odd_octaves"
+            expression = f"edgernn_{kind}(x, {table})"
     return step.function(name, f"static int {{name}}(int x) {{{{ return {expression}; }}}}")
 
 
@@ -84,6 +99,9 @@ def binary(step: StepWriter, operation: Int8Binary) -> list[str]:
     a, b = (f"({step.place(name)})[{{{letter}}}]" for name, letter in zip(operation.inputs, "ab", strict=True))
     if operation.function == "Mul":
         result = f"(int16_t)edgernn_saturate16(edgernn_rescale((int32_t){a} * {b}, {scales[0]}))"
+    elif operation.function == "Div":
+        step.need("divide_int8")
+        result = f"(int16_t)edgernn_divide_int8({a}, {b}, {scales[0]})"
     else:
         step.need("binary_int8")
         left, right = (f"edgernn_rescale({side}, {scale})" for side, scale in zip((a, b), scales, strict=True))
@@ -111,6 +129,17 @@ def softmax(step: StepWriter, operation: Int8Softmax) -> list[str]:
     scale = int(scale_words(np.array([operation.multiplier]), np.array([operation.shift]))[0])
     n = shape[-1]
     return rows(shape, lambda at: f"edgernn_softmax_int8({x}{at(n)}, {n}, {scale}, {y}{at(n)}, (uint16_t *)({e}));")
+
+
+def log_softmax(step: StepWriter, operation: Int8LogSoftmax) -> list[str]:
+    """Logarithm of the softmax over the last axis."""
+    step.need("log_softmax_int8")
+    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
+    shape = step.value(operation.inputs[0]).shape
+    multipliers = np.array([operation.multiplier, operation.output_multiplier])
+    scale, output = scale_words(multipliers, np.array([operation.shift, operation.output_shift])).tolist()
+    n = shape[-1]
+    return rows(shape, lambda at: f"edgernn_log_softmax_int8({x}{at(n)}, {n}, {scale}, {output}, {y}{at(n)});")
 
 
 def softmax_temporaries(program: Program, operation: Int8Softmax) -> list[tuple[str, int]]:

@@ -72,7 +72,7 @@ def layer_norm(step: StepWriter, operation: LayerNorm) -> list[str]:
         for name, field in ((operation.scale, "scale"), (operation.bias, "bias"))
     ]
     size = count(shape[-1], f"{operation.name}: its last axis")
-    constants = f"{size}, {tables[0]}, {tables[1]}, {float_literal(operation.epsilon)}"
+    constants = f"{size}, {tables[0]}, {tables[1]}, {float_literal(operation.epsilon)}, {int(operation.centred)}"
     return rows(shape, lambda at: f"edgernn_layer_norm_float({x}{at(shape[-1])}, {constants}, {y}{at(shape[-1])});")
 
 

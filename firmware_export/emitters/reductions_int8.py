@@ -67,8 +67,8 @@ def layer_norm(step: StepWriter, operation: Int8LayerNorm) -> list[str]:
     x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
     shape = step.value(operation.inputs[0]).shape
     n = shape[-1]
-    settings = f"{operation.epsilon}u, {operation.norm_bits}"
+    epsilon = f"{operation.epsilon}u"
     if operation.epsilon >= 1 << 16:
-        settings = f"((uint64_t){operation.epsilon >> 32}u << 32) | {operation.epsilon & 0xFFFFFFFF}u, "
-        settings += str(operation.norm_bits)
+        epsilon = f"((uint64_t){operation.epsilon >> 32}u << 32) | {operation.epsilon & 0xFFFFFFFF}u"
+    settings = f"{epsilon}, {operation.norm_bits}, {int(operation.centred)}"
     return rows(shape, lambda at: f"edgernn_layer_norm_int8({x}{at(n)}, {n}, {settings}, {constants}, {y}{at(n)});")

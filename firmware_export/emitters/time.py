@@ -10,8 +10,8 @@ from firmware_export.step import StepWriter
 
 def history(step: StepWriter, operation: History) -> list[str]:
     """A write into the ring, of padding behind the sequence's end; and a read where one is due."""
-    number = C_TYPES[operation.dtype]
-    step.need(f"history.{number}")
+    number = "narrow" if operation.narrow else C_TYPES[operation.dtype]
+    step.need("history_narrow" if operation.narrow else f"history.{number}")
     ring, position = step.state(operation.ring), step.state(operation.position)
     sizes = (
         f"{count(operation.length, f'{operation.name}: frames')}, {count(operation.size, f'{operation.name}: size')}"

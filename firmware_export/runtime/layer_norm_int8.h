@@ -14,15 +14,17 @@ static uint32_t edgernn_square_root(uint64_t x) {
     return (uint32_t)root;
 }
 
-/* (x - mean) / deviation of `count` values with `norm_bits` fraction bits, then scale and bias of each: constants. */
+/* (x - mean) / deviation of `count` values with `norm_bits` fraction bits, then scale and bias of each: constants.
+ * If not `centred` the mean is taken for 0. */
 static void edgernn_layer_norm_int8(const int16_t *x, uint16_t count, uint64_t epsilon, uint8_t norm_bits,
-                                    const int32_t *constants, int16_t *y) {
+                                    uint8_t centred, const int32_t *constants, int16_t *y) {
     int32_t total = 0;
     uint64_t squares = 0;
     for (uint16_t k = 0; k < count; k++) {
         total += x[k];
         squares += (uint32_t)((int32_t)x[k] * x[k]);
     }
+    if (!centred) total = 0;
     const uint32_t magnitude = (uint32_t)(total < 0 ? -total : total);
     uint32_t root = edgernn_square_root(squares * count - (uint64_t)magnitude * magnitude + epsilon);
     uint8_t bits = 0;

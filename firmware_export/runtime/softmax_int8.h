@@ -1,15 +1,11 @@
-/* needs: rescale exp2_int8 */
+/* needs: exponential_int8 */
 /* Softmax of `count` values to Q0.15. `scale` turns differences into 2^-12 octaves, `e` has room for `count`. */
 static void edgernn_softmax_int8(const int16_t *x, uint16_t count, int32_t scale, int16_t *y, uint16_t *e) {
     int16_t most = x[0];
     uint32_t total = 0;
     for (uint16_t k = 1; k < count; k++) most = x[k] > most ? x[k] : most;
     for (uint16_t k = 0; k < count; k++) {
-        int32_t octaves = edgernn_rescale((int32_t)most - x[k], scale);
-        if (octaves > 69631) octaves = 69631;
-        const int32_t mantissa = edgernn_exp2(octaves);
-        const uint8_t whole = (uint8_t)(octaves >> 12);
-        e[k] = (uint16_t)((2 * mantissa + ((int32_t)1 << whole)) >> (whole + 1));
+        e[k] = edgernn_exponential(edgernn_rescale((int32_t)most - x[k], scale));
         total += e[k];
     }
     for (uint16_t k = 0; k < count; k++) {

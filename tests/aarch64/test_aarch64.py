@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from int8_feature_programs import PROGRAMS, counts_for
 from int8_programs import int8_program
 
 import edgernn
@@ -61,3 +62,22 @@ def test_an_int8_program_gives_the_integers_of_the_reference(
         expected = ReferenceRunner(program).run(X)
         for name in ("y", "h"):
             assert found[name].tobytes() == expected[name].astype(np.float32).tobytes()
+
+
+@pytest.mark.timeout(900)
+def test_functions_that_change_fast_near_0_give_the_integers_of_the_reference(
+    tmp_path: Path, needs_tool: Callable[[str], str]
+) -> None:
+    for tool in ("qemu-aarch64-static", "apt-get", "dpkg-deb"):
+        needs_tool(tool)
+    program, file = PROGRAMS["near-zero"], tmp_path / "program.safetensors"
+    edgernn.save(program, file)
+    X = counts_for(program, 200).astype(np.float32)
+    samples, results = tmp_path / "samples.npy", tmp_path / "results.npz"
+    np.save(samples, X)
+    emulated = [CHECKOUT / "tools" / "aarch64", Path(__file__).with_name("run_int8.py")]
+    subprocess.run([*emulated, samples, results, file], check=True)
+    expected = ReferenceRunner(program).run(X)
+    with np.load(results) as found:
+        for name, frames in expected.items():
+            assert found[name].tobytes() == frames.astype(np.float32).tobytes(), name

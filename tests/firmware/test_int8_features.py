@@ -16,7 +16,7 @@ from written_out_cells import KINDS, written_out
 import edgernn
 from edgernn.program import Program
 from firmware_export.emulators import Emulator
-from firmware_export.verify import Exported, verify
+from firmware_export.verify import Exported, desk_run, verify
 
 MODELS = Path(__file__).parents[1] / "models"
 WATCH = MODELS / "watch"
@@ -64,6 +64,20 @@ def test_softmax_over_time(name: str, machine: Callable[[str], Emulator], export
     for form in ("host", "cortex-m4", "rv32imc", "atmega328p"):
         report = verify(export, machine(form), steps=100)
         assert report.equal, f"{form}: {report.difference}"
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_operations_in_float_among_integers(
+    name: str, machine: Callable[[str], Emulator], exported: Callable[..., Exported]
+) -> None:
+    program = NETS[name]()
+    kept = [operation.name for operation in program.operations][::3]
+    export = exported(edgernn.quantize(program, sample(name), keep_float=kept, count_size=0.001))
+    for form in ("host", "cortex-m4"):
+        report = verify(export, machine(form), steps=100)
+        assert report.equal, f"{form}: {report.difference}"
+    wrong = {output: 1.5 * frames for output, frames in desk_run(export, 100).items()}
+    assert not verify(export, machine("host"), steps=100, expected=wrong).equal
 
 
 def watch_net(name: str, operands: str) -> Program:

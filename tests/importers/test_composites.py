@@ -27,6 +27,13 @@ LAYER_NORM = [
     node("Sqrt", ["a"], ["r"]),
     node("Div", ["d", "r"], ["n"]),
 ]
+INVERSE_ROOT = [*LAYER_NORM[:-1], node("Reciprocal", ["r"], ["i"])]
+MEAN_SQUARE = [
+    node("Pow", ["x", "two"], ["s"]),
+    node("ReduceMean", ["s"], ["v"], axes=[-1]),
+    node("Add", ["v", "epsilon"], ["a"]),
+    node("Sqrt", ["a"], ["r"]),
+]
 NUMBERS = {"two": np.float32(2), "epsilon": np.float32(1e-3)}
 GELU = [
     node("Div", ["x", "root"], ["d"]),
@@ -72,6 +79,44 @@ ONE: dict[str, tuple[list[NodeProto], dict[str, Array | np.float32], list[str]]]
         [*LAYER_NORM[:2], node("Mul", ["d", "d"], ["s"]), *LAYER_NORM[3:-1], node("Div", ["d", "r"], ["y"])],
         NUMBERS, ["LayerNorm"],
     ),
+    "layer normalization, a scale that joins the inverse": (
+        [*INVERSE_ROOT, node("Mul", ["i", "row"], ["g"]), node("Mul", ["x", "g"], ["p"]),
+         node("Mul", ["m", "g"], ["q"]), node("Sub", ["row", "q"], ["o"]), node("Add", ["p", "o"], ["y"])],
+        {**NUMBERS, "row": ROW}, ["LayerNorm"],
+    ),
+    "layer normalization, a negative mean": (
+        [*LAYER_NORM[:-2], node("Pow", ["a", "exponent"], ["i"]), node("Neg", ["m"], ["n"]),
+         node("Mul", ["n", "i"], ["q"]),         node("Mul", ["x", "i"], ["p"]), node("Add", ["p", "q"], ["y"])],
+        {**NUMBERS, "exponent": np.float32(-0.5)}, ["LayerNorm"],
+    ),
+    "layer normalization, the mean square less the squared mean": (
+        [LAYER_NORM[0], node("Mul", ["x", "x"], ["s"]), node("ReduceMean", ["s"], ["e"], axes=[-1]),
+         node("Mul", ["m", "m"], ["f"]), node("Sub", ["e", "f"], ["v"]), *LAYER_NORM[4:6],
+         node("Sub", ["x", "m"], ["d"]), node("Div", ["one", "r"], ["i"]),
+         node("Mul", ["d", "i"], ["n"]), node("Mul", ["n", "row"], ["y"])],
+        {**NUMBERS, "one": np.float32(1), "row": ROW}, ["LayerNorm"],
+    ),
+    "layer normalization in another shape": (
+        [node("Unsqueeze", ["x", "last"], ["u"]), node("ReduceMean", ["u"], ["m"], axes=[-2]),
+         node("Sub", ["u", "m"], ["d"]), node("ReduceSumSquare", ["d"], ["s"], axes=[-2]),
+         node("Div", ["s", "six"], ["v"]), *LAYER_NORM[4:], node("Mul", ["n", "column"], ["w"]),
+         node("Squeeze", ["w", "last"], ["q"]),
+         node("Add", ["q", "row"], ["y"])],
+        {**NUMBERS, "six": np.float32(WIDTH), "row": ROW, "last": np.array([-1]), "column": ROW[:, np.newaxis]},
+        ["LayerNorm"],
+    ),
+    "root mean square": (
+        [*MEAN_SQUARE, node("Reciprocal", ["r"], ["i"]), node("Mul", ["i", "x"], ["n"]),
+         node("Mul", ["row", "n"], ["y"])],
+        {**NUMBERS, "row": ROW}, ["LayerNorm"],
+    ),
+    "root mean square, a power and a quotient": (
+        [*MEAN_SQUARE[:-1], node("Pow", ["a", "half"], ["r"]), node("Div", ["x", "r"], ["y"])],
+        {**NUMBERS, "half": np.float32(0.5)}, ["LayerNorm"],
+    ),
+    "a logarithm of a softmax": (
+        [node("Softmax", ["x"], ["s"]), node("Log", ["s"], ["y"])], {}, ["Softmax"]
+    ),
     "twice the same": (
         [node("Tanh", ["x"], ["a"]), node("Tanh", ["x"], ["b"]), node("Mul", ["a", "b"], ["y"])], {}, ["Tanh", "Mul"]
     ),
@@ -84,10 +129,29 @@ OTHERS: dict[str, tuple[list[NodeProto], dict[str, Array | np.float32], list[str
         [node("HardSigmoid", ["x"], ["h"], alpha=0.2, beta=0.5), node("Mul", ["h", "x"], ["y"])], {},
         ["HardSigmoid", "Mul"],
     ),
-    "no layer normalization: another mean": (
+    "another mean: by the root mean square": (
         [node("Tanh", ["x"], ["t"]), node("ReduceMean", ["t"], ["m"], axes=[-1]), *LAYER_NORM[1:-1],
          node("Div", ["d", "r"], ["y"])],
-        NUMBERS, ["Tanh", "Mean", "Sub", "Pow", "Mean", "Add", "Sqrt", "Div"],
+        NUMBERS, ["Tanh", "Mean", "Sub", "LayerNorm"],
+    ),
+    "no normalization: another divisor": (
+        [node("ReduceSumSquare", ["x"], ["s"], axes=[-1]), node("Div", ["s", "two"], ["v"]),
+         node("Sqrt", ["v"], ["r"]), node("Div", ["x", "r"], ["y"])],
+        NUMBERS, ["Mul", "Sum", "Div", "Sqrt", "Div"],
+    ),
+    "no normalization: another factor of the mean": (
+        [*INVERSE_ROOT, node("Mul", ["m", "two"], ["k"]), node("Mul", ["x", "i"], ["p"]),
+         node("Mul", ["k", "i"], ["q"]), node("Sub", ["p", "q"], ["y"])],
+        NUMBERS, ["Mean", "Sub", "Pow", "Mean", "Add", "Sqrt", "Reciprocal", "Mul", "Mul", "Mul", "Sub"],
+    ),
+    "no normalization: the mean of another row": (
+        [node("Gather", ["x", "four"], ["f"], axis=-1), node("Reshape", ["f", "square"], ["s"]),
+         node("ReduceMean", ["s"], ["m"], axes=[-1], keepdims=0), node("Unsqueeze", ["m", "before"], ["w"]),
+         node("Sub", ["s", "w"], ["d"]), node("Mul", ["d", "d"], ["p"]),
+         node("ReduceMean", ["p"], ["v"], axes=[-1], keepdims=1), node("Sqrt", ["v"], ["r"]),
+         node("Div", ["d", "r"], ["y"])],
+        {"four": np.arange(4), "square": np.array([0, 0, 2, 2]), "before": np.array([2])},
+        ["Rearrange", "Mean", "Sub", "LayerNorm"],
     ),
 }  # fmt: skip
 

@@ -142,6 +142,48 @@ def softmax(x: list[int], m: int, s: int) -> list[int]:
     return [min(u32(value * 32768 + (S >> 1)) // S, 32767) for value in e]
 
 
+def log_softmax(x: list[int], m: int, s: int, m_out: int, s_out: int) -> list[int]:
+    """Section 6."""
+    h = [rescale(max(x) - value, m, s) for value in x]
+    S, b = 0, 0
+    for value in h:
+        g, T = min(value, 69631), int8_tables.EXP2
+        w, i, f = g >> 12, (g >> 6) & 63, g & 63
+        S = u32(S + (u32(2 * (T[i] - ((T[i] - T[i + 1]) * f + 32 >> 6)) + 2**w) >> (w + 1)))
+    while 2 ** (b + 1) <= S:
+        b += 1
+    t = S >> (b - 15)
+    i, f, T = (t >> 9) & 63, t & 511, int8_tables.LOG2
+    L = (b - 15) * 4096 + ((T[i] + (i32((T[i + 1] - T[i]) * f + 256) >> 9) + 4) >> 3)
+    return [sat16(-rescale(min(i32(value + L), 2**24 - 1), m_out, s_out)) for value in h]
+
+
+def divide(a: int, b: int, m: int, s: int) -> int:
+    """Section 6."""
+    u, k = max(abs(b), 1), 0
+    while 2 ** (k + 1) <= u:
+        k += 1
+    d = u * 2 ** (15 - k)
+    v = min(i32(2**30 + (d >> 1)) // d, 32767)
+    T = min(max(s - 15 + k, 13), 46)
+    p = i32(-a * v if b < 0 else a * v)
+    if T < 17:
+        p = min(max(p, -(2 ** (T + 3))), 2 ** (T + 3))
+    return sat16(rescale(p, m, T))
+
+
+def octaves(x: int, E: list[int]) -> int:
+    """Section 5.6."""
+    if x <= 0:
+        return E[0]
+    k = 0
+    while 2 ** (k + 1) <= x:
+        k += 1
+    a = x * 2 ** (14 - k)
+    i, f = 1 + 32 * k + ((a >> 9) & 31), a & 511
+    return E[i] + (i32((E[i + 1] - E[i]) * f + 256) >> 9)
+
+
 EXTREMES = (-32768, -32767, -1, 0, 1, 32766, 32767)
 
 
@@ -229,6 +271,35 @@ def test_dense_and_rnn_equal_the_document(seed: int, K: int, H: int, bits: int) 
 @given(st.lists(st.integers(-32768, 32767), min_size=1, max_size=9), st.integers(1 << 14, 32767), st.integers(2, 46))
 def test_softmax_equals_the_document(x: list[int], m: int, s: int) -> None:
     assert ints(int8.softmax(np.array(x), m, s)) == softmax(x, m, s)
+
+
+@cases
+@given(
+    st.lists(st.integers(-32768, 32767), min_size=1, max_size=9),
+    *(st.integers(1 << 14, 32767), st.integers(2, 46), st.integers(1 << 14, 32767), st.integers(11, 46)),
+)
+def test_log_softmax_equals_the_document(x: list[int], m: int, s: int, m_out: int, s_out: int) -> None:
+    assert ints(int8.log_softmax(np.array(x), m, s, m_out, s_out)) == log_softmax(x, m, s, m_out, s_out)
+
+
+@cases
+@given(seeds, st.integers(2, 46))
+def test_quotients_equal_the_document(seed: int, s: int) -> None:
+    draw = Draw(seed)
+    m = int(draw.rng.integers(1 << 14, 1 << 15))
+    a = np.concatenate([draw.int16(20), np.repeat(EXTREMES, len(EXTREMES))])
+    b = np.concatenate([draw.int16(20) >> draw.rng.integers(0, 15, 20), np.tile(EXTREMES, len(EXTREMES))])
+    expected = [divide(p, q, m, s) for p, q in zip(ints(a), ints(b), strict=True)]
+    assert ints(int8.binary("Div", a, b, [m], [s])) == expected
+
+
+def test_functions_by_octaves_equal_the_document() -> None:
+    E = np.random.default_rng(0).integers(-32767, 32768, 482)
+    x = np.array([*EXTREMES, *range(-70, 70), *range(-32768, 32768, 97)])
+    entries = ints(E)
+    assert ints(int8.octaves(x, E, odd=False)) == [octaves(value, entries) for value in ints(x)]
+    odd = [-octaves(min(-value, 32767), entries) if value < 0 else octaves(value, entries) for value in ints(x)]
+    assert ints(int8.octaves(x, E, odd=True)) == odd
 
 
 @cases

@@ -208,10 +208,10 @@ def root(U: int) -> int:
     return r
 
 
-def layer_norm(x: list[int], E: int, f: int, m: list[int], s: list[int], B: list[int]) -> list[int]:
+def layer_norm(x: list[int], E: int, f: int, centred: bool, m: list[int], s: list[int], B: list[int]) -> list[int]:
     n, S, P = len(x), 0, 0
     for number in x:
-        S, P = i32(S + number), i64(P + number * number)
+        S, P = i32(S + number) if centred else 0, i64(P + number * number)
     R = max(root(i64(i64(n * P) - S * S + E)), 1)
     b = R.bit_length()
     d = R >> (b - 16) if b >= 16 else R * 2 ** (16 - b)
@@ -229,15 +229,16 @@ def layer_norm(x: list[int], E: int, f: int, m: list[int], s: list[int], B: list
     ),
     st.sampled_from([0, 1, 1 << 20, 1 << 60]),
     st.integers(6, 12),
+    st.booleans(),
     st.integers(0, 1000),
 )
-def test_layer_norm(x: list[int], E: int, f: int, seed: int) -> None:
+def test_layer_norm(x: list[int], E: int, f: int, centred: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     n = len(x)
     m, s = rng.choice([-1, 1], n) * rng.integers(1 << 14, 1 << 15, n), rng.integers(2, 31, n)
     B = rng.integers(-(1 << 28), 1 << 28, n)
-    expected = layer_norm(x, E, f, m.tolist(), s.tolist(), B.tolist())
-    assert reductions.layer_norm(np.array(x), E, f, m, s, B).tolist() == expected
+    expected = layer_norm(x, E, f, centred, m.tolist(), s.tolist(), B.tolist())
+    assert reductions.layer_norm(np.array(x), E, f, centred, m, s, B).tolist() == expected
 
 
 @settings(max_examples=300, deadline=None)

@@ -117,9 +117,10 @@ def test_running_softmax_whose_states_are_set_between_steps() -> None:
     st.sampled_from([0, 1, 1000, 1 << 33, 1 << 60]),
     st.integers(6, 12),
     seeds,
+    st.booleans(),
 )
-def test_layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int) -> None:
-    check(programs.layer_norm(rows, size, epsilon, norm_bits, seed), 6, seed)
+def test_layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: int, centred: bool) -> None:
+    check(programs.layer_norm(rows, size, epsilon, norm_bits, seed, centred), 6, seed)
 
 
 @settings(max_examples=15, deadline=None)

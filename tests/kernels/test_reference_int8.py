@@ -30,6 +30,8 @@ def test_tables_are_the_rounded_functions() -> None:
         assert tuple(min(32767, nearest(32768 * (1 - e) / (1 + e))) for e in tails[:257]) == int8_tables.TANH
         assert tuple(nearest(2**30 * e / (1 + e)) for e in tails[:257]) == int8_tables.FINE_SIGMOID
         assert tuple(nearest(32768 * Decimal(2) ** (-Decimal(i) / 64)) for i in range(65)) == int8_tables.EXP2
+        octaves = [(1 + Decimal(i) / 64).ln() / Decimal(2).ln() for i in range(65)]
+        assert tuple(nearest(32768 * octave) for octave in octaves) == int8_tables.LOG2
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,7 @@ def test_tables_are_the_rounded_functions() -> None:
         (int8_tables.TANH, "<257H", 0x820F14C6),
         (int8_tables.FINE_SIGMOID, "<257I", 0x20250EDF),
         (int8_tables.EXP2, "<65H", 0x48D8697E),
+        (int8_tables.LOG2, "<65H", 0x21561A90),
     ],
 )
 def test_tables_have_the_checksums_of_the_document(entries: tuple[int, ...], form: str, checksum: int) -> None:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from unquantized_programs import convolutions, recording
 
 import edgernn
+from edgernn.operations import History
 from edgernn.program import Program
+from edgernn.quantizer import rings
 from edgernn.reference import ReferenceRunner
 
 MODELS = Path(__file__).parents[1] / "models" / "made"
@@ -35,6 +38,30 @@ def largest_error(program: Program) -> float:
 @pytest.mark.parametrize("name", NAMES)
 def test_attention_in_integers(name: str) -> None:
     assert largest_error(edgernn.load(MODELS / f"{name}.onnx")) < 0.01
+
+
+def test_rings_that_are_read_in_8_bits_hold_8_bits_and_the_same_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = edgernn.load(MODELS / "attention_band_multihead_dynamo.onnx")
+    X = np.random.default_rng(0).standard_normal((200, *program.inputs[0].shape)).astype("f")
+    narrow = edgernn.quantize(program, X)
+    with monkeypatch.context() as patched:
+        patched.setattr(rings, "narrow_rings", lambda converter: None)
+        wide = edgernn.quantize(program, X)
+    kept = {operation.name: operation for operation in narrow.operations if isinstance(operation, History)}
+    assert kept
+    for name, operation in kept.items():
+        slots = {each.name: each for each in narrow.state}
+        assert (slots[operation.ring.slot].dtype == "int8") == operation.narrow, name
+    assert sum(operation.narrow for operation in kept.values()) >= 2  # keys and values
+    assert narrow.state_bytes < 0.7 * wide.state_bytes
+    for kind in (ReferenceRunner, edgernn.Runner):
+        np.testing.assert_array_equal(kind(narrow).run(X), kind(wide).run(X))
+
+
+def test_a_ring_that_is_read_in_16_bits_too_keeps_them() -> None:
+    int8 = edgernn.quantize(convolutions(), recording(200), operands="w8a8")
+    narrow = {operation.name: operation.narrow for operation in int8.operations if isinstance(operation, History)}
+    assert narrow == {"h1": True, "h2": True, "h3": False}  # the largest of h3 is taken in 16 bits
 
 
 def test_frames_before_the_sequence_have_no_share_where_scores_are_small() -> None:

@@ -1,29 +1,31 @@
 """Recognises what exporters write as several operators and a step has as one: so a graph and its optimised form agree.
 
 The last operation of a pattern is replaced in its place; what nobody reads any more is left out by pruning.py. Found
-are activations (Gelu by erf and by tanh, HardSwish), layer normalisation, and the same operation done twice.
+are activations (Gelu by erf and by tanh, HardSwish), the logarithm of a softmax, normalisations (written_norms.py), and
+the same operation done twice.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, MutableMapping
 from math import isclose, pi, sqrt
 from typing import Any, TypeAlias
 
 import msgspec
 from numpy.typing import NDArray
 
-from edgernn.operations import AnyOperation, Binary, LayerNorm, PutFrame, Rearrange, Reduce, Repeat, Unary, Value
+from edgernn.importers.onnx.written_norms import NormFinder
+from edgernn.operations import AnyOperation, Binary, PutFrame, Repeat, Softmax, Unary, Value
 
-Weights: TypeAlias = Mapping[str, NDArray[Any]]
+Weights: TypeAlias = MutableMapping[str, NDArray[Any]]
 CLOSE = 1e-4  # how far constants of a pattern may be off, relative: exporters round them
 
 
 def composed(
     operations: Collection[AnyOperation], weights: Weights, values: Mapping[str, Value], kept_values: Collection[str]
 ) -> list[AnyOperation]:
-    """The operations, patterns replaced; there are as many as before."""
+    """The operations, patterns replaced; there are as many as before. New weights join `weights`."""
     shared = _shared(operations)
     readers = Counter(name for operation in shared for name in operation.inputs)
     readers.update(kept_values)
@@ -57,15 +59,18 @@ class _Finder:
     """Looks at operations in their order, and replaces the ends of patterns."""
 
     def __init__(self, weights: Weights, values: Mapping[str, Value], readers: Counter[str]) -> None:
-        self.weights, self.values, self.readers = weights, values, readers
+        self.weights, self.values = weights, values
         self.writers: dict[str, AnyOperation] = {}
+        self.norms = NormFinder(weights, values, readers, self.writers)
 
     def seen(self, operation: AnyOperation) -> AnyOperation:
         """The operation, or what stands for it and those before."""
+        found: AnyOperation | None = self.norms.seen(operation)
         if isinstance(operation, Binary):
-            found = self._activation(operation) or self._normalised(operation) or self._scaled(operation)
-            if found is not None:
-                operation = found
+            found = found or self._activation(operation)
+        elif isinstance(operation, Unary):
+            found = found or self._log_softmax(operation)
+        operation = found or operation
         self.writers.update(dict.fromkeys(operation.outputs, operation))
         return operation
 
@@ -160,53 +165,19 @@ class _Finder:
             for (number, leaves), (value, other) in zip(parts, wanted, strict=True)
         )
 
-    def _mean(self, name: str) -> str | None:
-        """What a value is the mean of along its last axis."""
-        writer = self.writers.get(name)
-        if isinstance(writer, Rearrange) and writer.indices is None and len(writer.inputs) == 1:
-            writer = self.writers.get(writer.inputs[0])
-        if not isinstance(writer, Reduce) or writer.function != "Mean":
+    def _log_softmax(self, operation: Unary) -> Softmax | None:
+        """The logarithm of a softmax, without the numbers that a softmax loses."""
+        softmax = self.writers.get(operation.inputs[0])
+        if operation.function != "Log" or not isinstance(softmax, Softmax) or softmax.logarithm:
             return None
-        return writer.inputs[0] if writer.axis == len(self.values[writer.inputs[0]].shape) - 1 else None
-
-    def _normalised(self, operation: Binary) -> LayerNorm | None:
-        """``d / sqrt(mean(d * d) + epsilon)`` with ``d = x - mean(x)``."""
-        if operation.function != "Div" or operation.constant is not None:
-            return None
-        centred, root = operation.inputs
-        difference, inside = self.writers.get(centred), self._unary(root, "Sqrt")
-        above = None if inside is None else self._plus(inside)
-        square = None if above is None else self._mean(above[0])
-        if above is None or square is None or self._factors(square, centred) != (1.0, [centred, centred]):
-            return None
-        if not isinstance(difference, Binary) or difference.function != "Sub" or difference.constant is not None:
-            return None
-        x, mean = difference.inputs
-        shapes = {self.values[name].shape for name in (x, centred, square, operation.outputs[0])}
-        if self._mean(mean) != x or len(shapes) > 1 or above[1] < 0:
-            return None
-        return LayerNorm(
+        return msgspec.structs.replace(
+            softmax,
             name=operation.name,
-            inputs=(x,),
             outputs=operation.outputs,
-            sources=operation.sources,
+            sources=(*softmax.sources, *operation.sources),
             when=operation.when,
-            epsilon=above[1],
+            logarithm=True,
         )
-
-    def _scaled(self, operation: Binary) -> LayerNorm | None:
-        """A layer normalisation with the scale or bias that follows it."""
-        norm = self.writers.get(operation.inputs[0])
-        if not isinstance(norm, LayerNorm) or norm.bias is not None or self.readers[operation.inputs[0]] != 1:
-            return None
-        width = self.values[norm.inputs[0]].shape[-1:]
-        if operation.constant is None or self.weights[operation.constant].shape != width or operation.when != norm.when:
-            return None
-        field = {"Mul": "scale", "Add": "bias"}.get(operation.function)
-        if field is None or getattr(norm, field) is not None:
-            return None
-        sources = (*norm.sources, *operation.sources)
-        return msgspec.structs.replace(norm, outputs=operation.outputs, sources=sources, **{field: operation.constant})
 
 
 def _near(number: float, wanted: float) -> bool:

@@ -32,9 +32,19 @@ def layer_normalization(call: Call) -> Results:
 
 
 def normalized(
-    call: Call, x: Stream, axis: int, scale: Tensor | None, bias: Tensor | None, epsilon: float, output: str
+    call: Call,
+    x: Stream,
+    axis: int,
+    scale: Tensor | None,
+    bias: Tensor | None,
+    epsilon: float,
+    output: str,
+    centred: bool = True,
 ) -> Stream:
-    """Layer normalisation over all axes from `axis` on, in one operation where scale and bias are numbers of a row."""
+    """Layer normalisation over all axes from `axis` on, in one operation where scale and bias are numbers of a row.
+
+    Without `centred` it is division by the root mean square.
+    """
     axis, builder = x.reversed_axis(axis), call.builder
     require_features(call, x, list(range(axis, x.rank)))
     tail = x.elements.shape[axis:]
@@ -60,6 +70,7 @@ def normalized(
             scale=vectors[0],
             bias=vectors[1],
             epsilon=epsilon,
+            centred=centred,
         ),
         x.timing,
     )
@@ -77,18 +88,7 @@ def rms_normalization(call: Call) -> Results:
     axis, epsilon = node.integer("axis", -1), node.number("epsilon", 1e-5) or 0.0
     if any(node.outputs[1:]):
         raise node.unsupported("gives its deviation, which is for training: export in evaluation mode")
-    return (root_mean_square(call, call.stream(0), axis, call.tensor(1), epsilon),)
-
-
-def root_mean_square(call: Call, x: Stream, axis: int, scale: Tensor, epsilon: float) -> Tensor:
-    """``x / sqrt(mean(x * x) + epsilon) * scale``."""
-    axes = list(range(x.reversed_axis(axis), x.rank))
-    require_features(call, x, axes)
-    mean = over_time.over_features(call, square(call, x), axes, "Mean", call.inner("mean"))
-    above = emit_pair(call, "Add", mean, number(epsilon), call.inner("above"))
-    root = emit_unary(call, above, call.inner("root"), "Sqrt")
-    quotient = emit_pair(call, "Div", x, root, call.inner("quotient"))
-    return emit_pair(call, "Mul", quotient, scale, call.output)
+    return (normalized(call, call.stream(0), axis, call.tensor(1), None, epsilon, call.output, centred=False),)
 
 
 def _channels(call: Call, index: int, name: str, x: Stream, count: int) -> Constant:

@@ -96,9 +96,6 @@ def skip_layer_normalization(call: Call) -> Results:
     if call.has(bias):
         total = emit_pair(call, "Add", total, call.tensor(bias), total_name)
     assert isinstance(total, Stream)
-    if is_simple:
-        y = layer_norms.root_mean_square(call, total, -1, call.tensor(2), epsilon)
-    else:
-        beta = call.tensor(3) if call.has(3) else None
-        y = layer_norms.normalized(call, total, -1, call.tensor(2), beta, epsilon, call.output)
+    beta = call.tensor(3) if call.has(3) and not is_simple else None
+    y = layer_norms.normalized(call, total, -1, call.tensor(2), beta, epsilon, call.output, centred=not is_simple)
     return (y, total, total, total)

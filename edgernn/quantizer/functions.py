@@ -1,0 +1,129 @@
+"""Functions of one value, softmax and its logarithm to integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import log
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn import fixed_point
+from edgernn.kernels import reference_float32 as float32
+from edgernn.operations import (
+    GateFunction,
+    Int8LogSoftmax,
+    Int8Softmax,
+    IntegerFunction,
+    Softmax,
+    Unary,
+)
+from edgernn.operations.int8 import GATE_SCALE, OCTAVE_ENTRIES, UNIT_SCALE
+from edgernn.quantizer import arithmetic, tables
+
+if TYPE_CHECKING:
+    from edgernn.quantizer.convert import Converter
+
+Array: TypeAlias = NDArray[Any]
+
+WITHIN_ONE = {"Sigmoid", "Tanh", "HardSigmoid", "Softsign", "Erf"}  # values in [-1, 1]
+NEAR_ZERO = {"Log", "Sqrt", "Reciprocal"}  # functions that change the faster the smaller a number is
+STEPS = {"Floor": -0.5, "Ceil": 0.5, "Round": 0.0}  # what is added before a number is rounded, halves up
+HALVES = 2.0**-14  # scale that an int16 needs to hold numbers near a half
+OCTAVE = log(2) / 4096  # unit of a logarithm in integers
+
+
+def convert_unary(converter: Converter, operation: Unary) -> None:
+    """A shared table, a clip, a table of its own, or steps."""
+    name = operation.function
+    if name == "Not":
+        arithmetic.convert_not(converter, operation)
+    elif name == "Sign":
+        _convert_sign(converter, operation)
+    elif name in STEPS:
+        _convert_steps(converter, operation)
+    elif name in NEAR_ZERO:
+        tables.add_near_zero(converter, operation, real_of(operation), odd=name == "Reciprocal")
+    elif name in ("Sigmoid", "Tanh", "Relu", "Clip"):
+        _convert_shared(converter, operation)
+    elif name in WITHIN_ONE:
+        converter.bounds[operation.outputs[0]] = 1.0
+        tables.add_smooth(converter, operation, real_of(operation), UNIT_SCALE)
+    else:
+        tables.add_smooth(converter, operation, real_of(operation), converter.limit(operation.outputs[0]) / 32767)
+
+
+def real_of(operation: Unary) -> Callable[[Array], Array]:
+    """The function in float."""
+    return lambda x: float32.unary(x, operation.function, operation.alpha, operation.beta)
+
+
+def _convert_shared(converter: Converter, operation: Unary) -> None:
+    """The functions that need no table of their own."""
+    output, source = operation.outputs[0], operation.inputs[0]
+    if operation.function in ("Relu", "Clip"):
+        integer = converter.as_integer(source)
+        scale = converter.scales[integer]
+    else:
+        integer, scale = converter.at_scale(source, GATE_SCALE), UNIT_SCALE
+        converter.bounds[output] = 1.0
+        if operation.function == "Sigmoid":
+            converter.positive.add(output)
+    gate = GateFunction(operation.function, operation.alpha, operation.beta)
+    function = converter.function(operation, "table", gate, converter.scales[integer], scale)
+    tables.add_function(converter, operation, integer, function, scale)
+
+
+def _convert_sign(converter: Converter, operation: Unary) -> None:
+    """One number for all octaves."""
+    entries = np.full(OCTAVE_ENTRIES, 32767, np.int16)
+    entries[0] = 0
+    converter.bounds[operation.outputs[0]] = 1.0
+    function = IntegerFunction("OddOctaves", table=converter.add_weight(operation, "table", entries))
+    tables.add_function(converter, operation, converter.as_integer(operation.inputs[0]), function, UNIT_SCALE)
+
+
+def _convert_steps(converter: Converter, operation: Unary) -> None:
+    """Whole numbers are what a number of scale 1 is rounded to; a half is taken away or added before.
+
+    Numbers within a unit of a whole one are whole: the format of x and the multiplier may round them that far.
+    """
+    source, output, name = operation.inputs[0], operation.outputs[0], operation.name
+    integer = converter.as_integer(source)
+    largest = float(np.abs(converter.trace.values[output]).max(initial=0.0))
+    if largest > 32767:
+        raise converter.refused(operation, f"its whole numbers reach {largest:.3g}, which 16 bits do not hold")
+    half, scale = STEPS[operation.function], converter.scales[integer]
+    if half:
+        finer = max(scale, HALVES)
+        offset = np.array(finer * (np.ceil(half / finer + 1) if half < 0 else np.floor(half / finer - 1)))
+        shifted = f"{name}.shifted"
+        converter.add(converter.affine(shifted, integer, shifted, np.array(scale / finer), offset, finer), finer)
+        integer, scale = shifted, finer
+    converter.add(converter.affine(name, integer, output, np.array(scale), np.zeros(()), 1.0), 1.0)
+
+
+def convert_softmax(converter: Converter, operation: Softmax) -> None:
+    """Powers of two of differences to the largest value, and the logarithm of their sum."""
+    integer = converter.as_integer(operation.inputs[0])
+    factor = np.array(converter.scales[integer] * np.log2(np.e) * 4096)
+    where = f"operation {operation.name}"
+    m, s = (int(part) for part in fixed_point.multiplier(factor, where))
+    common: dict[str, Any] = {
+        "name": operation.name,
+        "inputs": (integer,),
+        "outputs": operation.outputs,
+        "sources": operation.sources,
+        "multiplier": m,
+        "shift": s,
+    }
+    if not operation.logarithm:
+        converter.add(Int8Softmax(**common), UNIT_SCALE)
+        return
+    scale = max(converter.output_scale(operation.outputs[0]), OCTAVE)
+    output_m, output_s = (int(part) for part in fixed_point.multiplier(np.array(OCTAVE / scale), where))
+    converter.add(Int8LogSoftmax(**common, output_multiplier=output_m, output_shift=output_s, scale=scale), scale)
+
+
+CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {Unary: convert_unary, Softmax: convert_softmax}
