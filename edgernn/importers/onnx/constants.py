@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from edgernn.importers.onnx.dimension import Dimension, Extent, is_less
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.timing import CountsStepsError
-from edgernn.importers.onnx.values import Constant, axis_of, check_constant_shape, is_features, width_of
+from edgernn.importers.onnx.values import Constant, Tensor, axis_of, check_constant_shape, is_features, width_of
 
 Array = NDArray[Any]
 
@@ -105,6 +106,7 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "Sub": operator.sub,
 }
 # operators that know what to do with a Dimension
+OF_LENGTHS = {"Neg"}
 WITH_LENGTHS = {name: BINARY[name] for name in ("Add", "Sub", "Mul", "Div", "Equal")} | ORDERS
 
 
@@ -139,8 +141,15 @@ def tidy(elements: Array) -> Array:
     return elements
 
 
+def tidied(tensor: Tensor) -> Tensor:
+    """A constant with `tidy` numbers; any other tensor as it is."""
+    if isinstance(tensor, Constant) and tensor.elements.dtype == object:
+        return replace(tensor, elements=tidy(tensor.elements))
+    return tensor
+
+
 def _unary(node: Node, x: Constant) -> Constant:
-    if x.elements.dtype == object:
+    if x.elements.dtype == object and node.operator not in OF_LENGTHS:
         raise node.unsupported("computes with a dynamic length: export the model with a frozen length")
     return Constant(x.axes, np.asarray(UNARY[node.operator](x.elements)))
 

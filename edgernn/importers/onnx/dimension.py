@@ -69,6 +69,9 @@ class Dimension:
     def __mul__(self, other: Extent) -> Extent:
         return _sum((_times(a, b), m * n) for a, m in _terms_of(self).items() for b, n in _terms_of(other).items())
 
+    def __neg__(self) -> Extent:
+        return self * -1
+
     __radd__ = __add__
     __rmul__ = __mul__
 
@@ -124,7 +127,11 @@ INDEX = Dimension({((Unknown(-1), 1),): 1})  # the round of a loop
 
 
 def _terms_of(extent: Any) -> dict[Monomial, int]:
-    return extent._terms if isinstance(extent, Dimension) else {(): int(extent)}
+    if isinstance(extent, Dimension):
+        return extent._terms
+    if extent != int(extent):
+        raise UnsupportedModelError(f"the model computes a length with {extent}: export it with a frozen length")
+    return {(): int(extent)}
 
 
 def _times(a: Monomial, b: Monomial) -> Monomial:

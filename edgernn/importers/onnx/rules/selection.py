@@ -119,6 +119,8 @@ def _position(index: Extent, extent: Extent) -> Extent:
             return extent
         if index < 0:
             return 0 if index <= -FAR else _position_within(extent + index, extent)
+    elif isinstance(extent + index, int):  # the length of a shorter sequence, counted from the end
+        index = extent + index
     return _position_within(index, extent)
 
 
