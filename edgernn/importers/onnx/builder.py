@@ -210,10 +210,14 @@ class ProgramBuilder:
     def check_readable(self, base: str) -> None:
         """Refuse to read a state input of a sequence as it is."""
         if self.has_time and base in self.state_inputs:
-            raise UnsupportedModelError(
-                f"the state input {base} is read by more than the recurrence that it begins: export the model for one "
-                "time step (time length 1), where states may be used freely; if it is no state, say so with states={}"
-            )
+            raise UnsupportedModelError(self.unreadable(base))
+
+    def unreadable(self, base: str) -> str:
+        """Why a state input of a sequence cannot be read as it is."""
+        return (
+            f"the state input {base} is read by more than the recurrence that it begins: export the model for one "
+            "time step (time length 1), where states may be used freely; if it is no state, say so with states={}"
+        )
 
     def _make_readable(self, base: str, timing: Timing) -> None:
         self.check_readable(base)

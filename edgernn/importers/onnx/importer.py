@@ -16,7 +16,14 @@ from edgernn.importers.onnx.attempt import Attempt, ImportedModel, frozen_steps
 from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.rules.call import Options
 from edgernn.importers.onnx.states import named_states, stated_pairs
-from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, WrongAxisError, find_state_inputs, layouts
+from edgernn.importers.onnx.time_axis import (
+    CELL_STATES,
+    Layout,
+    WrongAxisError,
+    find_state_inputs,
+    layouts,
+    step_layouts,
+)
 from edgernn.importers.onnx.timing import CountsStepsError, NeedsWindowError
 from edgernn.importers.onnx.unrolled import roll_up
 from edgernn.metadata import Metadata
@@ -78,6 +85,7 @@ class _Failure:
     layout: dict[str, Layout]
     error: ModelError
     runs_over_time: bool
+    is_step: bool = False  # of a graph in which nothing is a sequence
 
     @property
     def unlikely(self) -> tuple[bool, int]:
@@ -114,8 +122,9 @@ class _Search:
             imported = self._stream(options, failures)
             if imported is not None:
                 return imported
-        if failures and isinstance(failures[0].error, StatePairingError):
-            raise failures[0].error
+        for failure in failures:
+            if isinstance(failure.error, StatePairingError) and (failure is failures[0] or failure.is_step):
+                raise failure.error
         failures.sort(key=lambda failure: failure.unlikely)
         imported = (not self.recompute and self._at_any_length(failures)) or self._on_windows(failures)
         if imported is not None:
@@ -143,6 +152,26 @@ class _Search:
                     return None
             except ModelError as error:
                 failures.append(_Failure(state_inputs, layout, error, attempt.runs_over_time))
+        return None if options.inner_sequences else self._step(options, failures)
+
+    def _step(self, options: Options, failures: list[_Failure]) -> ImportedModel | None:
+        """The graph of one step, whatever axes its inputs have, if states show that it is one."""
+        if self.time_axis is not None or self.recompute or len(self.graph.inputs) < 2:
+            return None
+        layout = step_layouts(self.graph)
+        if layout is None:
+            return None
+        named = named_states(layout, self.graph.outputs)
+        attempt = Attempt(self.graph, layout, named, options)
+        try:
+            attempt.apply_nodes()
+            imported = attempt.finish(self.stated, self.metadata)
+            return imported if imported.pairs else None
+        except StatePairingError as error:
+            if named:
+                failures.append(_Failure(named, layout, error, False, True))
+        except ModelError:
+            pass  # the sequence that it is not says more
         return None
 
     def _at_any_length(self, failures: list[_Failure]) -> ImportedModel | None:

@@ -30,6 +30,11 @@ CONVENTIONS: dict[int, list[tuple[int | None, int | None]]] = {
     3: [(0, 1), (1, 0), (0, 2)],
     4: [(0, 1), (1, 0), (0, 2), (0, 3)],
 }
+# operators over channels, on axis 1, and over space behind it; and such as keep the axes of their first input
+SPATIAL = {"Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "MaxPool"}
+SPATIAL |= {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool"}
+KEEPERS = {"Identity", "Cast", "Dropout", "Pad", "Add", "Sub", "Mul", "Div", "Clip", "Abs", "Log", "Sqrt", "Relu"}
+FOR_SURE = 8  # outweighs what names say
 MOVERS = {"Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Split", "Gather", "Identity", "Cast", "Concat"}
 
 
@@ -108,7 +113,7 @@ def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -
     for entry in data:
         by_rank.setdefault(len(entry.dimensions), []).append(entry)
     for choice in product(
-        *(_rank_layouts(rank, entries, time_axis, bool(state_inputs)) for rank, entries in by_rank.items())
+        *(_rank_layouts(graph, rank, entries, time_axis, bool(state_inputs)) for rank, entries in by_rank.items())
     ):
         chosen = dict(zip(by_rank, choice, strict=True))
         placed = {entry.name: chosen[len(entry.dimensions)] for entry in data}
@@ -122,8 +127,17 @@ def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -
         yield placed
 
 
+def step_layouts(graph: Graph) -> dict[str, Layout] | None:
+    """Layouts of a graph that is one step as a whole; None where an input has an axis of many frames for sure."""
+    for entry in graph.inputs:
+        dynamic = [dimension for dimension in entry.dimensions if isinstance(dimension, str)]
+        if len(dynamic) > 1 or any(TIME_NAMES.search(name) for name in dynamic):
+            return None
+    return {entry.name: _state_layout(entry, {1}) for entry in graph.inputs}
+
+
 def _rank_layouts(
-    rank: int, entries: list[GraphInput], time_axis: int | None, has_states: bool = False
+    graph: Graph, rank: int, entries: list[GraphInput], time_axis: int | None, has_states: bool = False
 ) -> list[Layout]:
     """Layouts in which every dynamic axis is time or batch; a row of ids is more likely a sequence than a frame."""
     if time_axis is not None and not -rank <= time_axis < rank:
@@ -132,14 +146,38 @@ def _rank_layouts(
     if time_axis is not None:
         candidates = [layout for layout in candidates if layout.time_axis == time_axis % rank]
     allowed = [layout for layout in candidates if all(_covers(layout, entry) for entry in entries)]
+    spatial = None if has_states else _first_spatial_axis(graph, entries)
     is_row_of_ids = rank == 2 and all(entry.is_integer for entry in entries) and not has_states
 
     def unlikely(layout: Layout) -> int:
         time = layout.time_axis
         is_one_step = time is None or entries[0].dimensions[time] == 1
-        return _unlikely(layout, entries[0]) + (is_row_of_ids and is_one_step)
+        is_outside = spatial is not None and (time is None or time < spatial)
+        return _unlikely(layout, entries[0]) + (is_row_of_ids and is_one_step) + FOR_SURE * is_outside
 
     return sorted(allowed, key=unlikely)
+
+
+def _first_spatial_axis(graph: Graph, entries: Sequence[GraphInput]) -> int | None:
+    """The first axis of inputs that go into an operator over channels and space as they are; None where none does."""
+    for entry in entries:
+        places = {entry.name: 2}  # tensors that have the axes of the input, and which of these are spatial
+        for node in graph.nodes:
+            place = places.get(next(iter(node.inputs), ""))
+            if place is None:
+                continue
+            rank = len(entry.dimensions) + 2 - place
+            if node.operator in SPATIAL and rank > 2:
+                return place
+            if node.operator in KEEPERS:
+                places[node.outputs[0]] = place
+            elif node.operator == "Unsqueeze" and place == 2 and _inserted(graph, node) in ([1], [1 - rank]):
+                places[node.outputs[0]] = 1
+    return None
+
+
+def _inserted(graph: Graph, node: Node) -> list[int] | None:
+    return graph.integers(node.inputs[1]) if len(node.inputs) > 1 else node.integers("axes")
 
 
 def _agree(extents: set[int | str]) -> bool:
