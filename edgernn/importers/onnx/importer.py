@@ -20,6 +20,7 @@ from edgernn.importers.onnx.time_axis import (
     CELL_STATES,
     Layout,
     WrongAxisError,
+    find_caches,
     find_state_inputs,
     layouts,
     step_layouts,
@@ -250,7 +251,7 @@ def _assumptions(
         likely |= named_states(one_step, graph.outputs)
     if len(likely) == len(graph.inputs):
         likely = sure
-    for state_inputs in dict.fromkeys((likely, sure)):
+    for state_inputs in dict.fromkeys((likely, sure, likely | find_caches(graph) if stated is None else likely)):
         for layout in layouts(graph, time_axis, state_inputs):
             yield state_inputs, layout
 

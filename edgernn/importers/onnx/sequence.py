@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgernn.importers.onnx.builder import ProgramBuilder
+from edgernn.importers.onnx.cached import Continued
 from edgernn.importers.onnx.dimension import Extent
 from edgernn.importers.onnx.timing import NeedsWindowError, Timing
 from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, extent_of, features
@@ -30,6 +31,8 @@ def frames_of(
     The axes of the result are the taps, oldest first, and those of x. A window comes with its newest frame, or `late`
     frames after it.
     """
+    if isinstance(x, Continued) and not late and pads == (0, 0):
+        return x.windows(taps, dilation, stride, next(i for i in range(x.rank) if is_time(x.axes[i])))
     if not x.is_known or (x.timing.is_padded and x.timing.fill != fill and pads != (0, 0)):
         x = settled(builder, x)
     timing = x.timing.padded(*pads, fill)
@@ -102,6 +105,8 @@ def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int],
 
 def settled(builder: ProgramBuilder, x: Stream) -> Stream:
     """The stream with its padding made real frames."""
+    if isinstance(x, Continued):
+        raise x.unsupported()
     if not x.is_known:
         raise NeedsWindowError("a softmax over time is used by something other than a sum over time")
     if not x.timing.is_padded:

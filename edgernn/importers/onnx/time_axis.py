@@ -21,6 +21,7 @@ from edgernn.importers.onnx.values import Axis, Factor, Role, features
 TIME_NAMES = re.compile(r"time|seq|step|frame|len|^[tTlL]$")
 BATCH_NAMES = re.compile(r"batch|^(n|N|b|B|bs)$")
 CELL_STATES = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}  # positions of initial_h and initial_c
+STATE_PLACES = {**CELL_STATES, "CausalConvWithState": (3,), "LinearAttention": (3,)}
 
 # axes of batch and time of an input with so many axes, the usual ones first
 CONVENTIONS: dict[int, list[tuple[int | None, int | None]]] = {
@@ -83,6 +84,14 @@ def find_state_inputs(graph: Graph) -> frozenset[str]:
     return frozenset(entry.name for entry in graph.inputs if only_begins[entry.name])
 
 
+def find_caches(graph: Graph) -> frozenset[str]:
+    """Inputs of at most one dynamic axis that something else is joined to, as frames are to a cache."""
+    first = {node.inputs[0] for node in graph.nodes if node.operator == "Concat" and len(node.inputs) == 2}
+    plain = [entry for entry in graph.inputs if sum(isinstance(d, str) for d in entry.dimensions) <= 1]
+    found = frozenset(entry.name for entry in plain if entry.name in first)
+    return found if len(found) < len(graph.inputs) else frozenset()
+
+
 def _settle(name: str, readers: dict[str, list[Node]], only_begins: dict[str, bool]) -> None:
     """Whether all that is computed from a tensor begins recurrences; its readers are settled already."""
     if name in only_begins:
@@ -95,7 +104,7 @@ def _settle(name: str, readers: dict[str, list[Node]], only_begins: dict[str, bo
 
 
 def _begins(name: str, node: Node) -> bool:
-    states = CELL_STATES.get(node.operator, ())
+    states = STATE_PLACES.get(node.operator, ())
     places = {i for i, read in enumerate(node.inputs) if read == name}
     return bool(places) and places <= set(states)
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from edgernn.importers.onnx import sequence
+from edgernn.importers.onnx.cached import Continued, continued
 from edgernn.importers.onnx.dimension import Dimension, Extent, extents_array
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.rounds import frame_of_round
@@ -85,6 +86,8 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
         return x
     if step < 1 or not is_time(x.axes[axis]) or not isinstance(x, Stream):
         raise _refusal(call, x.axes[axis])
+    if isinstance(x, Continued):
+        return _slice_continued(x, axis, start, stop)
     trail = extent - stop  # frames left out at the end
     last = stop - start  # frames that are taken
     if not isinstance(trail, int) or (isinstance(extent, int) and 2 * trail > extent and not end_counts_back):
@@ -102,6 +105,17 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
         return _last_frames(call, x, axis, last)
     length = -(-last // step) if isinstance(last, int) else (last + (step - 1)) // step
     return with_length(x, axis, length, x.timing.padded(-start, 0, 0.0).strided(step))
+
+
+def _slice_continued(x: Continued, axis: int, start: Extent, stop: Extent) -> Tensor:
+    """Of a sequence behind frames of a state: what stays in the state, or the sequence without these frames."""
+    extent = extent_of(x.axes[axis])
+    if stop == extent and extent - start == x.lead:
+        kept = x.frames_kept(axis)
+        return kept.timed(kept.timing.as_whole())
+    if stop == extent and start == x.lead:
+        return x.frame(axis)
+    raise x.unsupported()
 
 
 def _last_frames(call: Call, x: Stream, axis: int, count: int) -> Tensor:
@@ -248,7 +262,7 @@ def concat(call: Call) -> Results:
     if any(tensor.rank != tensors[0].rank for tensor in tensors):
         raise call.node.malformed("joins tensors with different numbers of axes")
     if any(isinstance(tensor, Stream) and is_time(tensor.axes[axis]) for tensor in tensors):
-        return (_join_padding(call, tensors, axis),)
+        return (_join_state(call, tensors, axis) or _join_padding(call, tensors, axis),)
     streams = [tensor for tensor in tensors if isinstance(tensor, Stream)]
     if streams:
         joined = iter(aligned(call.builder, streams, repr(call.node)))
@@ -281,6 +295,21 @@ def _common(call: Call, all_axes: list[tuple[Axis, ...]], place: int) -> Axis:
         if axis != kept and (axis or is_features(kept)):
             raise call.node.unsupported(f"joins tensors whose other axes differ: {axis} and {kept}")
     return kept
+
+
+def _join_state(call: Call, tensors: list[Tensor], axis: int) -> Stream | None:
+    """A sequence behind frames that a state input holds; None where it is something else."""
+    if len(tensors) != 2:
+        return None
+    past, x = tensors
+    is_past = isinstance(past, Stream) and is_features(past.axes[axis]) and call.builder.is_claimable(past)
+    if not is_past or not isinstance(past, Stream) or not isinstance(x, Stream):
+        return None
+    x = sequence.settled(call.builder, x)
+    others = [_common(call, [_with_axis(tensor, axis, ()) for tensor in tensors], i) for i in range(x.rank)]
+    if tuple(others) != _with_axis(x, axis, ()):
+        raise call.node.unsupported("joins frames of a state to a sequence with other axes")
+    return continued(call.builder, past, x, axis)
 
 
 def _join_padding(call: Call, tensors: list[Tensor], axis: int) -> Tensor:
