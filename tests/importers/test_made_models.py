@@ -32,9 +32,8 @@ WINDOWED = {
     "running_excite": "differs along time",
     "tf_keras_bidirectional_gru": "reads the sequence from its end",
     "tf_keras_causal_attention": "products of all frames with each other",
-    "unet": "different rates",
 }
-DELAYED = ("mask_net", "separable")
+DELAYED = ("mask_net", "separable", "unet")
 STATES = {"keras_gru_step": {"x1": "Identity_3:0"}}  # Keras gives its outputs names that say nothing
 # the cells that recurrences became, however the exporter wrote them, with nothing of them left in plain operators
 CELLS = {

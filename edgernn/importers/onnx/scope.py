@@ -101,7 +101,9 @@ class Scope:
             raise node.malformed(f"does not fit what it reads: {error}") from error
         if node.unread_attributes:
             raise node.unsupported(f"has the attribute {node.unread_attributes[0]}, which is not supported")
-        self._tensors.update((name, tidied(result)) for name, result in zip(node.outputs, results, strict=False) if name)
+        self._tensors.update(
+            (name, tidied(result)) for name, result in zip(node.outputs, results, strict=False) if name
+        )
 
     def _results(self, node: Node, inputs: tuple[Tensor | None, ...]) -> Results:
         operator = f"{node.domain}.{node.operator}" if node.domain else node.operator

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.cached import Continued
-from edgernn.importers.onnx.dimension import Extent
+from edgernn.importers.onnx.dimension import Dimension, Extent, is_less
 from edgernn.importers.onnx.timing import NeedsWindowError, Timing
-from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, extent_of, features
+from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, extent_of, features, width_of
 from edgernn.operations import History, ReadState, Rearrange, WriteState
 
 
@@ -83,6 +84,23 @@ def windows(extent: Extent, span: int, stride: int, pads: tuple[int, int]) -> Ex
 def is_time(axis: Axis) -> bool:
     """Whether an axis is time and nothing else."""
     return len(axis) == 1 and axis[0].role is Role.TIME
+
+
+def is_blocks(axis: Axis) -> bool:
+    """Whether an axis is time in blocks of several frames, which come together."""
+    return [factor.role for factor in axis] == [Role.TIME, Role.FEATURE]
+
+
+def packed(builder: ProgramBuilder, x: Stream, axis: int, count: int) -> Stream:
+    """A sequence, or one of blocks, in blocks that are `count` times as long; what is left at its end is lost."""
+    frames = frames_of(builder, x, count, stride=count)  # (count, *axes of x)
+    time, *inside = frames.axes[1 + axis]
+    size = frames.elements.shape[1 + axis]
+    elements = np.moveaxis(frames.elements, 0, axis)  # the frames before those of a block
+    elements = elements.reshape(*x.elements.shape[:axis], count * size, *x.elements.shape[axis + 1 :])
+    assert len(inside) < 2
+    axes = (*frames.axes[1 : 1 + axis], (time, *features(count * size)), *frames.axes[2 + axis :])
+    return frames.moved(axes, elements)
 
 
 def with_length(x: Stream, axis: int, extent: Extent, timing: Timing) -> Stream:
@@ -223,6 +241,9 @@ def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> l
     timings = [stream.timing for stream in streams]
     if len(set(timings)) < 2:
         return streams
+    if not any(timing.whole for timing in timings) and len({timing.period for timing in timings}) > 1:
+        streams = _at_one_rate(builder, streams, where)
+        timings = [stream.timing for stream in streams]
     if len({timing.whole for timing in timings}) > 1:
         raise NeedsWindowError(
             f"{where} combines what belongs to the whole sequence, as a last frame does, with every frame, so it needs "
@@ -230,8 +251,6 @@ def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> l
         )
     if timings[0].whole:
         return _aligned_wholes(builder, streams)
-    if len({timing.period for timing in timings}) > 1:
-        raise NeedsWindowError(f"{where} joins sequences whose frames come at different rates")
     period, latest = timings[0].period, max(timing.first for timing in timings)
     extra = min(timing.extra for timing in timings)
     meeting = []
@@ -241,7 +260,52 @@ def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> l
         if rest:
             late = held(builder, late, replace(late.timing, first=latest))
         meeting.append(late.timed(replace(late.timing, extra=extra)))
-    return meeting
+    return _of_one_length(meeting)
+
+
+def _at_one_rate(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:
+    """Sequences of as many frames, some in blocks: all in blocks as long as the longest, which come together."""
+    period = max(stream.timing.period for stream in streams)
+    steps = set()  # from one frame to the next
+    for stream in streams:
+        time = stream.find(Role.TIME)
+        axis = () if time is None else stream.axes[time]
+        if not is_time(axis) and not is_blocks(axis):
+            raise NeedsWindowError(f"{where} joins sequences whose frames come at different rates")
+        steps.add((stream.timing.period, width_of(axis)))
+    if len({Fraction(apart, size) for apart, size in steps}) > 1 or any(period % apart for apart, _ in steps):
+        raise NeedsWindowError(f"{where} joins sequences whose frames come at different rates")
+    together = []
+    for stream in streams:
+        time = stream.find(Role.TIME)
+        assert time is not None
+        count = period // stream.timing.period
+        together.append(stream if count == 1 else packed(builder, stream, time, count))
+    return together
+
+
+def _of_one_length(streams: Sequence[Stream]) -> list[Stream]:
+    """Streams whose lengths must be equal where the graph is defined, as those of all but odd numbers of steps are."""
+    lengths = [
+        factor.extent for stream in streams for axis in stream.axes for factor in axis if factor.role is Role.TIME
+    ]
+    if not lengths or not all(_may_equal(lengths[0], length) for length in lengths):
+        return list(streams)
+    return [
+        replace(
+            stream,
+            axes=tuple(
+                tuple(replace(factor, extent=lengths[0]) if factor.role is Role.TIME else factor for factor in axis)
+                for axis in stream.axes
+            ),
+        )
+        for stream in streams
+    ]
+
+
+def _may_equal(a: Extent, b: Extent) -> bool:
+    """Whether extents are equal for some lengths of the sequence, as T // 2 and (T + 1) // 2 are."""
+    return a == b or (isinstance(a - b, Dimension) and is_less(a, b) is not True and is_less(b, a) is not True)
 
 
 def _aligned_wholes(builder: ProgramBuilder, streams: Sequence[Stream]) -> list[Stream]:

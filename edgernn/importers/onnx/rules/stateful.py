@@ -8,8 +8,9 @@ from math import sqrt
 import numpy as np
 
 from edgernn.importers.onnx.cached import Continued, continued
+from edgernn.importers.onnx.rules.blocks import Sliding
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.rules.convolution import Sliding, check_spatial_axes, products, unfolded
+from edgernn.importers.onnx.rules.convolution import check_spatial_axes, products, unfolded
 from edgernn.importers.onnx.rules.dense import product, transposed
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.sequence import aligned, as_whole, frames_of, is_time, join
@@ -60,7 +61,7 @@ def _joined_frames(call: Call, past: Stream, x: Stream) -> Stream:
     """The frames that the state holds, and those of this step behind them, as features; a sequence of them all."""
     if is_time(x.axes[2]):
         if past.elements.shape[:2] != x.elements.shape[:2] or not call.builder.is_claimable(past):
-            raise call.node.unsupported("begins a whole sequence from past_state that is no input: export one time step")
+            raise call.node.unsupported("begins a sequence from past_state that is no input: export one time step")
         return continued(call.builder, past, x, 2)
     past, x = aligned(call.builder, (past, x), repr(call.node))
     if past.elements.shape[:2] != x.elements.shape[:2]:
