@@ -27,9 +27,7 @@ WINDOWED = {
     "loop_reverse": "reads by the number of the round",
     "perceptron_window": "weights that span time",
     "pool_last_query": "combines what belongs to the whole sequence",
-    "pool_statistics": "combines what belongs to the whole sequence",
     "rnn_bidirectional2": "takes frames by their position",
-    "running_excite": "differs along time",
     "tf_keras_bidirectional_gru": "reads the sequence from its end",
     "tf_keras_causal_attention": "products of all frames with each other",
 }

@@ -56,6 +56,8 @@ class ProgramBuilder:
         Samples in a batch, where the file has frozen their number.
     ran_over_time : bool
         An operator, or a loop, has run over time.
+    running_means : dict of str to tuple of Stream
+        For the value of a mean over time the frames that it is of, and the mean of all up to each.
     doubtful : dict of str to str
         Values and states that stand for something that a stream does not have, with what that is. Their shapes are
         right; a program that needs their numbers is refused.
@@ -75,6 +77,7 @@ class ProgramBuilder:
         self.batch = 1
         self.ran_over_time = False
         self.doubtful: dict[str, str] = {}
+        self.running_means: dict[str, tuple[Stream, Stream]] = {}
         self.timings_of_repeats: dict[str, Timing] = {}
         self._value_names = set(tensor_names)
         self._operation_names: set[str] = set()

@@ -113,6 +113,15 @@ class Dimension:
         return all(unknown.period > 0 for monomial in self._terms for unknown, _ in monomial)
 
     @property
+    def counted(self) -> tuple[Unknown, int, int] | None:
+        """The one length of time that it is so many times of, and so much more; None where it is something else."""
+        terms = dict(self._terms)
+        more = terms.pop((), 0)
+        ((monomial, coefficient), *others) = terms.items()
+        ((unknown, power), *rest) = monomial
+        return None if others or rest or power > 1 or unknown.period < 1 else (unknown, coefficient, more)
+
+    @property
     def is_of_round(self) -> bool:
         """Whether it depends on the round of a loop."""
         return any(unknown.period < 0 for monomial in self._terms for unknown, _ in monomial)
