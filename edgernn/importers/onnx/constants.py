@@ -58,6 +58,16 @@ def _extent(entry: Any) -> Extent:
     return entry if isinstance(entry, Dimension) else int(entry)
 
 
+def _larger(a: Any, b: Any) -> Extent:
+    """The larger of two lengths, as those of a batch that may be 1 in one of two tensors."""
+    a, b = _extent(a), _extent(b)
+    if a == b or is_less(b, a + 1):
+        return a
+    if is_less(a, b + 1):
+        return b
+    raise TypeError("compares a dynamic length")
+
+
 # orders of lengths; those of numbers are NumPy's
 ORDERS = {
     "Less": _compared(is_less),
@@ -108,6 +118,7 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
 # operators that know what to do with a Dimension
 OF_LENGTHS = {"Neg"}
 WITH_LENGTHS = {name: BINARY[name] for name in ("Add", "Sub", "Mul", "Div", "Equal")} | ORDERS
+WITH_LENGTHS |= {"Max": np.frompyfunc(_larger, 2, 1)}
 
 
 def fold_pair(node: Node, function: str, a: Constant, b: Constant) -> Constant:

@@ -33,8 +33,9 @@ CONVENTIONS: dict[int, list[tuple[int | None, int | None]]] = {
 }
 # operators over channels, on axis 1, and over space behind it; and such as keep the axes of their first input
 SPATIAL = {"Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "MaxPool"}
-SPATIAL |= {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool"}
-KEEPERS = {"Identity", "Cast", "Dropout", "Pad", "Add", "Sub", "Mul", "Div", "Clip", "Abs", "Log", "Sqrt", "Relu"}
+SPATIAL |= {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool", "FusedConv", "QLinearConv", "ConvInteger"}
+KEEPERS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
+KEEPERS |= {"Identity", "Cast", "Dropout", "Pad", "Add", "Sub", "Mul", "Div", "Clip", "Abs", "Log", "Sqrt", "Relu"}
 FOR_SURE = 8  # outweighs what names say
 MOVERS = {"Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Split", "Gather", "Identity", "Cast", "Concat"}
 
@@ -161,8 +162,9 @@ def _rank_layouts(
     def unlikely(layout: Layout) -> int:
         time = layout.time_axis
         is_one_step = time is None or entries[0].dimensions[time] == 1
+        is_unlikely_row = is_row_of_ids and (is_one_step or time != rank - 1)
         is_outside = spatial is not None and (time is None or time < spatial)
-        return _unlikely(layout, entries[0]) + (is_row_of_ids and is_one_step) + FOR_SURE * is_outside
+        return _unlikely(layout, entries[0]) + is_unlikely_row + FOR_SURE * is_outside
 
     return sorted(allowed, key=unlikely)
 
