@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
+from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, extent_of, features, width_of
 from edgernn.operations import ReadState, WriteState
 
@@ -75,9 +76,8 @@ class Continued(Stream):
         extent = (extent_of(self.axes[axis]) + more + (stride - 1)) // stride
         return (*self.axes[:axis], (Factor(Role.TIME, extent),), *self.axes[axis + 1 :])
 
-    def unsupported(self) -> UnsupportedModelError:
-        """Why something else than a window over it cannot be computed."""
-        return UnsupportedModelError(
+    def unknown(self) -> NeedsWindowError:
+        return NeedsWindowError(
             f"a sequence that begins with {self.lead} frames from a state is read by something else than a convolution "
             "or pooling over these frames and one more: export the model for one time step (time length 1)"
         )

@@ -58,9 +58,10 @@ def _extent(entry: Any) -> Extent:
     return entry if isinstance(entry, Dimension) else int(entry)
 
 
-def _larger(a: Any, b: Any) -> Extent:
+def _larger(first: Any, second: Any) -> Extent:
     """The larger of two lengths, as those of a batch that may be 1 in one of two tensors."""
-    a, b = _extent(a), _extent(b)
+    a: Extent = _extent(first)
+    b: Extent = _extent(second)
     if a == b or is_less(b, a + 1):
         return a
     if is_less(a, b + 1):
@@ -210,7 +211,10 @@ def _constant_of_shape(node: Node, shape: Constant) -> Constant:
 
 def _range(node: Node, start: Constant, limit: Constant, delta: Constant) -> Constant:
     bounds = [constant.elements.ravel() for constant in (start, limit, delta)]
-    if any(bound.dtype == object for bound in bounds):
+    lengths = [entry for bound in bounds for entry in bound if isinstance(entry, Dimension)]
+    if not all(length.is_time for length in lengths):
+        raise node.unsupported("counts the samples of the batch: export the model with a batch of 1")
+    if lengths:
         raise CountsStepsError(f"{node!r} counts the time steps, and a stream has no position in time")
     if any(bound.size != 1 for bound in bounds):
         raise node.malformed("needs one number each as start, limit and delta")

@@ -12,7 +12,7 @@ from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.cached import Continued
 from edgernn.importers.onnx.dimension import Dimension, Extent, is_less
 from edgernn.importers.onnx.timing import NeedsWindowError, Timing
-from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, extent_of, features, width_of
+from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, features, width_of
 from edgernn.operations import History, ReadState, Rearrange, WriteState
 
 
@@ -104,13 +104,13 @@ def packed(builder: ProgramBuilder, x: Stream, axis: int, count: int) -> Stream:
 
 
 def with_length(x: Stream, axis: int, extent: Extent, timing: Timing) -> Stream:
-    """The stream with another length and timing of its time axis."""
-    axes = (*x.axes[:axis], (Factor(Role.TIME, extent),), *x.axes[axis + 1 :])
+    """The stream with another length, of blocks if it has such, and timing of its time axis."""
+    axes = (*x.axes[:axis], (Factor(Role.TIME, extent), *x.axes[axis][1:]), *x.axes[axis + 1 :])
     return replace(x, axes=axes, timing=timing)
 
 
 def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int], fill: float) -> Stream:
-    """The stream with frames of padding before and behind along its time; negative numbers take frames away.
+    """The stream with frames, or blocks, of padding before and behind along its time; negative numbers take them away.
 
     Frames that are taken away at the end are the newest at each step, so the others come that much later.
     """
@@ -118,15 +118,13 @@ def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int],
         x = settled(builder, x)
     if pads[1] < 0:
         x = delayed(builder, x, x.timing.padded(*pads, fill).frames_early)
-    return with_length(x, axis, extent_of(x.axes[axis]) + sum(pads), x.timing.padded(*pads, fill))
+    return with_length(x, axis, x.axes[axis][0].extent + sum(pads), x.timing.padded(*pads, fill))
 
 
 def settled(builder: ProgramBuilder, x: Stream) -> Stream:
     """The stream with its padding made real frames."""
-    if isinstance(x, Continued):
-        raise x.unsupported()
     if not x.is_known:
-        raise NeedsWindowError("a softmax over time is used by something other than a sum over time")
+        raise x.unknown()
     if not x.timing.is_padded:
         return x
     frames = frames_of(builder, x, 1, fill=x.timing.fill)

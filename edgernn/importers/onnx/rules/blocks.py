@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgernn.importers.onnx.builder import ProgramBuilder
-from edgernn.importers.onnx.sequence import frames_of
+from edgernn.importers.onnx.sequence import frames_of, padded, settled
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Stream, features, width_of
 
@@ -56,8 +56,9 @@ def windows_of_blocks(builder: ProgramBuilder, x: Stream, axis: int, slide: Slid
     oldest, newest = int(blocks.min()), int(blocks.max())
     taps = newest - oldest + 1
     pads = (-oldest, blocks_more + oldest + taps - blocks_apart)
-    if min(pads) < 0:
-        raise NeedsWindowError(f"{where} leaves frames out of a sequence that comes {size} frames at a time")
+    if min(pads) < 0:  # blocks that no window reaches
+        x = padded(builder, settled(builder, x), axis, (min(pads[0], 0), min(pads[1], 0)), 0.0)
+        pads = (max(pads[0], 0), max(pads[1], 0))
     frames = frames_of(builder, x, taps, stride=blocks_apart, pads=pads, fill=fill)  # (taps, *axes of x)
     elements = np.moveaxis(frames.elements, 1 + axis, 1)  # (taps, frames of a block, *others)
     picked = elements[blocks - oldest, places % size]  # (count, kernel, *others)

@@ -15,6 +15,7 @@ import numpy as np
 from edgernn.importers.onnx.dimension import Dimension, Extent, divide, extents_array, product
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.rules.framing import stacked, stackings
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.values import (
     Axis,
@@ -114,6 +115,9 @@ def reshape(call: Call) -> Results:
     if not call.node.integer("allowzero", 0):
         targets = [x.extents[i] if target == 0 and i < x.rank else target for i, target in enumerate(targets)]
     factors = merged(list(chain.from_iterable(x.axes)))
+    framed = _framed(call, x, factors, targets)
+    if framed is not None:
+        return (framed,)
     axes = _regroup_half_baked(factors, targets)
     if axes is None:
         targets = _with_inferred(call.node, product(factor.extent for factor in factors), targets)
@@ -129,6 +133,20 @@ def reshape(call: Call) -> Results:
             )
         raise call.node.malformed(f"reshapes ({before}) to ({after})")
     return (_regrouped(x, axes),)
+
+
+def _framed(call: Call, x: Tensor, factors: Axis, targets: list[Extent]) -> Tensor | None:
+    """A Reshape that stacks frames, which nothing else can explain; None where it does not."""
+    rest = divide(product(factor.extent for factor in factors), product(target for target in targets if target != -1))
+    explained = rest is not None and regroup(factors, [rest if target == -1 else target for target in targets])
+    if explained or _regroup_half_baked(factors, targets) or (-1 not in targets and _regroup_baked(factors, targets)):
+        return None
+    for count, split, known in stackings(x, targets, factors):
+        axes = regroup(split, known)
+        if axes is not None:
+            assert isinstance(x, Stream)
+            return _regrouped(stacked(call.builder, x, count), axes)
+    return None
 
 
 def _with_inferred(node: Node, total: Extent, targets: list[Extent]) -> list[Extent]:

@@ -15,7 +15,8 @@ from edgernn.importers.onnx.dimension import Extent, divide
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.dense import emit_dense
 from edgernn.importers.onnx.rules.elementwise import emit_pair
-from edgernn.importers.onnx.rules.layout import merged, with_axis_from_end, with_last_axis
+from edgernn.importers.onnx.rules.framing import repeated
+from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
 from edgernn.importers.onnx.sequence import frames_of, is_blocks, is_time, padded
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
@@ -147,10 +148,7 @@ def _along_time(call: Call, x: Stream, axis: int, scale: float, mode: str, coord
     if count != scale or count < 2 or coordinates in ("align_corners", "half_pixel_symmetric"):
         raise NeedsWindowError(f"{node!r} makes {scale:g} times as many frames, by their positions in the sequence")
     if mode == "nearest" and (ROUND[rounding](places) == 0).all():
-        axes = (*x.axes[:axis], merged((*time, *features(count))), *x.axes[axis + 1 :])
-        elements = np.repeat(x.elements, count, axis)
-        check_step_shape(elements.shape, repr(node))
-        return x.moved(axes, elements)
+        return repeated(call, x, axis, count)
     if mode == "nearest" or not is_time(time):
         raise NeedsWindowError(f"{node!r} takes frames from beside each, of a sequence that comes in blocks")
     return _on_lines(call, x, axis, places)

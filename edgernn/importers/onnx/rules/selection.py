@@ -13,9 +13,11 @@ import numpy as np
 from edgernn.importers.onnx import sequence
 from edgernn.importers.onnx.cached import Continued, continued
 from edgernn.importers.onnx.dimension import Dimension, Extent, extents_array
+from edgernn.importers.onnx.rules.blocks import Sliding, windows_of_blocks
 from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.rules.framing import cut_windows, joined_frames, split_frames
 from edgernn.importers.onnx.rules.rounds import frame_of_round
-from edgernn.importers.onnx.sequence import aligned, is_time, join, with_length
+from edgernn.importers.onnx.sequence import aligned, is_blocks, is_time, join, with_length
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import (
@@ -84,11 +86,17 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     start, stop = _position(start, extent), _position(end, extent)
     if step == 1 and start == 0 and stop == extent:
         return x
+    trail = extent - stop  # frames left out at the end
+    if isinstance(x, Stream) and is_blocks(x.axes[axis]) and isinstance(start, int) and isinstance(trail, int):
+        if step != 1:
+            raise _refusal(call, x.axes[axis])
+        slide = Sliding(1, 1, 1, (-start, -trail))
+        cut = windows_of_blocks(call.builder, x, axis, slide, 0.0, repr(call.node))
+        return cut.moved(cut.axes[1:], cut.elements[0])
     if step < 1 or not is_time(x.axes[axis]) or not isinstance(x, Stream):
         raise _refusal(call, x.axes[axis])
     if isinstance(x, Continued):
         return _slice_continued(x, axis, start, stop)
-    trail = extent - stop  # frames left out at the end
     last = stop - start  # frames that are taken
     if not isinstance(trail, int) or (isinstance(extent, int) and 2 * trail > extent and not end_counts_back):
         if isinstance(last, int) and last > 0 and step == 1:
@@ -115,7 +123,7 @@ def _slice_continued(x: Continued, axis: int, start: Extent, stop: Extent) -> Te
         return kept.timed(kept.timing.as_whole())
     if stop == extent and start == x.lead:
         return x.frame(axis)
-    raise x.unsupported()
+    raise x.unknown()
 
 
 def _last_frames(call: Call, x: Stream, axis: int, count: int) -> Tensor:
@@ -178,8 +186,13 @@ def gather(call: Call) -> Results:
         return (frame_of_round(call, data, axis, first, keep_axis=indices.ndim == 1),)
     if is_features(data.axes[axis]):
         return (_gather_features(call, data, axis),)
+    windows = cut_windows(call, data, axis, indices)
+    if windows is not None:
+        return (windows,)
+    if indices.ndim > 1:
+        raise _refusal(call, data.axes[axis])
     (index, *others) = call.extents(1, "indices") or [0]
-    if not others and indices.ndim <= 1:
+    if not others:
         keep_axis = indices.ndim == 1
         if is_time(data.axes[axis]):
             frame = _slice_time(call, data, axis, index, index + 1 if index != -1 else FAR, 1)
@@ -237,10 +250,13 @@ def split(call: Call) -> Results:
     axis = x.reversed_axis(node.integer("axis", 0))
     width, parts = width_of(x.axes[axis]), len(node.outputs)
     sizes = call.integers(1, "split") if call.has(1) else node.integers("split")
-    if not is_features(x.axes[axis]):
-        raise _refusal(call, x.axes[axis])
     if node.integer("num_outputs", parts) != parts:
         raise node.malformed(f"has {parts} outputs, but its attribute num_outputs says otherwise")
+    if not is_features(x.axes[axis]):
+        frames = split_frames(call, x, axis, sizes, parts)
+        if frames is None:
+            raise _refusal(call, x.axes[axis])
+        return frames
     if sizes is None:
         size = -(-width // parts)
         sizes = [size] * (parts - 1) + [width - size * (parts - 1)]
@@ -261,6 +277,9 @@ def concat(call: Call) -> Results:
     axis = tensors[0].reversed_axis(call.node.integer("axis", 1))
     if any(tensor.rank != tensors[0].rank for tensor in tensors):
         raise call.node.malformed("joins tensors with different numbers of axes")
+    frames = joined_frames(call, tensors, axis)
+    if frames is not None:
+        return (frames,)
     if any(isinstance(tensor, Stream) and is_time(tensor.axes[axis]) for tensor in tensors):
         return (_join_state(call, tensors, axis) or _join_padding(call, tensors, axis),)
     streams = [tensor for tensor in tensors if isinstance(tensor, Stream)]
