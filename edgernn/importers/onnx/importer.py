@@ -141,12 +141,13 @@ class _Search:
 
     def _stream(self, options: Options, failures: list[_Failure]) -> ImportedModel | None:
         for place, (state_inputs, layout) in enumerate(_assumptions(self.graph, self.time_axis, self.stated)):
-            attempt = Attempt(self.graph, layout, state_inputs, options)
+            is_sure = place == 0 or self.time_axis is not None
+            attempt = Attempt(self.graph, layout, state_inputs, replace(options, is_sure=is_sure))
             try:
                 attempt.apply_nodes()
                 imported = attempt.finish(self.stated, self.metadata)
                 is_step = bool(imported.pairs) and not attempt.builder.has_time
-                if place == 0 or self.time_axis is not None or attempt.runs_over_time or is_step:
+                if is_sure or attempt.runs_over_time or is_step:
                     if not self.recompute:
                         return imported
                     failures[:] = [_Failure(state_inputs, layout, NeedsWindowError(RECOMPUTED), True)]

@@ -82,8 +82,10 @@ def repeated(call: Call, x: Stream, axis: int, count: int) -> Stream:
 
 def cut_windows(call: Call, x: Tensor, axis: int, places: NDArray[Any]) -> Stream | None:
     """Frames at positions (windows, frames) of a frozen length, where they are windows that slide to the end."""
-    if not isinstance(x, Stream) or not is_time(x.axes[axis]) or places.ndim != 2 or min(places.shape) < 2:
+    is_sequence = isinstance(x, Stream) and is_time(x.axes[axis]) and call.options.is_sure
+    if not is_sequence or places.ndim != 2 or min(places.shape) < 2:
         return None
+    assert isinstance(x, Stream)
     extent = extent_of(x.axes[axis])
     stride, dilation = int(places[1, 0] - places[0, 0]), int(places[0, 1] - places[0, 0])
     count, taps = places.shape
@@ -98,12 +100,14 @@ def cut_windows(call: Call, x: Tensor, axis: int, places: NDArray[Any]) -> Strea
     return frames.moved(axes, np.moveaxis(frames.elements, 0, 1 + axis))
 
 
-def stackings(x: Tensor, targets: list[Extent], factors: Axis) -> Iterator[tuple[int, Axis, list[Extent]]]:
+def stackings(call: Call, x: Tensor, targets: list[Extent], factors: Axis) -> Iterator[tuple[int, Axis, list[Extent]]]:
     """Numbers of frames that a Reshape may stack to one, what its factors then are, and its targets without -1."""
     times = [i for i, axis in enumerate(x.axes) if is_time(axis)]
     if not isinstance(x, Stream) or len(times) != 1 or sum(factor.role is Role.TIME for factor in factors) != 1:
         return
     (time,) = x.axes[times[0]]
+    if isinstance(time.extent, int) and not call.options.is_sure:
+        return
     inner = product(factor.extent for axis in x.axes[times[0] + 1 :] for factor in axis)
     for target in targets:
         count = divide(target, inner) if isinstance(target, int) and target > 1 else None

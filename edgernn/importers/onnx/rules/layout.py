@@ -141,7 +141,7 @@ def _framed(call: Call, x: Tensor, factors: Axis, targets: list[Extent]) -> Tens
     explained = rest is not None and regroup(factors, [rest if target == -1 else target for target in targets])
     if explained or _regroup_half_baked(factors, targets) or (-1 not in targets and _regroup_baked(factors, targets)):
         return None
-    for count, split, known in stackings(x, targets, factors):
+    for count, split, known in stackings(call, x, targets, factors):
         axes = regroup(split, known)
         if axes is not None:
             assert isinstance(x, Stream)
