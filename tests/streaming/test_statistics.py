@@ -67,6 +67,9 @@ def test_variance_over_time(form: str, strided: bool) -> None:
     model = make_model([*before, *CENTRED, *VARIANCES[form]], {name: (1, "time", 3)}, ["y"], WEIGHTS | bounds)
     imported = import_model(model)
     assert imported.program.mode == "continuous"
+    assert imported.program.warmup_steps == (3 if strided else 1) * (form == "unbiased") + (
+        strided and form != "unbiased"
+    )
     x = RNG.standard_normal((21, 3)).astype(np.float32)
     least = (2 if form == "unbiased" else 1) * (3 if strided else 1)
     for runner in (ReferenceRunner, edgernn.Runner):

@@ -5,6 +5,8 @@ A running mean is written as a running sum over 1, 2, 3, ..., and an unbiased va
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from edgernn.importers.onnx.dimension import Dimension
@@ -42,14 +44,17 @@ def counted(call: Call, constant: Constant, x: Stream) -> Tensor:
 
 
 def _length(call: Call, constant: Constant, x: Stream) -> Tensor:
-    """A number of frames of the sequence so far, in proportion and so many more."""
-    length = constant.elements.ravel()[0] if constant.elements.size == 1 else None
-    if not isinstance(length, Dimension) or length.counted is None or x.timing.tail or not x.whole:
+    """A number of frames of the sequence so far, in proportion and so many more; there is none before it is above 0."""
+    extent = constant.elements.ravel()[0] if constant.elements.size == 1 else None
+    if not isinstance(extent, Dimension) or extent.counted is None or x.timing.tail or not x.whole:
         return constant
-    unknown, times, more = length.counted
+    unknown, times, more = extent.counted
     axes: tuple[Axis, ...] = ((),) * constant.rank
     timing = Timing(unknown.period - 1 - unknown.extra, unknown.period, unknown.extra)  # each when it is complete
-    return as_whole(call.builder, _count(call, axes, timing, times, more, False))
+    length = as_whole(call.builder, _count(call, axes, timing, times, more, False))
+    least = -((more - 1) // times) if times > 0 else 1  # frames of which it is one at least
+    waited = unknown.period * max(0, least - 1)
+    return length.timed(replace(length.timing, first=length.timing.first + waited))
 
 
 def _count(
