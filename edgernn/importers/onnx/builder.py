@@ -54,6 +54,8 @@ class ProgramBuilder:
         Name of the node that is being applied.
     batch : int
         Samples in a batch, where the file has frozen their number.
+    steps : int or None
+        Time steps, where the file has frozen their number.
     ran_over_time : bool
         An operator, or a loop, has run over time.
     running_means : dict of str to tuple of Stream
@@ -75,6 +77,7 @@ class ProgramBuilder:
         self.warnings: list[str] = []
         self.source = ""
         self.batch = 1
+        self.steps: int | None = None
         self.ran_over_time = False
         self.doubtful: dict[str, str] = {}
         self.running_means: dict[str, tuple[Stream, Stream]] = {}

@@ -239,6 +239,8 @@ def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> l
     timings = [stream.timing for stream in streams]
     if len(set(timings)) < 2:
         return streams
+    if any(timing.still for timing in timings):
+        return _with_still(builder, streams, where)
     if not any(timing.whole for timing in timings) and len({timing.period for timing in timings}) > 1:
         streams = _at_one_rate(builder, streams, where)
         timings = [stream.timing for stream in streams]
@@ -259,6 +261,20 @@ def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> l
             late = held(builder, late, replace(late.timing, first=latest))
         meeting.append(late.timed(replace(late.timing, extra=extra)))
     return _of_one_length(meeting)
+
+
+def _with_still(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:
+    """Streams, some of which are the same for all frames, so that they come whenever the others do."""
+    moving = aligned(builder, [stream for stream in streams if not stream.timing.still], where)
+    timing, waiting = moving[0].timing, iter(moving)
+    return [
+        next(waiting)
+        if not stream.timing.still
+        else held(builder, stream, timing)
+        if timing.tail_steps
+        else stream.timed(timing)
+        for stream in streams
+    ]
 
 
 def _at_one_rate(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from edgernn.errors import InputError, UnsupportedModelError
@@ -122,19 +122,40 @@ def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -
     by_rank: dict[int, list[GraphInput]] = {}
     for entry in data:
         by_rank.setdefault(len(entry.dimensions), []).append(entry)
-    for choice in product(
-        *(_rank_layouts(graph, rank, entries, time_axis, bool(state_inputs)) for rank, entries in by_rank.items())
-    ):
-        chosen = dict(zip(by_rank, choice, strict=True))
-        placed = {entry.name: chosen[len(entry.dimensions)] for entry in data}
-        batch, time = (
-            {entry.dimensions[axis] for entry in data if (axis := getattr(placed[entry.name], kind)) is not None}
-            for kind in ("batch_axis", "time_axis")
+    choices = list(
+        product(
+            *(_rank_layouts(graph, rank, entries, time_axis, bool(state_inputs)) for rank, entries in by_rank.items())
         )
-        if not _agree(batch) or not _agree(time):
-            continue
-        placed.update({entry.name: _state_layout(entry, batch) for entry in graph.inputs if entry.name in state_inputs})
-        yield placed
+    )
+    found = False
+    for has_still in (False, True):
+        for choice in choices:
+            chosen = dict(zip(by_rank, choice, strict=True))
+            placed = {entry.name: chosen[len(entry.dimensions)] for entry in data}
+            if has_still:
+                placed |= _without_time(data, placed)
+            batch, time = (
+                {entry.dimensions[axis] for entry in data if (axis := getattr(placed[entry.name], kind)) is not None}
+                for kind in ("batch_axis", "time_axis")
+            )
+            if not _agree(batch) or not _agree(time):
+                continue
+            states = {entry.name: _state_layout(entry, batch) for entry in graph.inputs if entry.name in state_inputs}
+            found = True
+            yield placed | states
+        if found:
+            return
+
+
+def _without_time(data: Sequence[GraphInput], placed: dict[str, Layout]) -> dict[str, Layout]:
+    """Inputs whose extent is another than the time of the first one, so that they have none."""
+    times = [(entry, placed[entry.name].time_axis) for entry in data]
+    first = next((entry.dimensions[axis] for entry, axis in times if axis is not None), 1)
+    return {
+        entry.name: replace(placed[entry.name], time_axis=None)
+        for entry, axis in times
+        if axis is not None and not _agree({first, entry.dimensions[axis]}) and isinstance(entry.dimensions[axis], int)
+    }
 
 
 def step_layouts(graph: Graph) -> dict[str, Layout] | None:

@@ -17,6 +17,7 @@ from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.framing import stacked, stackings
 from edgernn.importers.onnx.time_axis import WrongAxisError
+from edgernn.importers.onnx.timing import EVERY_FRAME
 from edgernn.importers.onnx.values import (
     Axis,
     Constant,
@@ -260,14 +261,33 @@ def expand(call: Call) -> Results:
         fits = not axis or not is_features(axis) or target in (1, width_of(axis))
         if not fits or (isinstance(target, int) and target < 1):
             raise call.node.malformed(f"expands to the shape {targets}")
-        axes.append(axis if axis or target == 1 else axis_of(target))
-    if isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.find(Role.TIME) is None:
+        axes.append(axis if axis or target == 1 else _repeating_axis(call, x, target))
+    if isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.timing.still:
+        x = x.timed(EVERY_FRAME)
+    elif isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.find(Role.TIME) is None:
         raise call.node.unsupported("repeats one frame or state for every time step: such a decoder is not supported")
     widths = tuple(width_of(axis) for axis in axes)
     check = check_constant_shape if isinstance(x, Constant) else check_step_shape
     check(widths, repr(call.node))
     own_widths = (1,) * (rank - x.rank) + x.elements.shape
     return (x.moved(tuple(axes), np.broadcast_to(x.elements.reshape(own_widths), widths)),)
+
+
+def _repeating_axis(call: Call, x: Tensor, extent: Extent) -> Axis:
+    """An axis along which a tensor is repeated; of an input without time that is time, where it is as long."""
+    if isinstance(x, Stream) and x.timing.still and extent == call.builder.steps:
+        return (Factor(Role.TIME, extent),)
+    return axis_of(extent)
+
+
+def repeated_still(call: Call, x: Tensor, axis: int, count: Extent) -> Tensor | None:
+    """An input without time repeated for each time step, along an axis of one; None where it is something else."""
+    if not isinstance(x, Stream) or not x.timing.still or x.axes[axis]:
+        return None
+    time = _repeating_axis(call, x, count)
+    if not has_role(time, Role.TIME) or width_of(time) > 1:
+        return None
+    return x.moved((*x.axes[:axis], time, *x.axes[axis + 1 :]), x.elements).timed(EVERY_FRAME)
 
 
 def _regrouped(x: Tensor, axes: Sequence[Axis]) -> Tensor:
