@@ -138,7 +138,7 @@ def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -
                 {entry.dimensions[axis] for entry in data if (axis := getattr(placed[entry.name], kind)) is not None}
                 for kind in ("batch_axis", "time_axis")
             )
-            if not _agree(batch) or not _agree(time):
+            if not _agree(batch) or not _agree(time) or (has_still and time <= {1}):
                 continue
             states = {entry.name: _state_layout(entry, batch) for entry in graph.inputs if entry.name in state_inputs}
             found = True
