@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from edgernn.importers.onnx.builder import ProgramBuilder
+from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Constant, Stream, Tensor
 
 
@@ -24,6 +25,12 @@ class Deviations(Stream):
 
     mean: Stream
     is_squared: bool = False
+
+    def unknown(self) -> NeedsWindowError:
+        return NeedsWindowError(
+            "the mean of the whole sequence is taken from each frame, so the end of the sequence is needed before its "
+            "beginning"
+        )
 
     def frames(self) -> Stream:
         """The frames as they are."""

@@ -19,7 +19,7 @@ from edgernn.importers.onnx.rules.framing import cut_windows, joined_frames, spl
 from edgernn.importers.onnx.rules.rounds import frame_of_round
 from edgernn.importers.onnx.sequence import aligned, is_blocks, is_time, join, with_length
 from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
+from edgernn.importers.onnx.timing import CountsStepsError, NeedsWindowError
 from edgernn.importers.onnx.values import (
     Axis,
     Constant,
@@ -66,6 +66,8 @@ def _slice_axis(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     if isinstance(start, Dimension) and start.is_of_round and end - start == 1:
         return frame_of_round(call, x, axis, start, keep_axis=True)
     if is_features(x.axes[axis]):
+        if isinstance(x, Constant) and any(isinstance(edge, Dimension) and edge.is_time for edge in (start, end)):
+            raise CountsStepsError(f"{node!r} takes as much of a table as the sequence is long: that counts time steps")
         if isinstance(start, Dimension) or isinstance(end, Dimension):
             raise node.unsupported("slices features by the length of the sequence")
         indices = range(*slice(start, end, step).indices(width_of(x.axes[axis])))
@@ -84,7 +86,7 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     extent = extent_of(x.axes[axis])
     start_counts_back, end_counts_back = (isinstance(edge, int) and -FAR < edge < 0 for edge in (start, end))
     start, stop = _position(start, extent), _position(end, extent)
-    if step == 1 and start == 0 and stop == extent:
+    if step == 1 and start == 0 and stop == extent and not (start_counts_back and extent == 1):
         return x
     trail = extent - stop  # frames left out at the end
     if isinstance(x, Stream) and is_blocks(x.axes[axis]) and isinstance(start, int) and isinstance(trail, int):
