@@ -340,3 +340,27 @@ def test_a_cache_that_something_else_reads_is_refused() -> None:
     model.graph.node[2].CopyFrom(node("Tanh", ["joined"], ["channels"]))
     with pytest.raises(edgernn.UnsupportedModelError, match="export the model for one time step"):
         import_model(model)
+
+
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_a_step_whose_frame_has_several_axes(batch: Any) -> None:
+    """The gate of a cell is a convolution over the features of a frame, which are no sequence."""
+    rng = np.random.default_rng(4)
+    nodes = [
+        node("Concat", ["x", "h"], ["both"], axis=1),
+        node("Conv", ["both", "W"], ["gate"], pads=[1, 1]),
+        node("Sigmoid", ["gate"], ["share"]),
+        node("Mul", ["share", "h"], ["h_new"]),
+        node("Tanh", ["h_new"], ["y"]),
+    ]
+    weights = {"W": rng.standard_normal((2, 5, 3)).astype(np.float32)}
+    model = make_model(nodes, {"x": (batch, 3, 6), "h": (batch, 2, 6)}, ["y", "h_new"], weights)
+    imported = import_model(model)
+    assert imported.pairs == {"h": "h_new"}
+    assert [(port.name, port.shape) for port in imported.program.inputs] == [("x", (3, 6))]
+    runner, h = edgernn.Runner(imported.program), rng.standard_normal((1, 2, 6)).astype(np.float32)
+    runner.state["h"][...] = h[0]
+    for x in rng.standard_normal((5, 1, 3, 6)).astype(np.float32):
+        expected = run_original(model, {"x": x, "h": h})
+        np.testing.assert_allclose(runner.step(x[0]), expected["y"][0], atol=1e-6)
+        h = expected["h_new"]

@@ -180,3 +180,22 @@ def test_a_table_of_positions_needs_a_window() -> None:
     with pytest.raises(edgernn.UnsupportedModelError, match=r"counts time steps.*window="):
         import_model(model)
     assert import_model(model, window=8).program.mode == "windowed"
+
+
+def test_a_skip_that_is_cropped_to_a_shorter_length() -> None:
+    """As exporters write ``x[:, :, -y.shape[2]:]``."""
+    nodes = [
+        helper.make_node("Conv", ["x", "W"], ["short"]),
+        helper.make_node("Shape", ["short"], ["shape"]),
+        helper.make_node("Gather", ["shape", "axis"], ["length"]),
+        helper.make_node("Neg", ["length"], ["start"]),
+        helper.make_node("Slice", ["x", "start", "end", "axis"], ["skip"]),
+        helper.make_node("Add", ["short", "skip"], ["y"]),
+    ]
+    rng = np.random.default_rng(0)
+    weights = {"W": rng.standard_normal((2, 2, 4)).astype(np.float32), "axis": np.array([2]), "end": np.array([END])}
+    model = make_model(nodes, {"x": (1, 2, "time")}, ["y"], weights)
+    imported = import_model(model)
+    assert imported.program.mode == "continuous"
+    x = rng.standard_normal((12, 2)).astype(np.float32)
+    assert largest_difference(model, imported, {"x": x}, least_steps=4) < 1e-6

@@ -123,6 +123,15 @@ def running_mean(length: int | str, reciprocal: bool) -> ModelProto:
     return make_model([*counts, *nodes], {"x": (1, length, 3)}, ["y"], weights)
 
 
+def test_counts_of_a_frozen_length_beside_a_free_batch() -> None:
+    """What is picked from a shape is a number, although the batch beside it is none."""
+    model = running_mean("time", reciprocal=False)
+    for dimension, extent in zip(model.graph.input[0].type.tensor_type.shape.dim, ("batch", 12, 3), strict=True):
+        dimension.Clear()
+        setattr(dimension, "dim_param" if extent == "batch" else "dim_value", extent)
+    assert import_model(model).program.mode == "continuous"
+
+
 @pytest.mark.parametrize("reciprocal", [False, True])
 @pytest.mark.parametrize("length", ["time", 12])
 def test_running_mean(length: int | str, reciprocal: bool) -> None:

@@ -140,7 +140,13 @@ class _Search:
         raise failures[0].error
 
     def _stream(self, options: Options, failures: list[_Failure]) -> ImportedModel | None:
+        may_step = self._is_named_step() and not options.inner_sequences
         for place, (state_inputs, layout) in enumerate(_assumptions(self.graph, self.time_axis, self.stated)):
+            if may_step and not self._named() <= state_inputs:  # before its states are taken for sequences
+                imported = self._step(options, failures)
+                if imported is not None:
+                    return imported
+                may_step = False
             is_sure = place == 0 or self.time_axis is not None
             attempt = Attempt(self.graph, layout, state_inputs, replace(options, is_sure=is_sure))
             try:
@@ -156,6 +162,17 @@ class _Search:
                 failures.append(_Failure(state_inputs, layout, error, attempt.runs_over_time))
         return None if options.inner_sequences else self._step(options, failures)
 
+    def _named(self) -> frozenset[str]:
+        """Inputs that have the names of states, and can be such."""
+        layout = step_layouts(self.graph)
+        return frozenset() if layout is None else named_states(layout, self.graph.outputs)
+
+    def _is_named_step(self) -> bool:
+        """Whether names say that it is one step: some pair, and something is left for samples and for a result."""
+        named = self._named()
+        is_left = len(named) < min(len(self.graph.inputs), len(self.graph.outputs))
+        return self.stated is None and bool(named) and (is_left or 1 < len(named) < len(self.graph.inputs))
+
     def _step(self, options: Options, failures: list[_Failure]) -> ImportedModel | None:
         """The graph of one step, whatever axes its inputs have, if states show that it is one."""
         if self.time_axis is not None or self.recompute or len(self.graph.inputs) < 2:
@@ -163,7 +180,7 @@ class _Search:
         layout = step_layouts(self.graph)
         if layout is None:
             return None
-        named = named_states(layout, self.graph.outputs)
+        named = self._named()
         attempt = Attempt(self.graph, layout, named, options)
         try:
             attempt.apply_nodes()
