@@ -164,3 +164,12 @@ def test_what_resize_cannot() -> None:
         model = make_model([resize], {"x": (1, "time", 7)}, ["y"], {"scales": np.float32([1, 1, 2])}, opset=18)
         with pytest.raises(edgernn.UnsupportedModelError, match=words):
             import_model(model)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("scales", [[1, 1, 3e9], [1, 1e12, 1], [1, 1, np.nan], [1, 1, -2], [1, 1, np.inf], [1, 1]])
+def test_scales_of_a_damaged_file(mode: str, scales: list[float]) -> None:
+    resize = helper.make_node("Resize", ["x", "", "scales"], ["y"], mode=mode)
+    model = make_model([resize], {"x": (1, 2, "time")}, ["y"], {"scales": np.float32(scales)})
+    with pytest.raises(edgernn.ModelError):
+        import_model(model)

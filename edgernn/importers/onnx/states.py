@@ -178,7 +178,7 @@ def _pair_by_name(
 
 def _is_moved_on(builder: ProgramBuilder, output: Stream, state: Stream, name: str) -> bool:
     """Whether an output is the state moved along one axis, with something new at an end, as a cache of frames is."""
-    if name not in output.bases:
+    if name not in output.bases or not state.elements.size:
         return False
     begin = sum(builder.size_of(base) for base in output.bases[: output.bases.index(name)])
     new, old = output.elements - begin, state.elements

@@ -24,6 +24,7 @@ from edgernn.importers.onnx.values import (
     Constant,
     Role,
     Stream,
+    check_constant_shape,
     check_step_shape,
     features,
     has_role,
@@ -47,6 +48,7 @@ def resize(call: Call) -> Results:
     for axis, extent, scale in _targets(call, x):
         if is_features(x.axes[axis]):
             assert isinstance(extent, int)
+            check_step_shape((extent,), repr(call.node))
             places = _places(coordinates, x.elements.shape[axis], extent, scale)
             x = _along_features(call, x, axis, places, mode, rounding)
         else:
@@ -132,6 +134,7 @@ def _along_features(call: Call, x: Stream, axis: int, places: Array, mode: str, 
         check_step_shape(elements.shape, repr(call.node))
         return x.moved((*x.axes[:axis], features(len(indices)), *x.axes[axis + 1 :]), elements)
     places = np.clip(places, 0, width - 1)
+    check_constant_shape((len(places), width), repr(call.node))
     W = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(width)))  # a tent over each number
     y = emit_dense(call, with_last_axis(x, axis), W.astype(np.float32), None, call.inner("line"))
     return with_axis_from_end(y, axis)
@@ -144,6 +147,7 @@ def _along_time(call: Call, x: Stream, axis: int, scale: float, mode: str, coord
         kind = NeedsWindowError if has_role(time, Role.TIME) else WrongAxisError
         raise kind(f"{node!r} resizes an axis of the batch, or one that mixes time with features")
     count = int(scale)
+    check_step_shape((3, count), repr(node))
     places = _places(coordinates, 3, 3 * count, count)[count : 2 * count] - 1  # of the frames for one, from it
     if count != scale or count < 2 or coordinates in ("align_corners", "half_pixel_symmetric"):
         raise NeedsWindowError(f"{node!r} makes {scale:g} times as many frames, by their positions in the sequence")
