@@ -135,7 +135,7 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
     ----------
     original : Original
     sequences : mapping of str to ndarray
-        For each input (T, *shape of a frame), as the model takes them.
+        For each input (T, *shape of a frame), as the model takes them; of an input without time the first row counts.
     tolerance : float
         Largest difference that is no difference, for outputs of order one; larger outputs have it in proportion.
 
@@ -149,6 +149,7 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
         The sequences are shorter than what the model needs.
     """
     program = original.program
+    sequences = original.with_still(sequences)
     if program.window is not None:
         return _check_windows(original, program.window, sequences, tolerance)
     least = least_steps(program)

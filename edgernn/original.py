@@ -134,6 +134,15 @@ class Original:
         last_states = {self.pairs[name]: state for name, state in states.items()}
         return last_states | {name: np.stack(results) for name, results in frames.items()}
 
+    def with_still(self, sequences: Mapping[str, Array]) -> dict[str, Array]:
+        """The sequences, those of inputs without time the same throughout: as in their first row."""
+        return {
+            name: rows
+            if self.is_one_step or self._layouts[name].time_axis is not None
+            else np.broadcast_to(rows[0], rows.shape)
+            for name, rows in sequences.items()
+        }
+
     def runs_at(self, steps: int) -> bool:
         """Whether the graph runs at a length of time."""
         try:

@@ -30,6 +30,7 @@ RIGID = TORCH / "gru_head_last_opset21_dynamo.onnx"  # 25 samples in a batch of 
 ALIAS = TORCH / "rnn_relu_l1_bf_legacy.onnx"  # its last state is the last frame itself
 LAYERS = TORCH / "gru_l2_bf_legacy.onnx"  # frames and last states of two layers, in a batch of 2
 CHUNK = TORCH / "gru_stateful_chunk_l1_bf_dyn_dynamo.onnx"  # a state as input and output
+CONDITION = TORCH.parent / "made" / "condition_and_spread_legacy.onnx"  # an input without time
 STEP = TORCH / "rnn_tanh_stateful_step_l1_tm_dynamo.onnx"  # one time step
 
 
@@ -57,6 +58,7 @@ def check(path: Path, steps: int = 60, window: tuple[int, int] | None = None, ch
         (LAYERS, {"out": "60 frames", "hn": "7 prefixes"}),
         (CHUNK, {"y": "60 frames", "h0": "last state"}),
         (STEP, {"y": "60 frames", "h0": "last state"}),
+        (CONDITION, {"y": "7 prefixes"}),
     ],
     ids=lambda value: value.stem if isinstance(value, Path) else "",
 )
