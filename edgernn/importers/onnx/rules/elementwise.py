@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.constants import fold_pair
 from edgernn.importers.onnx.rules.call import Call, Results
@@ -17,7 +18,7 @@ from edgernn.importers.onnx.rules.counting import counted
 from edgernn.importers.onnx.rules.deviations import deviations, squared
 from edgernn.importers.onnx.rules.masks import finite
 from edgernn.importers.onnx.rules.number_types import COMPARISONS, converted, floats, is_integer
-from edgernn.importers.onnx.sequence import aligned, settled
+from edgernn.importers.onnx.sequence import settled
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import (

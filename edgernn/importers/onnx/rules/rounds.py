@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.dimension import INDEX, Dimension, Extent
 from edgernn.importers.onnx.graph import Body
 from edgernn.importers.onnx.rules.call import Call, Rounds
-from edgernn.importers.onnx.sequence import aligned, as_whole, is_time, settled
+from edgernn.importers.onnx.sequence import as_whole, is_time, settled
 from edgernn.importers.onnx.timing import EVERY_FRAME, NeedsWindowError, Timing
 from edgernn.importers.onnx.values import (
     Constant,
