@@ -58,6 +58,8 @@ class ProgramBuilder:
         Time steps, where the file has frozen their number.
     ran_over_time : bool
         An operator, or a loop, has run over time.
+    carried : list of tuple of Stream
+        What loops within a step begin from, and what they make of it.
     running_means : dict of str to tuple of Stream
         For the value of a mean over time the frames that it is of, and the mean of all up to each.
     doubtful : dict of str to str
@@ -80,6 +82,7 @@ class ProgramBuilder:
         self.steps: int | None = None
         self.ran_over_time = False
         self.doubtful: dict[str, str] = {}
+        self.carried: list[tuple[Stream, Stream]] = []
         self.running_means: dict[str, tuple[Stream, Stream]] = {}
         self.timings_of_repeats: dict[str, Timing] = {}
         self._value_names = set(tensor_names)

@@ -161,8 +161,12 @@ def _pair_by_name(
     named = {name: [output for output in alike[name] if _same_stem(name, output)] for name in inputs}
     pairs = _without_samples({name: found[0] for name, found in named.items() if len(found) == 1})
     for name in inputs:
-        moved = [output for output in alike[name] if _is_moved_on(builder, outputs[output], inputs[name], name)]
-        if name not in pairs and len(moved) == 1:
+        moved = [
+            output
+            for output in alike[name]
+            if _is_moved_on(builder, outputs[output], inputs[name], name) or _is_carried(builder, outputs[output], name)
+        ]
+        if name not in pairs and len(moved) == 1 and not builder.has_time:
             pairs[name] = moved[0]
     left = [name for name in inputs if name not in pairs]
     open_ends = {name: [output for output in alike[name] if output not in pairs.values()] for name in left}
@@ -174,6 +178,17 @@ def _pair_by_name(
             'states={"input": "output"}, or states={} if there are no states'
         )
     return pairs
+
+
+def _is_carried(builder: ProgramBuilder, output: Stream, name: str) -> bool:
+    """Whether an output is what a loop within the step has made of the state, and of nothing but the state as it is."""
+    return any(
+        old.bases == (name,)
+        and new.bases == output.bases
+        and np.array_equal(old.elements.ravel(), np.arange(builder.size_of(name)))
+        and np.array_equal(new.elements.ravel(), output.elements.ravel())
+        for old, new in builder.carried
+    )
 
 
 def _is_moved_on(builder: ProgramBuilder, output: Stream, state: Stream, name: str) -> bool:

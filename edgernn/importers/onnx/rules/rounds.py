@@ -195,7 +195,10 @@ class Loop:
         if number in self.claims:
             place = self.claims[number]
             self.builder.claims[place] = replace(self.builder.claims[place], last=value)
-        self.final.append(Stream.of(value, stream.axes, self.timing))
+        final = Stream.of(value, stream.axes, self.timing)
+        if isinstance(old, Stream) and not self.is_over_time:
+            self.builder.carried.append((old, final))
+        self.final.append(final)
 
     def last(self, number: int) -> Tensor:
         """The state after the last round."""
