@@ -135,7 +135,7 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
     ----------
     original : Original
     sequences : mapping of str to ndarray
-        For each input (T, *shape of a frame), as the model takes them.
+        For each input (T, *shape of a frame), as the model takes them; of an input without time the first row counts.
     tolerance : float
         Largest difference that is no difference, for outputs of order one; larger outputs have it in proportion.
 
@@ -149,11 +149,12 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
         The sequences are shorter than what the model needs.
     """
     program = original.program
+    sequences = original.with_still(sequences)
     if program.window is not None:
         return _check_windows(original, program.window, sequences, tolerance)
     least = least_steps(program)
     _expect_length(_length(sequences), least)
-    sequences, whole, notes = _run_whole(original, sequences)
+    sequences, whole, notes, beat = _run_whole(original, sequences)
     steps = _length(sequences)
     frames, states = _stream(program, sequences)
     comparisons = []
@@ -163,7 +164,7 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
             comparisons.append(_compare(output.name, "frames", _each_frame(found, whole[output.name]), tolerance))
         else:
             only_flushed = output.when.at_end and program.tail_steps and program.description.tail == "flush"
-            lengths = [steps] if notes or only_flushed else prefix_lengths(steps, least)
+            lengths = [steps] if notes or only_flushed else prefix_lengths(steps, least, beat)
             pairs = _prefixes(original, sequences, output.name, dict(found), lengths)
             comparisons.append(_compare(output.name, "prefixes", pairs, tolerance))
     for state, output_name in original.pairs.items():
@@ -182,16 +183,18 @@ def least_steps(program: Program) -> int:
     return max(1, *(schedule.period - schedule.extra for schedule in schedules))
 
 
-def prefix_lengths(steps: int, least: int = 1) -> list[int]:
-    """Lengths of the prefixes that are compared, ascending from `least`.
+def prefix_lengths(steps: int, least: int = 1, beat: int = 1) -> list[int]:
+    """Lengths of the prefixes that are compared, ascending from `least`, all multiples of `beat`.
 
     Examples
     --------
     >>> prefix_lengths(300)
     [1, 2, 3, 10, 30, 60, 100, 150, 300]
+    >>> prefix_lengths(300, 1, 4)
+    [8, 28, 60, 100, 148, 300]
     """
     lengths = {least, min(least + 1, steps), *(steps // part for part in PREFIX_PARTS)}
-    return sorted(length for length in lengths if length >= least)
+    return sorted({length - length % beat for length in lengths if length - length % beat >= least})
 
 
 def _check_windows(original: Original, window: Window, sequences: Sequences, tolerance: float) -> CheckReport:
@@ -207,18 +210,23 @@ def _check_windows(original: Original, window: Window, sequences: Sequences, tol
     return CheckReport(tuple(comparisons), steps, ())
 
 
-def _run_whole(original: Original, sequences: Sequences) -> tuple[Sequences, dict[str, Array], tuple[str, ...]]:
-    """The original on the whole sequences, or on as much of them as its frozen length allows."""
-    length = original.only_length
-    if length is None:
-        whole, steps = original.run(sequences), _length(sequences)
-        if original.runs_at(steps + 1):
-            return sequences, whole, ()
-        length = steps
-    _expect_length(_length(sequences), length)
+def _run_whole(original: Original, sequences: Sequences) -> tuple[Sequences, dict[str, Array], tuple[str, ...], int]:
+    """The original on the whole sequences, or on as much of them as its frozen length allows, or its strides.
+
+    At last the number of which all lengths are a multiple on which it runs.
+    """
+    steps, length = _length(sequences), original.only_length
+    if length is None and original.runs_at(steps) and original.runs_at(steps + 1):
+        return sequences, original.run(sequences), (), 1
+    even = steps - steps % original.beat
+    if length is None and even and original.runs_at(even + original.beat):
+        sequences = {name: rows[:even] for name, rows in sequences.items()}
+        return sequences, original.run(sequences), (), original.beat
+    length = steps if length is None else length
+    _expect_length(steps, length)
     sequences = {name: rows[:length] for name, rows in sequences.items()}
     note = f"the file runs only on its frozen length of {length} samples, so that only this length was compared"
-    return sequences, original.run(sequences), (note,)
+    return sequences, original.run(sequences), (note,), 1
 
 
 def _length(sequences: Sequences) -> int:

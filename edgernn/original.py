@@ -7,7 +7,7 @@ the graph (``value_info``), which are stale where the length of time is not the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import prod
+from math import lcm, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,7 @@ class Original:
         self.tolerance = _tolerance(model, np.dtype(np.float16) in self._number_types.values())
         self._ranks = {entry.name: len(entry.type.tensor_type.shape.dim) for entry in model.graph.input}
         self.only_length: int | None = None
-        if self.frozen_steps is not None and not self.is_one_step and not self.runs_at(self.frozen_steps + 1):
+        if self.frozen_steps is not None and not self.is_one_step and not self.runs_at(self.frozen_steps + self.beat):
             self.only_length = self.frozen_steps
 
     def run(self, sequences: Mapping[str, Array]) -> dict[str, Array]:
@@ -134,6 +134,15 @@ class Original:
         last_states = {self.pairs[name]: state for name, state in states.items()}
         return last_states | {name: np.stack(results) for name, results in frames.items()}
 
+    def with_still(self, sequences: Mapping[str, Array]) -> dict[str, Array]:
+        """The sequences, those of inputs without time the same throughout: as in their first row."""
+        return {
+            name: rows
+            if self.is_one_step or self._layouts[name].time_axis is not None
+            else np.broadcast_to(rows[0], rows.shape)
+            for name, rows in sequences.items()
+        }
+
     def runs_at(self, steps: int) -> bool:
         """Whether the graph runs at a length of time."""
         try:
@@ -141,6 +150,13 @@ class Original:
         except RigidLengthError:
             return False
         return True
+
+    @property
+    def beat(self) -> int:
+        """Steps after which all strides have come out even once more: many a graph is defined for such lengths only."""
+        if self.program.window is not None:
+            return 1
+        return lcm(*(operation.when.period for operation in self.program.operations))
 
     def _run_graph(self, sequences: Mapping[str, Array], states: Mapping[str, Array]) -> dict[str, Array]:
         feeds = {name: self._placed(name, rows) for name, rows in sequences.items()}
@@ -154,7 +170,17 @@ class Original:
                 f"onnxruntime cannot run this model on {steps} samples: {_first_line(error)}; if it holds the length "
                 "of its exporter's example, check it on so many samples"
             ) from error
-        return {name: self._taken(name, result) for name, result in zip(names, results, strict=True)}
+        taken = {name: self._taken(name, result) for name, result in zip(names, results, strict=True)}
+        self._check_frames(taken, len(next(iter(sequences.values()))))
+        return taken
+
+    def _check_frames(self, taken: Mapping[str, Array], steps: int) -> None:
+        """Refuse what a file of frozen length makes of another length, if it has its number of frames in its nodes."""
+        if self.frozen_steps in (None, steps) or self.program.window is not None or self.is_one_step:
+            return
+        for output in self.program.description.outputs:
+            if output.per_frame and len(taken[output.name]) != output.when.frames(steps):
+                raise RigidLengthError(f"output {output.name} of the original has another length than {steps} samples")
 
     def _steps_in_outputs(self, model: onnx.ModelProto) -> int | None:
         """The length that the shape of an output with a result for every frame holds, None where it is free."""

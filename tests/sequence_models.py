@@ -140,7 +140,7 @@ def _frame(imported: ImportedModel, feeds: Mapping[str, Array], sample: int, ste
         array = feeds[port.name]
         if layout.time_axis is not None:
             array = array.take([step], layout.time_axis)
-        frame[port.name] = _of_sample(array, layout.batch_axis, sample).ravel()
+        frame[port.name] = _of_sample(array, layout.batch_axis, sample).reshape(port.shape)
     return frame if len(frame) > 1 else next(iter(frame.values()))
 
 

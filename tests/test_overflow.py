@@ -12,7 +12,21 @@ from small_programs import CELLS, cell_parts, cell_program, make, uniform
 import edgernn
 from edgernn.config import StreamSettings
 from edgernn.description import StateSlot
-from edgernn.operations import Binary, Dense, GateFunction, Gru, ReadState, Softmax, StateRegion, Unary, WriteState
+from edgernn.operations import (
+    Binary,
+    Constant,
+    Dense,
+    GateFunction,
+    GroupedDense,
+    Gru,
+    MatMul,
+    ReadState,
+    Rearrange,
+    Softmax,
+    StateRegion,
+    Unary,
+    WriteState,
+)
 from edgernn.pipeline import Pipeline
 from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
@@ -115,6 +129,52 @@ def test_a_sum_that_overflows_on_its_way_ends_where_it_must() -> None:
     for runner in (Runner(program), ReferenceRunner(program)):
         y = runner.step(np.array([3e38, 3e38, 2.5e38, 2.5e38], np.float32))
         np.testing.assert_allclose(y, [1e38, LARGEST, -LARGEST], rtol=1e-6)
+
+
+BESIDE_A_LARGE_ONE = {
+    "narrow": (Dense(name="sum", inputs=("x",), outputs=("y",), W="W"), 2),
+    "panels": (Dense(name="sum", inputs=("x",), outputs=("y",), W="W"), 40),
+    "grouped": (GroupedDense(name="sum", inputs=("z",), outputs=("y",), W="V"), 3),
+    "plain": (MatMul(name="sum", inputs=("a", "b"), outputs=("y",)), 3),
+    "transposed": (MatMul(name="sum", inputs=("a", "b"), outputs=("y",), transposed=True), 3),
+}
+
+
+@pytest.mark.parametrize("form", BESIDE_A_LARGE_ONE)
+def test_a_small_sum_beside_one_that_overflows_keeps_its_number(form: str) -> None:
+    operation, rows = BESIDE_A_LARGE_ONE[form]
+    W = np.zeros((rows, 4), np.float32)
+    W[0, :2], W[1, 2:] = 1, 1
+    weights = {"W": W, "V": W.T[None]}
+    flat = Rearrange(name="split", inputs=("x",), outputs=("z",), shape=(4, rows), indices="each")
+    weights["each"] = np.repeat(np.arange(4), rows).astype(np.int32)
+    row = Rearrange(name="row", inputs=("x",), outputs=("a",), shape=(1, 4))
+    matrix = Constant(name="matrix", inputs=(), outputs=("b",), weight_name="B")
+    weights["B"] = W if form == "transposed" else np.ascontiguousarray(W.T)
+    before = {"grouped": (flat,), "plain": (row, matrix), "transposed": (row, matrix)}.get(form, ())
+    used = {"grouped": ("V", "each"), "plain": ("B",), "transposed": ("B",)}.get(form, ("W",))
+    program = make((*before, operation), {name: weights[name] for name in used}, "y", 4, [])
+    x = np.array([3e38, 3e38, 1e-20, 2e-20], np.float32)
+    for runner in (Runner(program), ReferenceRunner(program)):
+        y = np.ravel(runner.step(x))
+        np.testing.assert_allclose(np.minimum(y[:2], LARGEST), [LARGEST, 3e-20], rtol=1e-6)
+        assert not y[2:].any()
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS_WITH_STATE if "unbounded" not in name])
+def test_a_small_state_beside_one_that_overflows_is_what_the_reference_has(name: str) -> None:
+    """One unit's sums overflow, those of the others are small."""
+    program = PROGRAMS_WITH_STATE[name]
+    weights = {
+        key: np.where(np.arange(len(array)).reshape(-1, *(1,) * (array.ndim - 1)) % 4 == 1, array * 1e6, array * 1e-30)
+        if array.dtype == np.float32
+        else array
+        for key, array in program.weights.items()
+    }
+    program = Program(program.description, {k: np.asarray(v, program.weights[k].dtype) for k, v in weights.items()})
+    X = np.full((3, program.inputs[0].size), 3e37, np.float32)
+    expected = ReferenceRunner(program).run(X)
+    np.testing.assert_allclose(Runner(program).run(X), expected, rtol=2e-5, atol=1e-12)
 
 
 def test_a_nan_that_a_function_makes_is_passed_on() -> None:

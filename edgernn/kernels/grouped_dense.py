@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgernn.kernels.guard import guard, has_nan, watch
-from edgernn.kernels.panels import SCALE, saturate_scaled
+from edgernn.kernels.panels import SCALE, rescued
 from edgernn.kernels.rows import GroupedDenseRow, slots
 from edgernn.kernels.simd import broadcast, first_lanes, load, multiply_add, slot, store
 from edgernn.kernels.target import processor
@@ -42,18 +42,17 @@ def _make(scaled):
                 for k in range(0, frame_bytes, REGISTER_BYTES):
                     total = load(panel, LANES)
                     if scaled:
-                        total = total * SCALE * SCALE
+                        small = total * SCALE * SCALE
                     panel += REGISTER_BYTES
                     source = x + k
                     for _ in range(input_size):
+                        total = multiply_add(load(panel, LANES), load(source, LANES), total)
                         if scaled:
-                            total = multiply_add(load(panel, LANES) * SCALE, load(source, LANES) * SCALE, total)
-                        else:
-                            total = multiply_add(load(panel, LANES), load(source, LANES), total)
+                            small = multiply_add(load(panel, LANES) * SCALE, load(source, LANES) * SCALE, small)
                         panel += REGISTER_BYTES
                         source += frame_bytes
                     if scaled:
-                        (total,) = saturate_scaled((total,))
+                        (total,) = rescued((total,), (small,))
                     watched = watch(watched, (first_lanes(groups - (k >> 2), total, zero),))
                     store(y + k, total)
                 y += frame_bytes

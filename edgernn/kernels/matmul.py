@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from edgernn.kernels.guard import guard, has_nan, watch
-from edgernn.kernels.panels import SCALE, saturate_scaled
+from edgernn.kernels.panels import SCALE, rescued
 from edgernn.kernels.rows import MatMulRow, slots
 from edgernn.kernels.simd import (
     broadcast,
     first_lanes,
-    inline,
     load,
     load_float,
     multiply_add,
@@ -34,21 +33,8 @@ def build(form):
     return matmul
 
 
-def _make_part(scaled):
-    """A sum of products, after one more register of each factor."""
-
-    @inline
-    def part(a, b, total):
-        if scaled:
-            return multiply_add(a * SCALE, b * SCALE, total)
-        return multiply_add(a, b, total)
-
-    return part
-
-
 def _make_plain(scaled):
     """Registers of columns of b. What is read and written behind the last column does not count."""
-    part = _make_part(scaled)
 
     def plain(row, weights, state, arena):
         a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
@@ -59,13 +45,16 @@ def _make_plain(scaled):
         for _ in range(slot(row, MATRICES)):
             for _ in range(slot(row, N)):
                 for column in range(0, row_bytes, REGISTER_BYTES):
-                    total = broadcast(0.0, LANES)
+                    total = small = zero
                     source = b + column
                     for k in range(0, 4 * size, 4):
-                        total = part(load(source, LANES), broadcast(load_float(a + k), LANES), total)
+                        numbers, factor = load(source, LANES), broadcast(load_float(a + k), LANES)
+                        total = multiply_add(numbers, factor, total)
+                        if scaled:
+                            small = multiply_add(numbers * SCALE, factor * SCALE, small)
                         source += row_bytes
                     if scaled:
-                        (total,) = saturate_scaled((total,))
+                        (total,) = rescued((total,), (small,))
                     watched = watch(watched, (first_lanes(columns - (column >> 2), total, zero),))
                     store(y + column, total)
                 a += 4 * size
@@ -78,7 +67,6 @@ def _make_plain(scaled):
 
 def _make_transposed(scaled):
     """Rows of a with rows of b."""
-    part = _make_part(scaled)
 
     def transposed(row, weights, state, arena):
         a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
@@ -88,14 +76,16 @@ def _make_transposed(scaled):
         for _ in range(slot(row, MATRICES)):
             for _ in range(slot(row, N)):
                 for column in range(columns):
-                    total, other = zero, b + 4 * column * size
+                    total, small, other = zero, zero, b + 4 * column * size
                     for k in range(0, size, LANES):
                         a_part = first_lanes(size - k, load(a + 4 * k, LANES), zero)
                         b_part = first_lanes(size - k, load(other + 4 * k, LANES), zero)
-                        total = part(a_part, b_part, total)
+                        total = multiply_add(a_part, b_part, total)
+                        if scaled:
+                            small = multiply_add(a_part * SCALE, b_part * SCALE, small)
                     result = broadcast(sum_of_lanes(total), LANES)
                     if scaled:
-                        (result,) = saturate_scaled((result,))
+                        (result,) = rescued((result,), (broadcast(sum_of_lanes(small), LANES),))
                     watched = watch(watched, (result,))
                     store(y, result)  # what is written behind the number, the next replaces
                     y += 4

@@ -9,7 +9,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from edgernn.kernels.panels import SCALE, saturate_scaled
+from edgernn.kernels.panels import SCALE, rescued
 from edgernn.kernels.simd import INT, Register, broadcast, first_lanes, inline, load, multiply_add
 from edgernn.kernels.target import processor
 
@@ -60,17 +60,34 @@ def make_narrow_affine(rows, scaled=False):
     repeat, add_groups = _repeated(groups, rows), _add_groups(groups, rows)
     register_bytes, x_bytes = 4 * lanes, 4 * groups
 
+    def make(factor):
+        @inline
+        def part(matrix, numbers, sums):
+            return multiply_add(load(matrix, lanes) * factor, repeat(numbers * factor), sums)
+
+        @inline
+        def simple(matrix, x, size):
+            a = load(matrix, lanes) * factor * factor
+            matrix += register_bytes
+            rest = size % groups
+            end = x + 4 * (size - rest)
+            while x < end:
+                a = part(matrix, load(x, groups), a)
+                matrix += register_bytes
+                x += x_bytes
+            if rest:  # what lies behind x may be anything
+                a = part(matrix, first_lanes(rest, load(x, groups), broadcast(0.0, groups)), a)
+            return add_groups(a)
+
+        return simple
+
     @inline
     def part(matrix, numbers, sums):
-        if scaled:
-            return multiply_add(load(matrix, lanes) * SCALE, repeat(numbers * SCALE), sums)
         return multiply_add(load(matrix, lanes), repeat(numbers), sums)
 
     @inline
     def affine(matrix, x, size):
         a = load(matrix, lanes)
-        if scaled:
-            a = a * SCALE * SCALE
         b = c = d = broadcast(0.0, lanes)
         matrix += register_bytes
         rest = size % groups
@@ -88,7 +105,14 @@ def make_narrow_affine(rows, scaled=False):
             x += x_bytes
         if rest:  # what lies behind x may be anything
             b = part(matrix, first_lanes(rest, load(x, groups), broadcast(0.0, groups)), b)
-        sums = add_groups((a + b) + (c + d))
-        return saturate_scaled(sums) if scaled else sums
+        return add_groups((a + b) + (c + d))
 
-    return affine
+    if not scaled:
+        return affine
+    plain, small = make(1.0), make(SCALE)
+
+    @inline
+    def affine_again(matrix, x, size):
+        return rescued(plain(matrix, x, size), small(matrix, x, size))
+
+    return affine_again

@@ -125,16 +125,23 @@ def join(typing, sums, others, first):
 
 
 @intrinsic
-def saturate_scaled(typing, sums):
-    """Scaled sums in their own size, at most the largest float32."""
+def rescued(typing, sums, scaled_sums):
+    """Sums, lane by lane; where one has overflowed the scaled one in its own size, at most the largest float32.
+
+    Small numbers beside it keep what the scale would take from them.
+    """
 
     def lower(context, builder, signature, arguments):
-        registers = [builder.extract_value(arguments[0], index) for index in range(sums.count)]
-        for _ in range(2):
-            registers = [_saturated(builder, builder.fmul(r, _constant(r.type, UNSCALE))) for r in registers]
+        registers = []
+        for index in range(sums.count):
+            plain, scaled = (builder.extract_value(argument, index) for argument in arguments)
+            for _ in range(2):
+                scaled = _saturated(builder, builder.fmul(scaled, _constant(scaled.type, UNSCALE)))
+            is_finite = builder.fcmp_ordered("ord", *[builder.fsub(plain, plain)] * 2)
+            registers.append(builder.select(is_finite, plain, scaled))
         return context.make_tuple(builder, sums, registers)
 
-    return sums(sums), lower
+    return sums(sums, scaled_sums), lower
 
 
 def _saturated(builder, register):
@@ -179,16 +186,16 @@ def _make_product(lanes, gates, joint):
     return product
 
 
-def _make_scaled_product(lanes, gates, joint):
-    """The same, scaled so that nothing overflows."""
+def _make_simple_product(lanes, gates, joint, scaled):
+    """The same with one sum a register, which keeps the code short; if `scaled` so that nothing overflows."""
     row_bytes = gates * lanes * 4
 
     @inline
     def product(panel, x, size, others):
-        sums = add_first(start_panel(panel, lanes, gates, 1, 1), others, joint)
+        sums = add_first(start_panel(panel, lanes, gates, 1, scaled), others, joint)
         for k in range(size):
             panel += row_bytes
-            sums = accumulate_panel(panel, x + 4 * k, sums, gates, 1, 1)
+            sums = accumulate_panel(panel, x + 4 * k, sums, gates, 1, scaled)
         return sums
 
     return product
@@ -199,12 +206,14 @@ def make_affine(lanes, gates, scaled=False):
 
     They may overflow, which `guard.watch` notices; if `scaled` they never do, and are slow.
     """
-    product = (_make_scaled_product if scaled else _make_product)(lanes, gates, 0)
+    product = _make_product(lanes, gates, 0)
+    simple, small = (_make_simple_product(lanes, gates, 0, form) for form in (0, 1))
 
     @inline
     def affine(panel, x, size):
-        sums = product(panel, x, size, ())
-        return saturate_scaled(sums) if scaled else sums
+        if scaled:
+            return rescued(simple(panel, x, size, ()), small(panel, x, size, ()))
+        return product(panel, x, size, ())
 
     return affine
 
@@ -215,13 +224,24 @@ def make_gates(lanes, gates, joint, scaled=False):
     Its first `joint` registers are sums of both products, as gates need them. Then come the other products of R, at
     last those of W: two registers for the one gate of a GRU that keeps them apart. `scaled` as in `make_affine`.
     """
-    make = _make_scaled_product if scaled else _make_product
-    product_W, product_R = make(lanes, gates, 0), make(lanes, gates, joint)
+    if not scaled:
+        return _make_joined(*(_make_product(lanes, gates, first) for first in (0, joint)), joint)
+    simple, small = (
+        _make_joined(*(_make_simple_product(lanes, gates, first, form) for first in (0, joint)), joint)
+        for form in (0, 1)
+    )
 
     @inline
     def sums(W, x, input_size, R, h, hidden_size):
+        return rescued(simple(W, x, input_size, R, h, hidden_size), small(W, x, input_size, R, h, hidden_size))
+
+    return sums
+
+
+def _make_joined(product_W, product_R, joint):
+    @inline
+    def sums(W, x, input_size, R, h, hidden_size):
         Wx = product_W(W, x, input_size, ())
-        found = join(product_R(R, h, hidden_size, Wx), Wx, joint)
-        return saturate_scaled(found) if scaled else found
+        return join(product_R(R, h, hidden_size, Wx), Wx, joint)
 
     return sums

@@ -6,11 +6,13 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import onnx
 import pytest
+from sequence_models import make_model
 
 from edgernn.checking import check_streaming, random_sequences
 from edgernn.demo import MODEL, RECORDING
@@ -28,6 +30,7 @@ RIGID = TORCH / "gru_head_last_opset21_dynamo.onnx"  # 25 samples in a batch of 
 ALIAS = TORCH / "rnn_relu_l1_bf_legacy.onnx"  # its last state is the last frame itself
 LAYERS = TORCH / "gru_l2_bf_legacy.onnx"  # frames and last states of two layers, in a batch of 2
 CHUNK = TORCH / "gru_stateful_chunk_l1_bf_dyn_dynamo.onnx"  # a state as input and output
+CONDITION = TORCH.parent / "made" / "condition_and_spread_legacy.onnx"  # an input without time
 STEP = TORCH / "rnn_tanh_stateful_step_l1_tm_dynamo.onnx"  # one time step
 
 
@@ -55,6 +58,7 @@ def check(path: Path, steps: int = 60, window: tuple[int, int] | None = None, ch
         (LAYERS, {"out": "60 frames", "hn": "7 prefixes"}),
         (CHUNK, {"y": "60 frames", "h0": "last state"}),
         (STEP, {"y": "60 frames", "h0": "last state"}),
+        (CONDITION, {"y": "7 prefixes"}),
     ],
     ids=lambda value: value.stem if isinstance(value, Path) else "",
 )
@@ -274,3 +278,46 @@ def test_a_refused_model_is_status_3(tmp_path: Path, edgernn_command: Command) -
     model.graph.node[0].op_type = "Unheard"
     onnx.save(model, tmp_path / "odd.onnx")
     assert edgernn_command("check", tmp_path / "odd.onnx")[0] == 3
+
+
+def saved(tmp_path: Path, nodes: list[onnx.NodeProto], length: int | str, **weights: Any) -> Path:
+    path = tmp_path / "model.onnx"
+    arrays = {name: np.asarray(array) for name, array in weights.items()}
+    onnx.save(make_model(nodes, {"x": (1, 2, length)}, ["y"], arrays), path)
+    return path
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_graph_that_is_defined_for_even_lengths_only(tmp_path: Path, pooled: bool) -> None:
+    node = onnx.helper.make_node
+    nodes = [
+        node("MaxPool", ["x"], ["short"], kernel_shape=[2], strides=[2]),
+        node(
+            "Resize",
+            ["short", "", "scales"],
+            ["long"],
+            nearest_mode="floor",
+            coordinate_transformation_mode="asymmetric",
+        ),
+        node("Add", ["x", "long"], ["sum" if pooled else "y"]),
+    ]
+    nodes += [node("GlobalAveragePool", ["sum"], ["y"])] if pooled else []
+    path = saved(tmp_path, nodes, "time", scales=np.float32([1, 1, 2]))
+    report = check_streaming(Original(path, import_onnx(path, time_axis=2)), {"x": np.ones((61, 2), np.float32)})
+    assert report.agrees
+    assert (report.steps, report.notes) == (60, ())
+    assert report.comparisons[0].compared == ("6 prefixes" if pooled else "30 frames")
+
+
+def test_a_file_that_holds_its_number_of_frames_is_checked_on_its_length(tmp_path: Path) -> None:
+    node = onnx.helper.make_node
+    nodes = [
+        node("ConvTranspose", ["x", "W"], ["longer"], strides=[2]),
+        node("Slice", ["longer", "from", "to", "axis"], ["y"]),
+    ]
+    W = np.ones((2, 3, 4), np.float32)
+    path = saved(tmp_path, nodes, 8, W=W, **{"from": [1], "to": [17], "axis": [2]})
+    report = check_streaming(Original(path, import_onnx(path, time_axis=2)), {"x": np.ones((20, 2), np.float32)})
+    assert report.agrees
+    assert report.steps == 8
+    assert "frozen length of 8" in report.notes[0]

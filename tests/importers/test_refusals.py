@@ -72,7 +72,7 @@ NEEDS_WINDOW: dict[str, tuple[list[NodeProto], dict[str, Array], str]] = {
     ),
     "positions": (
         [node("Add", ["x", "ramp"], ["y"])],
-        {"ramp": np.arange(STEPS, dtype=np.float32).reshape(1, STEPS, 1)},
+        {"ramp": np.arange(STEPS, dtype=np.float32).reshape(1, STEPS, 1) ** 2},
         "differs along time",
     ),
     "flattened time": (

@@ -24,9 +24,6 @@ PAIRS = {"past_state": "present_state"}
 # name, without its "expanded" -> why it does not stream
 REFUSED = {
     "test_causal_conv_with_state_kernel_size_one": "optional output|joins tensors",  # a state of no frames
-    "test_causal_conv_with_state_with_past_state": "past_state is read by more than the recurrence",
-    "test_causal_conv_with_state_with_bias_and_past_state": "past_state is read by more than the recurrence",
-    "test_causal_conv_with_state_silu_with_past_state": "past_state is read by more than the recurrence",
 }
 # Its sequence is shorter than the state, so the state is a slice that begins behind the second frame.
 COUNTED_FROM_THE_FRONT = {"test_causal_conv_with_state_short_input_no_past_state_expanded"}

@@ -252,3 +252,115 @@ def test_states_that_only_move() -> None:
     runner = edgernn.Runner(import_model(model).program)
     x = RNG.standard_normal((9, 2)).astype(np.float32)
     np.testing.assert_array_equal(runner.run(x)[2:], x[:-2])
+
+
+def with_cache(
+    cache: tuple[str, str], state: tuple[str, str] | None = None, frames: int | str = 1, channels_last: bool = False
+) -> ModelProto:
+    """A causal convolution that is given its last frames (batch, 3, 2), and a leaky state behind it."""
+    axis, order = (1, (0, 1)) if channels_last else (2, (1, 0))
+
+    def shaped(extents: list[Any]) -> tuple[Any, ...]:
+        return (1, *(extents[i] for i in order))
+
+    rng = np.random.default_rng(3)
+    weights: dict[str, Any] = {"W": rng.standard_normal((4, 3, 3)).astype(np.float32) / 3, "half": np.float32(0.5)}
+    weights |= {"-2": np.array([-2]), "end": np.array([2**63 - 1]), "axis": np.array([axis])}
+    nodes = [
+        node("Concat", [cache[0], "x"], ["joined"], axis=axis),
+        node("Slice", ["joined", "-2", "end", "axis"], [cache[1]]),
+        node("Transpose", ["joined"], ["channels"], perm=(0, 2, 1) if channels_last else (0, 1, 2)),
+        node("Conv", ["channels", "W"], ["drive"]),
+        node("Tanh", ["drive"], ["y" if state is None else "bounded"]),
+    ]
+    inputs = {"x": shaped([frames, 3]), cache[0]: shaped([2, 3])}
+    if state is None:
+        return make_model(nodes, inputs, ["y", cache[1]], weights)
+    nodes += [
+        node("Mul", [state[0], "half"], ["left"]),
+        node("Add", ["left", "bounded"], [state[1]]),
+        node("Neg", [state[1]], ["y"]),
+    ]
+    return make_model(nodes, inputs | {state[0]: (1, 4, 1)}, ["y", cache[1], state[1]], weights)
+
+
+@pytest.mark.parametrize("state", [None, ("h", "h_out")])
+def test_a_cache_that_is_moved_on_pairs_by_itself(state: tuple[str, str] | None) -> None:
+    """Its name says nothing; without tracing, its frames would be taken for a sequence."""
+    model = with_cache(("memory", "fresh"), state)
+    imported = import_model(model)
+    pairs = {"memory": "fresh"} | ({} if state is None else dict([state]))
+    assert imported.pairs == pairs
+    assert imported.program.mode == "continuous"
+    runner = edgernn.Runner(imported.program)
+    states = {slot.name: np.zeros((1, *slot.shape), np.float32) for slot in imported.program.state}
+    for x in RNG.standard_normal((9, 1, 3, 1)).astype(np.float32):
+        expected = run_original(model, {"x": x} | states)
+        np.testing.assert_allclose(runner.step(x[0]), expected["y"][0], atol=1e-6)
+        states = {name: expected[output] for name, output in pairs.items()}
+
+
+def test_a_state_whose_name_says_nothing_beside_one_that_pairs_is_refused_with_the_candidates() -> None:
+    """Its three axes could be those of a sequence."""
+    nodes = [
+        node("Add", ["x", "h"], ["h_out"]),
+        node("Unsqueeze", ["h_out", "0"], ["row"]),
+        node("Mul", ["memory", "row"], ["fresh"]),
+        node("ReduceSum", ["fresh", "-1"], ["y"]),
+    ]
+    inputs = {"x": (1, 4), "h": (1, 4), "memory": (1, 5, 4)}
+    weights = {"0": np.array([0]), "-1": np.array([-1])}
+    model = make_model(nodes, inputs, ["y", "h_out", "fresh"], weights)
+    with pytest.raises(edgernn.StatePairingError, match=r"memory from fresh.*states="):
+        import_model(model)
+    states = {"h": "h_out", "memory": "fresh"}
+    assert import_model(model, states=states).pairs == states
+
+
+@pytest.mark.parametrize("names", [("past", "present"), ("memory", "fresh")])
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("frames", ["time", 9])
+def test_a_whole_sequence_behind_a_cache(names: tuple[str, str], channels_last: bool, frames: Any) -> None:
+    model = with_cache(names, frames=frames, channels_last=channels_last)
+    imported = check_against_original(model, feeds_of(model, 9))
+    assert imported.pairs == dict([names])
+    assert imported.program.inputs[0].shape == (3,)
+    assert imported.program.mode == "continuous"
+
+
+def test_a_cache_of_other_length_than_the_convolution_is_refused() -> None:
+    model = with_cache(("past", "present"), frames="time")
+    model.graph.node[3].attribute.append(helper.make_attribute("dilations", [2]))
+    with pytest.raises(edgernn.UnsupportedModelError, match="begins with 2 frames from a state: a state of 4 frames"):
+        import_model(model)
+
+
+def test_a_cache_that_something_else_reads_is_refused() -> None:
+    model = with_cache(("past", "present"), frames="time")
+    model.graph.node[2].CopyFrom(node("Tanh", ["joined"], ["channels"]))
+    with pytest.raises(edgernn.UnsupportedModelError, match="export the model for one time step"):
+        import_model(model)
+
+
+@pytest.mark.parametrize("batch", [1, "batch"])
+def test_a_step_whose_frame_has_several_axes(batch: Any) -> None:
+    """The gate of a cell is a convolution over the features of a frame, which are no sequence."""
+    rng = np.random.default_rng(4)
+    nodes = [
+        node("Concat", ["x", "h"], ["both"], axis=1),
+        node("Conv", ["both", "W"], ["gate"], pads=[1, 1]),
+        node("Sigmoid", ["gate"], ["share"]),
+        node("Mul", ["share", "h"], ["h_new"]),
+        node("Tanh", ["h_new"], ["y"]),
+    ]
+    weights = {"W": rng.standard_normal((2, 5, 3)).astype(np.float32)}
+    model = make_model(nodes, {"x": (batch, 3, 6), "h": (batch, 2, 6)}, ["y", "h_new"], weights)
+    imported = import_model(model)
+    assert imported.pairs == {"h": "h_new"}
+    assert [(port.name, port.shape) for port in imported.program.inputs] == [("x", (3, 6))]
+    runner, h = edgernn.Runner(imported.program), rng.standard_normal((1, 2, 6)).astype(np.float32)
+    runner.state["h"][...] = h[0]
+    for x in rng.standard_normal((5, 1, 3, 6)).astype(np.float32):
+        expected = run_original(model, {"x": x, "h": h})
+        np.testing.assert_allclose(runner.step(x[0]), expected["y"][0], atol=1e-6)
+        h = expected["h_new"]

@@ -153,3 +153,49 @@ def test_a_window_that_a_frozen_file_does_not_fit_is_named() -> None:
     assert import_model(model).program.window_steps == 21
     with pytest.raises(edgernn.UnsupportedModelError, match=r"flat .*window of 10 steps.* use window=21"):
         import_model(model, window=10)
+
+
+def test_the_last_frame_of_a_length_that_is_one_in_the_file() -> None:
+    """Only its index says that it is the last, and not all."""
+    nodes = [
+        helper.make_node("Conv", ["x", "W"], ["short"]),
+        helper.make_node("Slice", ["short", "last", "end", "axis"], ["y"]),
+    ]
+    weights = {"W": np.ones((1, 2, 4), np.float32), "last": np.array([-1]), "end": np.array([2**63 - 1])}
+    model = make_model(nodes, {"x": (1, 2, 4)}, ["y"], weights | {"axis": np.array([2])})
+    (output,) = import_model(model).program.description.outputs
+    assert not output.per_frame
+
+
+def test_a_table_of_positions_needs_a_window() -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "one"], ["length"]),
+        helper.make_node("Slice", ["table", "zero", "length", "one"], ["positions"]),
+        helper.make_node("Add", ["x", "positions"], ["y"]),
+    ]
+    table = np.random.default_rng(0).standard_normal((1, 64, 3)).astype(np.float32)
+    weights = {"table": table, "one": np.array([1]), "zero": np.array([0])}
+    model = make_model(nodes, {"x": (1, "time", 3)}, ["y"], weights)
+    with pytest.raises(edgernn.UnsupportedModelError, match=r"counts time steps.*window="):
+        import_model(model)
+    assert import_model(model, window=8).program.mode == "windowed"
+
+
+def test_a_skip_that_is_cropped_to_a_shorter_length() -> None:
+    """As exporters write ``x[:, :, -y.shape[2]:]``."""
+    nodes = [
+        helper.make_node("Conv", ["x", "W"], ["short"]),
+        helper.make_node("Shape", ["short"], ["shape"]),
+        helper.make_node("Gather", ["shape", "axis"], ["length"]),
+        helper.make_node("Neg", ["length"], ["start"]),
+        helper.make_node("Slice", ["x", "start", "end", "axis"], ["skip"]),
+        helper.make_node("Add", ["short", "skip"], ["y"]),
+    ]
+    rng = np.random.default_rng(0)
+    weights = {"W": rng.standard_normal((2, 2, 4)).astype(np.float32), "axis": np.array([2]), "end": np.array([END])}
+    model = make_model(nodes, {"x": (1, 2, "time")}, ["y"], weights)
+    imported = import_model(model)
+    assert imported.program.mode == "continuous"
+    x = rng.standard_normal((12, 2)).astype(np.float32)
+    assert largest_difference(model, imported, {"x": x}, least_steps=4) < 1e-6

@@ -21,7 +21,7 @@ from edgernn.importers.onnx.sequence import frames_of, settled
 from edgernn.importers.onnx.states import pair_states
 from edgernn.importers.onnx.tensors import type_name
 from edgernn.importers.onnx.time_axis import Layout
-from edgernn.importers.onnx.timing import NeedsWindowError, Timing
+from edgernn.importers.onnx.timing import EVERY_FRAME, STILL, NeedsWindowError, Timing
 from edgernn.importers.onnx.traps import traps
 from edgernn.importers.onnx.values import Role, Stream, check_step_shape, features, has_role, width_of
 from edgernn.importers.onnx.written_cells import recognise_cells
@@ -73,6 +73,7 @@ class Attempt:
         names = [name for node in graph.nodes for name in node.outputs] + [entry.name for entry in graph.inputs]
         self.builder = ProgramBuilder(bool(self.sequences), state_inputs, names)
         self.builder.warnings += [f"input {name} is not used, so it is left out" for name in graph.unused_inputs]
+        self.builder.steps = frozen_steps(graph, layout)
         self.builder.batch = max(_frozen_batch(entry.dimensions, layout[entry.name]) for entry in graph.inputs)
         self.inputs: dict[str, Stream] = {}
         for entry in graph.inputs:
@@ -82,7 +83,9 @@ class Attempt:
             if entry.number_type != TensorProto.FLOAT and not entry.is_integer:
                 wider = type_name(entry.number_type)
                 self.builder.warnings.append(f"the model computes in {wider}, edgernn in float32: results may differ")
-            self.inputs[entry.name] = self._input(Stream.of(entry.name, axes[entry.name]))
+            is_still = self.sequences and entry.name not in self.sequences and entry.name not in state_inputs
+            timing = STILL if is_still else EVERY_FRAME
+            self.inputs[entry.name] = self._input(Stream.of(entry.name, axes[entry.name], timing))
         self.scope = Scope(graph, self.builder, options, self.inputs, graph.initializer)
 
     def _input(self, x: Stream) -> Stream:

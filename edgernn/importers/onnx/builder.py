@@ -54,8 +54,14 @@ class ProgramBuilder:
         Name of the node that is being applied.
     batch : int
         Samples in a batch, where the file has frozen their number.
+    steps : int or None
+        Time steps, where the file has frozen their number.
     ran_over_time : bool
         An operator, or a loop, has run over time.
+    carried : list of tuple of Stream
+        What loops within a step begin from, and what they make of it.
+    running_means : dict of str to tuple of Stream
+        For the value of a mean over time the frames that it is of, and the mean of all up to each.
     doubtful : dict of str to str
         Values and states that stand for something that a stream does not have, with what that is. Their shapes are
         right; a program that needs their numbers is refused.
@@ -73,8 +79,11 @@ class ProgramBuilder:
         self.warnings: list[str] = []
         self.source = ""
         self.batch = 1
+        self.steps: int | None = None
         self.ran_over_time = False
         self.doubtful: dict[str, str] = {}
+        self.carried: list[tuple[Stream, Stream]] = []
+        self.running_means: dict[str, tuple[Stream, Stream]] = {}
         self.timings_of_repeats: dict[str, Timing] = {}
         self._value_names = set(tensor_names)
         self._operation_names: set[str] = set()
@@ -210,10 +219,14 @@ class ProgramBuilder:
     def check_readable(self, base: str) -> None:
         """Refuse to read a state input of a sequence as it is."""
         if self.has_time and base in self.state_inputs:
-            raise UnsupportedModelError(
-                f"the state input {base} is read by more than the recurrence that it begins: export the model for one "
-                "time step (time length 1), where states may be used freely; if it is no state, say so with states={}"
-            )
+            raise UnsupportedModelError(self.unreadable(base))
+
+    def unreadable(self, base: str) -> str:
+        """Why a state input of a sequence cannot be read as it is."""
+        return (
+            f"the state input {base} is read by more than the recurrence that it begins: export the model for one "
+            "time step (time length 1), where states may be used freely; if it is no state, say so with states={}"
+        )
 
     def _make_readable(self, base: str, timing: Timing) -> None:
         self.check_readable(base)

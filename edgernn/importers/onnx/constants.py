@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from edgernn.importers.onnx.dimension import Dimension, Extent, is_less
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.timing import CountsStepsError
-from edgernn.importers.onnx.values import Constant, axis_of, check_constant_shape, is_features, width_of
+from edgernn.importers.onnx.values import Constant, Tensor, axis_of, check_constant_shape, is_features, width_of
 
 Array = NDArray[Any]
 
@@ -55,6 +56,17 @@ def _compared(less: Callable[[Any, Any], bool | None]) -> Callable[[Array, Array
 
 def _extent(entry: Any) -> Extent:
     return entry if isinstance(entry, Dimension) else int(entry)
+
+
+def _larger(first: Any, second: Any) -> Extent:
+    """The larger of two lengths, as those of a batch that may be 1 in one of two tensors."""
+    a: Extent = _extent(first)
+    b: Extent = _extent(second)
+    if a == b or is_less(b, a + 1):
+        return a
+    if is_less(a, b + 1):
+        return b
+    raise TypeError("compares a dynamic length")
 
 
 # orders of lengths; those of numbers are NumPy's
@@ -105,7 +117,9 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "Sub": operator.sub,
 }
 # operators that know what to do with a Dimension
+OF_LENGTHS = {"Neg"}
 WITH_LENGTHS = {name: BINARY[name] for name in ("Add", "Sub", "Mul", "Div", "Equal")} | ORDERS
+WITH_LENGTHS |= {"Max": np.frompyfunc(_larger, 2, 1)}
 
 
 def fold_pair(node: Node, function: str, a: Constant, b: Constant) -> Constant:
@@ -139,8 +153,15 @@ def tidy(elements: Array) -> Array:
     return elements
 
 
+def tidied(tensor: Tensor) -> Tensor:
+    """A constant with `tidy` numbers; any other tensor as it is."""
+    if isinstance(tensor, Constant) and tensor.elements.dtype == object:
+        return replace(tensor, elements=tidy(tensor.elements))
+    return tensor
+
+
 def _unary(node: Node, x: Constant) -> Constant:
-    if x.elements.dtype == object:
+    if x.elements.dtype == object and node.operator not in OF_LENGTHS:
         raise node.unsupported("computes with a dynamic length: export the model with a frozen length")
     return Constant(x.axes, np.asarray(UNARY[node.operator](x.elements)))
 
@@ -190,7 +211,10 @@ def _constant_of_shape(node: Node, shape: Constant) -> Constant:
 
 def _range(node: Node, start: Constant, limit: Constant, delta: Constant) -> Constant:
     bounds = [constant.elements.ravel() for constant in (start, limit, delta)]
-    if any(bound.dtype == object for bound in bounds):
+    lengths = [entry for bound in bounds for entry in bound if isinstance(entry, Dimension)]
+    if not all(length.is_time for length in lengths):
+        raise node.unsupported("counts the samples of the batch: export the model with a batch of 1")
+    if lengths:
         raise CountsStepsError(f"{node!r} counts the time steps, and a stream has no position in time")
     if any(bound.size != 1 for bound in bounds):
         raise node.malformed("needs one number each as start, limit and delta")

@@ -69,6 +69,9 @@ class Dimension:
     def __mul__(self, other: Extent) -> Extent:
         return _sum((_times(a, b), m * n) for a, m in _terms_of(self).items() for b, n in _terms_of(other).items())
 
+    def __neg__(self) -> Extent:
+        return self * -1
+
     __radd__ = __add__
     __rmul__ = __mul__
 
@@ -110,6 +113,15 @@ class Dimension:
         return all(unknown.period > 0 for monomial in self._terms for unknown, _ in monomial)
 
     @property
+    def counted(self) -> tuple[Unknown, int, int] | None:
+        """The one length of time that it is so many times of, and so much more; None where it is something else."""
+        terms = dict(self._terms)
+        more = terms.pop((), 0)
+        ((monomial, coefficient), *others) = terms.items()
+        ((unknown, power), *rest) = monomial
+        return None if others or rest or power > 1 or unknown.period < 1 else (unknown, coefficient, more)
+
+    @property
     def is_of_round(self) -> bool:
         """Whether it depends on the round of a loop."""
         return any(unknown.period < 0 for monomial in self._terms for unknown, _ in monomial)
@@ -124,7 +136,11 @@ INDEX = Dimension({((Unknown(-1), 1),): 1})  # the round of a loop
 
 
 def _terms_of(extent: Any) -> dict[Monomial, int]:
-    return extent._terms if isinstance(extent, Dimension) else {(): int(extent)}
+    if isinstance(extent, Dimension):
+        return extent._terms
+    if extent != int(extent):
+        raise UnsupportedModelError(f"the model computes a length with {extent}: export it with a frozen length")
+    return {(): int(extent)}
 
 
 def _times(a: Monomial, b: Monomial) -> Monomial:

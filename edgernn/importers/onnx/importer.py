@@ -16,7 +16,15 @@ from edgernn.importers.onnx.attempt import Attempt, ImportedModel, frozen_steps
 from edgernn.importers.onnx.graph import Graph
 from edgernn.importers.onnx.rules.call import Options
 from edgernn.importers.onnx.states import named_states, stated_pairs
-from edgernn.importers.onnx.time_axis import CELL_STATES, Layout, WrongAxisError, find_state_inputs, layouts
+from edgernn.importers.onnx.time_axis import (
+    CELL_STATES,
+    Layout,
+    WrongAxisError,
+    find_caches,
+    find_state_inputs,
+    layouts,
+    step_layouts,
+)
 from edgernn.importers.onnx.timing import CountsStepsError, NeedsWindowError
 from edgernn.importers.onnx.unrolled import roll_up
 from edgernn.metadata import Metadata
@@ -78,6 +86,7 @@ class _Failure:
     layout: dict[str, Layout]
     error: ModelError
     runs_over_time: bool
+    is_step: bool = False  # of a graph in which nothing is a sequence
 
     @property
     def unlikely(self) -> tuple[bool, int]:
@@ -114,8 +123,9 @@ class _Search:
             imported = self._stream(options, failures)
             if imported is not None:
                 return imported
-        if failures and isinstance(failures[0].error, StatePairingError):
-            raise failures[0].error
+        for failure in failures:
+            if isinstance(failure.error, StatePairingError) and (failure is failures[0] or failure.is_step):
+                raise failure.error
         failures.sort(key=lambda failure: failure.unlikely)
         imported = (not self.recompute and self._at_any_length(failures)) or self._on_windows(failures)
         if imported is not None:
@@ -130,19 +140,57 @@ class _Search:
         raise failures[0].error
 
     def _stream(self, options: Options, failures: list[_Failure]) -> ImportedModel | None:
+        may_step = self._is_named_step() and not options.inner_sequences
         for place, (state_inputs, layout) in enumerate(_assumptions(self.graph, self.time_axis, self.stated)):
-            attempt = Attempt(self.graph, layout, state_inputs, options)
+            if may_step and not self._named() <= state_inputs:  # before its states are taken for sequences
+                imported = self._step(options, failures)
+                if imported is not None:
+                    return imported
+                may_step = False
+            is_sure = place == 0 or self.time_axis is not None
+            attempt = Attempt(self.graph, layout, state_inputs, replace(options, is_sure=is_sure))
             try:
                 attempt.apply_nodes()
                 imported = attempt.finish(self.stated, self.metadata)
                 is_step = bool(imported.pairs) and not attempt.builder.has_time
-                if place == 0 or self.time_axis is not None or attempt.runs_over_time or is_step:
+                if is_sure or attempt.runs_over_time or is_step:
                     if not self.recompute:
                         return imported
                     failures[:] = [_Failure(state_inputs, layout, NeedsWindowError(RECOMPUTED), True)]
                     return None
             except ModelError as error:
                 failures.append(_Failure(state_inputs, layout, error, attempt.runs_over_time))
+        return None if options.inner_sequences else self._step(options, failures)
+
+    def _named(self) -> frozenset[str]:
+        """Inputs that have the names of states, and can be such."""
+        layout = step_layouts(self.graph)
+        return frozenset() if layout is None else named_states(layout, self.graph.outputs)
+
+    def _is_named_step(self) -> bool:
+        """Whether names say that it is one step: some pair, and something is left for samples and for a result."""
+        named = self._named()
+        is_left = len(named) < min(len(self.graph.inputs), len(self.graph.outputs))
+        return self.stated is None and bool(named) and (is_left or 1 < len(named) < len(self.graph.inputs))
+
+    def _step(self, options: Options, failures: list[_Failure]) -> ImportedModel | None:
+        """The graph of one step, whatever axes its inputs have, if states show that it is one."""
+        if self.time_axis is not None or self.recompute or len(self.graph.inputs) < 2:
+            return None
+        layout = step_layouts(self.graph)
+        if layout is None:
+            return None
+        named = self._named()
+        attempt = Attempt(self.graph, layout, named, options)
+        try:
+            attempt.apply_nodes()
+            imported = attempt.finish(self.stated, self.metadata)
+            return imported if imported.pairs else None
+        except StatePairingError as error:
+            if named:
+                failures.append(_Failure(named, layout, error, False, True))
+        except ModelError:
+            pass  # the sequence that it is not says more
         return None
 
     def _at_any_length(self, failures: list[_Failure]) -> ImportedModel | None:
@@ -221,7 +269,7 @@ def _assumptions(
         likely |= named_states(one_step, graph.outputs)
     if len(likely) == len(graph.inputs):
         likely = sure
-    for state_inputs in dict.fromkeys((likely, sure)):
+    for state_inputs in dict.fromkeys((likely, sure, likely | find_caches(graph) if stated is None else likely)):
         for layout in layouts(graph, time_axis, state_inputs):
             yield state_inputs, layout
 

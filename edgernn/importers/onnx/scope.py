@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgernn.errors import ModelError, UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.computing import computed
-from edgernn.importers.onnx.constants import FOLDS
+from edgernn.importers.onnx.constants import FOLDS, tidied
 from edgernn.importers.onnx.graph import Body, Graph
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.rules import RULES, TAKES_CONSTANTS, Call, advice
@@ -101,7 +101,9 @@ class Scope:
             raise node.malformed(f"does not fit what it reads: {error}") from error
         if node.unread_attributes:
             raise node.unsupported(f"has the attribute {node.unread_attributes[0]}, which is not supported")
-        self._tensors.update((name, result) for name, result in zip(node.outputs, results, strict=False) if name)
+        self._tensors.update(
+            (name, tidied(result)) for name, result in zip(node.outputs, results, strict=False) if name
+        )
 
     def _results(self, node: Node, inputs: tuple[Tensor | None, ...]) -> Results:
         operator = f"{node.domain}.{node.operator}" if node.domain else node.operator

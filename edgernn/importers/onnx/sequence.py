@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from edgernn.importers.onnx.builder import ProgramBuilder
+from edgernn.importers.onnx.cached import Continued
 from edgernn.importers.onnx.dimension import Extent
-from edgernn.importers.onnx.timing import NeedsWindowError, Timing
-from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, extent_of, features
+from edgernn.importers.onnx.timing import Timing
+from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, features
 from edgernn.operations import History, ReadState, Rearrange, WriteState
 
 
@@ -30,6 +31,8 @@ def frames_of(
     The axes of the result are the taps, oldest first, and those of x. A window comes with its newest frame, or `late`
     frames after it.
     """
+    if isinstance(x, Continued) and not late and pads == (0, 0):
+        return x.windows(taps, dilation, stride, next(i for i in range(x.rank) if is_time(x.axes[i])))
     if not x.is_known or (x.timing.is_padded and x.timing.fill != fill and pads != (0, 0)):
         x = settled(builder, x)
     timing = x.timing.padded(*pads, fill)
@@ -82,14 +85,31 @@ def is_time(axis: Axis) -> bool:
     return len(axis) == 1 and axis[0].role is Role.TIME
 
 
+def is_blocks(axis: Axis) -> bool:
+    """Whether an axis is time in blocks of several frames, which come together."""
+    return [factor.role for factor in axis] == [Role.TIME, Role.FEATURE]
+
+
+def packed(builder: ProgramBuilder, x: Stream, axis: int, count: int) -> Stream:
+    """A sequence, or one of blocks, in blocks that are `count` times as long; what is left at its end is lost."""
+    frames = frames_of(builder, x, count, stride=count)  # (count, *axes of x)
+    time, *inside = frames.axes[1 + axis]
+    size = frames.elements.shape[1 + axis]
+    elements = np.moveaxis(frames.elements, 0, axis)  # the frames before those of a block
+    elements = elements.reshape(*x.elements.shape[:axis], count * size, *x.elements.shape[axis + 1 :])
+    assert len(inside) < 2
+    axes = (*frames.axes[1 : 1 + axis], (time, *features(count * size)), *frames.axes[2 + axis :])
+    return frames.moved(axes, elements)
+
+
 def with_length(x: Stream, axis: int, extent: Extent, timing: Timing) -> Stream:
-    """The stream with another length and timing of its time axis."""
-    axes = (*x.axes[:axis], (Factor(Role.TIME, extent),), *x.axes[axis + 1 :])
+    """The stream with another length, of blocks if it has such, and timing of its time axis."""
+    axes = (*x.axes[:axis], (Factor(Role.TIME, extent), *x.axes[axis][1:]), *x.axes[axis + 1 :])
     return replace(x, axes=axes, timing=timing)
 
 
 def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int], fill: float) -> Stream:
-    """The stream with frames of padding before and behind along its time; negative numbers take frames away.
+    """The stream with frames, or blocks, of padding before and behind along its time; negative numbers take them away.
 
     Frames that are taken away at the end are the newest at each step, so the others come that much later.
     """
@@ -97,13 +117,13 @@ def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int],
         x = settled(builder, x)
     if pads[1] < 0:
         x = delayed(builder, x, x.timing.padded(*pads, fill).frames_early)
-    return with_length(x, axis, extent_of(x.axes[axis]) + sum(pads), x.timing.padded(*pads, fill))
+    return with_length(x, axis, x.axes[axis][0].extent + sum(pads), x.timing.padded(*pads, fill))
 
 
 def settled(builder: ProgramBuilder, x: Stream) -> Stream:
     """The stream with its padding made real frames."""
     if not x.is_known:
-        raise NeedsWindowError("a softmax over time is used by something other than a sum over time")
+        raise x.unknown()
     if not x.timing.is_padded:
         return x
     frames = frames_of(builder, x, 1, fill=x.timing.fill)
@@ -202,50 +222,3 @@ def out_of_reach(builder: ProgramBuilder, x: Stream, axis: int, count: int | Non
     builder.doubtful[name] = why
     axes = (*x.axes[:axis], *([] if count is None else [features(count)]), *x.axes[axis + 1 :])
     return Stream.of(name, axes, x.timing.as_whole())
-
-
-def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:
-    """The streams with the same timing, those that come earlier delayed; `where` names who joins them.
-
-    Raises
-    ------
-    NeedsWindowError
-        They cannot meet in a stream.
-    """
-    streams = [settled(builder, stream) for stream in streams]
-    for base in (base for stream in streams for base in stream.bases):
-        builder.check_readable(base)
-    timings = [stream.timing for stream in streams]
-    if len(set(timings)) < 2:
-        return streams
-    if len({timing.whole for timing in timings}) > 1:
-        raise NeedsWindowError(
-            f"{where} combines what belongs to the whole sequence, as a last frame does, with every frame, so it needs "
-            "the end of the sequence before its beginning"
-        )
-    if timings[0].whole:
-        return _aligned_wholes(builder, streams)
-    if len({timing.period for timing in timings}) > 1:
-        raise NeedsWindowError(f"{where} joins sequences whose frames come at different rates")
-    period, latest = timings[0].period, max(timing.first for timing in timings)
-    extra = min(timing.extra for timing in timings)
-    meeting = []
-    for stream in streams:
-        frames, rest = divmod(latest - stream.timing.first, period)
-        late = delayed(builder, stream, frames)
-        if rest:
-            late = held(builder, late, replace(late.timing, first=latest))
-        meeting.append(late.timed(replace(late.timing, extra=extra)))
-    return meeting
-
-
-def _aligned_wholes(builder: ProgramBuilder, streams: Sequence[Stream]) -> list[Stream]:
-    timing = Timing(
-        first=max(stream.timing.first for stream in streams),
-        whole=True,
-        tail=max(stream.timing.tail for stream in streams),
-    )
-    return [
-        stream.timed(timing) if bool(stream.timing.tail) == bool(timing.tail) else held(builder, stream, timing)
-        for stream in streams
-    ]

@@ -1,7 +1,8 @@
 """Which output of the graph feeds which state input at the next step.
 
 A recurrent operator that begins from an input and whose last state is an output proves the pair. Where a step is
-written out in plain operators, names must say it (``h`` and ``h_out``, ``h0`` and ``hn``), or the user.
+written out in plain operators, names must say it (``h`` and ``h_out``, ``h0`` and ``hn``), or the user; a cache that is
+moved on by a frame shows it by itself.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping
+from math import prod
 
 import numpy as np
 
-from edgernn.errors import MalformedModelError, StatePairingError
+from edgernn.errors import MalformedModelError, StatePairingError, UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.values import Role, Stream
 from edgernn.metadata import STATES_KEY
@@ -89,7 +91,10 @@ def pair_states(
             if name not in claimed and name not in pairs and name not in sequences
         }
         free = {name: stream for name, stream in steps.items() if name not in pairs.values()}
-        pairs.update(_pair_by_name(unsettled, free))
+        found = _pair_by_name(builder, unsettled, free)
+        if found and builder.has_time:
+            raise UnsupportedModelError(builder.unreadable(next(iter(found))))
+        pairs.update(found)
     if not set(inputs) - set(pairs) - set(claimed):
         raise StatePairingError(
             f"every input of the model is a state ({_listed(pairs)}), none is left for the samples: say which are, "
@@ -142,8 +147,10 @@ def _continues(builder: ProgramBuilder, output: Stream, state_input: str) -> boo
     )
 
 
-def _pair_by_name(inputs: Mapping[str, Stream], outputs: Mapping[str, Stream]) -> dict[str, str]:
-    """Pairs of a step written out in plain operators: equal shapes, and names with the same stem.
+def _pair_by_name(
+    builder: ProgramBuilder, inputs: Mapping[str, Stream], outputs: Mapping[str, Stream]
+) -> dict[str, str]:
+    """Pairs of a step written out in plain operators: equal shapes, and names with the same stem, or a cache moved on.
 
     What is left over must not look like a state too, unless it is the only input that can hold the samples.
     """
@@ -153,6 +160,14 @@ def _pair_by_name(inputs: Mapping[str, Stream], outputs: Mapping[str, Stream]) -
     }
     named = {name: [output for output in alike[name] if _same_stem(name, output)] for name in inputs}
     pairs = _without_samples({name: found[0] for name, found in named.items() if len(found) == 1})
+    for name in inputs:
+        moved = [
+            output
+            for output in alike[name]
+            if _is_moved_on(builder, outputs[output], inputs[name], name) or _is_carried(builder, outputs[output], name)
+        ]
+        if name not in pairs and len(moved) == 1 and not builder.has_time:
+            pairs[name] = moved[0]
     left = [name for name in inputs if name not in pairs]
     open_ends = {name: [output for output in alike[name] if output not in pairs.values()] for name in left}
     is_unique = len(left) == 1 or not any(open_ends.values())
@@ -163,6 +178,34 @@ def _pair_by_name(inputs: Mapping[str, Stream], outputs: Mapping[str, Stream]) -
             'states={"input": "output"}, or states={} if there are no states'
         )
     return pairs
+
+
+def _is_carried(builder: ProgramBuilder, output: Stream, name: str) -> bool:
+    """Whether an output is what a loop within the step has made of the state, and of nothing but the state as it is."""
+    return any(
+        old.bases == (name,)
+        and new.bases == output.bases
+        and np.array_equal(old.elements.ravel(), np.arange(builder.size_of(name)))
+        and np.array_equal(new.elements.ravel(), output.elements.ravel())
+        for old, new in builder.carried
+    )
+
+
+def _is_moved_on(builder: ProgramBuilder, output: Stream, state: Stream, name: str) -> bool:
+    """Whether an output is the state moved along one axis, with something new at an end, as a cache of frames is."""
+    if name not in output.bases or not state.elements.size:
+        return False
+    begin = sum(builder.size_of(base) for base in output.bases[: output.bases.index(name)])
+    new, old = output.elements - begin, state.elements
+    for axis, width in enumerate(old.shape):
+        inner = prod(old.shape[axis + 1 :])
+        for shift in {int(new.flat[0]) // inner, width - 1 - int(new.flat[-1]) // inner % width}:
+            if not 0 < shift < width:
+                continue
+            front, back = ((slice(None),) * axis + (part,) for part in (slice(-shift), slice(shift, None)))
+            if (new[front] == old[back]).all() or (new[back] == old[front]).all():
+                return True
+    return False
 
 
 def _without_samples(pairs: Mapping[str, str]) -> dict[str, str]:

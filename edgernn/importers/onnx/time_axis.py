@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from edgernn.errors import InputError, UnsupportedModelError
@@ -21,6 +21,7 @@ from edgernn.importers.onnx.values import Axis, Factor, Role, features
 TIME_NAMES = re.compile(r"time|seq|step|frame|len|^[tTlL]$")
 BATCH_NAMES = re.compile(r"batch|^(n|N|b|B|bs)$")
 CELL_STATES = {"RNN": (5,), "GRU": (5,), "LSTM": (5, 6)}  # positions of initial_h and initial_c
+STATE_PLACES = {**CELL_STATES, "CausalConvWithState": (3,), "LinearAttention": (3,)}
 
 # axes of batch and time of an input with so many axes, the usual ones first
 CONVENTIONS: dict[int, list[tuple[int | None, int | None]]] = {
@@ -30,6 +31,12 @@ CONVENTIONS: dict[int, list[tuple[int | None, int | None]]] = {
     3: [(0, 1), (1, 0), (0, 2)],
     4: [(0, 1), (1, 0), (0, 2), (0, 3)],
 }
+# operators over channels, on axis 1, and over space behind it; and such as keep the axes of their first input
+SPATIAL = {"Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization", "GroupNormalization", "MaxPool"}
+SPATIAL |= {"AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool", "FusedConv", "QLinearConv", "ConvInteger"}
+KEEPERS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
+KEEPERS |= {"Identity", "Cast", "Dropout", "Pad", "Add", "Sub", "Mul", "Div", "Clip", "Abs", "Log", "Sqrt", "Relu"}
+FOR_SURE = 8  # outweighs what names say
 MOVERS = {"Slice", "Squeeze", "Unsqueeze", "Reshape", "Transpose", "Split", "Gather", "Identity", "Cast", "Concat"}
 
 
@@ -78,6 +85,14 @@ def find_state_inputs(graph: Graph) -> frozenset[str]:
     return frozenset(entry.name for entry in graph.inputs if only_begins[entry.name])
 
 
+def find_caches(graph: Graph) -> frozenset[str]:
+    """Inputs of at most one dynamic axis that something else is joined to, as frames are to a cache."""
+    first = {node.inputs[0] for node in graph.nodes if node.operator == "Concat" and len(node.inputs) == 2}
+    plain = [entry for entry in graph.inputs if sum(isinstance(d, str) for d in entry.dimensions) <= 1]
+    found = frozenset(entry.name for entry in plain if entry.name in first)
+    return found if len(found) < len(graph.inputs) else frozenset()
+
+
 def _settle(name: str, readers: dict[str, list[Node]], only_begins: dict[str, bool]) -> None:
     """Whether all that is computed from a tensor begins recurrences; its readers are settled already."""
     if name in only_begins:
@@ -90,7 +105,7 @@ def _settle(name: str, readers: dict[str, list[Node]], only_begins: dict[str, bo
 
 
 def _begins(name: str, node: Node) -> bool:
-    states = CELL_STATES.get(node.operator, ())
+    states = STATE_PLACES.get(node.operator, ())
     places = {i for i, read in enumerate(node.inputs) if read == name}
     return bool(places) and places <= set(states)
 
@@ -107,23 +122,53 @@ def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -
     by_rank: dict[int, list[GraphInput]] = {}
     for entry in data:
         by_rank.setdefault(len(entry.dimensions), []).append(entry)
-    for choice in product(
-        *(_rank_layouts(rank, entries, time_axis, bool(state_inputs)) for rank, entries in by_rank.items())
-    ):
-        chosen = dict(zip(by_rank, choice, strict=True))
-        placed = {entry.name: chosen[len(entry.dimensions)] for entry in data}
-        batch, time = (
-            {entry.dimensions[axis] for entry in data if (axis := getattr(placed[entry.name], kind)) is not None}
-            for kind in ("batch_axis", "time_axis")
+    choices = list(
+        product(
+            *(_rank_layouts(graph, rank, entries, time_axis, bool(state_inputs)) for rank, entries in by_rank.items())
         )
-        if not _agree(batch) or not _agree(time):
-            continue
-        placed.update({entry.name: _state_layout(entry, batch) for entry in graph.inputs if entry.name in state_inputs})
-        yield placed
+    )
+    found = False
+    for has_still in (False, True):
+        for choice in choices:
+            chosen = dict(zip(by_rank, choice, strict=True))
+            placed = {entry.name: chosen[len(entry.dimensions)] for entry in data}
+            if has_still:
+                placed |= _without_time(data, placed)
+            batch, time = (
+                {entry.dimensions[axis] for entry in data if (axis := getattr(placed[entry.name], kind)) is not None}
+                for kind in ("batch_axis", "time_axis")
+            )
+            if not _agree(batch) or not _agree(time) or (has_still and time <= {1}):
+                continue
+            states = {entry.name: _state_layout(entry, batch) for entry in graph.inputs if entry.name in state_inputs}
+            found = True
+            yield placed | states
+        if found:
+            return
+
+
+def _without_time(data: Sequence[GraphInput], placed: dict[str, Layout]) -> dict[str, Layout]:
+    """Inputs whose extent is another than the time of the first one, so that they have none."""
+    times = [(entry, placed[entry.name].time_axis) for entry in data]
+    first = next((entry.dimensions[axis] for entry, axis in times if axis is not None), 1)
+    return {
+        entry.name: replace(placed[entry.name], time_axis=None)
+        for entry, axis in times
+        if axis is not None and not _agree({first, entry.dimensions[axis]}) and isinstance(entry.dimensions[axis], int)
+    }
+
+
+def step_layouts(graph: Graph) -> dict[str, Layout] | None:
+    """Layouts of a graph that is one step as a whole; None where an input has an axis of many frames for sure."""
+    for entry in graph.inputs:
+        dynamic = [dimension for dimension in entry.dimensions if isinstance(dimension, str)]
+        if len(dynamic) > 1 or any(TIME_NAMES.search(name) for name in dynamic):
+            return None
+    return {entry.name: _state_layout(entry, {1}) for entry in graph.inputs}
 
 
 def _rank_layouts(
-    rank: int, entries: list[GraphInput], time_axis: int | None, has_states: bool = False
+    graph: Graph, rank: int, entries: list[GraphInput], time_axis: int | None, has_states: bool = False
 ) -> list[Layout]:
     """Layouts in which every dynamic axis is time or batch; a row of ids is more likely a sequence than a frame."""
     if time_axis is not None and not -rank <= time_axis < rank:
@@ -132,14 +177,39 @@ def _rank_layouts(
     if time_axis is not None:
         candidates = [layout for layout in candidates if layout.time_axis == time_axis % rank]
     allowed = [layout for layout in candidates if all(_covers(layout, entry) for entry in entries)]
+    spatial = None if has_states else _first_spatial_axis(graph, entries)
     is_row_of_ids = rank == 2 and all(entry.is_integer for entry in entries) and not has_states
 
     def unlikely(layout: Layout) -> int:
         time = layout.time_axis
         is_one_step = time is None or entries[0].dimensions[time] == 1
-        return _unlikely(layout, entries[0]) + (is_row_of_ids and is_one_step)
+        is_unlikely_row = is_row_of_ids and (is_one_step or time != rank - 1)
+        is_outside = spatial is not None and (time is None or time < spatial)
+        return _unlikely(layout, entries[0]) + is_unlikely_row + FOR_SURE * is_outside
 
     return sorted(allowed, key=unlikely)
+
+
+def _first_spatial_axis(graph: Graph, entries: Sequence[GraphInput]) -> int | None:
+    """The first axis of inputs that go into an operator over channels and space as they are; None where none does."""
+    for entry in entries:
+        places = {entry.name: 2}  # tensors that have the axes of the input, and which of these are spatial
+        for node in graph.nodes:
+            place = places.get(next(iter(node.inputs), ""))
+            if place is None:
+                continue
+            rank = len(entry.dimensions) + 2 - place
+            if node.operator in SPATIAL and rank > 2:
+                return place
+            if node.operator in KEEPERS:
+                places[node.outputs[0]] = place
+            elif node.operator == "Unsqueeze" and place == 2 and _inserted(graph, node) in ([1], [1 - rank]):
+                places[node.outputs[0]] = 1
+    return None
+
+
+def _inserted(graph: Graph, node: Node) -> list[int] | None:
+    return graph.integers(node.inputs[1]) if len(node.inputs) > 1 else node.integers("axes")
 
 
 def _agree(extents: set[int | str]) -> bool:

@@ -32,6 +32,8 @@ class Timing:
     whole : bool
         The stream is not a frame of the sequence, but belongs to the whole sequence so far: a last frame, a last state,
         a mean. Then it is there from step `first` on, in each step.
+    still : bool
+        The stream is no frame of the sequence: an input without time, or what is made of such; there in each step.
     tail : int
         Of a whole stream: steps that must follow the end of the sequence until it is right.
 
@@ -50,6 +52,7 @@ class Timing:
     fill: float = 0.0
     whole: bool = False
     tail: int = 0
+    still: bool = False
 
     @property
     def is_padded(self) -> bool:
@@ -114,6 +117,7 @@ class Timing:
 
 EVERY_FRAME = Timing()
 LAST = Timing(whole=True)
+STILL = Timing(still=True)
 
 
 def bounded(schedule: Schedule) -> Schedule:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError
 from edgernn.importers.onnx.dimension import BATCH, Dimension, Extent, divide, product
-from edgernn.importers.onnx.timing import EVERY_FRAME, Timing
+from edgernn.importers.onnx.timing import EVERY_FRAME, NeedsWindowError, Timing
 from edgernn.operations import MAX_ELEMENTS
 
 MAX_STEP_ELEMENTS = 1 << 22  # of one tensor in one step
@@ -153,6 +153,10 @@ class Stream(Tensor):
         shape = tuple(width_of(axis) for axis in axes)
         check_step_shape(shape, base)
         return cls(axes, np.arange(prod(shape)).reshape(shape), bases=(base,), timing=timing)
+
+    def unknown(self) -> NeedsWindowError:
+        """Why its numbers are not known."""
+        return NeedsWindowError("a softmax over time is used by something other than a sum over time")
 
     @property
     def whole(self) -> bool:

@@ -30,6 +30,7 @@ from edgernn.importers.onnx.rules import (
     quantized,
     recurrent,
     reductions,
+    resize,
     selection,
     stateful,
 )
@@ -131,6 +132,7 @@ RULES: dict[str, Rule] = {
     "ReduceSumSquare": reductions.reduce_,
     "Relu": elementwise.unary,
     "Reshape": layout.reshape,
+    "Resize": resize.resize,
     "ReverseSequence": moves.reverse_sequence,
     "RotaryEmbedding": attention.rotary_embedding,
     "Round": elementwise.unary,
@@ -167,6 +169,7 @@ RULES: dict[str, Rule] = {
     "Transpose": layout.transpose,
     "Trilu": moves.trilu,
     "Unsqueeze": layout.unsqueeze,
+    "Upsample": resize.resize,
     "Where": logic.where,
     "Xor": elementwise.binary,
     "ai.onnx.ml.ArrayFeatureExtractor": ids.array_feature_extractor,

@@ -31,6 +31,9 @@ class Options:
     inner_sequences : bool
         Recurrences may run over the features of a frame. While the axis of time is being looked for, that speaks
         against an axis.
+    is_sure : bool
+        The axis of time is the likeliest, or said. Of an unlikely one, frames at positions in a frozen length are more
+        likely features.
     is_window : bool
         The frames of a window are features: the graph is computed on them as a whole.
     """
@@ -38,6 +41,7 @@ class Options:
     assume_torch_gru: bool = False
     attention_steps: int | None = None
     inner_sequences: bool = False
+    is_sure: bool = False
     is_window: bool = False
 
 

@@ -6,7 +6,6 @@ product is a Dense, for many groups a GroupedDense. Source: the ONNX operators o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -14,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.importers.onnx.dimension import Extent
+from edgernn.importers.onnx.rules.blocks import Sliding, windows_of_blocks
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.sequence import frames_of, is_time, join, settled, windows
+from edgernn.importers.onnx.rules.layout import merged
+from edgernn.importers.onnx.sequence import frames_of, is_blocks, is_time, join, settled, windows
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import (
@@ -33,21 +34,6 @@ from edgernn.operations import Dense, GroupedDense
 
 Array = NDArray[Any]
 MOST_PRODUCTS = 8  # groups that are a Dense each; more are one GroupedDense
-
-
-@dataclass(frozen=True)
-class Sliding:
-    """How a window slides along one spatial axis."""
-
-    kernel: int
-    dilation: int
-    stride: int
-    pads: tuple[int, int]
-
-    @property
-    def span(self) -> int:
-        """Elements from the window's first to its last."""
-        return (self.kernel - 1) * self.dilation + 1
 
 
 def sliding(call: Call, x: Stream, kernel: tuple[int, ...]) -> list[Sliding]:
@@ -92,8 +78,8 @@ def check_spatial_axes(call: Call, x: Stream) -> int | None:
         return None
     if len(times) > 1 or has_role(x.axes[times[0]], Role.BATCH) or has_role(x.axes[0], Role.TIME):
         raise WrongAxisError(f"{call.node!r} runs over the batch, or over time twice")
-    if not is_time(x.axes[times[0]]):
-        raise NeedsWindowError(f"{call.node!r} runs over an axis of several frames in each step")
+    if not is_time(x.axes[times[0]]) and not is_blocks(x.axes[times[0]]):
+        raise NeedsWindowError(f"{call.node!r} runs over an axis that mixes time with features")
     call.builder.ran_over_time = True
     return times[0]
 
@@ -110,9 +96,12 @@ def unfolded(call: Call, x: Stream, slidings: list[Sliding], fill: float) -> tup
         axes, elements = x.axes, x.elements[np.newaxis]  # (1, batch, channels, spatial...)
     else:
         slide = slidings[time - 2]
-        x = frames_of(
-            call.builder, x, slide.kernel, dilation=slide.dilation, stride=slide.stride, pads=slide.pads, fill=fill
-        )
+        if is_time(x.axes[time]):
+            x = frames_of(
+                call.builder, x, slide.kernel, dilation=slide.dilation, stride=slide.stride, pads=slide.pads, fill=fill
+            )
+        else:
+            x = windows_of_blocks(call.builder, x, time, slide, fill, repr(call.node))
         axes, elements = x.axes[1:], x.elements  # (taps, batch, channels, spatial...)
     outside = sum(call.builder.size_of(base) for base in x.bases)  # the place of what lies outside
     spatial, kernel_axes = list(axes[2:]), [0] * rank  # where each kernel axis is; the taps are the first
@@ -342,10 +331,10 @@ def _in_time(y: Stream, time: int, group: int, steps: int) -> Stream:
     batch, channels, *others = y.elements.shape
     outputs = channels // (group * steps)
     elements = y.elements.reshape(batch, group, steps, outputs, *others)
-    elements = np.moveaxis(elements, 2, time + 1)  # behind the axis of time, which is one wide
+    elements = np.moveaxis(elements, 2, time + 2)  # behind the axis of time
     spatial = [*others]
-    spatial[time - 2] = steps
+    spatial[time - 2] *= steps
     elements = elements.reshape(batch, group * outputs, *spatial)
     axes = [y.axes[0], features(group * outputs), *y.axes[2:]]
-    axes[time] = (*axes[time], *features(steps))
+    axes[time] = merged((*axes[time], *features(steps)))
     return y.moved(tuple(axes), elements)

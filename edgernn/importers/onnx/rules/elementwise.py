@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.constants import fold_pair
 from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.rules.counting import counted
+from edgernn.importers.onnx.rules.deviations import deviations, squared
 from edgernn.importers.onnx.rules.masks import finite
 from edgernn.importers.onnx.rules.number_types import COMPARISONS, converted, floats, is_integer
-from edgernn.importers.onnx.sequence import aligned, settled
+from edgernn.importers.onnx.sequence import settled
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import (
@@ -154,6 +157,10 @@ def binary(call: Call) -> Results:
     pair = (call.tensor(0), call.tensor(1)) if len(call.inputs) == 2 else ()
     if function == "Mul" and any(isinstance(operand, TimeSoftmax) for operand in pair):
         return (_weighted(call, *pair),)
+    if pair and function in ("Sub", "Mul", "Pow"):
+        of_mean = deviations(call.builder, *pair) if function == "Sub" else squared(*pair)
+        if of_mean is not None:
+            return (of_mean,)
     result = call.tensor(0)
     for index in range(1, len(call.inputs)):
         is_last = index == len(call.inputs) - 1
@@ -178,12 +185,14 @@ def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> T
         return fold_pair(call.node, function, a, b)
     if any(isinstance(operand, Stream) and is_integer(call.builder, operand) for operand in (a, b)):
         return _emit_integer_pair(call, function, a, b, output)
+    if isinstance(a, Stream) and isinstance(b, Constant):
+        a = settled(call.builder, a)
+        b = counted(call, b, a)
+    elif isinstance(b, Stream) and isinstance(a, Constant):
+        b = settled(call.builder, b)
+        a = counted(call, a, b)
     if isinstance(a, Stream) and isinstance(b, Stream):
         a, b = aligned(call.builder, (a, b), repr(call.node))
-    elif isinstance(a, Stream):
-        a = settled(call.builder, a)
-    elif isinstance(b, Stream):
-        b = settled(call.builder, b)
     timing = next(operand.timing for operand in (a, b) if isinstance(operand, Stream))
     axes = broadcast(call, a, b)
     inputs, constant, constant_side = [], None, "right"

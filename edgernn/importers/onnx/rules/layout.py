@@ -15,7 +15,9 @@ import numpy as np
 from edgernn.importers.onnx.dimension import Dimension, Extent, divide, extents_array, product
 from edgernn.importers.onnx.node import Node
 from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.rules.framing import stacked, stackings
 from edgernn.importers.onnx.time_axis import WrongAxisError
+from edgernn.importers.onnx.timing import EVERY_FRAME
 from edgernn.importers.onnx.values import (
     Axis,
     Constant,
@@ -114,6 +116,9 @@ def reshape(call: Call) -> Results:
     if not call.node.integer("allowzero", 0):
         targets = [x.extents[i] if target == 0 and i < x.rank else target for i, target in enumerate(targets)]
     factors = merged(list(chain.from_iterable(x.axes)))
+    framed = _framed(call, x, factors, targets)
+    if framed is not None:
+        return (framed,)
     axes = _regroup_half_baked(factors, targets)
     if axes is None:
         targets = _with_inferred(call.node, product(factor.extent for factor in factors), targets)
@@ -129,6 +134,20 @@ def reshape(call: Call) -> Results:
             )
         raise call.node.malformed(f"reshapes ({before}) to ({after})")
     return (_regrouped(x, axes),)
+
+
+def _framed(call: Call, x: Tensor, factors: Axis, targets: list[Extent]) -> Tensor | None:
+    """A Reshape that stacks frames, which nothing else can explain; None where it does not."""
+    rest = divide(product(factor.extent for factor in factors), product(target for target in targets if target != -1))
+    explained = rest is not None and regroup(factors, [rest if target == -1 else target for target in targets])
+    if explained or _regroup_half_baked(factors, targets) or (-1 not in targets and _regroup_baked(factors, targets)):
+        return None
+    for count, split, known in stackings(call, x, targets, factors):
+        axes = regroup(split, known)
+        if axes is not None:
+            assert isinstance(x, Stream)
+            return _regrouped(stacked(call.builder, x, count), axes)
+    return None
 
 
 def _with_inferred(node: Node, total: Extent, targets: list[Extent]) -> list[Extent]:
@@ -242,14 +261,33 @@ def expand(call: Call) -> Results:
         fits = not axis or not is_features(axis) or target in (1, width_of(axis))
         if not fits or (isinstance(target, int) and target < 1):
             raise call.node.malformed(f"expands to the shape {targets}")
-        axes.append(axis if axis or target == 1 else axis_of(target))
-    if isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.find(Role.TIME) is None:
+        axes.append(axis if axis or target == 1 else _repeating_axis(call, x, target))
+    if isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.timing.still:
+        x = x.timed(EVERY_FRAME)
+    elif isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.find(Role.TIME) is None:
         raise call.node.unsupported("repeats one frame or state for every time step: such a decoder is not supported")
     widths = tuple(width_of(axis) for axis in axes)
     check = check_constant_shape if isinstance(x, Constant) else check_step_shape
     check(widths, repr(call.node))
     own_widths = (1,) * (rank - x.rank) + x.elements.shape
     return (x.moved(tuple(axes), np.broadcast_to(x.elements.reshape(own_widths), widths)),)
+
+
+def _repeating_axis(call: Call, x: Tensor, extent: Extent) -> Axis:
+    """An axis along which a tensor is repeated; of an input without time that is time, where it is as long."""
+    if isinstance(x, Stream) and x.timing.still and extent == call.builder.steps:
+        return (Factor(Role.TIME, extent),)
+    return axis_of(extent)
+
+
+def repeated_still(call: Call, x: Tensor, axis: int, count: Extent) -> Tensor | None:
+    """An input without time repeated for each time step, along an axis of one; None where it is something else."""
+    if not isinstance(x, Stream) or not x.timing.still or x.axes[axis]:
+        return None
+    time = _repeating_axis(call, x, count)
+    if not has_role(time, Role.TIME) or width_of(time) > 1:
+        return None
+    return x.moved((*x.axes[:axis], time, *x.axes[axis + 1 :]), x.elements).timed(EVERY_FRAME)
 
 
 def _regrouped(x: Tensor, axes: Sequence[Axis]) -> Tensor:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.dimension import Dimension
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import one_frame
+from edgernn.importers.onnx.rules.layout import repeated_still
 from edgernn.importers.onnx.rules.logic import chosen_by, pruned
 from edgernn.importers.onnx.rules.number_types import floats, is_integer
-from edgernn.importers.onnx.sequence import aligned
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import (
@@ -66,6 +67,9 @@ def tile(call: Call) -> Results:
     if len(repeats) != x.rank:
         raise call.node.malformed(f"has {len(repeats)} repeats for {x.rank} axes")
     axes, counts = [], []
+    for i, count in enumerate(repeats):
+        again = repeated_still(call, x, i, count)
+        x, repeats[i] = (x, count) if again is None else (again, 1)
     for axis, count in zip(x.axes, repeats, strict=True):
         if isinstance(count, Dimension):
             if axis or isinstance(x, Stream):

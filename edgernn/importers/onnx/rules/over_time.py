@@ -11,8 +11,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.sequence import aligned, held, is_time, settled
+from edgernn.importers.onnx.rules.deviations import Deviations
+from edgernn.importers.onnx.rules.elementwise import emit_pair
+from edgernn.importers.onnx.sequence import frames_of, held, is_time, settled
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Role, Stream, TimeSoftmax, features, has_role, width_of
 from edgernn.operations import Reduce, RunningReduce, RunningSoftmax
@@ -27,6 +30,8 @@ def reduced(call: Call, x: Stream, axes: list[int], function: Function, keep_axe
     inner = [axis for axis in axes if axis not in times and x.axes[axis]]
     if any(has_role(x.axes[axis], Role.BATCH) for axis in axes):
         raise call.node.unsupported("reduces over the batch: export the model so that samples stay apart")
+    if isinstance(x, Deviations) and x.is_squared and times:
+        x = _squares(call, x)
     if isinstance(x, TimeWeighted):
         return _attention(call, x, axes, function, keep_axes)
     x = settled(call.builder, x)
@@ -85,7 +90,21 @@ def over_all_frames(call: Call, x: Stream, axis: int, function: Function, output
         time = tuple(factor for factor in x.axes[axis] if factor.role is Role.TIME)
         x = frames.moved((*x.axes[:axis], time, *x.axes[axis + 1 :]), frames.elements)
     running = running_reduction(call, x, function, output if _is_plain(x) else call.builder.unique(f"{output}:running"))
-    return _as_whole(call, running, axis)
+    whole = _as_whole(call, running, axis)
+    if function == "Mean":
+        call.builder.running_means[whole.bases[0]] = (x, running)
+    return whole
+
+
+def _squares(call: Call, x: Deviations) -> Stream:
+    """What has the mean, or the sum, of squared deviations, for each frame."""
+    builder, frames = call.builder, x.frames()
+    means = frames_of(builder, x.mean, 2, pads=(1, 0))  # a first one that is multiplied with 0
+    parts = [Stream(x.axes, part, bases=means.bases, timing=means.timing) for part in means.elements]
+    before, after = (emit_pair(call, "Sub", frames, part, call.inner("deviation")) for part in parts)
+    square = emit_pair(call, "Mul", before, after, call.inner("square"))
+    assert isinstance(square, Stream)
+    return square
 
 
 def _is_plain(x: Stream) -> bool:

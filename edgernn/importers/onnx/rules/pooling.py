@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.importers.onnx.rules.blocks import Sliding
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.rules.convolution import Sliding, check_spatial_axes, sliding, unfolded
+from edgernn.importers.onnx.rules.convolution import check_spatial_axes, sliding, unfolded
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.rules.over_time import reduced
 from edgernn.importers.onnx.sequence import settled
@@ -53,7 +54,7 @@ def average_pool(call: Call) -> Results:
 def _counts(call: Call, x: Stream, slidings: list[Sliding]) -> Stream | Constant:
     """How many elements of each window are no padding: a constant along features, along time a sum of ones."""
     time = check_spatial_axes(call, x)
-    shape = (1, 1, *(1 if 2 + i == time else x.elements.shape[2 + i] for i in range(len(slidings))))
+    shape = (1, 1, *x.elements.shape[2:])
     ones = Constant.of(np.ones(shape, np.float32), f"{call.output}:ones")
     stream = call.builder.constant(ones, x.timing.real)
     axes = tuple(x.axes[i] if i == time else axis for i, axis in enumerate(stream.axes))

@@ -15,6 +15,7 @@ from edgernn.importers.onnx.constants import tidy
 from edgernn.importers.onnx.rules import over_time
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.dense import emit_dense
+from edgernn.importers.onnx.rules.deviations import squared
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
 from edgernn.importers.onnx.rules.number_types import converted, floats, is_integer
@@ -88,6 +89,9 @@ def _each(call: Call, function: str, x: Stream) -> Stream:
 
 def square(call: Call, x: Stream) -> Stream:
     """``x * x``."""
+    deviating = squared(x, x)
+    if deviating is not None:
+        return deviating
     y = emit_pair(call, "Mul", x, x, call.inner("square"))
     assert isinstance(y, Stream)
     return y

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.dimension import INDEX, Dimension, Extent
 from edgernn.importers.onnx.graph import Body
 from edgernn.importers.onnx.rules.call import Call, Rounds
-from edgernn.importers.onnx.sequence import aligned, as_whole, is_time, settled
+from edgernn.importers.onnx.sequence import as_whole, is_time, settled
 from edgernn.importers.onnx.timing import EVERY_FRAME, NeedsWindowError, Timing
 from edgernn.importers.onnx.values import (
     Constant,
@@ -194,7 +195,10 @@ class Loop:
         if number in self.claims:
             place = self.claims[number]
             self.builder.claims[place] = replace(self.builder.claims[place], last=value)
-        self.final.append(Stream.of(value, stream.axes, self.timing))
+        final = Stream.of(value, stream.axes, self.timing)
+        if isinstance(old, Stream) and not self.is_over_time:
+            self.builder.carried.append((old, final))
+        self.final.append(final)
 
     def last(self, number: int) -> Tensor:
         """The state after the last round."""

@@ -11,12 +11,16 @@ from itertools import pairwise
 import numpy as np
 
 from edgernn.importers.onnx import sequence
+from edgernn.importers.onnx.alignment import aligned
+from edgernn.importers.onnx.cached import Continued, continued
 from edgernn.importers.onnx.dimension import Dimension, Extent, extents_array
+from edgernn.importers.onnx.rules.blocks import Sliding, windows_of_blocks
 from edgernn.importers.onnx.rules.call import Call, Results
+from edgernn.importers.onnx.rules.framing import cut_windows, joined_frames, split_frames
 from edgernn.importers.onnx.rules.rounds import frame_of_round
-from edgernn.importers.onnx.sequence import aligned, is_time, join, with_length
+from edgernn.importers.onnx.sequence import is_blocks, is_time, join, with_length
 from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
+from edgernn.importers.onnx.timing import CountsStepsError, NeedsWindowError
 from edgernn.importers.onnx.values import (
     Axis,
     Constant,
@@ -63,6 +67,8 @@ def _slice_axis(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     if isinstance(start, Dimension) and start.is_of_round and end - start == 1:
         return frame_of_round(call, x, axis, start, keep_axis=True)
     if is_features(x.axes[axis]):
+        if isinstance(x, Constant) and any(isinstance(edge, Dimension) and edge.is_time for edge in (start, end)):
+            raise CountsStepsError(f"{node!r} takes as much of a table as the sequence is long: that counts time steps")
         if isinstance(start, Dimension) or isinstance(end, Dimension):
             raise node.unsupported("slices features by the length of the sequence")
         indices = range(*slice(start, end, step).indices(width_of(x.axes[axis])))
@@ -81,11 +87,19 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     extent = extent_of(x.axes[axis])
     start_counts_back, end_counts_back = (isinstance(edge, int) and -FAR < edge < 0 for edge in (start, end))
     start, stop = _position(start, extent), _position(end, extent)
-    if step == 1 and start == 0 and stop == extent:
+    if step == 1 and start == 0 and stop == extent and not (start_counts_back and extent == 1):
         return x
+    trail = extent - stop  # frames left out at the end
+    if isinstance(x, Stream) and is_blocks(x.axes[axis]) and isinstance(start, int) and isinstance(trail, int):
+        if step != 1:
+            raise _refusal(call, x.axes[axis])
+        slide = Sliding(1, 1, 1, (-start, -trail))
+        cut = windows_of_blocks(call.builder, x, axis, slide, 0.0, repr(call.node))
+        return cut.moved(cut.axes[1:], cut.elements[0])
     if step < 1 or not is_time(x.axes[axis]) or not isinstance(x, Stream):
         raise _refusal(call, x.axes[axis])
-    trail = extent - stop  # frames left out at the end
+    if isinstance(x, Continued):
+        return _slice_continued(x, axis, start, stop)
     last = stop - start  # frames that are taken
     if not isinstance(trail, int) or (isinstance(extent, int) and 2 * trail > extent and not end_counts_back):
         if isinstance(last, int) and last > 0 and step == 1:
@@ -104,6 +118,17 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     return with_length(x, axis, length, x.timing.padded(-start, 0, 0.0).strided(step))
 
 
+def _slice_continued(x: Continued, axis: int, start: Extent, stop: Extent) -> Tensor:
+    """Of a sequence behind frames of a state: what stays in the state, or the sequence without these frames."""
+    extent = extent_of(x.axes[axis])
+    if stop == extent and extent - start == x.lead:
+        kept = x.frames_kept(axis)
+        return kept.timed(kept.timing.as_whole())
+    if stop == extent and start == x.lead:
+        return x.frame(axis)
+    raise x.unknown()
+
+
 def _last_frames(call: Call, x: Stream, axis: int, count: int) -> Tensor:
     """The newest frames of a sequence, as features."""
     frames = sequence.frames_of(call.builder, x, count)  # taps, then the axes of x
@@ -119,6 +144,8 @@ def _position(index: Extent, extent: Extent) -> Extent:
             return extent
         if index < 0:
             return 0 if index <= -FAR else _position_within(extent + index, extent)
+    elif isinstance(extent + index, int):  # the length of a shorter sequence, counted from the end
+        index = extent + index
     return _position_within(index, extent)
 
 
@@ -162,8 +189,13 @@ def gather(call: Call) -> Results:
         return (frame_of_round(call, data, axis, first, keep_axis=indices.ndim == 1),)
     if is_features(data.axes[axis]):
         return (_gather_features(call, data, axis),)
+    windows = cut_windows(call, data, axis, indices)
+    if windows is not None:
+        return (windows,)
+    if indices.ndim > 1:
+        raise _refusal(call, data.axes[axis])
     (index, *others) = call.extents(1, "indices") or [0]
-    if not others and indices.ndim <= 1:
+    if not others:
         keep_axis = indices.ndim == 1
         if is_time(data.axes[axis]):
             frame = _slice_time(call, data, axis, index, index + 1 if index != -1 else FAR, 1)
@@ -221,10 +253,13 @@ def split(call: Call) -> Results:
     axis = x.reversed_axis(node.integer("axis", 0))
     width, parts = width_of(x.axes[axis]), len(node.outputs)
     sizes = call.integers(1, "split") if call.has(1) else node.integers("split")
-    if not is_features(x.axes[axis]):
-        raise _refusal(call, x.axes[axis])
     if node.integer("num_outputs", parts) != parts:
         raise node.malformed(f"has {parts} outputs, but its attribute num_outputs says otherwise")
+    if not is_features(x.axes[axis]):
+        frames = split_frames(call, x, axis, sizes, parts)
+        if frames is None:
+            raise _refusal(call, x.axes[axis])
+        return frames
     if sizes is None:
         size = -(-width // parts)
         sizes = [size] * (parts - 1) + [width - size * (parts - 1)]
@@ -245,8 +280,11 @@ def concat(call: Call) -> Results:
     axis = tensors[0].reversed_axis(call.node.integer("axis", 1))
     if any(tensor.rank != tensors[0].rank for tensor in tensors):
         raise call.node.malformed("joins tensors with different numbers of axes")
+    frames = joined_frames(call, tensors, axis)
+    if frames is not None:
+        return (frames,)
     if any(isinstance(tensor, Stream) and is_time(tensor.axes[axis]) for tensor in tensors):
-        return (_join_padding(call, tensors, axis),)
+        return (_join_state(call, tensors, axis) or _join_padding(call, tensors, axis),)
     streams = [tensor for tensor in tensors if isinstance(tensor, Stream)]
     if streams:
         joined = iter(aligned(call.builder, streams, repr(call.node)))
@@ -279,6 +317,21 @@ def _common(call: Call, all_axes: list[tuple[Axis, ...]], place: int) -> Axis:
         if axis != kept and (axis or is_features(kept)):
             raise call.node.unsupported(f"joins tensors whose other axes differ: {axis} and {kept}")
     return kept
+
+
+def _join_state(call: Call, tensors: list[Tensor], axis: int) -> Stream | None:
+    """A sequence behind frames that a state input holds; None where it is something else."""
+    if len(tensors) != 2:
+        return None
+    past, x = tensors
+    is_past = isinstance(past, Stream) and is_features(past.axes[axis]) and call.builder.is_claimable(past)
+    if not is_past or not isinstance(past, Stream) or not isinstance(x, Stream):
+        return None
+    x = sequence.settled(call.builder, x)
+    others = [_common(call, [_with_axis(tensor, axis, ()) for tensor in tensors], i) for i in range(x.rank)]
+    if tuple(others) != _with_axis(x, axis, ()):
+        raise call.node.unsupported("joins frames of a state to a sequence with other axes")
+    return continued(call.builder, past, x, axis)
 
 
 def _join_padding(call: Call, tensors: list[Tensor], axis: int) -> Tensor:

@@ -7,11 +7,14 @@ from math import sqrt
 
 import numpy as np
 
+from edgernn.importers.onnx.alignment import aligned
+from edgernn.importers.onnx.cached import Continued, continued
+from edgernn.importers.onnx.rules.blocks import Sliding
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.rules.convolution import Sliding, check_spatial_axes, products, unfolded
+from edgernn.importers.onnx.rules.convolution import check_spatial_axes, products, unfolded
 from edgernn.importers.onnx.rules.dense import product, transposed
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
-from edgernn.importers.onnx.sequence import aligned, as_whole, frames_of, is_time, join
+from edgernn.importers.onnx.sequence import as_whole, frames_of, is_time, join
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Stream, Tensor, features, width_of
 from edgernn.operations import ReadState, StateRegion, WriteState
@@ -34,11 +37,12 @@ def causal_conv_with_state(call: Call) -> Results:
     before = (kernel - 1, 0)
     present: tuple[Tensor, ...] = ()
     if call.has(3) and isinstance(call.tensor(3), Stream):
-        if is_time(x.axes[2]):
-            raise node.unsupported("begins a whole sequence from past_state: export it for one time step, or without")
         x, before = _joined_frames(call, call.stream(3), x), (0, 0)
-        newest = x.elements[:, :, x.elements.shape[2] - kernel + 1 :]
-        present = (x.moved((*x.axes[:2], features(kernel - 1)), newest),)
+        if isinstance(x, Continued):
+            present = (as_whole(call.builder, x.frames_kept(2)),)
+        else:
+            newest = x.elements[:, :, x.elements.shape[2] - kernel + 1 :]
+            present = (x.moved((*x.axes[:2], features(kernel - 1)), newest),)
     elif call.has(3) and call.array(3, "past_state").any():
         raise node.unsupported("begins from frames that are not zero: leave its past_state out")
     elif len(node.outputs) > 1 and node.outputs[1] and kernel > 1 and is_time(x.axes[2]):
@@ -55,7 +59,11 @@ def causal_conv_with_state(call: Call) -> Results:
 
 
 def _joined_frames(call: Call, past: Stream, x: Stream) -> Stream:
-    """The frames that the state holds, and those of this step behind them, as features."""
+    """The frames that the state holds, and those of this step behind them, as features; a sequence of them all."""
+    if is_time(x.axes[2]):
+        if past.elements.shape[:2] != x.elements.shape[:2] or not call.builder.is_claimable(past):
+            raise call.node.unsupported("begins a sequence from past_state that is no input: export one time step")
+        return continued(call.builder, past, x, 2)
     past, x = aligned(call.builder, (past, x), repr(call.node))
     if past.elements.shape[:2] != x.elements.shape[:2]:
         raise call.node.malformed(f"has a past_state of shape {past.extents} for an input of shape {x.extents}")
