@@ -143,8 +143,9 @@ def test_running_mean(length: int | str, reciprocal: bool) -> None:
         assert largest_difference(free, imported, {"x": x}, runner) < 1e-5
 
 
-def test_numbers_along_time_that_do_not_count_need_a_window() -> None:
-    weights = {"n": np.array([1, 2, 3, 5, 8], np.float32).reshape(1, -1, 1)}
+@pytest.mark.parametrize("numbers", [[1, 2, 3, 5, 8], [1, 2, 3, 4, 5]], ids=["any", "ramp"])
+def test_weights_along_a_frozen_time_need_a_window(numbers: list[float]) -> None:
+    weights = {"n": np.array(numbers, np.float32).reshape(1, -1, 1)}
     model = make_model([node("Mul", ["x", "n"], ["y"])], {"x": (1, 5, 3)}, ["y"], weights)
     program = import_model(model).program
     assert program.mode == "windowed"

@@ -207,7 +207,8 @@ class _Search:
                 found = []
                 for length in lengths:
                     graph = self.graph.frozen(axes, length)
-                    attempt = Attempt(graph, failure.layout, failure.state_inputs, self.options)
+                    options = replace(self.options, any_length=True)
+                    attempt = Attempt(graph, failure.layout, failure.state_inputs, options)
                     attempt.written = self.graph
                     try:
                         attempt.apply_nodes()

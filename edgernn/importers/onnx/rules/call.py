@@ -34,6 +34,9 @@ class Options:
     is_sure : bool
         The axis of time is the likeliest, or said. Of an unlikely one, frames at positions in a frozen length are more
         likely features.
+    any_length : bool
+        A frozen length stands for a free one. Where it does not, numbers that count the frames are weights along time,
+        unless a running sum is divided by them.
     is_window : bool
         The frames of a window are features: the graph is computed on them as a whole.
     """
@@ -42,6 +45,7 @@ class Options:
     attention_steps: int | None = None
     inner_sequences: bool = False
     is_sure: bool = False
+    any_length: bool = False
     is_window: bool = False
 
 

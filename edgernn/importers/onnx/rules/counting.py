@@ -14,7 +14,7 @@ from edgernn.importers.onnx.rules.call import Call
 from edgernn.importers.onnx.sequence import as_whole, is_time
 from edgernn.importers.onnx.timing import Timing
 from edgernn.importers.onnx.values import Axis, Constant, Stream, Tensor
-from edgernn.operations import Binary, Unary
+from edgernn.operations import Binary, RunningReduce, Unary
 
 LEAST_COUNT = 4  # numbers that are seen to count
 
@@ -37,10 +37,17 @@ def counted(call: Call, constant: Constant, x: Stream) -> Tensor:
         with np.errstate(divide="ignore"):
             expected = 1 / exact if is_reciprocal else exact
         if step and np.isfinite(counts).all() and (expected.astype(numbers.dtype) == numbers.ravel()).all():
+            if not call.options.any_length and not ((start, step) == (1.0, 1.0) and _is_running_sum(call, x)):
+                return constant
             time = x.axes[x.rank - constant.rank + times[0]]
             all_axes = tuple(time if i == times[0] else () for i in range(constant.rank))
             return _count(call, all_axes, x.timing, step, start - step, is_reciprocal)
     return constant
+
+
+def _is_running_sum(call: Call, x: Stream) -> bool:
+    writers = (by for by in call.builder.operations if isinstance(by, RunningReduce) and by.outputs == x.bases)
+    return not x.whole and any(by.function == "Sum" for by in writers)
 
 
 def _length(call: Call, constant: Constant, x: Stream) -> Tensor:
