@@ -91,7 +91,8 @@ class StateView:
         most = limits.max
         if given.dtype.kind == "f" and dtype == np.int64:
             most = np.nextafter(2.0**63, 0.0)  # as float64 the largest int64 would be one too large
-        return np.clip(given, limits.min, most)
+        clipped: NDArray[Any] = np.clip(given, limits.min, most)
+        return clipped
 
     def __repr__(self) -> str:
         return f"<state {self.name}: {self[...]!r}>"
