@@ -41,6 +41,7 @@ from edgernn.operations import (
     Where,
     WriteState,
 )
+from edgernn.plan import Plan
 from edgernn.program import Program
 from edgernn.program_file import load_program, save
 from edgernn.quantizer import compare, quantization, quantize
@@ -128,6 +129,14 @@ def shifted() -> Program:
 def test_convolutions_over_time_lose_far_less(operands: str) -> None:
     X = recording(K)
     assert lost(shifted(), X, operands=operands) < 0.3 * lost(shifted(), X, operands=operands, equalise=False)
+
+
+def test_factors_cost_nothing_when_it_runs() -> None:
+    X = recording(K)
+    int8, without = (quantize(shifted(), X, operands="w8a8", equalise=choice) for choice in (True, False))
+    assert np.array_equal(np.asarray(ReferenceRunner(int8, np.float32).run(X), np.float32), Runner(int8).run(X))
+    assert Plan(int8).weights.nbytes == Plan(without).weights.nbytes
+    assert len(int8.operations) == len(without.operations)
 
 
 @pytest.mark.parametrize("kind", CELLS)
