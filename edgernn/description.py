@@ -56,6 +56,9 @@ class StateSlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Weight that holds the content after a reset, of the same shape; None for zeros.
     scale : float or None
         What an integer state is multiplied with to give the model's own units; None for float states.
+    factors : str or None
+        Weight of numbers that repeat along the slot, with which its content is multiplied, too, to give the model's own
+        units: channels that were equalised.
     """
 
     name: str
@@ -63,6 +66,7 @@ class StateSlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str = "float32"
     initial: str | None = None
     scale: float | None = None
+    factors: str | None = None
 
     @property
     def size(self) -> int:
@@ -120,6 +124,27 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return 1 if self.recomputed else -(-self.steps // self.hop)
 
 
+class Equalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Channels between layers that were divided by factors before quantizing, ``range^a / weight^b`` of each.
+
+    Attributes
+    ----------
+    writers, readers : tuple of str
+        Operations, or inputs, with a row of weights for each channel, and operations with a column.
+    range_exponent, weight_exponent : float
+        Of the channel's largest number and of its largest weight as a part of the row's.
+    error_before, error_after : float
+        Power of what rounding takes from the products of the readers, as a part of theirs, added up.
+    """
+
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    range_exponent: float
+    weight_exponent: float
+    error_before: float
+    error_after: float
+
+
 class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of a Program but its weights: what a program file keeps as JSON.
 
@@ -142,6 +167,11 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     warnings : tuple of str
         What the importer wants a person to know.
     metadata : Metadata
+    factors : dict of str to str
+        By value, a weight that broadcasts to its shape: what its numbers must be multiplied with to be the model's own,
+        where channels were equalised.
+    equalised : tuple of Equalisation
+        How they were.
     """
 
     inputs: tuple[InputDescription, ...]
@@ -156,3 +186,5 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     trained_steps: int | None = None
     warnings: tuple[str, ...] = ()
     metadata: Metadata = Metadata()
+    factors: dict[str, str] = {}
+    equalised: tuple[Equalisation, ...] = ()

@@ -185,7 +185,8 @@ class Program:
     @cached_property
     def hash(self) -> str:
         """SHA-256 over everything that is computed, in hexadecimal; labels, warnings and the like are left out."""
-        computed = msgspec.structs.replace(self.description, metadata=Metadata(), mode_reason="", warnings=())
+        told: dict[str, Any] = {"metadata": Metadata(), "mode_reason": "", "warnings": (), "equalised": ()}
+        computed = msgspec.structs.replace(self.description, **told)
         digest = hashlib.sha256(msgspec.json.encode(computed, order="deterministic"))
         for name in sorted(self.weights):
             array = self.weights[name]
@@ -205,6 +206,22 @@ class Program:
             if output.per_frame
         )
         return (one + sum(frames)) * self.staggered.copies
+
+    def state_unit(self, slot: StateSlot) -> float | NDArray[np.float64] | None:
+        """What a state's content is multiplied with to be in the model's own units: a number, or one for each element.
+
+        None for a state that holds such numbers.
+        """
+        if slot.factors is None:
+            return slot.scale
+        factors = np.resize(self.weights[slot.factors].astype(np.float64), slot.size)
+        return factors.reshape(slot.shape) * (slot.scale or 1.0)
+
+    @cached_property
+    def computed_weights(self) -> Mapping[str, NDArray[Any]]:
+        """The weights that are computed with: all but the factors of channels that were equalised."""
+        factors = {*self.description.factors.values(), *(slot.factors for slot in self.state)}
+        return {name: array for name, array in self.weights.items() if name not in factors}
 
     @cached_property
     def multiply_accumulates(self) -> int:

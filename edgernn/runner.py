@@ -109,7 +109,7 @@ class Runner:
         if program.staggered is None:
             contents = {name: content[0] for name, content in contents.items()}
         self.state = MappingProxyType(
-            {slot.name: StateView(slot.name, contents[slot.name], slot.scale) for slot in program.state}
+            {slot.name: StateView(slot.name, contents[slot.name], program.state_unit(slot)) for slot in program.state}
         )
         self.step = memory.bound_step()
 

@@ -20,8 +20,9 @@ class StateView:
     name : str
     content : ndarray
         The runner's memory.
-    scale : float or None
-        What an integer state is multiplied with to give the model's units.
+    scale : float, ndarray or None
+        What the content is multiplied with to give the model's units; an array has the shape of the content, or of a
+        copy.
 
     Examples
     --------
@@ -31,10 +32,10 @@ class StateView:
     array([0.0000000e+00, 2.0000000e+00, 3.4028235e+38], dtype=float32)
     """
 
-    def __init__(self, name: str, content: NDArray[Any], scale: float | None = None) -> None:
+    def __init__(self, name: str, content: NDArray[Any], scale: float | NDArray[Any] | None = None) -> None:
         self.name = name
         self._content = content
-        self._scale = scale
+        self._scale = None if scale is None else np.broadcast_to(scale, content.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -54,7 +55,7 @@ class StateView:
     def __getitem__(self, index: Any) -> Any:
         """A copy of a part."""
         part = self._content[index]
-        return part.copy() if self._scale is None else np.float32(part * self._scale)
+        return part.copy() if self._scale is None else np.float32(part * self._scale[index])
 
     def __setitem__(self, index: Any, numbers: ArrayLike) -> None:
         """Write a part. Numbers are converted; those out of range become the nearest that the state can hold.
@@ -71,21 +72,27 @@ class StateView:
             raise InputError(f"state {self.name} takes numbers, not {given.dtype}")
         if np.isnan(given).any():
             raise NonFiniteInputError(f"state {self.name} cannot hold NaN")
-        if self._scale is not None:
-            with np.errstate(over="ignore"):  # infinity is out of range like other numbers
-                given = np.floor(given / self._scale + 0.5)
-        dtype = self._content.dtype
-        limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
-        most = limits.max
-        if given.dtype.kind == "f" and dtype == np.int64:
-            most = np.nextafter(2.0**63, 0.0)  # as float64 the largest int64 would be one too large
         part = self._content[index]
         if given.size == part.size:
             given = given.reshape(part.shape)
         try:
-            self._content[index] = np.clip(given, limits.min, most)
+            self._content[index] = self._converted(given, index)
         except ValueError as error:
             raise InputError(f"state {self.name}[{index}] has shape {part.shape}, not {given.shape}") from error
+
+    def _converted(self, given: NDArray[Any], index: Any) -> NDArray[Any]:
+        """Numbers in the unit and the range of the content; infinity is out of range like other numbers."""
+        dtype = self._content.dtype
+        limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+        if self._scale is not None:
+            with np.errstate(over="ignore"):
+                given = given / self._scale[index]
+                given = np.floor(given + 0.5) if dtype.kind == "i" else given
+        most = limits.max
+        if given.dtype.kind == "f" and dtype == np.int64:
+            most = np.nextafter(2.0**63, 0.0)  # as float64 the largest int64 would be one too large
+        clipped: NDArray[Any] = np.clip(given, limits.min, most)
+        return clipped
 
     def __repr__(self) -> str:
         return f"<state {self.name}: {self[...]!r}>"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
+from typing import Any
+
+from numpy.typing import NDArray
 
 from edgernn.description import InputDescription, ProgramDescription, StateSlot
 from edgernn.errors import MalformedModelError
@@ -63,6 +66,7 @@ def infer_values(description: ProgramDescription, weights: Weights) -> dict[str,
         _check_regions(operation, description, weights)
     _check_write_order(description, weights)
     _check_loops(description, values)
+    _check_factors(description, values, weights)
     for output in description.outputs:
         if output.value not in values:
             raise MalformedModelError(f"output {output.name} reads {output.value}, which no operation writes")
@@ -129,6 +133,27 @@ def _check_states(description: ProgramDescription, weights: Weights) -> None:
                 raise MalformedModelError(
                     f"state {slot.name}: its initial content {slot.initial} is missing or has another shape"
                 )
+        if slot.factors is not None:
+            factors = _positive(weights, slot.factors, f"state {slot.name}")
+            if factors.ndim != 1 or slot.size % factors.size:
+                raise MalformedModelError(f"state {slot.name}: its factors {slot.factors} do not repeat along it")
+
+
+def _check_factors(description: ProgramDescription, values: Mapping[str, Value], weights: Weights) -> None:
+    for name, weight in description.factors.items():
+        shape = _positive(weights, weight, f"value {name}").shape
+        extents = values[name].shape if name in values else ()
+        behind = extents[len(extents) - len(shape) :]
+        if len(shape) > len(extents) or any(own not in (1, extent) for own, extent in zip(shape, behind, strict=True)):
+            raise MalformedModelError(f"value {name}: its factors {weight} of shape {shape} do not fit {extents}")
+
+
+def _positive(weights: Weights, name: str, of: str) -> NDArray[Any]:
+    """The weight of factors."""
+    factors = weights.get(name)
+    if factors is None or factors.dtype != "float32" or not factors.size or not (factors > 0).all():
+        raise MalformedModelError(f"{of}: its factors {name} are missing, or not float32 and above 0")
+    return factors
 
 
 def _check_regions(operation: AnyOperation, description: ProgramDescription, weights: Weights) -> None:

@@ -37,6 +37,18 @@ def test_numbers_far_out_of_range_become_the_ends_of_64_bits() -> None:
         assert content[1] == -(2**63)
 
 
+def test_each_element_has_a_unit_of_its_own_where_channels_were_equalised() -> None:
+    view = StateView("ring", np.zeros((2, 2, 3), np.int16), scale=np.array([[0.5, 1.0, 2.0]] * 2))  # two copies
+    view[1] = [[1, 2, 4], [0.3, 1e9, -1e9]]
+    np.testing.assert_array_equal(view[1], [[1, 2, 4], [0.5, 32767, -65536]])
+    np.testing.assert_array_equal(view[..., 1], [[0, 0], [2, 32767]])
+    view[0, 0, 2] = 3
+    assert view[0, 0, 2] == 4
+    floats = StateView("total", np.zeros(3), scale=np.array([0.5, 1.0, 2.0]))
+    floats[...] = 3
+    np.testing.assert_array_equal(floats, [3, 3, 3])
+
+
 @pytest.mark.parametrize(
     ("numbers", "error", "words"),
     [

@@ -68,7 +68,7 @@ def describe(program: Program) -> dict[str, Any]:
         "state": [{"name": slot.name, "shape": slot.shape, "dtype": slot.dtype} for slot in program.state],
         "operations": describe_operations(program),
         "multiply_accumulates": program.multiply_accumulates * (window.copies if window else 1),
-        "weights": sum(array.size for array in program.weights.values()),
+        "weights": sum(array.size for array in program.computed_weights.values()),
         "memory_bytes": _describe_memory(program),
         "latency_budget": _describe_budget(program),
         "metadata": msgspec.to_builtins(program.metadata),

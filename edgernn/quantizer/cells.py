@@ -26,6 +26,7 @@ from edgernn.operations import (
 )
 from edgernn.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.operations.int8_recurrent import NO_CLIP
+from edgernn.quantizer.functions import integer_function
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter
@@ -136,7 +137,7 @@ class CellParts:
         self.wide_h = wide
         self.integer = converter.as_integer(cell.inputs[0])
         self.bits = converter.settings.bits(cell)
-        self.W = converter.matrix(self.integer, weights[cell.W])  # (gates * H, K)
+        self.W = weights[cell.W].astype(np.float64)  # (gates * H, K)
         self.R = weights[cell.R].astype(np.float64)  # (gates * H, H)
         self.H = self.R.shape[1]
         B = np.zeros(2 * len(self.R)) if cell.B is None else weights[cell.B].astype(np.float64)
@@ -165,7 +166,6 @@ class CellParts:
         fields, W = converter.rows(self.cell, "W", self.W, converter.scales[self.integer], row_scale, self.bits)
         more, R = converter.rows(self.cell, "R", self.R, self.h_scale, row_scale, self.bits)
         x, h = trace.of_cell(self.cell.name, self.W.shape[1])
-        x = x / converter.channel_scales.get(self.integer, 1.0)
         self.W_bias = self.W_bias + converter.lost_mean(self.W, W, x)
         self.R_bias = self.R_bias + converter.lost_mean(self.R, R, h)
         if reset is not None:
@@ -188,7 +188,7 @@ class CellParts:
     def function(self, index: int, input_scale: float, output_scale: float) -> IntegerFunction:
         """The integer form of one of the cell's activations."""
         gate = self.cell.activations[index]
-        return self.converter.function(self.cell, f"table{index}", gate, input_scale, output_scale)
+        return integer_function(self.converter, self.cell, f"table{index}", gate, input_scale, output_scale)
 
     def add(self, kind: Callable[..., AnyOperation], row_scale: Array, **fields: Any) -> None:
         """Append the integer cell; `fields` are those that the cells do not have in common."""

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from edgernn import fixed_point
 from edgernn.description import OutputDescription, ProgramDescription
 from edgernn.errors import QuantizationError
-from edgernn.kernels import reference_float32 as float32
 from edgernn.operations import (
     EVERY_STEP,
     AnyOperation,
@@ -20,13 +19,10 @@ from edgernn.operations import (
     Constant,
     Dense,
     Dequantize,
-    GateFunction,
     GroupedDense,
     Gru,
     History,
     Int8Affine,
-    Int8Dense,
-    IntegerFunction,
     Lstm,
     MatMul,
     Operation,
@@ -41,11 +37,10 @@ from edgernn.operations import (
     Where,
     WriteState,
 )
-from edgernn.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS, UNIT_SCALE
+from edgernn.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS
 from edgernn.program import Program
-from edgernn.quantizer import arithmetic, cells, functions, inputs, movement, reductions, rings, wide
+from edgernn.quantizer import arithmetic, cells, functions, inputs, movement, products, reductions, rings, wide
 from edgernn.quantizer.calibration import Trace
-from edgernn.quantizer.ranges import clipping_limit
 from edgernn.quantizer.settings import Settings
 
 Array: TypeAlias = NDArray[Any]
@@ -67,7 +62,6 @@ class Converter:
         self.operations: list[AnyOperation] = []
         self.weights: dict[str, Array] = {}
         self.scales: dict[str, float] = {}  # of the integer form of each value
-        self.channel_scales: dict[str, Array] = {}  # of an input whose channels were equalised, relative to its scale
         self.constants: dict[str, Array] = {}  # values that are constants, in real units
         self.positive: set[str] = set()  # values that are never below 0
         self.repeated = _repeated(program)  # names of operations in the body of a repeat
@@ -112,12 +106,19 @@ class Converter:
                         q = np.floor((np.rint(initial.astype(np.float64) / slot.scale * 256) + 128) / 256)
                     initial = np.clip(q, limits.min, limits.max).astype(slot.dtype)
                 self.weights[slot.initial] = initial
+        description = self.program.description
+        operations = tuple(self._with_bodies())
+        written = {name for operation in operations for name in operation.outputs}
+        factors = {value: name for value, name in description.factors.items() if value in written}
+        for kept in (*factors.values(), *(slot.factors for slot in self.slots.values() if slot.factors)):
+            self.weights[kept] = self.program.weights[kept]
         return msgspec.structs.replace(
-            self.program.description,
+            description,
             outputs=outputs,
-            operations=tuple(self._with_bodies()),
+            operations=operations,
             state=tuple(self.slots.values()),
             arithmetic="int8",
+            factors=factors,
         )
 
     def _with_bodies(self) -> list[AnyOperation]:
@@ -223,7 +224,7 @@ class Converter:
         return integer
 
     def add_quantize(self, name: str, integer: str) -> None:
-        """Quantize a float value, with its channels equalised if only matrix products read it."""
+        """Quantize a float value."""
         inputs.add_quantize(self, name, integer, np.zeros(1), np.ones(1))
 
     def as_float(self, name: str) -> str:
@@ -309,7 +310,7 @@ class Converter:
             return GATE_SCALE
         if functions == {"Relu"}:
             bits = min(self.reading_bits(reader.outputs[0]) for reader in readers)
-            return (self.limit_of(self.trace.values[readers[0].outputs[0]], bits) or 1.0) / 32767
+            return (self.settings.limit_of(self.trace.values[readers[0].outputs[0]], bits) or 1.0) / 32767
         for reader in readers:
             if isinstance(reader, WriteState):
                 slot = self.slots[reader.region.slot]
@@ -324,7 +325,7 @@ class Converter:
         return min(scale, bound / 32768) if bound > 0 else scale
 
     def limit(self, name: str) -> float:
-        """The largest magnitude of a value to represent: from calibration, with room above where 16 bits are used."""
+        """The largest magnitude of a value to represent, from calibration."""
         samples = self.trace.values[name]
         in_softmax = self._in_softmax(name)
         if in_softmax:
@@ -334,7 +335,7 @@ class Converter:
             seen = [np.abs(np.maximum(row, row.max(axis=1, keepdims=True) - SOFTMAX_RANGE)).ravel() for row in rows]
             samples = np.concatenate([row + added for row, (_, added) in zip(seen, in_softmax, strict=True)])
         samples = samples[np.abs(samples) < NOTHING]
-        return self.limit_of(samples, self.reading_bits(name)) or 1.0
+        return self.settings.limit_of(samples, self.reading_bits(name)) or 1.0
 
     def _in_softmax(self, name: str) -> list[tuple[str, float]]:
         """What softmaxes read of a value, itself, moved or chosen, and the size of the constants that were added to it.
@@ -358,11 +359,6 @@ class Converter:
                 return []
             found += [(value, size + added) for value, size in inner]
         return found
-
-    def limit_of(self, samples: Array, bits: int) -> float:
-        """As `limit`, for samples that `bits` bits will represent; 0 if all are 0."""
-        limit = clipping_limit(samples, bits, self.settings.ranges)
-        return limit if bits == 8 else limit * self.settings.headroom
 
     def reading_bits(self, name: str) -> int:
         """8 if a matrix product reads the value in 8 bits, else 16."""
@@ -393,10 +389,6 @@ class Converter:
         parts = {field: rows.weights, f"{field}_multiplier": rows.multiplier, f"{field}_shift": rows.shift}
         return {name: self.add_weight(operation, name, array) for name, array in parts.items()}, rows.meaning
 
-    def matrix(self, name: str, W: Array) -> Array:
-        """W as float64, for reading the integer form of a value: an equalised input's channels are folded in."""
-        return W.astype(np.float64) * self.channel_scales.get(name, 1.0)
-
     def lost_mean(self, W: Array, meaning: Array, samples: Array) -> Array:
         """What rounding the weights takes from the mean output, (rows,): the correction of the bias."""
         correction: Array = (W - meaning) @ samples.mean(axis=0)
@@ -413,45 +405,6 @@ class Converter:
         self.floats -= wholes
         self.wholes |= wholes
 
-    def convert_dense(self, operation: Dense) -> None:
-        """Rows with a scale each, the bias with what their rounding takes from the mean."""
-        source, output = operation.inputs[0], operation.outputs[0]
-        integer, bits = self.as_integer(source), self.settings.bits(operation)
-        W = self.matrix(integer, self.program.weights[operation.W])
-        scale = self.output_scale(output)
-        fields, meaning = self.rows(operation, "W", W, self.scales[integer], np.full(len(W), scale), bits)
-        samples = self.trace.values[source].reshape(-1, W.shape[1]) / self.channel_scales.get(integer, 1.0)
-        B = self.lost_mean(W, meaning, samples)
-        if operation.B is not None:
-            B = B + self.program.weights[operation.B]
-        fields["B"] = self.add_weight(
-            operation, "B", fixed_point.quantize_bias(B, scale, f"operation {operation.name}")
-        )
-        self.add_integer(Int8Dense, operation, (integer,), scale, operand_bits=bits, **fields)
-
-    def function(
-        self, operation: Operation, field: str, gate: GateFunction, input_scale: float, output_scale: float
-    ) -> IntegerFunction:
-        """The integer form of an activation between two scales: a shared table, a clip, or a table of its own."""
-        name = gate.function
-        if name in ("Sigmoid", "Tanh") and (input_scale, output_scale) == (GATE_SCALE, UNIT_SCALE):
-            return IntegerFunction("Sigmoid" if name == "Sigmoid" else "Tanh")
-        if input_scale == output_scale:
-            if name == "Relu":
-                return IntegerFunction("Clip", low=0)
-            if name == "Affine" and (gate.alpha, gate.beta) == (1.0, 0.0):
-                return IntegerFunction("Clip")
-            if name == "Clip":
-                low, high = (
-                    default if bound is None else int(np.clip(np.rint(bound / input_scale), -32768, 32767))
-                    for bound, default in ((gate.alpha, -32768), (gate.beta, 32767))
-                )
-                return IntegerFunction("Clip", low=low, high=max(low, high))
-        entries = fixed_point.function_table(
-            lambda x: float32.unary(x, name, gate.alpha, gate.beta), input_scale, output_scale
-        )
-        return IntegerFunction("Table", table=self.add_weight(operation, field, entries))
-
 
 def _repeated(program: Program) -> set[str]:
     names: set[str] = set()
@@ -462,12 +415,12 @@ def _repeated(program: Program) -> set[str]:
 
 
 CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {
-    Dense: Converter.convert_dense,
     Rnn: cells.convert_rnn,
     Gru: cells.convert_gru,
     Lstm: cells.convert_lstm,
     **functions.CONVERTERS,
     **arithmetic.CONVERTERS,
     **movement.CONVERTERS,
+    **products.CONVERTERS,
     **reductions.CONVERTERS,
 }

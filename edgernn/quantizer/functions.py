@@ -16,6 +16,7 @@ from edgernn.operations import (
     Int8LogSoftmax,
     Int8Softmax,
     IntegerFunction,
+    Operation,
     Softmax,
     Unary,
 )
@@ -71,8 +72,32 @@ def _convert_shared(converter: Converter, operation: Unary) -> None:
         if operation.function == "Sigmoid":
             converter.positive.add(output)
     gate = GateFunction(operation.function, operation.alpha, operation.beta)
-    function = converter.function(operation, "table", gate, converter.scales[integer], scale)
+    function = integer_function(converter, operation, "table", gate, converter.scales[integer], scale)
     tables.add_function(converter, operation, integer, function, scale)
+
+
+def integer_function(
+    converter: Converter, operation: Operation, field: str, gate: GateFunction, input_scale: float, output_scale: float
+) -> IntegerFunction:
+    """The integer form of an activation between two scales: a shared table, a clip, or a table of its own."""
+    name = gate.function
+    if name in ("Sigmoid", "Tanh") and (input_scale, output_scale) == (GATE_SCALE, UNIT_SCALE):
+        return IntegerFunction("Sigmoid" if name == "Sigmoid" else "Tanh")
+    if input_scale == output_scale:
+        if name == "Relu":
+            return IntegerFunction("Clip", low=0)
+        if name == "Affine" and (gate.alpha, gate.beta) == (1.0, 0.0):
+            return IntegerFunction("Clip")
+        if name == "Clip":
+            low, high = (
+                default if bound is None else int(np.clip(np.rint(bound / input_scale), -32768, 32767))
+                for bound, default in ((gate.alpha, -32768), (gate.beta, 32767))
+            )
+            return IntegerFunction("Clip", low=low, high=max(low, high))
+    entries = fixed_point.function_table(
+        lambda x: float32.unary(x, name, gate.alpha, gate.beta), input_scale, output_scale
+    )
+    return IntegerFunction("Table", table=converter.add_weight(operation, field, entries))
 
 
 def _convert_sign(converter: Converter, operation: Unary) -> None:

@@ -1,4 +1,4 @@
-"""The way into the integers: normalisation folded into `Quantize`, channels equalised, sensor counts."""
+"""The way into the integers: normalisation folded into `Quantize`, sensor counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgernn import fixed_point
 from edgernn.errors import QuantizationError
-from edgernn.operations import EVERY_STEP, AnyOperation, Binary, Dense, Quantize, RecurrentOperation
+from edgernn.operations import EVERY_STEP, AnyOperation, Binary, Quantize
 from edgernn.operations.int8 import COUNT_SHIFTS
 
 if TYPE_CHECKING:
@@ -81,10 +81,8 @@ def add_quantize(
     """Quantize the value `name`, which is ``source * gain + offset``; `integer` is what the result is called."""
     source = name if source is None else source
     channels = converter.program.values[name].shape[-1:]
-    samples = converter.trace.values[name].reshape(-1, *channels)  # (steps, channels)
-    limit, ratios = _limits(converter, name, samples)
-    scale = limit / 32767
-    inverse = np.broadcast_to(gain / (scale * ratios), channels)
+    scale = converter.limit(name) / 32767
+    inverse = np.broadcast_to(gain / scale, channels)
     mean = np.broadcast_to(-offset / gain, channels)
     arrays = {"mean": mean.astype(np.float32), "inverse": inverse.astype(np.float32)}
     if source in converter.trace.raw:
@@ -106,38 +104,6 @@ def add_quantize(
         ),
         scale,
     )
-    if ratios.size > 1:
-        converter.channel_scales[integer] = ratios
-
-
-def _limits(converter: Converter, name: str, samples: Array) -> tuple[float, Array]:
-    """The range of a value and, where equalising its channels helps, each channel's part of it."""
-    bits = converter.reading_bits(name)
-    limit = converter.limit(name)
-    readers = converter.consumers.get(name, [])
-    matrices = [reader for reader in readers if isinstance(reader, Dense | RecurrentOperation)]
-    if not converter.settings.equalise or not readers or len(matrices) < len(readers) or samples.ndim < 2:
-        return limit, np.ones(1)
-    if any(reader.name in converter.settings.keep_float for reader in readers):
-        return limit, np.ones(1)
-    W = np.concatenate([converter.program.weights[reader.W] for reader in matrices]).astype(np.float64)
-    if fixed_point.grid_scale(W).any():  # integers already, which folding channels into them would lose
-        return limit, np.ones(1)
-    limits = np.array([converter.limit_of(channel, bits) for channel in samples.T])  # (channels,)
-    ratios = np.where(limits > 0, np.maximum(limits / max(limits.max(), 1e-30), 2.0**-12), 1.0)
-    if _product_error(W, samples, ratios, limits.max(), bits) < _product_error(W, samples, np.ones(1), limit, bits):
-        return float(limits.max()), ratios
-    return limit, np.ones(1)
-
-
-def _product_error(W: Array, samples: Array, ratios: Array, limit: float, bits: int) -> float:
-    """Squared error of the products with rounded weights (rows, channels) and rounded samples (steps, channels)."""
-    levels = (1 << (bits - 1)) - 1
-    weights = W * ratios
-    row_scale = np.maximum(np.abs(weights).max(axis=1, keepdims=True), 1e-30) / 127
-    rounded_weights = np.rint(weights / row_scale) * row_scale
-    rounded = np.clip(np.rint(samples / ratios * (levels / limit)), -levels, levels) * (limit / levels)
-    return float(np.mean((rounded @ rounded_weights.T - samples @ W.T) ** 2))
 
 
 def _counts(converter: Converter, source: str, mean: Array, inverse: Array) -> Array | None:

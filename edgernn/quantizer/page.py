@@ -15,6 +15,7 @@ def quantization_page(name: str, report: QuantizationReport) -> str:
             table(_whole(report)),
             paragraph(f"{report.frames} outputs of {report.recordings} recordings, step by step in both programs."),
             *map(paragraph, report.kept_weights()),
+            *_equalised(report),
             heading("Layers: signal to noise"),
             paragraph("The power of the float program's values over that of the difference; 6 dB are one bit."),
             bars([Bar(row.name, row.signal_to_noise_db, f"{row.signal_to_noise_db:.1f} dB") for row in report.layers]),
@@ -26,6 +27,17 @@ def quantization_page(name: str, report: QuantizationReport) -> str:
             table([("layer", "kind", "bits of operands", "one unit"), *rows]),
         ],
     )
+
+
+def _equalised(report: QuantizationReport) -> list[str]:
+    """How channels between layers were equalised; nothing if none were."""
+    if not report.equalised:
+        return []
+    return [
+        heading("Channels between layers: equalised"),
+        paragraph("What they were divided by, and the power of what products lose by rounding over their own."),
+        table([("written by", "read by", "factor", "before", "after"), *report.equalisations()]),
+    ]
 
 
 def _whole(report: QuantizationReport) -> list[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ from edgernn.errors import QuantizationError
 from edgernn.program import Program
 from edgernn.quantizer.calibration import Calibration, Progress, read_recordings, trace
 from edgernn.quantizer.convert import Converter
+from edgernn.quantizer.equalise import equalised
 from edgernn.quantizer.ranges import Method
 from edgernn.quantizer.settings import Operands, Settings, States, check_settings
 
@@ -51,8 +52,9 @@ def quantize(
         What one integer count of the sensor is in the recordings' units, for every channel or for each. If absent,
         recordings of whole numbers are counts; with others the program has no `step_raw` and no firmware.
     equalise, correct_bias : bool
-        Whether to equalise the channels of inputs, where that lowers the error of the products that read them, and to
-        add what the rounding of weights takes from the mean of each row to its bias.
+        Whether to equalise the channels of inputs and those between layers, where that clearly lowers the error of the
+        products that read them (the program's `description.equalised` says where), and to add what the rounding of
+        weights takes from the mean of each row to its bias.
     on_progress : callable, optional
         Told now and then how many of how many calibration steps have run.
 
@@ -98,4 +100,10 @@ def quantize(
     )
     check_settings(program, settings)
     recordings = read_recordings(program, calibration)
-    return Converter(program, trace(program, recordings, on_progress), settings).convert()
+    traced = trace(program, recordings, on_progress)
+    if settings.equalise:
+        try:
+            return Converter(*equalised(program, traced, settings), settings).convert()
+        except QuantizationError:  # a model is not refused for factors that the integers cannot take
+            pass
+    return Converter(program, traced, settings).convert()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn import fixed_point
-from edgernn.description import StateSlot
+from edgernn.description import Equalisation, StateSlot
 from edgernn.errors import QuantizationError
 from edgernn.operations import AnyOperation, Int8RunningSoftmax, IntegerOperation, Quantize
 from edgernn.program import Program
@@ -26,6 +26,7 @@ from edgernn.reference import ReferenceRunner
 
 Array: TypeAlias = NDArray[Any]
 
+MAX_NAMES = 3  # of a list in a line
 NO_NOISE_DB = 200.0  # the signal-to-noise ratio that is reported for equal values
 
 
@@ -75,6 +76,8 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     saturated : dict
         How often an element of each state that can saturate was at the end of its range.
     weight_bytes_before, weight_bytes_after, state_bytes_before, state_bytes_after : int
+    equalised : tuple of Equalisation
+        Channels between layers that were brought to other ranges.
     """
 
     layers: tuple[LayerReport, ...]
@@ -92,6 +95,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     weight_bytes_after: int
     state_bytes_before: int
     state_bytes_after: int
+    equalised: tuple[Equalisation, ...] = ()
 
     def to_json(self) -> str:
         """The report as JSON."""
@@ -107,6 +111,10 @@ class QuantizationReport(msgspec.Struct, frozen=True):
                 f"{layer.signal_to_noise_db:>7.1f}"
             )
         lines += self.kept_weights()
+        lines += [
+            f"equalised {writers} -> {readers}: {factor}; error {before} -> {after}"
+            for writers, readers, factor, before, after in self.equalisations()
+        ]
         lines.append(
             f"{self.frames} outputs of {self.recordings} recordings; largest difference {self.largest_difference:.4g}"
         )
@@ -121,6 +129,19 @@ class QuantizationReport(msgspec.Struct, frozen=True):
         lines.append(f"weights: {self.weight_bytes_before} -> {self.weight_bytes_after} bytes")
         lines.append(f"states: {self.state_bytes_before} -> {self.state_bytes_after} bytes")
         return "\n".join(lines)
+
+    def equalisations(self) -> list[tuple[str, str, str, str, str]]:
+        """For each group of channels its writers, readers, their factors, the error before and after."""
+        return [
+            (
+                _listed(made.writers),
+                _listed(made.readers),
+                f"range^{made.range_exponent:g} / weight^{made.weight_exponent:g}",
+                f"{10 * np.log10(made.error_before):.1f} dB",
+                f"{10 * np.log10(max(made.error_after, 1e-30)):.1f} dB",
+            )
+            for made in self.equalised
+        ]
 
     def kept_weights(self) -> list[str]:
         """A line on which layers keep the integers that the model had; no line if it had none."""
@@ -193,6 +214,7 @@ class _Comparison:
         states = _compared_states(int8)
         self._drift = {slot.name: 0.0 for slot in states if not _counts(slot)}
         self._saturated = {slot.name: 0 for slot in states if slot.scale is not None and not _is_unit(slot.scale)}
+        self._factors = {name: int8.weights[weight] for name, weight in int8.description.factors.items()}
         self._scores: list[Array] = []  # (2, K) each: float and int8
         self._labels: list[int] = []
 
@@ -241,7 +263,8 @@ class _Comparison:
                 expected = frame[source] if source in frame else self._written[source]
                 actual = q / self._int8.weights[layer.inverse] + self._int8.weights[layer.mean]
             else:
-                expected, actual = self._written[layer.outputs[0]], q * self._int8.values[layer.outputs[0]].scale
+                name = layer.outputs[0]
+                expected, actual = self._written[name], q * self._int8.values[name].scale * self._factors.get(name, 1.0)
             self._signal[layer.name] += float(np.sum(expected**2))
             self._noise[layer.name] += float(np.sum((expected - actual) ** 2))
             self._clipped[layer.name] += int(np.sum((q <= -32768) | (q >= 32767)))
@@ -254,11 +277,11 @@ class _Comparison:
                 low, high = _limits(slot.dtype)
                 self._saturated[slot.name] += int(np.sum((state <= low) | (state >= high)))
             if follow and slot.name in self._drift:
-                expected = self._runners[0].state[slot.name]
-                if slot.scale is not None:  # what an integer can hold of it
-                    least, most = (limit * slot.scale for limit in _limits(slot.dtype))
+                expected, unit = self._runners[0].state[slot.name], self._int8.state_unit(slot)
+                if unit is not None:  # what an integer can hold of it
+                    least, most = (limit * unit for limit in _limits(slot.dtype))
                     expected = np.clip(expected, least, most)
-                difference = np.abs(state * (slot.scale or 1.0) - expected)
+                difference = np.abs(state * (1.0 if unit is None else unit) - expected)
                 self._drift[slot.name] = max(self._drift[slot.name], float(difference.max()))
 
     def report(self, recordings: int) -> QuantizationReport:
@@ -280,10 +303,11 @@ class _Comparison:
             int8_cross_entropy=entropies[1],
             state_drift=self._drift,
             saturated=self._saturated,
-            weight_bytes_before=sum(weight.nbytes for weight in self._program.weights.values()),
-            weight_bytes_after=sum(weight.nbytes for weight in self._int8.weights.values()),
+            weight_bytes_before=_weight_bytes(self._program),
+            weight_bytes_after=_weight_bytes(self._int8),
             state_bytes_before=_state_bytes(self._program),
             state_bytes_after=_state_bytes(self._int8),
+            equalised=self._int8.description.equalised,
         )
 
     def _layer_report(self, layer: AnyOperation) -> LayerReport:
@@ -326,6 +350,11 @@ def _compared_states(int8: Program) -> list[StateSlot]:
     return [slot for slot in int8.state if slot.name not in relative]
 
 
+def _listed(names: Sequence[str]) -> str:
+    """Names, of which the last may be left out."""
+    return ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
+
+
 def _counts(slot: StateSlot) -> bool:
     """Whether a state stands for no real number: the position in a ring, the number of frames."""
     return slot.scale is None and not slot.dtype.startswith("float")
@@ -355,6 +384,10 @@ def _is_layer(operation: AnyOperation, program: Program) -> bool:
 def _is_unit(scale: float) -> bool:
     """Whether a state's scale is that of numbers from -1 to 1, which never saturate."""
     return scale in (2.0**-15, 2.0**-31)
+
+
+def _weight_bytes(program: Program) -> int:
+    return sum(weight.nbytes for weight in program.computed_weights.values())
 
 
 def _state_bytes(program: Program) -> int:

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from edgernn.errors import QuantizationError
 from edgernn.operations import Operation
 from edgernn.program import Program
-from edgernn.quantizer.ranges import Method
+from edgernn.quantizer.ranges import Method, clipping_limit
 
 Operands: TypeAlias = Literal["w8a16", "w8a8"]
 States: TypeAlias = Literal["auto", "s16", "s32"]
@@ -32,6 +34,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def bits(self, operation: Operation) -> int:
         """Bits of the operands of an operation's matrix products."""
         return 8 if self.layer_operands.get(operation.name, self.operands) == "w8a8" else 16
+
+    def limit_of(self, samples: NDArray[np.float64], bits: int) -> float:
+        """The largest magnitude to represent of samples, with room above where 16 bits are used; 0 if all are 0."""
+        limit = clipping_limit(samples, bits, self.ranges)
+        return limit if bits == 8 else limit * self.headroom
 
 
 def check_settings(program: Program, settings: Settings) -> None:

@@ -56,6 +56,16 @@ def test_choices_reach_the_quantizer(tmp_path: Path, recording: Path, edgernn_co
     assert program.takes_counts
 
 
+def test_equalising_can_be_switched_off(tmp_path: Path, recording: Path, edgernn_command: Command) -> None:
+    output = tmp_path / "int8.safetensors"
+    given = ["quantize", MODEL, "-c", recording, "-o", output, "--operands", "w8a8"]
+    _, out, _ = edgernn_command(*given)
+    assert "\nequalised /net/" in out
+    _, out, _ = edgernn_command(*given, "--no-equalise")
+    assert "equalised" not in out
+    assert not edgernn.load(output).description.equalised
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
