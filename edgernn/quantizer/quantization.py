@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from edgernn.errors import QuantizationError
 from edgernn.program import Program
-from edgernn.quantizer.calibration import Calibration, Progress, read_recordings, trace
+from edgernn.quantizer.calibration import Array, Calibration, Progress, Recording, Trace, read_recordings, trace
+from edgernn.quantizer.comparison import compare_checked
 from edgernn.quantizer.convert import Converter
 from edgernn.quantizer.equalise import equalised
 from edgernn.quantizer.ranges import Method
 from edgernn.quantizer.settings import Operands, Settings, States, check_settings
+
+TRIAL_STEPS = 1000  # of the calibration, on which equalised channels must prove that they help
 
 
 def quantize(
@@ -101,9 +104,35 @@ def quantize(
     check_settings(program, settings)
     recordings = read_recordings(program, calibration)
     traced = trace(program, recordings, on_progress)
-    if settings.equalise:
-        try:
-            return Converter(*equalised(program, traced, settings), settings).convert()
-        except QuantizationError:  # a model is not refused for factors that the integers cannot take
-            pass
-    return Converter(program, traced, settings).convert()
+    if not settings.equalise:
+        return Converter(program, traced, settings).convert()
+    return _better_of(program, traced, recordings, settings)
+
+
+def _better_of(program: Program, traced: Trace, recordings: Sequence[Recording], settings: Settings) -> Program:
+    """The int8 program with channels equalised, or that without where it gives the better scores."""
+    equal = plain = None
+    try:
+        equal = Converter(*equalised(program, traced, settings), settings).convert()
+        if not equal.description.equalised:
+            return equal
+    except QuantizationError:  # what the integers take without factors they may not take with them
+        pass
+    try:
+        plain = Converter(program, traced, settings).convert()
+    except QuantizationError:
+        if equal is None:
+            raise
+        return equal
+    if equal is None:
+        return plain
+    beginnings = _beginnings(program, recordings)
+    without, with_them = (compare_checked(program, form, beginnings).signal_to_noise_db for form in (plain, equal))
+    return equal if with_them > without else plain
+
+
+def _beginnings(program: Program, recordings: Sequence[Recording]) -> list[dict[str, Array]]:
+    """The first steps of each recording, `TRIAL_STEPS` in all, and at least what one output needs."""
+    least = (program.window_steps or program.warmup_steps + program.delay_steps) + 1
+    steps = max(least, TRIAL_STEPS // len(recordings))
+    return [{name: column[:steps] for name, column in recording.items()} for recording in recordings]

@@ -45,7 +45,7 @@ from edgernn.plan import Plan
 from edgernn.program import Program
 from edgernn.program_file import load_program, save
 from edgernn.quantizer import compare, quantization, quantize
-from edgernn.quantizer.calibration import read_recordings, trace
+from edgernn.quantizer.calibration import Trace, read_recordings, trace
 from edgernn.quantizer.channels import STAYS, find_channels
 from edgernn.quantizer.division import divided
 from edgernn.quantizer.equalise import equalised
@@ -460,6 +460,24 @@ def test_a_model_is_not_refused_for_its_factors(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(quantization, "equalised", refused)
     assert quantize(program, X).hash == without.hash
+
+
+def test_factors_that_make_the_scores_worse_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, X = shifted(), recording(K)
+
+    def spoiled(program: Program, traced: Trace, choices: Settings) -> tuple[Program, Trace]:
+        better, _ = equalised(program, traced, choices)
+        channels = find_channels(program, ())
+        size = max(int(channel.max()) for channel in channels.values()) + 2
+        s = np.append(np.geomspace(1.0, 1e-3, size - 1), 1.0)
+        worse = divided(program, lambda value: s[channels[value]])
+        description = msgspec.structs.replace(worse.description, equalised=better.description.equalised)
+        worse = Program(description, worse.weights)
+        return worse, trace(worse, read_recordings(worse, X))
+
+    assert quantize(program, X, operands="w8a8").description.equalised
+    monkeypatch.setattr(quantization, "equalised", spoiled)
+    assert quantize(program, X, operands="w8a8").hash == quantize(program, X, operands="w8a8", equalise=False).hash
 
 
 def with_a_sleeper(size: np.ndarray) -> Program:
