@@ -16,11 +16,14 @@ from edgernn.kernels import int8_tables
 from edgernn.kernels.int8_forms import FORMS, forms_of, tables_of
 from edgernn.kernels.int8_packing import (
     GateRows,
+    pack_factors,
     pack_int8_panels,
     pack_int8_units,
+    pack_narrow_panel,
+    pack_pairs,
     pack_shared_table,
+    pack_short_factors,
     padded_columns,
-    split_shift,
 )
 from edgernn.kernels.int8_rows import (
     CellConstants,
@@ -52,6 +55,7 @@ from edgernn.operations import (
 )
 
 Array: TypeAlias = NDArray[Any]
+SMALL_INPUT = 64  # so few operands are not worth being split into halves: "pairs" reads them as they lie
 SHARED_TABLES = {"Sigmoid": int8_tables.SIGMOID, "Tanh": int8_tables.TANH}
 
 
@@ -68,9 +72,9 @@ def table_form(form: str = "") -> str:
 # ---- matrices
 
 
-def _operands(builder: TableBuilder, columns: int, form: str) -> int:
+def _operands(builder: TableBuilder, columns: int, form: str, groups: int = 1) -> int:
     """Room in the arena for what a matrix product reads of `columns` numbers."""
-    return builder.arena.take(padded_columns(columns, form) * FORMS[form].operand_bytes)
+    return builder.arena.take(padded_columns(columns, form, groups) * FORMS[form].operand_bytes)
 
 
 def _gate_rows(builder: TableBuilder, operation: Any, field: str, gates: int, B: Array) -> GateRows:
@@ -81,26 +85,43 @@ def _gate_rows(builder: TableBuilder, operation: Any, field: str, gates: int, B:
     return GateRows(W.reshape(gates, units, -1), multiplier.reshape(gates, units), shift.reshape(gates, units), B)
 
 
-def _pack_rows(builder: TableBuilder, rows: GateRows, lanes: int, form: str) -> int:
-    return builder.pack(pack_int8_panels(rows, lanes, form))
-
-
-def _lower_dense(builder: TableBuilder, operation: Int8Dense) -> None:
-    form = product_form(operation.operand_bits)
+def lower_int8_dense(builder: TableBuilder, operation: Int8Dense, limits: Int8Unary | None = None) -> None:
+    """Emit a product and, where its result goes nowhere else, the limits of that."""
+    form, lanes, groups = product_form(operation.operand_bits), processor().lanes, 1
     B = builder.program.weights[operation.B][np.newaxis]
     rows = _gate_rows(builder, operation, "W", 1, B)
     _, output_size, input_size = rows.W.shape
-    lanes = panel_lanes(output_size, 1, processor().lanes)
+    count = 1 << (output_size - 1).bit_length()
+    if form == "halves" and (count < lanes or input_size <= SMALL_INPUT):
+        form = "pairs"
+    if count < lanes:
+        groups = lanes // count
+        packed = pack_narrow_panel(rows, count, groups, form)
+    else:
+        lanes = panel_lanes(output_size, 1, lanes)
+        packed = pack_int8_panels(rows, lanes, form, 1)
+    in_place = FORMS[form].reads_in_place(operation.operand_bits)
+    if operation.operand_bits == 8:  # each panel rounds anew
+        in_place &= output_size <= lanes and (groups > 1 or input_size <= SMALL_INPUT)
+    low, high = limits_of(limits)
     row = Int8DenseRow(
         x=builder.value(operation.inputs[0]),
-        y=builder.value(operation.outputs[0]),
-        W=_pack_rows(builder, rows, lanes, form),
+        y=builder.value((limits or operation).outputs[0]),
+        W=builder.pack(packed),
         rows=builder.program.values[operation.inputs[0]].size // input_size,
         input_size=input_size,
         output_size=output_size,
-        operands=_operands(builder, input_size, form),
+        operands=_operands(builder, input_size, form, groups),
+        low=low,
+        high=high,
     )
-    builder.emit(Kernel("int8_dense", (form, str(operation.operand_bits), str(lanes))), row, operation.name)
+    options = (form, str(operation.operand_bits), str(lanes), str(groups), "in_place" if in_place else "copy")
+    builder.emit(Kernel("int8_dense", options), row, operation.name)
+
+
+def limits_of(operation: Int8Unary | None) -> tuple[int, int]:
+    """The limits that follow a saturation to int16."""
+    return (operation.function.low, operation.function.high) if operation else (-32768, 32767)
 
 
 # ---- functions of one value
@@ -121,9 +142,7 @@ def _lower_unary(builder: TableBuilder, operation: Int8Unary) -> None:
     _emit_elementwise(builder, operation, ("unary", operation.function.function, tables), constants)
 
 
-def _elementwise_row(
-    builder: TableBuilder, operation: Int8Unary | Int8Affine | Int8Binary, constants: Array
-) -> Int8ElementwiseRow:
+def _elementwise_row(builder: TableBuilder, operation: Int8Unary | Int8Binary, constants: Array) -> Int8ElementwiseRow:
     output = builder.program.values[operation.outputs[0]]
     sides = [broadcast_shorts(builder, name, output.shape, operation.name) for name in operation.inputs]
     return Int8ElementwiseRow(
@@ -137,7 +156,7 @@ def _elementwise_row(
 
 def _emit_elementwise(
     builder: TableBuilder,
-    operation: Int8Unary | Int8Affine | Int8Binary,
+    operation: Int8Unary | Int8Binary,
     options: tuple[str, ...],
     constants: Array,
 ) -> None:
@@ -145,26 +164,39 @@ def _emit_elementwise(
     builder.emit(Kernel("int8_elementwise", options), row, operation.name)
 
 
-def _lower_affine(builder: TableBuilder, operation: Int8Affine) -> None:
+def lower_int8_affine(builder: TableBuilder, operation: Int8Affine, following: Int8Unary | None = None) -> None:
+    """Emit arithmetic with constants and, where its result goes nowhere else, the function of that."""
     names = (operation.multiplier, operation.shift, operation.B)
-    shape = builder.program.values[operation.outputs[0]].shape
-    constants = [np.broadcast_to(builder.program.weights[name], shape) for name in names]
-    _emit_elementwise(builder, operation, ("affine", "affine"), _in_registers(constants, np.int32))
+    output = builder.program.values[operation.outputs[0]]
+    constants = [np.broadcast_to(builder.program.weights[name], output.shape) for name in names]
+    name, of_function, tables = "none", (0, 0, 0), table_form()
+    if following:
+        name = following.function.function
+        of_function = _function_constants(builder, following.function, tables)
+    row = Int8ElementwiseRow(
+        a=broadcast_shorts(builder, operation.inputs[0], output.shape, operation.name),
+        b=builder.pack(np.array(of_function, np.int64)),
+        y=builder.value((following or operation).outputs[0]),
+        constants=builder.pack(_in_registers(constants, np.int32, 2 * processor().lanes)),
+        size=output.size,
+    )
+    builder.emit(Kernel("int8_elementwise", ("affine", name, tables)), row, operation.name)
 
 
 def _lower_binary(builder: TableBuilder, operation: Int8Binary) -> None:
-    multiplier, shift = np.array(operation.multipliers, np.int64), np.array(operation.shifts, np.int64)
+    multipliers, shifts = np.array(operation.multipliers), np.array(operation.shifts)
     if operation.function == "Div":
-        row = _elementwise_row(builder, operation, np.concatenate([multiplier, shift]))
+        row = _elementwise_row(builder, operation, np.concatenate([multipliers, shifts]).astype(np.int64))
         builder.emit(Kernel("int8_divide"), row, operation.name)
         return
-    constants = np.stack([multiplier, *split_shift(shift)], axis=1).astype(np.int64)  # (sides, 4)
+    constants = pack_short_factors(multipliers, shifts)
+    if operation.function == "Mul":
+        constants = pack_factors(multipliers, shifts).astype(np.int64)
     _emit_elementwise(builder, operation, ("binary", operation.function), constants)
 
 
-def _in_registers(constants: list[Array], dtype: type[np.generic]) -> Array:
+def _in_registers(constants: list[Array], dtype: type[np.generic], lanes: int) -> Array:
     """Constants of each element, one register of each in turn: (registers, constants, lanes)."""
-    lanes = processor().lanes
     size = constants[0].size
     padded = np.ones((len(constants), -(-size // lanes) * lanes), dtype)
     for row, constant in zip(padded, constants, strict=True):
@@ -172,19 +204,31 @@ def _in_registers(constants: list[Array], dtype: type[np.generic]) -> Array:
     return np.ascontiguousarray(padded.reshape(len(constants), -1, lanes).transpose(1, 0, 2))
 
 
-def _lower_softmax(builder: TableBuilder, operation: Int8Softmax) -> None:
+def lower_int8_softmax(builder: TableBuilder, operation: Int8Softmax, way_out: Dequantize | None = None) -> None:
+    """Emit a softmax and, where its result goes nowhere else, the way out of the integers."""
     value = builder.program.values[operation.inputs[0]]
+    scale = builder.program.values[operation.outputs[0]].scale
     row = Int8SoftmaxRow(
         x=builder.value(operation.inputs[0]),
-        y=builder.value(operation.outputs[0]),
-        scratch=builder.arena.take(8 * value.shape[-1]),
-        table=builder.pack(np.array(int8_tables.EXP2, np.int64)),
+        y=builder.value((way_out or operation).outputs[0]),
+        scratch=builder.arena.take(4 * value.shape[-1]),
+        table=builder.pack(pack_pairs(int8_tables.EXP2)),
         multiplier=operation.multiplier,
-        shift=operation.shift,
+        shift=min(operation.shift - 1, 31),
         rows=value.size // value.shape[-1],
         size=value.shape[-1],
+        scale=builder.pack(np.array([scale], np.float32)),
     )
-    builder.emit(Kernel("int8_softmax"), row, operation.name)
+    lanes = _lanes_of(row.size)
+    options = ("short" if row.size <= lanes else "long", str(lanes), table_form())
+    builder.emit(Kernel("int8_softmax", (*options, "float32" if way_out else "int16")), row, operation.name)
+    if way_out:
+        builder.emit_raw(Kernel("int8_softmax", (*options, "int32")), row)
+
+
+def _lanes_of(size: int) -> int:
+    """Lanes of a register for so many numbers, of the processor's own for many."""
+    return min(processor().lanes, max(4, 1 << (size - 1).bit_length()))
 
 
 def _lower_log_softmax(builder: TableBuilder, operation: Int8LogSoftmax) -> None:
@@ -220,34 +264,37 @@ def _port_row(builder: TableBuilder, operation: Quantize | Dequantize, constants
 def _lower_quantize(builder: TableBuilder, operation: Quantize) -> None:
     weights, shape = builder.program.weights, builder.program.values[operation.outputs[0]].shape
     constants = [np.broadcast_to(weights[name], shape) for name in (operation.mean, operation.inverse)]
-    row = _port_row(builder, operation, _in_registers(constants, np.float32))
+    row = _port_row(builder, operation, _in_registers(constants, np.float32, processor().lanes))
     builder.emit(Kernel("int8_ports", ("quantize",)), row, operation.name)
     if operation.counts is not None:
         constants = [np.broadcast_to(settings, shape) for settings in weights[operation.counts]]
-        row = row._replace(constants=builder.pack(_in_registers(constants, np.int32)))
+        row = row._replace(constants=builder.pack(_in_registers(constants, np.int32, processor().lanes)))
         builder.emit_raw(Kernel("int8_ports", ("quantize_counts",)), row)
 
 
 def _lower_dequantize(builder: TableBuilder, operation: Dequantize) -> None:
     scale = builder.program.values[operation.inputs[0]].scale
     row = _port_row(builder, operation, np.array([scale], np.float32))
-    builder.emit(Kernel("int8_ports", ("dequantize",)), row, operation.name)
-    builder.emit_raw(Kernel("int8_ports", ("widen",)), row)
+    lanes = str(_lanes_of(row.size))
+    builder.emit(Kernel("int8_ports", ("dequantize", lanes)), row, operation.name)
+    builder.emit_raw(Kernel("int8_ports", ("widen", lanes)), row)
 
 
 # ---- recurrent cells
 
 
-def _cell_row(builder: TableBuilder, operation: Int8RecurrentOperation, W: GateRows, R: GateRows) -> Int8CellRow:
-    """The row with what all cells have, but for the constants."""
+def _cell_row(
+    builder: TableBuilder, operation: Int8RecurrentOperation, W: GateRows, R: GateRows, R_biases: int = 0
+) -> Int8CellRow:
+    """The row with what all cells have, but for the constants; the last `R_biases` gates of R have biases."""
     form, lanes = product_form(operation.operand_bits), _cell_lanes(builder, operation)
     hidden_size, input_size = R.W.shape[2], W.W.shape[2]
     return Int8CellRow(
         x=builder.value(operation.inputs[0]),
         h=builder.region(operation.h),
         y=builder.value(operation.outputs[0]),
-        W=_pack_rows(builder, W, lanes, form),
-        R=_pack_rows(builder, R, lanes, form),
+        W=builder.pack(pack_int8_panels(W, lanes, form, len(W.W))),
+        R=builder.pack(pack_int8_panels(R, lanes, form, R_biases)),
         constants=0,
         input_size=input_size,
         hidden_size=hidden_size,
@@ -289,10 +336,11 @@ def _cell_constants(builder: TableBuilder, operation: Int8RecurrentOperation, **
 
 
 def _cell_options(builder: TableBuilder, operation: Int8RecurrentOperation) -> tuple[str, ...]:
-    """Form, bits, lanes, form of tables and functions, the last options of every cell's kernel."""
+    """Form, bits, lanes, form of tables, clip and functions, the last options of every cell's kernel."""
     bits, form = operation.operand_bits, product_form(operation.operand_bits)
     functions = (function.function for function in operation.activations)
-    return form, str(bits), str(_cell_lanes(builder, operation)), table_form(form), *functions
+    clip = "clip" if operation.clip <= 32767 else "free"
+    return form, str(bits), str(_cell_lanes(builder, operation)), table_form(form), clip, *functions
 
 
 def _lower_rnn(builder: TableBuilder, operation: Int8Rnn) -> None:
@@ -306,7 +354,7 @@ def _lower_gru(builder: TableBuilder, operation: Int8Gru) -> None:
     if operation.linear_before_reset:
         hidden_size = builder.program.weights[operation.R].shape[1]
         W, R = _cell_rows(builder, operation, builder.program.weights[operation.B][3 * hidden_size :])
-        row = _cell_row(builder, operation, W, R)._replace(constants=_cell_constants(builder, operation))
+        row = _cell_row(builder, operation, W, R, R_biases=1)._replace(constants=_cell_constants(builder, operation))
         builder.emit(Kernel("int8_gru", ("after", width, *options)), row, operation.name)
         return
     W, R = _cell_rows(builder, operation)
@@ -315,8 +363,8 @@ def _lower_gru(builder: TableBuilder, operation: Int8Gru) -> None:
     row = row._replace(
         constants=_cell_constants(builder, operation),
         c=builder.arena.take(6 * (row.hidden_size + lanes)),
-        W_reset=_pack_rows(builder, W.gates(slice(2, None)), lanes, form),
-        R_reset=_pack_rows(builder, R.gates(slice(2, None)), lanes, form),
+        W_reset=builder.pack(pack_int8_panels(W.gates(slice(2, None)), lanes, form, 1)),
+        R_reset=builder.pack(pack_int8_panels(R.gates(slice(2, None)), lanes, form, 0)),
     )
     builder.emit(Kernel("int8_gru", ("before", width, *options)), row, operation.name)
 
@@ -367,11 +415,11 @@ def broadcast_shorts(builder: TableBuilder, name: str, shape: Shape, operation_n
 INT8_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Quantize: _lower_quantize,
     Dequantize: _lower_dequantize,
-    Int8Dense: _lower_dense,
+    Int8Dense: lower_int8_dense,
     Int8Unary: _lower_unary,
-    Int8Affine: _lower_affine,
+    Int8Affine: lower_int8_affine,
     Int8Binary: _lower_binary,
-    Int8Softmax: _lower_softmax,
+    Int8Softmax: lower_int8_softmax,
     Int8LogSoftmax: _lower_log_softmax,
     Int8Rnn: _lower_rnn,
     Int8Gru: _lower_gru,

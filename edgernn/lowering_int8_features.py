@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgernn.kernels import int8_tables
-from edgernn.kernels.int8_packing import split_shift
+from edgernn.kernels.int8_packing import pack_biases, pack_factors, pack_short_factors
 from edgernn.kernels.int8_rows import (
     Int8ElementwiseRow,
     Int8FineGateRow,
@@ -25,7 +25,7 @@ from edgernn.kernels.int8_rows import (
 from edgernn.kernels.library import Kernel
 from edgernn.kernels.target import processor
 from edgernn.lowering import TableBuilder
-from edgernn.lowering_int8 import broadcast_shorts
+from edgernn.lowering_int8 import broadcast_shorts, limits_of, table_form
 from edgernn.operations import (
     Int8Compare,
     Int8FineGate,
@@ -35,35 +35,43 @@ from edgernn.operations import (
     Int8Reduce,
     Int8RunningReduce,
     Int8RunningSoftmax,
+    Int8Unary,
     Int8Where,
     Int8WideUpdate,
 )
 
 
-def _multiplier(builder: TableBuilder, multiplier: int, shift: int) -> int:
-    """Multiplier, shift before, rounding and shift after, as int64."""
-    return builder.pack(np.array([multiplier, *split_shift(np.array(shift))], np.int64))
+def _factor(multiplier: int, shift: int) -> int:
+    """The factor of a rescaling."""
+    return int(pack_factors(np.array(multiplier), np.array(shift)))
 
 
-def _lower_grouped_dense(builder: TableBuilder, operation: Int8GroupedDense) -> None:
+def lower_int8_grouped_dense(
+    builder: TableBuilder, operation: Int8GroupedDense, limits: Int8Unary | None = None
+) -> None:
+    """Emit the products and, where their results go nowhere else, the limits of those."""
     weights, lanes = builder.program.weights, processor().lanes
     W, m, s, B = (weights[getattr(operation, field)] for field in ("W", "W_multiplier", "W_shift", "B"))
     outputs, inputs, groups = W.shape
     registers = -(-groups // lanes)
     padded = np.zeros((outputs, inputs, registers * lanes), np.int8)
     padded[:, :, :groups] = W
-    constants = np.ones((outputs, 5, registers * lanes), np.int32)
-    constants[:, :, :groups] = np.stack([m.astype(np.int32), *split_shift(s), B], axis=1)
-    constants = constants.reshape(outputs, 5, registers, lanes).transpose(0, 2, 1, 3)
+    constants = np.zeros((outputs, 2, registers * lanes), np.int32)
+    constants[:, :, :groups] = np.stack([pack_factors(m, s), pack_biases(B)], axis=1)
+    constants = constants.reshape(outputs, 2, registers, lanes).transpose(0, 2, 1, 3)
+    low, high = limits_of(limits)
     row = Int8GroupedRow(
         x=builder.value(operation.inputs[0]),
-        y=builder.value(operation.outputs[0]),
+        y=builder.value((limits or operation).outputs[0]),
         W=builder.pack(padded),
         constants=builder.pack(np.ascontiguousarray(constants)),
         rows=builder.program.values[operation.inputs[0]].size // (inputs * groups),
         inputs=inputs,
         outputs=outputs,
         groups=groups,
+        shifts=int((s < 17).any()),
+        low=low,
+        high=high,
     )
     builder.emit(Kernel("int8_grouped", (str(operation.operand_bits),)), row, operation.name)
 
@@ -74,7 +82,7 @@ def _lower_matmul(builder: TableBuilder, operation: Int8MatMul) -> None:
         a=builder.value(operation.inputs[0]),
         b=builder.value(operation.inputs[1]),
         y=builder.value(operation.outputs[0]),
-        constants=_multiplier(builder, operation.multiplier, operation.shift),
+        factor=_factor(operation.multiplier, operation.shift),
         batch=prod(batch),
         n=n,
         k=k,
@@ -89,7 +97,7 @@ def _lower_reduce(builder: TableBuilder, operation: Int8Reduce) -> None:
     row = Int8ReduceRow(
         x=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
-        constants=_multiplier(builder, operation.multiplier, operation.shift),
+        factor=_factor(operation.multiplier, operation.shift),
         outer=prod(shape[:axis]),
         count=shape[axis],
         inner=prod(shape[axis + 1 :]),
@@ -149,8 +157,7 @@ def _lower_layer_norm(builder: TableBuilder, operation: Int8LayerNorm) -> None:
 def _lower_compare(builder: TableBuilder, operation: Int8Compare) -> None:
     output = builder.program.values[operation.outputs[0]]
     a, b = (broadcast_shorts(builder, name, output.shape, operation.name) for name in operation.inputs)
-    multiplier, shift = np.array(operation.multipliers, np.int64), np.array(operation.shifts, np.int64)
-    constants = np.stack([multiplier, *split_shift(shift)], axis=1).astype(np.int64)  # (sides, 4)
+    constants = pack_short_factors(np.array(operation.multipliers), np.array(operation.shifts))
     y = builder.value(operation.outputs[0])
     row = Int8ElementwiseRow(a=a, b=b, y=y, constants=builder.pack(constants), size=output.size)
     builder.emit(Kernel("int8_compare", ("compare", operation.function)), row, operation.name)
@@ -171,7 +178,7 @@ def _lower_fine_gate(builder: TableBuilder, operation: Int8FineGate) -> None:
         size=builder.program.values[operation.inputs[0]].size,
         factor=-2 if operation.complement else 2,
     )
-    builder.emit(Kernel("int8_wide", ("gate",)), row, operation.name)
+    builder.emit(Kernel("int8_wide", ("gate", table_form())), row, operation.name)
 
 
 def _lower_wide_update(builder: TableBuilder, operation: Int8WideUpdate) -> None:
@@ -196,7 +203,7 @@ def _lower_wide_update(builder: TableBuilder, operation: Int8WideUpdate) -> None
 
 
 INT8_FEATURE_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
-    Int8GroupedDense: _lower_grouped_dense,
+    Int8GroupedDense: lower_int8_grouped_dense,
     Int8MatMul: _lower_matmul,
     Int8Reduce: _lower_reduce,
     Int8RunningReduce: _lower_running_reduce,

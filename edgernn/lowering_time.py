@@ -11,14 +11,20 @@ from edgernn.kernels.library import Kernel
 from edgernn.kernels.rows import ROW_SLOTS, GateRow, HistoryRow, LoopRow, RunningReduceRow, RunningSoftmaxRow
 from edgernn.lowering import FUSED_FUNCTIONS, LOWERINGS, TableBuilder, lower_dense
 from edgernn.lowering_features import FEATURE_LOWERINGS
-from edgernn.lowering_int8 import INT8_LOWERINGS
-from edgernn.lowering_int8_features import INT8_FEATURE_LOWERINGS
+from edgernn.lowering_int8 import INT8_LOWERINGS, lower_int8_affine, lower_int8_dense, lower_int8_softmax
+from edgernn.lowering_int8_features import INT8_FEATURE_LOWERINGS, lower_int8_grouped_dense
 from edgernn.lowering_layout import LAYOUT_LOWERINGS
 from edgernn.operations import (
     EVERY_STEP,
     AnyOperation,
     Dense,
+    Dequantize,
     History,
+    Int8Affine,
+    Int8Dense,
+    Int8GroupedDense,
+    Int8Softmax,
+    Int8Unary,
     Repeat,
     RunningReduce,
     RunningSoftmax,
@@ -71,24 +77,46 @@ def gate_of(when: Schedule, tail_steps: int) -> tuple[Kernel | None, GateRow]:
 
 
 def _lower_run(builder: TableBuilder, run: Sequence[Sequence[AnyOperation]]) -> None:
-    """Operations of one schedule. A function of nothing but a matrix product is the product's own."""
+    """Operations of one schedule. A function of nothing but one result is done where that comes from, if it can be."""
     fused: AnyOperation | None = None
     following: list[AnyOperation | None] = [*(unit[0] for unit in run[1:]), None]
-    for unit, unary in zip(run, following, strict=True):
-        dense = unit[0]
-        if dense is fused:
+    for unit, second in zip(run, following, strict=True):
+        first = unit[0]
+        if first is fused:
             continue
-        if (
-            isinstance(dense, Dense)
-            and isinstance(unary, Unary)
-            and unary.function in FUSED_FUNCTIONS
-            and unary.inputs == dense.outputs
-            and builder.readers[dense.outputs[0]] == 1
-        ):
-            lower_dense(builder, dense, unary)
-            fused = unary
-        else:
+        fused = _lower_fused(builder, first, second)
+        if fused is None:
             _lower_unit(builder, unit)
+
+
+def _lower_fused(builder: TableBuilder, first: AnyOperation, second: AnyOperation | None) -> AnyOperation | None:
+    """Emit an operation together with the one that alone reads its result, which is returned.
+
+    None if no kernel does both.
+    """
+    if second is None or len(first.outputs) != 1 or second.inputs != first.outputs:
+        return None
+    if builder.readers[first.outputs[0]] != 1:
+        return None
+    lower: Callable[[TableBuilder, Any, Any], None] | None = None
+    if isinstance(second, Unary) and second.function in FUSED_FUNCTIONS:
+        lower = lower_dense if isinstance(first, Dense) else None
+    elif isinstance(second, Dequantize):
+        lower = lower_int8_softmax if isinstance(first, Int8Softmax) else None
+    elif isinstance(second, Int8Unary):
+        is_clip = second.function.function == "Clip"
+        lower = FUSED_WITH_LIMITS.get(type(first)) if is_clip else None
+        lower = lower_int8_affine if isinstance(first, Int8Affine) else lower
+    if lower is None:
+        return None
+    lower(builder, first, second)
+    return second
+
+
+FUSED_WITH_LIMITS: dict[type, Callable[[TableBuilder, Any, Any], None]] = {
+    Int8Dense: lower_int8_dense,
+    Int8GroupedDense: lower_int8_grouped_dense,
+}
 
 
 def _lower_unit(builder: TableBuilder, unit: Sequence[AnyOperation]) -> None:

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from edgernn import lowering_int8
 from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.kernels import int8_tables
+from edgernn.kernels.int8_forms import FORMS
 from edgernn.operations import (
     AnyOperation,
     Dequantize,
     Int8Affine,
     Int8Binary,
+    Int8Dense,
+    Int8GroupedDense,
     Int8LogSoftmax,
     Int8Softmax,
     Int8Unary,
@@ -26,6 +29,8 @@ from edgernn.operations import (
     StateRegion,
     WriteState,
 )
+from edgernn.operations.int8 import accumulator_bound
+from edgernn.plan import Plan
 from edgernn.program import Program
 from edgernn.reference import ReferenceRunner
 from edgernn.runner import Runner
@@ -122,16 +127,160 @@ def test_affine(shape: tuple[int, ...], constants: tuple[int, ...]) -> None:
     assert_equal(program_of([shape], [affine], "v", weights=weights), samples([shape], 20))
 
 
-@settings(max_examples=20, deadline=None)
-@given(
-    shape=st.sampled_from([(1,), (2,), (7,), (40,), (3, 5)]),
-    multiplier=st.integers(1 << 14, (1 << 15) - 1),
-    shift=st.integers(2, 46),
-    seed=st.integers(0, 1000),
-)
-def test_softmax(shape: tuple[int, ...], multiplier: int, shift: int, seed: int) -> None:
-    softmax = Int8Softmax(name="f", inputs=("q0",), outputs=("v",), multiplier=multiplier, shift=shift)
-    assert_equal(program_of([shape], [softmax], "v"), samples([shape], 6, seed))
+@pytest.mark.parametrize("tables", ["of this processor", "plain"])
+def test_softmax(tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if tables == "plain":
+        monkeypatch.setattr(lowering_int8, "table_form", lambda form="": "plain")
+
+    @settings(max_examples=20, deadline=None)
+    @given(
+        shape=st.sampled_from([(1,), (2,), (7,), (16,), (40,), (3, 5)]),
+        multiplier=st.integers(1 << 14, (1 << 15) - 1),
+        shift=st.integers(2, 46),
+        seed=st.integers(0, 1000),
+    )
+    def check(shape: tuple[int, ...], multiplier: int, shift: int, seed: int) -> None:
+        softmax = Int8Softmax(name="f", inputs=("q0",), outputs=("v",), multiplier=multiplier, shift=shift)
+        assert_equal(program_of([shape], [softmax], "v"), samples([shape], 6, seed))
+
+    check()
+
+
+def test_softmax_from_0_to_16_octaves_below_the_largest() -> None:
+    """All 65,536 distances."""
+    softmax = Int8Softmax(name="f", inputs=("q0",), outputs=("v",), multiplier=17_000, shift=14)
+    others = np.arange(-32768, 32768).reshape(-1, 2)
+    X = np.concatenate([np.full((len(others), 1), 32767), others], axis=1).astype(np.float32)
+    assert_equal(program_of([(3,)], [softmax], "v"), X)
+
+
+def rows_of(random: np.random.Generator, W: Any, bits: int, lowest_shift: int) -> dict[str, Any]:
+    """Weights of a product, W (..., columns), with multipliers, shifts and biases that prove right."""
+    rows = W.reshape(-1, W.shape[-1])
+    shift = random.integers(lowest_shift, 40, len(rows)).astype(np.int8)
+    while (over := accumulator_bound(rows, shift, bits) >= 1 << 31).any():
+        shift[over] += 1
+    shape = W.shape[:-1]
+    return {
+        "m": random.integers(1 << 14, 1 << 15, shape).astype(np.int16),
+        "s": shift.reshape(shape),
+        "B": random.integers(-(1 << 28), 1 << 28, shape).astype(np.int32) >> random.integers(0, 28, shape, np.int32),
+    }
+
+
+NAMES = {"W": "W", "W_multiplier": "m", "W_shift": "s", "B": "B"}
+
+
+def dense(outputs: int, columns: int, bits: int, seed: int) -> tuple[Int8Dense, dict[str, Any]]:
+    """A product, in every other seed of rows none of which shifts before it multiplies, as most models are."""
+    random = np.random.default_rng(seed)
+    W = random.choice(np.array([-128, 0, 127] if seed % 3 == 0 else range(-128, 128), np.int8), (outputs, columns))
+    weights = {"W": W, **rows_of(random, W, bits, 17 if seed % 2 else 2)}
+    return Int8Dense(name="d", inputs=("q0",), outputs=("v",), operand_bits=bits, scale=1.0, **NAMES), weights
+
+
+@pytest.mark.parametrize(("form", "bits"), [(name, bits) for name, form in FORMS.items() for bits in form.operand_bits])
+@pytest.mark.parametrize("outputs", [1, 3, 20])
+def test_dense(form: str, bits: int, outputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In all forms: narrow panels and such of more rows than a register has, of few columns and of many."""
+    monkeypatch.setattr(lowering_int8, "product_form", lambda operand_bits: form)
+    for seed, columns in enumerate((1, 2, 6, 24, 33, 64, 65, 130, 200)):
+        operation, weights = dense(outputs, columns, bits, seed)
+        shape = (3, columns) if seed % 3 == 1 else (columns,)
+        assert_equal(program_of([shape], [operation], "v", 1.0, weights=weights), samples([shape], 5, seed))
+
+
+def limits(inputs: str) -> Int8Unary:
+    function = IntegerFunction("Clip", -100, 20_000)
+    return Int8Unary(name="f", inputs=(inputs,), outputs=("limited",), function=function, scale=1.0)
+
+
+@pytest.mark.parametrize("outputs", [5, 20])
+def test_limits_of_a_dense_layer_are_its_own(outputs: int) -> None:
+    operation, weights = dense(outputs, 9, 16, 4)
+    program = program_of([(9,)], [operation, limits("v")], "limited", 1.0, weights=weights)
+    assert [kernel.module for kernel in Plan(program).kernels] == ["int8_ports", "int8_dense", "int8_ports"]
+    assert_equal(program, samples([(9,)], 20))
+
+
+def test_limits_of_a_grouped_product_are_its_own() -> None:
+    random = np.random.default_rng(6)
+    W = random.integers(-128, 128, (2, 19, 3)).astype(np.int8)  # (outputs, groups, inputs)
+    weights = {**rows_of(random, W, 16, 2), "W": np.ascontiguousarray(W.transpose(0, 2, 1))}
+    operation = Int8GroupedDense(name="g", inputs=("q0",), outputs=("v",), operand_bits=16, scale=1.0, **NAMES)
+    program = program_of([(3, 19)], [operation, limits("v")], "limited", 1.0, weights=weights)
+    assert [kernel.module for kernel in Plan(program).kernels] == ["int8_ports", "int8_grouped", "int8_ports"]
+    assert_equal(program, samples([(3, 19)], 20))
+
+
+@pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "Clip", "Table"])
+def test_affine_arithmetic_and_its_function_are_one(name: str) -> None:
+    random = np.random.default_rng(8)
+    function = IntegerFunction(name, -300, 20_000, "table" if name == "Table" else None)  # type: ignore[arg-type]
+    operations: list[AnyOperation] = [
+        Int8Affine(name="a", inputs=("q0",), outputs=("v",), multiplier="m", shift="s", B="B", scale=GATE_SCALE),
+        Int8Unary(name="f", inputs=("v",), outputs=("w",), function=function, scale=GATE_SCALE),
+    ]
+    weights = {
+        "m": (random.choice([-1, 0, 1], 37) * random.integers(1 << 14, 1 << 15, 37)).astype(np.int16),
+        "s": random.integers(12, 17, 37).astype(np.int8),
+        "B": random.integers(-(1 << 15), 1 << 15, 37).astype(np.int32),
+    }
+    if name == "Table":
+        weights["table"] = random.integers(-32768, 32768, 513).astype(np.int16)
+    program = program_of([(37,)], operations, "w", GATE_SCALE, weights=weights)
+    assert [kernel.module for kernel in Plan(program).kernels] == ["int8_ports", "int8_elementwise", "int8_ports"]
+    assert_equal(program, samples([(37,)], 30))
+
+
+@pytest.mark.parametrize("shape", [(4,), (40,), (3, 5)])
+def test_a_softmax_leaves_the_integers_by_itself(shape: tuple[int, ...]) -> None:
+    softmax = Int8Softmax(name="f", inputs=("q0",), outputs=("v",), multiplier=20_000, shift=15)
+    program = program_of([shape], [softmax], "v")
+    counts = np.repeat(np.array([[0], [0], [16384], [1 << 13], [14]], np.int32), shape[-1], axis=1)
+    quantize = msgspec.structs.replace(program.operations[0], counts="counts")
+    description = msgspec.structs.replace(program.description, operations=(quantize, *program.operations[1:]))
+    program = Program(description, dict(program.weights) | {"counts": counts})
+    assert [kernel.module for kernel in Plan(program).kernels] == ["int8_ports", "int8_softmax"]
+    runner, reference = Runner(program), ReferenceRunner(program)
+    for x in samples([shape], 10):
+        np.testing.assert_array_equal(runner.step_raw(x.astype(int)), reference.step_raw(x.astype(int)))
+        np.testing.assert_array_equal(runner.step(x), reference.step(x).astype(np.float32))
+
+
+def test_a_softmax_that_something_else_reads_stays_in_integers() -> None:
+    operations: list[AnyOperation] = [
+        Int8Softmax(name="s", inputs=("q0",), outputs=("v",), multiplier=20_000, shift=15),
+        Int8Binary(
+            name="b",
+            inputs=("v", "q0"),
+            outputs=("w",),
+            function="Sub",
+            scale=1.0,
+            multipliers=(16384, 16384),
+            shifts=(15, 15),
+        ),
+        Dequantize(name="early", inputs=("v",), outputs=("scores",)),
+    ]
+    program = program_of([(6,)], operations, "w")
+    assert "int16" in next(kernel for kernel in Plan(program).kernels if kernel.module == "int8_softmax").options
+    assert_equal(program, samples([(6,)], 20))
+
+
+def test_a_product_that_something_else_reads_keeps_its_numbers() -> None:
+    operation, weights = dense(7, 9, 16, 4)
+    both = Int8Binary(
+        name="b",
+        inputs=("v", "limited"),
+        outputs=("y1",),
+        function="Sub",
+        scale=1.0,
+        multipliers=(16384, 16384),
+        shifts=(15, 15),
+    )
+    program = program_of([(9,)], [operation, limits("v"), both], "y1", 1.0, weights=weights)
+    assert "int8_elementwise" in [kernel.module for kernel in Plan(program).kernels]
+    assert_equal(program, samples([(9,)], 20))
 
 
 @settings(max_examples=20, deadline=None)

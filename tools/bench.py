@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 from benchmarks import floor, graphs, report, timing
+from benchmarks.int8_nets import NETS, measure_net
 from benchmarks.int8_peers import INT8_PEERS
 from benchmarks.machine import describe_machine
 from benchmarks.models import CELLS, Cell, Model, samples
@@ -73,6 +74,10 @@ def bench(
             results.startup = measure_startup(SMALL_MODEL, rounds=2 if quick else 11)
             results.startup[report.FIRST_EVENT] = measure_first_event(SMALL_MODEL, rounds=2 if quick else 11)
             results.operations_cost = _cost_of_operations(1 if quick else 5)
+            if set(INT8_PEERS) <= set(chosen):
+                for name in NETS:
+                    click.echo(f"measuring {name} in integers", err=True)
+                    results.nets[name] = measure_net(name, steps)
             if any(peer.package == "onnxruntime" for peer in chosen):
                 for graph in (graphs.tcn(), graphs.operators()):
                     click.echo(f"measuring {graph.name}", err=True)

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from edgernn.kernels.cells import turn_around
-from edgernn.kernels.int8_panels import make_fetch, make_operands, make_product
+from edgernn.kernels.int8_operands import make_operands
+from edgernn.kernels.int8_panels import NATIVE_LANES, make_fetch, make_product
 from edgernn.kernels.int8_rows import CellConstants, Int8CellRow
-from edgernn.kernels.int8_simd import load16, load32, store16_first, store32_first
+from edgernn.kernels.int8_simd import (
+    clamp,
+    load16,
+    load32,
+    saturate16,
+    store16_first,
+    store32_first,
+)
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import inline, slot
 
@@ -28,15 +36,25 @@ FIRST_LEVEL_BYTES = 1 << 15  # of a processor's cache: smaller matrices lie ther
 FIRST_FUNCTION = len(CellConstants._fields)  # where the constants of the functions begin
 
 
-def make_gates(form, operand_bits, lanes, gates, wide=False):
+def make_limit(clip):
+    """A function ``limit(p, constants)``: a gate's input in 16 bits, of a cell with "clip" within its limits."""
+    if clip == "free":
+        return inline(lambda p, constants: saturate16(p))
+    return inline(lambda p, constants: clamp(p, slot(constants, LOW), slot(constants, HIGH)))
+
+
+def make_gates(form, operand_bits, lanes, gates, wide=False, h_biases=0):
     """What a cell begins with, and the matrix products of its gates; with `wide`, h is int32.
 
     ``begin(row, state, arena)`` reads x and h for the products, and gives how many panels there are and whether this
     step goes through them backwards. ``products(row, weights, arena, panel, following)`` gives those of W and x, then
-    those of R and h, for the units of a panel; the `following` one is on its way from then on, if R is large.
+    those of R and h, for the units of a panel; the `following` one is on its way from then on, if R is large. All
+    gates have a bias with W, the last `h_biases` one with R.
     """
-    product, fetch = make_product(form, lanes, gates), make_fetch(form, lanes, gates)
-    prepare_x, prepare_h = make_operands(form, operand_bits), make_operands(form, operand_bits, wide)
+    product_W, product_R = make_product(form, lanes, gates, gates), make_product(form, lanes, gates, h_biases)
+    fetch = make_fetch(form, lanes, gates, h_biases)
+    prepare_x = make_operands(form, operand_bits)
+    prepare_h = make_operands(form, operand_bits, wide, min(lanes, 2 * NATIVE_LANES))
 
     @inline
     def begin(row, state, arena):
@@ -48,8 +66,8 @@ def make_gates(form, operand_bits, lanes, gates, wide=False):
     @inline
     def products(row, weights, arena, panel, following):
         panels_R, hidden_size = weights + slot(row, R), slot(row, HIDDEN_SIZE)
-        of_x = product(weights + slot(row, W), panel, arena + slot(row, X_OPERANDS), slot(row, INPUT_SIZE))
-        of_h = product(panels_R, panel, arena + slot(row, H_OPERANDS), hidden_size)
+        of_x = product_W(weights + slot(row, W), panel, arena + slot(row, X_OPERANDS), slot(row, INPUT_SIZE))
+        of_h = product_R(panels_R, panel, arena + slot(row, H_OPERANDS), hidden_size)
         if gates * hidden_size * hidden_size > FIRST_LEVEL_BYTES:
             fetch(panels_R, following, hidden_size)
         return of_x, of_h

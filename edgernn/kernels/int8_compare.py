@@ -5,8 +5,15 @@ Whole registers are computed: values have room behind their end.
 
 from __future__ import annotations
 
+from edgernn.kernels.int8_rescale import (
+    rescale_short,
+)
 from edgernn.kernels.int8_rows import Int8ElementwiseRow, Int8WhereRow
-from edgernn.kernels.int8_simd import load16, rescale, store16, where_negative
+from edgernn.kernels.int8_simd import (
+    load16,
+    store16,
+    where_negative,
+)
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import inline, slot
 from edgernn.kernels.target import processor
@@ -46,28 +53,14 @@ def build(what, function=""):
 
 
 def _comparison(compare):
-    """Constants: multiplier, shift before, rounding and shift after of each side, int64."""
+    """Constants: multiplier and shift of each side as `rescale_short` takes them, int64."""
 
     def comparison(row, weights, state, arena):
         a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
         constants = weights + slot(row, CONSTANTS)
         for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
-            left = rescale(
-                load16(a + k, LANES),
-                slot(constants, 0),
-                slot(constants, 1),
-                slot(constants, 2),
-                slot(constants, 3),
-                0,
-            )
-            right = rescale(
-                load16(b + k, LANES),
-                slot(constants, 4),
-                slot(constants, 5),
-                slot(constants, 6),
-                slot(constants, 7),
-                0,
-            )
+            left = rescale_short(load16(a + k, LANES), slot(constants, 0), slot(constants, 1))
+            right = rescale_short(load16(b + k, LANES), slot(constants, 2), slot(constants, 3))
             store16(y + k, compare(left, right))
         return 0
 

@@ -1,19 +1,33 @@
 """Integer functions of one element, or of two. Imports Numba: loaded only while kernels are compiled.
 
-Whole registers are computed: values have room behind their end.
+Whole registers of int16 are computed: values have room behind their end, and what follows reads no more at once than
+was stored at once, for which it would have to wait.
 """
 
 from __future__ import annotations
 
 from edgernn.kernels.int8_functions import make_function
+from edgernn.kernels.int8_rescale import (
+    NO_BIAS,
+    rescale,
+    rescale_short,
+    rescale_signed,
+)
 from edgernn.kernels.int8_rows import Int8ElementwiseRow
-from edgernn.kernels.int8_simd import larger, load16, load32, rescale, rescale_signed, saturate16, smaller, store16
+from edgernn.kernels.int8_simd import (
+    larger,
+    load16,
+    load32,
+    saturate16,
+    smaller,
+    store16,
+)
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import inline, slot
 from edgernn.kernels.target import processor
 
 A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseRow)
-LANES = processor().lanes
+LANES = 2 * processor().lanes
 
 BINARY_FUNCTIONS = {
     "Add": inline(lambda a, b: a + b),
@@ -23,12 +37,17 @@ BINARY_FUNCTIONS = {
 }
 
 
+@inline
+def _nothing(x, constants, weights):
+    return x
+
+
 def build(kind, function, tables="plain"):
-    """The kernel of a "unary" or "binary" function, or of "affine" arithmetic with constants."""
+    """The kernel of a "unary" or "binary" function, or of "affine" arithmetic with constants and then a function."""
     if kind == "unary":
         return _unary(make_function(function, 0, tables))
     if kind == "affine":
-        return _affine
+        return _affine(_nothing if function == "none" else make_function(function, 0, tables))
     return _multiply if function == "Mul" else _binary(BINARY_FUNCTIONS[function])
 
 
@@ -44,38 +63,31 @@ def _unary(function):
     return unary
 
 
-def _affine(row, weights, state, arena):
+def _affine(function):
     """Constants: multiplier, shift and bias of each element, int32, in registers that alternate."""
-    a, y, constants = arena + slot(row, A), arena + slot(row, Y), weights + slot(row, CONSTANTS)
-    for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
-        multiplier, shift = load32(constants, LANES), load32(constants + 4 * LANES, LANES)
-        x = rescale_signed(load16(a + k, LANES), multiplier, shift)
-        store16(y + k, saturate16(x + load32(constants + 8 * LANES, LANES)))
-        constants += 12 * LANES
-    return 0
 
+    def affine(row, weights, state, arena):
+        a, y, constants = arena + slot(row, A), arena + slot(row, Y), weights + slot(row, CONSTANTS)
+        of_function = weights + slot(row, B)
+        for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
+            multiplier, shift = load32(constants, LANES), load32(constants + 4 * LANES, LANES)
+            x = rescale_signed(load16(a + k, LANES), multiplier, shift) + load32(constants + 8 * LANES, LANES)
+            store16(y + k, function(saturate16(x), of_function, weights))
+            constants += 12 * LANES
+        return 0
 
-@inline
-def _rescaled(x, constants, first):
-    """By the four numbers of a multiplier that begin at place `first` of the constants."""
-    return rescale(
-        x,
-        slot(constants, first),
-        slot(constants, first + 1),
-        slot(constants, first + 2),
-        slot(constants, first + 3),
-        0,
-    )
+    return affine
 
 
 def _binary(function):
-    """Constants: multiplier, shift before, rounding and shift after of each side, int64."""
+    """Constants: multiplier and shift of each side as `rescale_short` takes them, int64."""
 
     def binary(row, weights, state, arena):
         a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
         constants = weights + slot(row, CONSTANTS)
         for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
-            left, right = _rescaled(load16(a + k, LANES), constants, 0), _rescaled(load16(b + k, LANES), constants, 4)
+            left = rescale_short(load16(a + k, LANES), slot(constants, 0), slot(constants, 1))
+            right = rescale_short(load16(b + k, LANES), slot(constants, 2), slot(constants, 3))
             store16(y + k, saturate16(function(left, right)))
         return 0
 
@@ -83,10 +95,10 @@ def _binary(function):
 
 
 def _multiply(row, weights, state, arena):
-    """Constants: multiplier, shift before, rounding and shift after of the product, int64."""
+    """Constants: the factor of the product, int64."""
     a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
     constants = weights + slot(row, CONSTANTS)
     for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
         product = load16(a + k, LANES) * load16(b + k, LANES)
-        store16(y + k, saturate16(_rescaled(product, constants, 0)))
+        store16(y + k, saturate16(rescale(product, slot(constants, 0), NO_BIAS)))
     return 0

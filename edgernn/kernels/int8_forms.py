@@ -37,6 +37,12 @@ class Form(NamedTuple):
         """Columns are padded to a multiple of this."""
         return self.columns * self.groups
 
+    def reads_in_place(self, operand_bits: int) -> bool:
+        """Whether products can read int16 as it lies in memory, rounded on the way if operands have 8 bits."""
+        if operand_bits == 8:
+            return self.columns == 4
+        return self.operand_bytes == 2 and not self.splits
+
 
 FORMS = {
     "plain": Form(1, 2, 0, (8, 16)),

@@ -5,9 +5,18 @@ Imports Numba: loaded only while kernels are compiled.
 
 from __future__ import annotations
 
+from typing import Any
+
 from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS
-from edgernn.kernels.int8_simd import clamp, larger, leading_zeros, look_up, smaller, where_negative
-from edgernn.kernels.int8_words import sigmoid_words, tanh_words
+from edgernn.kernels.int8_simd import (
+    clamp,
+    larger,
+    leading_zeros,
+    look_up,
+    smaller,
+    where_negative,
+)
+from edgernn.kernels.int8_words import blend_words, look_up_256, sigmoid_words, tanh_words, times_words
 from edgernn.kernels.simd import inline, slot
 
 
@@ -85,12 +94,34 @@ IN_WORDS = {"Sigmoid": _sigmoid_words, "Tanh": _tanh_words}  # where the shared 
 
 
 @inline
-def fine_sigmoid(x, table):
-    """17-bit Q4.12 to Q0.30."""
-    a = _magnitude(x, 65535)
-    entry, following = look_up(table, a >> 8), look_up(table + 4, a >> 8)
-    y = entry + (((following - entry) * (((a & 255) + 1) >> 1) + 64) >> 7)
-    return where_negative(x, y, (1 << 30) - y)
+def _times(a, b):
+    """A product with a gate, Q0.15: ``(a * b + 2^14) >> 15``."""
+    return (a * b + (1 << 14)) >> 15
+
+
+@inline
+def _blend(h, n, z):
+    """n where z is 0, h where it is 1, Q0.15."""
+    return n + (((h - n) * z + (1 << 14)) >> 15)
+
+
+# of 16-bit numbers, by the form of tables beside which they stand
+TIMES: dict[str, Any] = {"plain": _times, "words": times_words}
+BLEND: dict[str, Any] = {"plain": _blend, "words": blend_words}
+
+
+def make_fine_sigmoid(tables):
+    """A function ``fine_sigmoid(x, table)``: 17-bit Q4.12 to Q0.30."""
+    pick = look_up_256 if tables == "words" else look_up
+
+    @inline
+    def fine_sigmoid(x, table):
+        a = _magnitude(x, 65535)
+        entry, following = pick(table, a >> 8), pick(table + 4, a >> 8)
+        y = entry + (((following - entry) * (((a & 255) + 1) >> 1) + 64) >> 7)
+        return where_negative(x, y, (1 << 30) - y)
+
+    return fine_sigmoid
 
 
 @inline

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.int8_rescale import (
+    rescale_shifted,
+    shift_before,
+)
 from edgernn.kernels.int8_rows import Int8GroupedRow
-from edgernn.kernels.int8_simd import load8, load16, load32, rescale, saturate16, smaller, store16
+from edgernn.kernels.int8_simd import (
+    clamp,
+    load8,
+    load16,
+    load32,
+    smaller,
+    store16,
+)
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import inline, slot
 from edgernn.kernels.target import processor
 
-X, Y, W, CONSTANTS, ROWS, INPUTS, OUTPUTS, GROUPS = slots(Int8GroupedRow)
+X, Y, W, CONSTANTS, ROWS, INPUTS, OUTPUTS, GROUPS, SHIFTS, LOW, HIGH = slots(Int8GroupedRow)
 LANES = processor().lanes
 
 
 def build(operand_bits):
     """The kernel for operands of 8 or 16 bits.
 
-    Constants are five registers of int32: multiplier, shift before, rounding and shift after (int8_packing.py), bias.
     Whole registers are stored, which the next ones overwrite: values have room behind their end.
     """
     operand = inline(lambda x: x) if operand_bits == "16" else inline(lambda x: smaller((x + 128) >> 8, 127))
@@ -23,6 +33,7 @@ def build(operand_bits):
     def grouped_dense(row, weights, state, arena):
         x, y = arena + slot(row, X), arena + slot(row, Y)
         inputs, outputs, groups = slot(row, INPUTS), slot(row, OUTPUTS), slot(row, GROUPS)
+        shifts, low, high = slot(row, SHIFTS) != 0, slot(row, LOW), slot(row, HIGH)
         padded = (groups + LANES - 1) // LANES * LANES
         for _ in range(slot(row, ROWS)):
             W_row, constants = weights + slot(row, W), weights + slot(row, CONSTANTS)
@@ -34,16 +45,11 @@ def build(operand_bits):
                         w += padded
                         from_x += 2 * groups
                         total = total + load8(w, LANES) * operand(load16(from_x, LANES))
-                    result = rescale(
-                        total,
-                        load32(constants, LANES),
-                        load32(constants + 4 * LANES, LANES),
-                        load32(constants + 8 * LANES, LANES),
-                        load32(constants + 12 * LANES, LANES),
-                        load32(constants + 16 * LANES, LANES),
-                    )
-                    store16(y + 2 * group, saturate16(result))
-                    constants += 20 * LANES
+                    factor, bias = load32(constants, LANES), load32(constants + 4 * LANES, LANES)
+                    if shifts:
+                        total = shift_before(total, factor)
+                    store16(y + 2 * group, clamp(rescale_shifted(total, factor, bias), low, high))
+                    constants += 8 * LANES
                 W_row += inputs * padded
                 y += 2 * groups
             x += 2 * inputs * groups

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.int8_powers import power
 from edgernn.kernels.int8_rows import Int8LogSoftmaxRow
-from edgernn.kernels.int8_softmax import power
 from edgernn.kernels.pointers import int16_at, int64_at
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import slot

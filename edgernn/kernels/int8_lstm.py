@@ -12,20 +12,21 @@ from edgernn.kernels.int8_cells import (
     GAIN_LEFT,
     GAIN_RIGHT,
     GAIN_ROUNDING,
-    HIGH,
     HIGH_FINE,
-    LOW,
     LOW_FINE,
     make_gates,
+    make_limit,
     make_state,
 )
-from edgernn.kernels.int8_functions import fine_sigmoid, make_function, multiply_fine
+from edgernn.kernels.int8_functions import TIMES, make_fine_sigmoid, make_function, multiply_fine
+from edgernn.kernels.int8_rescale import (
+    rescale_signed,
+)
 from edgernn.kernels.int8_rows import FUNCTION_CONSTANTS, Int8CellRow
 from edgernn.kernels.int8_simd import (
     add_saturated,
     clamp,
     load32,
-    rescale_signed,
     saturate16,
     smaller,
     store16,
@@ -38,7 +39,7 @@ _, H, Y, _, _, CONSTANTS, _, HIDDEN_SIZE, _, _, _, C, P, *_ = slots(Int8CellRow)
 PEEPHOLES = 6  # registers of a panel: multipliers of i o f, then shifts
 
 
-def build(width, peepholes, forget, form, operand_bits, lanes, tables, f, g, h_function):
+def build(width, peepholes, forget, form, operand_bits, lanes, tables, clip, f, g, h_function):
     """The kernel with a "wide" or "narrow" c, with "peepholes" or not, f computed on its own or "coupled" to i."""
     lanes, wide, has_peepholes = int(lanes), width == "wide", peepholes == "peepholes"
     begin, products = make_gates(form, int(operand_bits), lanes, 4)
@@ -46,7 +47,10 @@ def build(width, peepholes, forget, form, operand_bits, lanes, tables, f, g, h_f
     gate = make_function(f, FIRST_FUNCTION, tables)
     candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS, tables)
     output = make_function(h_function, FIRST_FUNCTION + 2 * FUNCTION_CONSTANTS, tables)
-    next_cell = _make_wide_cell(forget == "coupled") if wide else _make_narrow_cell(forget == "coupled", gate)
+    limit, times, coupled = make_limit(clip), TIMES[tables], forget == "coupled"
+    next_cell = (
+        _make_wide_cell(coupled, make_fine_sigmoid(tables)) if wide else _make_narrow_cell(coupled, gate, limit, times)
+    )
 
     @inline
     def peephole(place, panel, which, c):
@@ -57,7 +61,6 @@ def build(width, peepholes, forget, form, operand_bits, lanes, tables, f, g, h_f
         h, c, y = state + slot(row, H), state + slot(row, C), arena + slot(row, Y)
         constants, peepholes_P = weights + slot(row, CONSTANTS), weights + slot(row, P)
         hidden_size = slot(row, HIDDEN_SIZE)
-        low, high = slot(constants, LOW), slot(constants, HIGH)
         panels, backwards = begin(row, state, arena)
         for index in range(panels):
             panel = nth(index, panels, backwards)
@@ -70,16 +73,16 @@ def build(width, peepholes, forget, form, operand_bits, lanes, tables, f, g, h_f
                 c_read = c_old >> 16 if wide else c_old
                 p_i = p_i + peephole(peepholes_P, panel, 0, c_read)
                 p_f = p_f + peephole(peepholes_P, panel, 2, c_read)
-            g_new = candidate(clamp(Wc + Rc, low, high), constants, weights)
+            g_new = candidate(limit(Wc + Rc, constants), constants, weights)
             c_new = next_cell(c_old, p_i, p_f, g_new, constants, weights)
             store_state(c, unit, c_new, hidden_size)
             c_read = c_new >> 16 if wide else c_new
             if has_peepholes:
                 p_o = p_o + peephole(peepholes_P, panel, 1, c_read)
-            o = gate(clamp(p_o, low, high), constants, weights)
+            o = gate(limit(p_o, constants), constants, weights)
             w = (c_read << slot(constants, CELL_LEFT)) + slot(constants, CELL_ROUNDING)
             w = saturate16(w >> slot(constants, CELL_RIGHT))
-            h_new = (o * output(w, constants, weights) + (1 << 14)) >> 15
+            h_new = times(o, output(w, constants, weights))
             store16(y + 2 * unit, h_new)
             store16_first(h + 2 * unit, h_new, hidden_size - unit, lanes)
         return 0
@@ -87,19 +90,18 @@ def build(width, peepholes, forget, form, operand_bits, lanes, tables, f, g, h_f
     return lstm
 
 
-def _make_narrow_cell(coupled, gate):
+def _make_narrow_cell(coupled, gate, limit, times):
     @inline
     def next_cell(c, p_i, p_f, g, constants, weights):
-        low, high = slot(constants, LOW), slot(constants, HIGH)
-        i = gate(clamp(p_i, low, high), constants, weights)
-        f = smaller(32768 - i, 32767) if coupled else gate(clamp(p_f, low, high), constants, weights)
+        i = gate(limit(p_i, constants), constants, weights)
+        f = smaller(32768 - i, 32767) if coupled else gate(limit(p_f, constants), constants, weights)
         gain = (i * g + slot(constants, GAIN_ROUNDING)) >> slot(constants, GAIN_RIGHT)
-        return saturate16(((f * c + (1 << 14)) >> 15) + gain)
+        return saturate16(times(f, c) + gain)
 
     return next_cell
 
 
-def _make_wide_cell(coupled):
+def _make_wide_cell(coupled, fine_sigmoid):
     @inline
     def next_cell(c, p_i, p_f, g, constants, weights):
         low, high, table = slot(constants, LOW_FINE), slot(constants, HIGH_FINE), weights + slot(constants, FINE_TABLE)

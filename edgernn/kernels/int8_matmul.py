@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.int8_rescale import (
+    NO_BIAS,
+    rescale,
+    rescale_number,
+)
 from edgernn.kernels.int8_rows import Int8MatMulRow
-from edgernn.kernels.int8_simd import load16, rescale, saturate16, smaller, store16
+from edgernn.kernels.int8_simd import (
+    load16,
+    saturate16,
+    smaller,
+    store16,
+)
 from edgernn.kernels.pointers import inline, int16_at
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import slot
 from edgernn.kernels.target import processor
 
-A, B, Y, CONSTANTS, BATCH, ROWS, TERMS, COLUMNS = slots(Int8MatMulRow)
+A, B, Y, FACTOR, BATCH, ROWS, TERMS, COLUMNS = slots(Int8MatMulRow)
 LANES = processor().lanes
 
 
@@ -30,12 +40,7 @@ def _plain(left):
 
     def matmul(row, weights, state, arena):
         a, b, y = int16_at(arena + slot(row, A)), arena + slot(row, B), arena + slot(row, Y)
-        constants, rows, terms, columns = (
-            weights + slot(row, CONSTANTS),
-            slot(row, ROWS),
-            slot(row, TERMS),
-            slot(row, COLUMNS),
-        )
+        factor, rows, terms, columns = slot(row, FACTOR), slot(row, ROWS), slot(row, TERMS), slot(row, COLUMNS)
         first = 0
         for _ in range(slot(row, BATCH)):
             for _ in range(rows):
@@ -45,15 +50,7 @@ def _plain(left):
                     for k in range(1, terms):
                         from_b += 2 * columns
                         total = total + smaller((load16(from_b, LANES) + 128) >> 8, 127) * left(a[first + k])
-                    result = rescale(
-                        total,
-                        slot(constants, 0),
-                        slot(constants, 1),
-                        slot(constants, 2),
-                        slot(constants, 3),
-                        0,
-                    )
-                    store16(y + column, saturate16(result))
+                    store16(y + column, saturate16(rescale(total, factor, NO_BIAS)))
                 first += terms
                 y += 2 * columns
             b += 2 * terms * columns
@@ -67,18 +64,7 @@ def _transposed(left):
 
     def matmul(row, weights, state, arena):
         a, b, y = int16_at(arena + slot(row, A)), int16_at(arena + slot(row, B)), int16_at(arena + slot(row, Y))
-        constants, rows, terms, columns = (
-            weights + slot(row, CONSTANTS),
-            slot(row, ROWS),
-            slot(row, TERMS),
-            slot(row, COLUMNS),
-        )
-        multiplier, before, rounding, after = (
-            slot(constants, 0),
-            slot(constants, 1),
-            slot(constants, 2),
-            slot(constants, 3),
-        )
+        factor, rows, terms, columns = slot(row, FACTOR), slot(row, ROWS), slot(row, TERMS), slot(row, COLUMNS)
         first_a, first_b, to = 0, 0, 0
         for _ in range(slot(row, BATCH)):
             for _ in range(rows):
@@ -86,8 +72,7 @@ def _transposed(left):
                     total = 0
                     for k in range(terms):
                         total += left(a[first_a + k]) * high_byte(b[first_b + column * terms + k])
-                    result = ((((total << before) * multiplier) >> 16) + rounding) >> after
-                    y[to] = min(max(result, -32768), 32767)
+                    y[to] = min(max(rescale_number(total, factor), -32768), 32767)
                     to += 1
                 first_a += terms
             first_b += columns * terms

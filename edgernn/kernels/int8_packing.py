@@ -1,9 +1,17 @@
 """How int8 weights are laid out for the integer kernels: in panels, as packing.py has them for float.
 
-A panel belongs to `lanes` units. Its head holds, for each gate, six registers of int32: where the sum starts,
-multiplier, shift before, rounding and shift after (the rescaling of ARITHMETIC.md without a 64-bit product), and bias.
+A panel belongs to `lanes` units. Its head holds registers of int32, one of each gate: where the sum starts, then the
+factors of the rescaling (`pack_factors`), then the biases (`pack_biases`) of those gates that have any, the last ones.
 Behind it follow groups of columns (int8_forms.py): for each gate `lanes` units, for each unit the group's weights side
 by side. Units and columns beyond the last have weight 0.
+
+A narrow panel is one of fewer rows than a register has lanes: each row has several lanes, for several groups of columns
+at once, whose sums are added up at the end. So its starts fill a register, the first of each row's lanes alone, while
+factors and biases, one a row, share another.
+
+A matrix begins with a cache line that tells, in an int64, whether the factors of any of its rows shift before the
+product: hardly any matrix needs it. Heads are small because large matrices come from the second-level cache, which is
+what their products wait for.
 """
 
 from __future__ import annotations
@@ -15,7 +23,7 @@ from numpy.typing import NDArray
 
 from edgernn.kernels.int8_forms import FORMS
 
-HEAD_REGISTERS = 6
+LINE_BYTES = 64  # of a cache
 
 Integers = NDArray[Any]
 
@@ -33,38 +41,89 @@ class GateRows(NamedTuple):
         return GateRows(*(array[gates] for array in self))
 
 
-def split_shift(shift: Integers) -> tuple[Integers, Integers, Integers]:
-    """Shift before, rounding and shift after the product's high half, each int32 of the same shape.
+def pack_factors(multiplier: Integers, shift: Integers) -> Integers:
+    """Multiplier and shift of ARITHMETIC.md's rescaling in one int32 each, as `int8_simd.rescale` takes them.
 
-    >>> [int(array) for array in split_shift(np.array(14))], [int(array) for array in split_shift(np.array(20))]
-    ([3, 1, 1], [0, 8, 4])
+    The multiplier lies above 2^17, below it the shift before the product, in 5 bits above 2^8, and that of the
+    product's high half but for its last bit, in 5 bits: the bit is left to the rounding.
+
+    >>> [hex(factor) for factor in pack_factors(np.array([16384, 16385]), np.array([14, 20]))]
+    ['-0x7ffffd00', '-0x7ffdfffd']
     """
-    before = np.maximum(0, 17 - shift.astype(np.int32))
-    after = np.maximum(17, shift.astype(np.int32)) - 16
-    return before, np.int32(1) << (after - 1), after
+    shift = shift.astype(np.int64)
+    before, after = np.maximum(17 - shift, 0), np.maximum(shift - 17, 0)
+    return ((multiplier.astype(np.int64) << 17) + (before << 8) + after).astype(np.uint32).view(np.int32)
 
 
-def padded_columns(columns: int, form: str) -> int:
-    """Columns of a panel, with those that fill up the last group."""
-    step = FORMS[form].step
+def pack_short_factors(multipliers: Integers, shifts: Integers) -> NDArray[np.int64]:
+    """Multipliers and shifts as `int8_simd.rescale_short` takes them, (sides, 2).
+
+    >>> pack_short_factors(np.array([16384, 20000]), np.array([14, 40])).tolist()
+    [[16384, 13], [20000, 31]]
+    """
+    return np.stack([multipliers, np.minimum(shifts - 1, 31)], axis=1).astype(np.int64)
+
+
+def pack_biases(B: Integers) -> NDArray[np.int32]:
+    """What is added to twice a rescaled sum before its last bit is dropped: twice the bias, and one to round.
+
+    >>> pack_biases(np.array([0, -3])).tolist()
+    [1, -5]
+    """
+    return (2 * B.astype(np.int64) + 1).astype(np.int32)
+
+
+def _first_line(shift: Integers) -> NDArray[np.uint8]:
+    """Whether rows shift before the product, and nothing else."""
+    line = np.zeros(LINE_BYTES // 8, np.int64)
+    line[0] = (shift < 17).any()
+    return line.view(np.uint8)
+
+
+def padded_columns(columns: int, form: str, groups: int = 1) -> int:
+    """Columns of a panel, with those that fill up the last group; in narrow panels rows have `groups` of lanes."""
+    step = FORMS[form].step * groups
     return -(-columns // step) * step
 
 
-def pack_int8_panels(rows: GateRows, lanes: int, form: str) -> NDArray[np.uint8]:
-    """Lay out rows as panels, (panels, bytes of a panel)."""
+def pack_int8_panels(rows: GateRows, lanes: int, form: str, biases: int) -> NDArray[np.uint8]:
+    """Lay out rows as panels; `biases` tells how many gates have some, the last ones."""
     gates, units, columns = rows.W.shape
     panels, group = -(-units // lanes), FORMS[form].columns
     W = np.zeros((gates, panels * lanes, padded_columns(columns, form)), np.int8)
     W[:, :units, :columns] = rows.W
     W = W.reshape(gates, panels, lanes, -1, group).transpose(1, 3, 0, 2, 4)  # (panels, groups, gates, lanes, group)
-    start = -FORMS[form].offset * rows.W.astype(np.int32).sum(axis=2)  # (gates, units)
-    before, rounding, after = split_shift(rows.shift)
-    head = np.zeros((gates, HEAD_REGISTERS, panels * lanes), np.int32)
-    head[:, 4] = 1  # a shift that exists, for units beyond the last
-    head[:, :, :units] = np.stack([start, rows.multiplier, before, rounding, after, rows.B], axis=1)
-    head = np.ascontiguousarray(head.reshape(gates, HEAD_REGISTERS, panels, lanes).transpose(2, 0, 1, 3))
+    registers = np.concatenate(
+        [_starts(rows, form), pack_factors(rows.multiplier, rows.shift), pack_biases(rows.B[gates - biases :])]
+    )
+    head = np.zeros((len(registers), panels * lanes), np.int32)
+    head[:, :units] = registers
+    head = np.ascontiguousarray(head.reshape(-1, panels, lanes).transpose(1, 0, 2))
     parts = (head.reshape(panels, -1).view(np.uint8), np.ascontiguousarray(W).reshape(panels, -1).view(np.uint8))
-    return np.concatenate(parts, axis=1)
+    return np.concatenate([_first_line(rows.shift), np.concatenate(parts, axis=1).ravel()])
+
+
+def pack_narrow_panel(rows: GateRows, count: int, groups: int, form: str) -> NDArray[np.uint8]:
+    """Lay out the rows of one gate as a narrow panel of `count` rows, a power of two not below theirs.
+
+    Each row has `groups` of lanes side by side.
+    """
+    _, units, columns = rows.W.shape
+    group = FORMS[form].columns
+    W = np.zeros((count, padded_columns(columns, form, groups)), np.int8)
+    W[:units, :columns] = rows.W[0]
+    W = W.reshape(count, -1, groups, group).transpose(1, 0, 2, 3)  # (blocks, rows, groups, group)
+    start, per_row = np.zeros((count, groups), np.int32), np.zeros((groups, count), np.int32)
+    start[:units, 0] = _starts(rows, form)[0]
+    per_row[:2, :units] = pack_factors(rows.multiplier, rows.shift)[0], pack_biases(rows.B)[0]
+    parts = [np.ascontiguousarray(part).reshape(-1).view(np.uint8) for part in (start, per_row, W)]
+    return np.concatenate([_first_line(rows.shift), *parts])
+
+
+def _starts(rows: GateRows, form: str) -> NDArray[np.int32]:
+    """Where the sum of each row starts, (gates, units)."""
+    start: NDArray[np.int32] = -FORMS[form].offset * rows.W.astype(np.int32).sum(axis=2, dtype=np.int32)
+    return start
 
 
 def pack_int8_units(numbers: Integers, lanes: int) -> NDArray[np.int32]:

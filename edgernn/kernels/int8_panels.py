@@ -12,52 +12,62 @@ from numba import types
 from numba.extending import intrinsic
 
 from edgernn.kernels.int8_forms import FORMS, SUMS, forms_of
-from edgernn.kernels.int8_packing import HEAD_REGISTERS
+from edgernn.kernels.int8_operands import rounded_bytes
+from edgernn.kernels.int8_packing import LINE_BYTES
+from edgernn.kernels.int8_rescale import (
+    NO_BIAS,
+    rescaled,
+    shifted,
+)
 from edgernn.kernels.int8_simd import (
     SHORT,
     Integers,
+    call,
     constant,
-    load16,
-    load32,
     pointer,
-    rescaled,
-    smaller,
-    splat,
-    store8,
-    store16,
     vector,
 )
-from edgernn.kernels.simd import BYTE, INT, inline
+from edgernn.kernels.simd import BYTE, INT, inline, load_long
 from edgernn.kernels.target import processor
 
 NATIVE_LANES = processor().lanes
-LINE_BYTES, FETCHED_LINES = 64, 32  # of a cache
+FETCHED_LINES = 64  # of a cache
 MOST_SUMS = 12  # registers: enough to hide the latency of two multiply-adds a cycle
 FORMS_HERE = forms_of(processor(), 8)  # "halves" needs the instruction of "vnni"
 
 
-def _call(builder, name, result, *arguments):
-    """Call an LLVM intrinsic by its full name."""
-    function_type = ir.FunctionType(result, [argument.type for argument in arguments])
-    function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
-    return builder.call(function, arguments)
+def _repeated(builder, operands, kind, lanes, groups, stride):
+    """Each lane's operands: those of `groups` groups of columns, from address `operands` on, again and again.
+
+    Only every `stride`-th number there counts.
+    """
+    numbers = builder.load(pointer(builder, operands, vector(kind, stride * (groups - 1) + 1)), align=1)
+    order = ir.Constant(vector(INT, lanes), [lane % groups * stride for lane in range(lanes)])
+    return builder.shuffle_vector(numbers, ir.Constant(numbers.type, ir.Undefined), order)
 
 
-# One group of columns for `lanes` rows: sum + weights * operands, where both addresses point at the group
+def _rounded(builder, numbers, form, lanes, groups):
+    """The same of 8 bits each, from int16 numbers."""
+    shorts = builder.load(pointer(builder, numbers, vector(SHORT, 4 * groups)), align=1)
+    fours = builder.bitcast(rounded_bytes(builder, shorts, form), vector(INT, groups))
+    order = ir.Constant(vector(INT, lanes), [lane % groups for lane in range(lanes)])
+    return builder.shuffle_vector(fours, ir.Constant(fours.type, ir.Undefined), order)
 
 
-def _plain(builder, weights, operands, total):
+# One group of columns for each lane: sum + weights * operands, where the weights' address points at the group
+
+
+def _plain(builder, weights, number, total):
     lanes = total.type.count
-    number = builder.load(pointer(builder, operands, SHORT), align=1)
     row = builder.load(pointer(builder, weights, vector(BYTE, lanes)), align=1)
     row = builder.sext(builder.sext(row, vector(SHORT, lanes)), total.type)
-    return builder.add(total, builder.mul(row, builder.sext(splat(builder, number, lanes), total.type)))
+    return builder.add(total, builder.mul(row, builder.sext(number, total.type)))
 
 
-def _pairs(builder, weights, operands, total):
+def _pairs(builder, weights, pair, total):
     lanes = total.type.count
     short, wide = vector(SHORT, 2 * lanes), vector(INT, 2 * lanes)
-    pair = builder.bitcast(splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes), short)
+    pair = builder.bitcast(pair, short)
     rows = builder.load(pointer(builder, weights, vector(BYTE, 2 * lanes)), align=1)
     products = builder.mul(builder.sext(builder.sext(rows, short), wide), builder.sext(pair, wide))
     undefined = ir.Constant(wide, ir.Undefined)
@@ -69,11 +79,10 @@ def _pairs(builder, weights, operands, total):
     return builder.add(total, both)
 
 
-def _fours(builder, weights, operands, total, widen):
+def _fours(builder, weights, four, total, widen):
     """The sums of "vnni" and "dot" on processors that lack the instruction: for tests, not for speed."""
     lanes = total.type.count
     bytes_of, wide = vector(BYTE, 4 * lanes), vector(INT, 4 * lanes)
-    four = splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes)
     rows = builder.sext(builder.load(pointer(builder, weights, bytes_of), align=1), wide)
     products = builder.mul(rows, widen(builder, builder.bitcast(four, bytes_of), wide))
     for column in range(4):
@@ -82,23 +91,22 @@ def _fours(builder, weights, operands, total, widen):
     return total
 
 
-def _vnni(builder, weights, operands, total):
+def _vnni(builder, weights, four, total):
     if "vnni" not in FORMS_HERE:
-        return _fours(builder, weights, operands, total, ir.IRBuilder.zext)
+        return _fours(builder, weights, four, total, ir.IRBuilder.zext)
     lanes = total.type.count
-    four = splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes)
     rows = builder.load(pointer(builder, weights, total.type), align=1)
-    return _call(builder, f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", total.type, total, four, rows)
+    return call(builder, f"llvm.x86.avx512.vpdpbusd.{32 * lanes}", total.type, total, four, rows)
 
 
-def _dot(builder, weights, operands, total):
+def _dot(builder, weights, four, total):
     if "dot" not in FORMS_HERE:
-        return _fours(builder, weights, operands, total, ir.IRBuilder.sext)
+        return _fours(builder, weights, four, total, ir.IRBuilder.sext)
     lanes = total.type.count
     bytes_of = vector(BYTE, 4 * lanes)
-    four = builder.bitcast(splat(builder, builder.load(pointer(builder, operands, INT), align=1), lanes), bytes_of)
+    four = builder.bitcast(four, bytes_of)
     rows = builder.load(pointer(builder, weights, bytes_of), align=1)
-    return _call(builder, f"llvm.aarch64.neon.sdot.v{lanes}i32.v{4 * lanes}i8", total.type, total, rows, four)
+    return call(builder, f"llvm.aarch64.neon.sdot.v{lanes}i32.v{4 * lanes}i8", total.type, total, rows, four)
 
 
 MULTIPLY = {"plain": _plain, "pairs": _pairs, "vnni": _vnni, "halves": _vnni, "dot": _dot}
@@ -113,23 +121,35 @@ def _joined(builder, registers):
     return registers[0]
 
 
-def make_panel_bytes(form, lanes, gates):
+def _summed(builder, sums, groups):
+    """The sums of each `groups` neighbouring lanes."""
+    lanes, half = sums.type.count, groups // 2
+    undefined = ir.Constant(sums.type, ir.Undefined)
+    while half:
+        order = ir.Constant(vector(INT, lanes), [lane ^ half for lane in range(lanes)])
+        sums = builder.add(sums, builder.shuffle_vector(sums, undefined, order))
+        half //= 2
+    order = ir.Constant(vector(INT, lanes // groups), list(range(0, lanes, groups)))
+    return builder.shuffle_vector(sums, undefined, order)
+
+
+def make_panel_bytes(form, lanes, gates, biases):
     """A function ``panel_bytes(size)``: from one panel of `size` columns to the next."""
-    step = FORMS[form].step
+    step, head_bytes = FORMS[form].step, 4 * lanes * (2 * gates + biases)
 
     @inline
     def panel_bytes(size):
-        return gates * lanes * (HEAD_REGISTERS * 4 + ((size + step - 1) & -step))
+        return head_bytes + gates * lanes * ((size + step - 1) & -step)
 
     return panel_bytes
 
 
-def make_fetch(form, lanes, gates):
+def make_fetch(form, lanes, gates, biases):
     """A function ``fetch(panels, index, size)`` that asks for the first cache lines of a panel ahead of their use.
 
     Between two products a kernel computes gates, while the way from the second-level cache would lie idle.
     """
-    panel_bytes = make_panel_bytes(form, lanes, gates)
+    panel_bytes = make_panel_bytes(form, lanes, gates, biases)
 
     @intrinsic
     def fetch_lines(typing, address):
@@ -146,49 +166,51 @@ def make_fetch(form, lanes, gates):
 
     @inline
     def fetch(panels, index, size):
-        fetch_lines(panels + index * panel_bytes(size))
+        fetch_lines(panels + LINE_BYTES + index * panel_bytes(size))
 
     return fetch
 
 
-def make_product(form, lanes, gates):
+def make_product(form, lanes, gates, biases, groups=1, rounds=False):
     """A function ``product(panels, index, operands, size)``: ARITHMETIC.md's product plus bias, `gates` registers.
 
-    It takes the panel with this index and `size` operands, padded as the panels are.
+    It takes the panel with this index and `size` operands, padded as the panels are. Of the gates the last `biases`
+    have a bias. With more `groups` of columns in a register the panel is a narrow one: each so many lanes make a row.
+    With `rounds` the operands are int16 numbers, rounded to 8 bits on the way, in forms of four columns.
     """
-    group, operand_bytes, step = FORMS[form].columns, FORMS[form].operand_bytes, FORMS[form].step
-    groups, splits, multiply = FORMS[form].groups, FORMS[form].splits, MULTIPLY[form]
+    columns, step = FORMS[form].columns, FORMS[form].step * groups
+    operand_bytes = 2 if rounds else FORMS[form].operand_bytes
+    splits, multiply = FORMS[form].splits, MULTIPLY[form]
+    operand = SHORT if columns == 1 else INT  # the operands of a group
     native = vector(INT, NATIVE_LANES)
     parts = lanes // NATIVE_LANES  # processor registers of a gate
-    register_bytes, head_bytes = 4 * lanes, HEAD_REGISTERS * gates * 4 * lanes
-    panel_bytes = make_panel_bytes(form, lanes, gates)
+    rows = lanes // groups
+    head_bytes = 4 * lanes * (2 * gates + biases if groups == 1 else 2)
+    panel_bytes = make_panel_bytes(form, lanes, gates, biases)
     turn = SUMS * gates * parts  # sums of one turn of the loop
     turns = next(turns for turns in (4, 2, 1) if turns * turn <= MOST_SUMS or turns == 1)
     sums_type = types.UniTuple(Integers(NATIVE_LANES), turns * turn)
-    result_type = types.UniTuple(Integers(lanes), gates)
-    group_bytes = gates * lanes * group
-    next_sum = 4 if splits else group * operand_bytes  # what the second sum of a row reads lies behind the first's
+    result_type = types.UniTuple(Integers(rows), gates)
+    side_bytes = gates * lanes * columns  # of weights that are worked on with one operand in each lane
+    sides = FORMS[form].groups
+    next_sum = 4 if splits else groups * columns * operand_bytes  # the second sum reads behind the first
 
     @intrinsic
     def start(typing, panel):
         def lower(context, builder, signature, arguments):
             starts = [
-                builder.load(
-                    pointer(
-                        builder,
-                        arguments[0],
-                        native,
-                        gate * HEAD_REGISTERS * register_bytes + part * 4 * NATIVE_LANES,
-                    ),
-                    align=4,
-                )
-                for gate in range(gates)
-                for part in range(parts)
+                builder.load(pointer(builder, arguments[0], native, register * 4 * NATIVE_LANES), align=4)
+                for register in range(gates * parts)
             ]
             zeros = [constant(native, 0)] * (turns * turn - len(starts))
             return context.make_tuple(builder, sums_type, starts + zeros)
 
         return sums_type(types.int64), lower
+
+    def _place(which):
+        """Bytes from the first operands of a turn of the loop to those of another sum."""
+        turn_number, side = divmod(which, SUMS)
+        return turn_number * step * operand_bytes + side * next_sum
 
     @intrinsic(prefer_literal=True)
     def accumulate(typing, weights, operands, sums, count):
@@ -198,17 +220,21 @@ def make_product(form, lanes, gates):
             for index in range(count.literal_value * turn):  # turn, group, gate, part; halves share their weights
                 which, place = divmod(index, gates * parts)
                 number = which // SUMS * gates * parts + place if splits else index
-                at = builder.add(weights, ir.Constant(weights.type, number * NATIVE_LANES * group))
-                x = builder.add(operands, ir.Constant(weights.type, which * next_sum))
+                at = builder.add(weights, ir.Constant(weights.type, number * NATIVE_LANES * columns))
+                from_x = builder.add(operands, ir.Constant(weights.type, _place(which)))
+                if rounds:
+                    x = _rounded(builder, from_x, form, NATIVE_LANES, groups)
+                else:
+                    x = _repeated(builder, from_x, operand, NATIVE_LANES, groups, 2 if splits else 1)
                 registers[index] = multiply(builder, at, x, registers[index])
             return context.make_tuple(builder, sums_type, registers)
 
         return sums_type(types.int64, types.int64, sums_type, count), lower
 
     @intrinsic
-    def finish(typing, panel, sums):
+    def add_up(typing, sums):
         def lower(context, builder, signature, arguments):
-            panel, sums = arguments
+            (sums,) = arguments
             results = []
             for gate in range(gates):
                 registers = []
@@ -221,82 +247,62 @@ def make_product(form, lanes, gates):
                     if splits:
                         first = builder.shl(first, constant(native, 8))
                     registers.append(builder.add(first, second))
-                head = [
-                    builder.load(
-                        pointer(builder, panel, vector(INT, lanes), (gate * HEAD_REGISTERS + place) * register_bytes),
-                        align=4,
-                    )
-                    for place in range(1, HEAD_REGISTERS)
-                ]
-                results.append(rescaled(builder, _joined(builder, registers), *head))
+                results.append(_summed(builder, _joined(builder, registers), groups))
             return context.make_tuple(builder, result_type, results)
 
-        return result_type(types.int64, sums_type), lower
+        return result_type(sums_type), lower
+
+    @intrinsic
+    def shift(typing, panel, totals):
+        def lower(context, builder, signature, arguments):
+            panel, totals = arguments
+            results = [
+                shifted(builder, builder.extract_value(totals, gate), head_register(builder, panel, gate))
+                for gate in range(gates)
+            ]
+            return context.make_tuple(builder, result_type, results)
+
+        return result_type(types.int64, result_type), lower
+
+    @intrinsic
+    def finish(typing, panel, totals):
+        def lower(context, builder, signature, arguments):
+            panel, totals = arguments
+            results = []
+            for gate in range(gates):
+                total = builder.extract_value(totals, gate)
+                factor, bias = head_register(builder, panel, gate), constant(total.type, NO_BIAS)
+                if gate >= gates - biases:
+                    bias = head_register(builder, panel, gate + biases)
+                results.append(rescaled(builder, total, factor, bias))
+            return context.make_tuple(builder, result_type, results)
+
+        return result_type(types.int64, result_type), lower
+
+    def head_register(builder, panel, place):
+        """A register of factors, or of biases behind those."""
+        kind = vector(INT, rows)
+        return builder.load(pointer(builder, panel, kind, 4 * (gates * lanes + place * rows)), align=4)
 
     @inline
     def product(panels, index, operands, size):
-        columns = (size + step - 1) & -step
-        panel = panels + index * panel_bytes(size)
+        padded = (size + step - 1) & -step
+        panel = panels + LINE_BYTES + index * panel_bytes(size)
         sums = start(panel)
         weights = panel + head_bytes
-        end = operands + columns * operand_bytes
+        end = operands + padded * operand_bytes
         if turns > 1:
             while operands <= end - turns * step * operand_bytes:
                 sums = accumulate(weights, operands, sums, turns)
-                weights += turns * groups * group_bytes
+                weights += turns * sides * side_bytes
                 operands += turns * step * operand_bytes
         while operands < end:
             sums = accumulate(weights, operands, sums, 1)
-            weights += groups * group_bytes
+            weights += sides * side_bytes
             operands += step * operand_bytes
-        return finish(panel, sums)
+        totals = add_up(sums)
+        if load_long(panels) != 0:
+            totals = shift(panel, totals)
+        return finish(panel, totals)
 
     return product
-
-
-@intrinsic
-def store_halves(typing, address, register):
-    """Store unsigned numbers of 16 bits as bytes: of each four first the upper halves, then the lower ones."""
-
-    def lower(context, builder, signature, arguments):
-        address, numbers = arguments
-        lanes = register.lanes
-        upper, lower = (
-            builder.bitcast(builder.trunc(half, vector(BYTE, lanes)), vector(INT, lanes // 4))
-            for half in (builder.lshr(numbers, constant(numbers.type, 8)), numbers)
-        )
-        order = [place for four in range(lanes // 4) for place in (four, lanes // 4 + four)]
-        halves = builder.shuffle_vector(upper, lower, ir.Constant(vector(INT, len(order)), order))
-        builder.store(halves, pointer(builder, address, halves.type), align=1)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, register), lower
-
-
-def make_operands(form, operand_bits, wide=False):
-    """A function ``operands(target, source, size)``: what a matrix product reads of `size` numbers.
-
-    The source holds int16, or with `wide` int32 whose high halves count. Whole registers are written.
-    """
-    source_bytes = 4 if wide else 2
-    operand_bytes, offset = FORMS[form].operand_bytes, FORMS[form].offset
-    rounds, is_short, splits = operand_bits == 8, operand_bytes == 2, FORMS[form].splits
-
-    @inline
-    def operands(target, source, size):
-        for k in range(0, size, NATIVE_LANES):
-            x = (
-                load32(source + source_bytes * k, NATIVE_LANES) >> 16
-                if wide
-                else load16(source + source_bytes * k, NATIVE_LANES)
-            )
-            if rounds:
-                x = smaller((x + 128) >> 8, 127) + offset
-            if splits:
-                store_halves(target + operand_bytes * k, x + (offset << 8))
-            elif is_short:
-                store16(target + operand_bytes * k, x)
-            else:
-                store8(target + operand_bytes * k, x)
-
-    return operands

@@ -6,7 +6,16 @@ Whole registers are computed: values have room behind their end.
 from __future__ import annotations
 
 from edgernn.kernels.int8_rows import Int8ElementwiseRow
-from edgernn.kernels.int8_simd import clamp, load16, load32, saturate16, store16, store32, to_floats, to_integers
+from edgernn.kernels.int8_simd import (
+    clamp,
+    load16,
+    load32,
+    saturate16,
+    store16,
+    store32,
+    to_floats,
+    to_integers,
+)
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import broadcast, load, load_float, slot, store, where_less
 from edgernn.kernels.target import processor
@@ -16,14 +25,14 @@ LANES = processor().lanes
 COUNT_LIMIT = 1 << 30
 
 
-def build(what):
-    """The kernel called `what`."""
-    return {
-        "quantize": quantize,
-        "quantize_counts": quantize_counts,
-        "dequantize": dequantize,
-        "widen": widen,
-    }[what]
+def build(what, lanes=LANES):
+    """The kernel called `what`; the ways out work in registers of `lanes`.
+
+    Those of few numbers are small, because to load more than the operation before has stored is to wait for it.
+    """
+    if what in WAYS_OUT:
+        return WAYS_OUT[what](int(lanes))
+    return {"quantize": quantize, "quantize_counts": quantize_counts}[what]
 
 
 def quantize(row, weights, state, arena):
@@ -50,18 +59,29 @@ def quantize_counts(row, weights, state, arena):
     return 0
 
 
-def dequantize(row, weights, state, arena):
+def _dequantize(lanes):
     """int16 to float32. Constant: the scale, float32."""
-    a, y = arena + slot(row, A), arena + slot(row, Y)
-    scale = broadcast(load_float(weights + slot(row, CONSTANTS)), LANES)
-    for k in range(0, slot(row, SIZE), LANES):
-        store(y + 4 * k, to_floats(load16(a + 2 * k, LANES)) * scale)
-    return 0
+
+    def dequantize(row, weights, state, arena):
+        a, y = arena + slot(row, A), arena + slot(row, Y)
+        scale = broadcast(load_float(weights + slot(row, CONSTANTS)), lanes)
+        for k in range(0, slot(row, SIZE), lanes):
+            store(y + 4 * k, to_floats(load16(a + 2 * k, lanes)) * scale)
+        return 0
+
+    return dequantize
 
 
-def widen(row, weights, state, arena):
+def _widen(lanes):
     """int16 to int32: what stands in place of dequantize where everything stays in integers."""
-    a, y = arena + slot(row, A), arena + slot(row, Y)
-    for k in range(0, slot(row, SIZE), LANES):
-        store32(y + 4 * k, load16(a + 2 * k, LANES))
-    return 0
+
+    def widen(row, weights, state, arena):
+        a, y = arena + slot(row, A), arena + slot(row, Y)
+        for k in range(0, slot(row, SIZE), lanes):
+            store32(y + 4 * k, load16(a + 2 * k, lanes))
+        return 0
+
+    return widen
+
+
+WAYS_OUT = {"dequantize": _dequantize, "widen": _widen}

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.int8_rescale import (
+    NO_BIAS,
+    rescale,
+    rescale_number,
+)
 from edgernn.kernels.int8_rows import Int8ReduceRow
-from edgernn.kernels.int8_simd import larger, load16, rescale, saturate16, smaller, store16
+from edgernn.kernels.int8_simd import (
+    larger,
+    load16,
+    saturate16,
+    smaller,
+    store16,
+)
 from edgernn.kernels.pointers import int16_at
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import inline, slot
 from edgernn.kernels.target import processor
 
-X, Y, CONSTANTS, OUTER, COUNT, INNER = slots(Int8ReduceRow)
+X, Y, FACTOR, OUTER, COUNT, INNER = slots(Int8ReduceRow)
 LANES = processor().lanes
 
 
@@ -41,7 +52,7 @@ def _inner(join, is_sum):
     """What lies behind the axis side by side in registers; whole ones are stored."""
 
     def reduce(row, weights, state, arena):
-        x, y, constants = arena + slot(row, X), arena + slot(row, Y), weights + slot(row, CONSTANTS)
+        x, y, factor = arena + slot(row, X), arena + slot(row, Y), slot(row, FACTOR)
         count, inner = slot(row, COUNT), slot(row, INNER)
         for _ in range(slot(row, OUTER)):
             for k in range(0, 2 * inner, 2 * LANES):
@@ -51,16 +62,7 @@ def _inner(join, is_sum):
                     from_x += 2 * inner
                     result = join(result, load16(from_x, LANES))
                 if is_sum:
-                    result = saturate16(
-                        rescale(
-                            result,
-                            slot(constants, 0),
-                            slot(constants, 1),
-                            slot(constants, 2),
-                            slot(constants, 3),
-                            0,
-                        )
-                    )
+                    result = saturate16(rescale(result, factor, NO_BIAS))
                 store16(y + k, result)
             x += 2 * count * inner
             y += 2 * inner
@@ -71,21 +73,14 @@ def _inner(join, is_sum):
 
 def _last(join, is_sum):
     def reduce(row, weights, state, arena):
-        x, y, constants = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y)), weights + slot(row, CONSTANTS)
+        x, y, factor = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y)), slot(row, FACTOR)
         count, first = slot(row, COUNT), 0
-        multiplier, before, rounding, after = (
-            slot(constants, 0),
-            slot(constants, 1),
-            slot(constants, 2),
-            slot(constants, 3),
-        )
         for index in range(slot(row, OUTER)):
             result = int(x[first])
             for k in range(1, count):
                 result = join(result, int(x[first + k]))
             if is_sum:
-                result = ((((result << before) * multiplier) >> 16) + rounding) >> after
-                result = min(max(result, -32768), 32767)
+                result = min(max(rescale_number(result, factor), -32768), 32767)
             y[index] = result
             first += count
         return 0

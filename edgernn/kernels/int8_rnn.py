@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from edgernn.kernels.cells import nth
-from edgernn.kernels.int8_cells import FIRST_FUNCTION, HIGH, LOW, make_gates
+from edgernn.kernels.int8_cells import FIRST_FUNCTION, make_gates, make_limit
 from edgernn.kernels.int8_functions import make_function
 from edgernn.kernels.int8_rows import Int8CellRow
-from edgernn.kernels.int8_simd import clamp, store16, store16_first
+from edgernn.kernels.int8_simd import (
+    store16,
+    store16_first,
+)
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import slot
 
 _, H, Y, _, _, CONSTANTS, _, HIDDEN_SIZE, *_ = slots(Int8CellRow)
 
 
-def build(form, operand_bits, lanes, tables, f):
+def build(form, operand_bits, lanes, tables, clip, f):
     """The kernel for panels of `lanes`."""
     lanes = int(lanes)
     begin, products = make_gates(form, int(operand_bits), lanes, 1)
-    function = make_function(f, FIRST_FUNCTION, tables)
+    function, limit = make_function(f, FIRST_FUNCTION, tables), make_limit(clip)
 
     def rnn(row, weights, state, arena):
         h, y = state + slot(row, H), arena + slot(row, Y)
         constants, hidden_size = weights + slot(row, CONSTANTS), slot(row, HIDDEN_SIZE)
-        low, high = slot(constants, LOW), slot(constants, HIGH)
         panels, backwards = begin(row, state, arena)
         for index in range(panels):
             panel = nth(index, panels, backwards)
             (Wx,), (Rh,) = products(row, weights, arena, panel, nth(index + 1, panels, backwards))
-            h_new = function(clamp(Wx + Rh, low, high), constants, weights)
+            h_new = function(limit(Wx + Rh, constants), constants, weights)
             unit = lanes * panel
             store16(y + 2 * unit, h_new)
             store16_first(h + 2 * unit, h_new, hidden_size - unit, lanes)

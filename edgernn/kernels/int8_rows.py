@@ -53,13 +53,15 @@ class Int8DenseRow(NamedTuple):
     input_size: int
     output_size: int
     operands: int  # arena: what W reads of one vector, padded
+    low: int  # limits of y
+    high: int
 
 
 class Int8ElementwiseRow(NamedTuple):
     """A function of each element of a, or of a and b."""
 
     a: int  # arena: (size,)
-    b: int  # arena: (size,)
+    b: int  # arena: (size,). Affine arithmetic. weights: constants of the function that follows
     y: int  # arena: (size,)
     constants: int  # weights, as the kernel says
     size: int
@@ -70,12 +72,13 @@ class Int8SoftmaxRow(NamedTuple):
 
     x: int  # arena: (rows, size)
     y: int  # arena: (rows, size)
-    scratch: int  # arena: (size,) int64
-    table: int  # weights: EXP2, int64
+    scratch: int  # arena: (size,) int32, room for whole registers
+    table: int  # weights: EXP2 as `pack_pairs` has it
     multiplier: int
-    shift: int
+    shift: int  # but for its last bit, which is left to the rounding; 31 at most
     rows: int
     size: int
+    scale: int  # weights: float32, of y as float32
 
 
 class Int8LogSoftmaxRow(NamedTuple):
@@ -99,11 +102,14 @@ class Int8GroupedRow(NamedTuple):
     x: int  # arena: (rows, inputs, groups)
     y: int  # arena: (rows, outputs, groups)
     W: int  # weights: int8 (outputs, inputs, padded groups)
-    constants: int  # weights: int32 (outputs, registers of groups, 5, lanes), see int8_grouped.py
+    constants: int  # weights: int32 (outputs, registers of groups, 2, lanes), factors and biases of int8_packing.py
     rows: int
     inputs: int
     outputs: int
     groups: int
+    shifts: int  # 1 if any factor shifts before the product
+    low: int  # limits of y
+    high: int
 
 
 class Int8MatMulRow(NamedTuple):
@@ -112,7 +118,7 @@ class Int8MatMulRow(NamedTuple):
     a: int  # arena: (batch, n, k)
     b: int  # arena: (batch, k, m), transposed (batch, m, k)
     y: int  # arena: (batch, n, m)
-    constants: int  # weights: multiplier, shift before, rounding, shift after, int64
+    factor: int  # of the rescaling, int8_packing.py
     batch: int
     n: int
     k: int
@@ -124,7 +130,7 @@ class Int8ReduceRow(NamedTuple):
 
     x: int  # arena: (outer, count, inner)
     y: int  # arena: (outer, inner)
-    constants: int  # weights: multiplier, shift before, rounding, shift after, int64
+    factor: int  # of the rescaling, int8_packing.py
     outer: int
     count: int
     inner: int

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import floor
 
+from edgernn.kernels.int8_powers import power_of_two
 from edgernn.kernels.int8_rows import Int8RunningSoftmaxRow
-from edgernn.kernels.int8_softmax import power_of_two
 from edgernn.kernels.pointers import inline, int16_at, int32_at, int64_at
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import slot

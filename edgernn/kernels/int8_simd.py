@@ -16,7 +16,7 @@ from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-from edgernn.kernels.simd import BYTE, FLOAT, INT, Register, first_lanes, inline
+from edgernn.kernels.simd import BYTE, DOUBLE, FLOAT, INT, Register, first_lanes, inline
 
 SHORT = ir.IntType(16)
 
@@ -50,6 +50,13 @@ def constant(kind, value):
 def pointer(builder, address, kind, offset_bytes=0):
     """An int64 address as a pointer."""
     return builder.inttoptr(builder.add(address, ir.Constant(address.type, offset_bytes)), kind.as_pointer())
+
+
+def call(builder, name, result, *arguments):
+    """Call an LLVM intrinsic by its full name."""
+    function_type = ir.FunctionType(result, [argument.type for argument in arguments])
+    function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
+    return builder.call(function, arguments)
 
 
 def splat(builder, scalar, lanes):
@@ -132,6 +139,17 @@ def look_up(typing, address, indices):
     return indices(types.int64, indices), lower
 
 
+@intrinsic(prefer_literal=True)
+def filled(typing, number, lanes):
+    """A register with the same number in every lane."""
+    register = Integers(lanes.literal_value)
+
+    def lower(context, builder, signature, arguments):
+        return splat(builder, builder.trunc(arguments[0], INT), register.lanes)
+
+    return register(types.int64, lanes), lower
+
+
 # ---- arithmetic
 
 
@@ -174,7 +192,7 @@ _define_operator(operator.rshift, "ashr")
 _define_operator(operator.lshift, "shl")
 
 
-def _elementwise(arity, generate):
+def elementwise(arity, generate):
     """A function of `arity` registers or numbers, at least one a register, that works lane by lane."""
 
     def typed(*given):
@@ -188,45 +206,60 @@ def _elementwise(arity, generate):
         1: lambda typing, a: typed(a),
         2: lambda typing, a, b: typed(a, b),
         3: lambda typing, a, b, c: typed(a, b, c),
-        6: lambda typing, a, b, c, d, e, f: typed(a, b, c, d, e, f),
     }
     return intrinsic(forms[arity])
 
 
 def _add_saturated(builder, a, b):
-    name = f"llvm.sadd.sat.v{a.type.count}i32"
-    function_type = ir.FunctionType(a.type, [a.type, a.type])
-    function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
-    return builder.call(function, (a, b))
+    return call(builder, f"llvm.sadd.sat.v{a.type.count}i32", a.type, a, b)
 
 
 def _leading_zeros(builder, a):
-    name, flag = f"llvm.ctlz.v{a.type.count}i32", ir.IntType(1)
-    function_type = ir.FunctionType(a.type, [a.type, flag])
-    function = builder.module.globals.get(name) or ir.Function(builder.module, function_type, name)
-    return builder.call(function, (a, flag(0)))
+    flag = ir.IntType(1)
+    return call(builder, f"llvm.ctlz.v{a.type.count}i32", a.type, a, flag(0))
 
 
-def rescaled(builder, accumulator, multiplier, before, rounding, after, bias):
-    """LLVM code of ``accumulator * multiplier / 2^shift``, rounded, plus bias, with the parts of split_shift."""
-    kind = accumulator.type
-    sixteen = constant(kind, 16)
-    accumulator = builder.shl(accumulator, before)
-    high, low = builder.ashr(accumulator, sixteen), builder.and_(accumulator, constant(kind, 65535))
-    low_part = builder.lshr(builder.mul(low, multiplier), sixteen)
-    product = builder.add(builder.mul(high, multiplier), low_part)  # floor(accumulator * multiplier / 2^16)
-    return builder.add(builder.ashr(builder.add(product, rounding), after), bias)
-
-
-smaller = _elementwise(2, lambda builder, a, b: builder.select(builder.icmp_signed("<", a, b), a, b))
-larger = _elementwise(2, lambda builder, a, b: builder.select(builder.icmp_signed(">", a, b), a, b))
+smaller = elementwise(2, lambda builder, a, b: builder.select(builder.icmp_signed("<", a, b), a, b))
+larger = elementwise(2, lambda builder, a, b: builder.select(builder.icmp_signed(">", a, b), a, b))
 # yes if a < 0 else no
-where_negative = _elementwise(
+where_negative = elementwise(
     3, lambda builder, a, yes, no: builder.select(builder.icmp_signed("<", a, constant(a.type, 0)), yes, no)
 )
-add_saturated = _elementwise(2, _add_saturated)
-leading_zeros = _elementwise(1, _leading_zeros)  # 32 of 0
-rescale = _elementwise(6, rescaled)  # for multipliers that are not negative
+add_saturated = elementwise(2, _add_saturated)
+leading_zeros = elementwise(1, _leading_zeros)  # 32 of 0
+
+
+def _across_lanes(combine):
+    """A function that combines all lanes, by halves: a register with the result in every lane."""
+
+    @intrinsic
+    def reduce(typing, register):
+        def lower(context, builder, signature, arguments):
+            (numbers,) = arguments
+            half = register.lanes // 2
+            while half:
+                order = ir.Constant(vector(INT, register.lanes), [lane ^ half for lane in range(register.lanes)])
+                numbers = combine(builder, numbers, builder.shuffle_vector(numbers, numbers, order))
+                half //= 2
+            return numbers
+
+        return register(register), lower
+
+    return reduce
+
+
+largest_everywhere = _across_lanes(lambda builder, a, b: builder.select(builder.icmp_signed(">", a, b), a, b))
+sum_everywhere = _across_lanes(lambda builder, a, b: builder.add(a, b))
+
+
+def _quotient(builder, a, b):
+    doubles = vector(DOUBLE, a.type.count)
+    return builder.fptosi(builder.fdiv(builder.sitofp(a, doubles), builder.sitofp(b, doubles)), a.type)
+
+
+# a / b rounded down, of numbers that are not negative, and quotients of at most 16 bits: as a quotient that is no whole
+# number lies 1 / b > 2^-31 from one, the rounding of float64 cannot reach it
+quotient = elementwise(2, _quotient)
 
 
 @inline
@@ -239,12 +272,6 @@ def clamp(x, low, high):
 def saturate16(x):
     """The nearest int16."""
     return clamp(x, -32768, 32767)
-
-
-@inline
-def rescale_signed(x, multiplier, shift):
-    """The same for 16-bit x and multipliers with a sign: everything fits 32 bits."""
-    return (x * multiplier + (1 << (shift - 1))) >> shift
 
 
 # ---- float

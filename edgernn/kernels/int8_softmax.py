@@ -2,64 +2,110 @@
 
 from __future__ import annotations
 
-from numba import types
-from numba.extending import intrinsic
-
+from edgernn.kernels.int8_rescale import (
+    rescale_short,
+)
 from edgernn.kernels.int8_rows import Int8SoftmaxRow
-from edgernn.kernels.pointers import inline, int16_at, int64_at
+from edgernn.kernels.int8_simd import (
+    filled,
+    larger,
+    largest_everywhere,
+    load16,
+    load32,
+    look_up,
+    quotient,
+    smaller,
+    store16,
+    store32,
+    sum_everywhere,
+    to_floats,
+)
+from edgernn.kernels.int8_words import look_up_64
 from edgernn.kernels.rows import slots
-from edgernn.kernels.simd import INT, slot
+from edgernn.kernels.simd import broadcast, first_lanes, inline, load_float, slot, store
 
-X, Y, SCRATCH, TABLE, MULTIPLIER, SHIFT, ROWS, SIZE = slots(Int8SoftmaxRow)
-
-
-@intrinsic
-def divide(typing, a, b):
-    """The quotient of two numbers that fit uint32, rounded down: a shorter division than that of int64."""
-
-    def lower(context, builder, signature, arguments):
-        a, b = (builder.trunc(number, INT) for number in arguments)
-        return builder.zext(builder.udiv(a, b), arguments[0].type)
-
-    return types.int64(types.int64, types.int64), lower
+X, Y, SCRATCH, TABLE, MULTIPLIER, SHIFT, ROWS, SIZE, SCALE = slots(Int8SoftmaxRow)
 
 
-@inline
-def power_of_two(fraction, table):
-    """2^-fraction, of 2^-12 octaves below one to Q1.15."""
-    i = fraction >> 6
-    return table[i] - (((table[i] - table[i + 1]) * (fraction & 63) + 32) >> 6)
+def make_power(look_up):
+    """A function ``power(distance, multiplier, shift, table)``: 2 to the minus rescaled distance, Q4.12 to Q0.15."""
+
+    @inline
+    def power(distance, multiplier, shift, table):
+        octaves = smaller(rescale_short(distance, multiplier, shift), 69631)
+        entry, fraction, whole = look_up(table, (octaves >> 6) & 63), octaves & 63, octaves >> 12
+        mantissa = (entry & 65535) + (((entry >> 16) * fraction + 31) >> 6)
+        return (2 * mantissa + (1 << whole)) >> (whole + 1)
+
+    return power
 
 
 @inline
-def power(octaves, table):
-    """2^-octaves, Q4.12 to Q0.15."""
-    whole = octaves >> 12
-    return (2 * power_of_two(octaves & 4095, table) + (1 << whole)) >> (whole + 1)
+def share(e, total):
+    """A part of the total, Q0.15."""
+    return smaller(quotient(e * 32768 + (total >> 1), total), 32767)
 
 
-def softmax(row, weights, state, arena):
-    """Of each row of x, with int64 numbers on the way."""
-    x, y = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y))
-    e, table = int64_at(arena + slot(row, SCRATCH)), int64_at(weights + slot(row, TABLE))
-    multiplier, shift, size = slot(row, MULTIPLIER), slot(row, SHIFT), slot(row, SIZE)
-    half = 1 << (shift - 1)
-    start = 0
-    for _ in range(slot(row, ROWS)):
-        largest = -32768
-        for k in range(start, start + size):
-            largest = max(largest, x[k])
-        total = 0
-        for k in range(size):
-            octaves = min(((largest - x[start + k]) * multiplier + half) >> shift, 69631)
-            e[k] = power(octaves, table)
-            total += e[k]
-        for k in range(size):
-            y[start + k] = min(divide(e[k] * 32768 + (total >> 1), total), 32767)
-        start += size
-    return 0
+def build(length, lanes, tables, output):
+    """The kernel for registers of `lanes`; "short" rows fit into one.
+
+    Its output is "int16", or, where nothing else reads that, what leaves the integers: "float32" or "int32". What is
+    written behind the end of a row, the next row replaces.
+    """
+    power = make_power(look_up_64 if tables == "words" else look_up)
+    return {"short": _short, "long": _long}[length](int(lanes), power, 2 if output == "int16" else 4, WRITE[output])
 
 
-def build():
-    """The one kernel of this module."""
+@inline
+def _write_float(address, y, scale):
+    store(address, to_floats(y) * scale)
+
+
+WRITE = {
+    "int16": inline(lambda address, y, scale: store16(address, y)),
+    "int32": inline(lambda address, y, scale: store32(address, y)),
+    "float32": _write_float,
+}
+
+
+def _short(lanes, power, y_bytes, write):
+    def softmax(row, weights, state, arena):
+        x, y, size = arena + slot(row, X), arena + slot(row, Y), slot(row, SIZE)
+        table, multiplier, shift = weights + slot(row, TABLE), slot(row, MULTIPLIER), slot(row, SHIFT)
+        scale = broadcast(load_float(weights + slot(row, SCALE)), lanes)
+        for _ in range(slot(row, ROWS)):
+            numbers = first_lanes(size, load16(x, lanes), filled(-32768, lanes))
+            e = power(largest_everywhere(numbers) - numbers, multiplier, shift, table)
+            e = first_lanes(size, e, filled(0, lanes))
+            write(y, share(e, sum_everywhere(e)), scale)
+            x += 2 * size
+            y += y_bytes * size
+        return 0
+
+    return softmax
+
+
+def _long(lanes, power, y_bytes, write):
+    def softmax(row, weights, state, arena):
+        x, y, size = arena + slot(row, X), arena + slot(row, Y), slot(row, SIZE)
+        table, multiplier, shift = weights + slot(row, TABLE), slot(row, MULTIPLIER), slot(row, SHIFT)
+        scale = broadcast(load_float(weights + slot(row, SCALE)), lanes)
+        scratch = arena + slot(row, SCRATCH)
+        lowest, zero = filled(-32768, lanes), filled(0, lanes)
+        for _ in range(slot(row, ROWS)):
+            most = lowest
+            for k in range(0, size, lanes):
+                most = larger(most, first_lanes(size - k, load16(x + 2 * k, lanes), lowest))
+            largest, sums = largest_everywhere(most), zero
+            for k in range(0, size, lanes):
+                e = power(largest - load16(x + 2 * k, lanes), multiplier, shift, table)
+                sums = sums + first_lanes(size - k, e, zero)
+                store32(scratch + 4 * k, e)
+            total = sum_everywhere(sums)
+            for k in range(0, size, lanes):
+                write(y + y_bytes * k, share(load32(scratch + 4 * k, lanes), total), scale)
+            x += 2 * size
+            y += y_bytes * size
+        return 0
+
     return softmax

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from edgernn.kernels.int8_functions import make_fine_sigmoid
 from edgernn.kernels.int8_rows import Int8FineGateRow, Int8WideRow
+from edgernn.kernels.int8_simd import load16, store32
 from edgernn.kernels.pointers import inline, int16_at, int32_at
 from edgernn.kernels.rows import slots
 from edgernn.kernels.simd import slot
+from edgernn.kernels.target import processor
 
 H, X, MINUS, FINE, SIZE, SHIFT = slots(Int8WideRow)
 GATE_X, GATE_Y, TABLE, GATE_SIZE, FACTOR = slots(Int8FineGateRow)
+LANES = processor().lanes
 LARGEST, LEAST = (1 << 31) - 1, -(1 << 31)
 
 
@@ -19,28 +23,29 @@ def saturate32(x):
 
 
 def build(what, place="", sign="plus"):
-    """The kernel "gate", "begin", "high", "shifted", or "product" with numbers in the "weights" or the "arena"."""
+    """The kernel "begin", "high", "shifted", "product" with numbers in the "weights" or the "arena", or "gate".
+
+    To a gate `place` tells how its table is read, as to make_function.
+    """
+    if what == "gate":
+        return _gate(make_fine_sigmoid(place))
     negative = sign == "minus"
     if what == "product":
         return _product(place == "weights", negative)
-    return _shifted(negative) if what == "shifted" else {"gate": gate, "begin": begin, "high": high}[what]
+    return _shifted(negative) if what == "shifted" else {"begin": begin, "high": high}[what]
 
 
-def gate(row, weights, state, arena):
-    """Q4.11 to Q0.30."""
-    x, y, table = (
-        int16_at(arena + slot(row, GATE_X)),
-        int32_at(arena + slot(row, GATE_Y)),
-        int32_at(weights + slot(row, TABLE)),
-    )
-    factor = slot(row, FACTOR)
-    for k in range(slot(row, GATE_SIZE)):
-        p = factor * x[k]
-        magnitude = min(abs(p), 65535)
-        i, fraction = magnitude >> 8, ((magnitude & 255) + 1) >> 1
-        fine = table[i] + (((table[i + 1] - table[i]) * fraction + 64) >> 7)
-        y[k] = fine if p < 0 else (1 << 30) - fine
-    return 0
+def _gate(fine_sigmoid):
+    """Q4.11 to Q0.30. Whole registers are computed: values have room behind their end."""
+
+    def gate(row, weights, state, arena):
+        x, y, table = arena + slot(row, GATE_X), arena + slot(row, GATE_Y), weights + slot(row, TABLE)
+        factor = slot(row, FACTOR)
+        for k in range(0, slot(row, GATE_SIZE), LANES):
+            store32(y + 4 * k, fine_sigmoid(load16(x + 2 * k, LANES) * factor, table))
+        return 0
+
+    return gate
 
 
 def begin(row, weights, state, arena):

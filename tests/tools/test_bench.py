@@ -78,6 +78,31 @@ def test_graphs_are_measured_where_they_equal_onnxruntime(needs_tool):
         assert set(spreads) == {graphs.OWN, graphs.PEER, graphs.LOOP, graphs.WEIGHTS}
 
 
+def test_targets_of_nets_in_integers():
+    from benchmarks.report import Results, targets
+    from benchmarks.timing import Spread
+
+    spreads = {
+        name: Spread(ns, ns, ns, 9) for name, ns in (("edgernn", 300), ("edgernn w8a16", 250), ("edgernn w8a8", 400))
+    }
+    results = Results({"features": "avx512f"}, nets={"tcn": spreads})
+    assert [(target.model, target.value, target.bound, target.met) for target in targets(results)] == [
+        ("tcn", 1.2, 1.0, True),
+        ("tcn", 0.75, 1.0, False),
+    ]
+    assert "## tcn: ns a step" in results.markdown()
+
+
+def test_nets_in_integers_are_measured_where_they_find_the_same_labels(monkeypatch):
+    from benchmarks import int8_nets
+
+    for name in int8_nets.NETS:
+        assert set(int8_nets.measure_net(name, 50)) == {"edgernn", "edgernn w8a16", "edgernn w8a8"}
+    monkeypatch.setattr(int8_nets, "LEAST_AGREEMENT", 1.1)
+    with pytest.raises(ValueError, match="edgernn computes something else for tcn"):
+        int8_nets.measure_net("tcn", 50)
+
+
 def test_paced_steps_are_held_against_the_binding():
     from benchmarks.report import Results, targets
     from benchmarks.timing import Spread
@@ -114,5 +139,6 @@ def test_command_writes_markdown_and_json(needs_tool, tmp_path):
     assert figures["errors"]["lstm16"]["edgernn"] < 1e-6
     promised = {target["what"] for target in figures["targets"]}
     starts = {f"process start to first {what}" for what in ("step", "event")}
-    assert promised == {"bytes to scores, a sample", "timing operations, longer by", *starts}
+    integers = {f"{name} faster than float" for name in ("edgernn w8a16", "edgernn w8a8")}  # of the nets
+    assert promised == {"bytes to scores, a sample", "timing operations, longer by", *starts, *integers}
     assert "| edgernn |" in markdown

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from benchmarks.models import Model, samples
-from benchmarks.peers import Edgernn, Peer, Step
+from benchmarks.peers import Edgernn, Step
 
 CALIBRATION_STEPS = 100
 
@@ -14,7 +14,7 @@ class EdgernnW8A16(Edgernn):
     """The same model in integers, quantized here; its scores are those of integers."""
 
     name = "edgernn w8a16"
-    operands: ClassVar[str] = "w8a16"
+    operands: ClassVar[Literal["w8a16", "w8a8"]] = "w8a16"
     largest_error = 0.02
 
     def make_step(self, model: Model) -> Step:
@@ -37,4 +37,4 @@ class EdgernnW8A8(EdgernnW8A16):
     largest_error = 0.05
 
 
-INT8_PEERS: tuple[type[Peer], ...] = (EdgernnW8A16, EdgernnW8A8)
+INT8_PEERS: tuple[type[EdgernnW8A16], ...] = (EdgernnW8A16, EdgernnW8A8)

@@ -27,6 +27,7 @@ INT8_TARGETS = {
     ("edgernn w8a16", "lstm"): {64: 1.4, 128: 1.9, 256: 2.5},
     ("edgernn w8a16", "rnn"): {128: 1.9, 256: 2.5},
 }
+INT8_NET_TARGET = 1.0  # the same for nets of small operations
 TAIL_TARGET, TAIL_CELLS, TAIL_SIZES = 1.3, ("gru", "lstm"), (64, 128)  # p99 over p50 at most
 KERNEL_TARGET, KERNEL_LEAST_SIZE = 1.1, 32  # time over the C kernel's at most
 STREAM_TARGET_NS = 1000.0  # a sample, bytes to scores
@@ -62,6 +63,7 @@ class Results:
     stream: dict[str, Spread] = field(default_factory=dict)
     startup: dict[str, Spread] = field(default_factory=dict)
     graphs: dict[str, dict[str, Spread]] = field(default_factory=dict)
+    nets: dict[str, dict[str, Spread]] = field(default_factory=dict)
     operations_cost: float | None = None
 
     def json(self) -> str:
@@ -127,6 +129,11 @@ def _int8_targets(results: Results) -> Iterator[Target]:
             if cell == model.cell and model.hidden_size in bounds and {PROJECT, name} <= spreads.keys():
                 ratio = spreads[PROJECT].p50_ns / spreads[name].p50_ns
                 yield Target(f"{name} faster than float", model.name, ratio, bounds[model.hidden_size], at_least=True)
+    for net, spreads in results.nets.items():
+        for name, spread in spreads.items():
+            if name != PROJECT:
+                ratio = spreads[PROJECT].p50_ns / spread.p50_ns
+                yield Target(f"{name} faster than float", net, ratio, INT8_NET_TARGET, at_least=True)
 
 
 def _paced_targets(results: Results) -> Iterator[Target]:
@@ -191,7 +198,7 @@ def _markdown(results: Results) -> Iterator[str]:
     if results.loop:
         yield "\n## Steps in a compiled loop: least of many loops of 2000 steps, ns a step\n"
         yield from _spread_table(results.models, results.loop, _least)
-    for name, spreads in results.graphs.items():
+    for name, spreads in (results.graphs | results.nets).items():
         yield f"\n## {name}: ns a step\n"
         yield from _rows(("", "p50", "p99"), ((k, f"{s.p50_ns:.0f}", f"{s.p99_ns:.0f}") for k, s in spreads.items()))
     if results.stream:

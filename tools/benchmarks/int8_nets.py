@@ -1,0 +1,50 @@
+"""Trained nets of small operations, in integers beside float: a FastGRNN that is written out, and convolutions.
+
+Their steps are many short operations, where eight bits save nothing by themselves.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import timing
+from benchmarks.int8_peers import INT8_PEERS
+from benchmarks.peers import Edgernn
+from benchmarks.timing import Spread
+
+WATCH = Path(__file__).parents[2] / "tests" / "models" / "watch"
+NETS = ("fastgrnn", "tcn")
+ROWS, BLOCK_STEPS = 2000, 500
+LEAST_AGREEMENT = 0.95  # of steps with the same label; tools/int8_accuracy.py measures it on whole recordings
+
+
+def measure_net(name: str, steps: int) -> dict[str, Spread]:
+    """Times of a step of the net by that name, float and int8, on recordings that it has not seen.
+
+    Raises
+    ------
+    ValueError
+        They compute something else.
+    """
+    import edgernn
+
+    with np.load(WATCH / "calibration.npz") as arrays:
+        calibration = np.split(arrays["samples"], arrays["interval_start"][1:])
+    with np.load(WATCH / "held_out.npz") as arrays:
+        X = arrays["samples"][:ROWS].astype(np.float32)
+    program = edgernn.load(WATCH / f"{name}.onnx")
+    programs = {Edgernn.name: program}
+    for peer in INT8_PEERS:
+        programs[peer.name] = edgernn.quantize(program, calibration, operands=peer.operands)
+    runners = {peer: edgernn.Runner(program) for peer, program in programs.items()}
+    labels = {peer: runner.run(X).argmax(axis=1) for peer, runner in runners.items()}
+    for peer, found in labels.items():
+        agreement = float(np.mean(found == labels[Edgernn.name]))
+        if agreement < LEAST_AGREEMENT:
+            raise ValueError(
+                f"{peer} computes something else for {name}: {agreement:.1%} of its labels are those of float"
+            )
+    contestants = {peer: timing.hot(runner.step) for peer, runner in runners.items()}
+    return timing.interleave(contestants, list(X), steps, BLOCK_STEPS)
