@@ -18,7 +18,6 @@ from edgernn.kernels.int8_packing import (
     GateRows,
     pack_factors,
     pack_int8_panels,
-    pack_int8_units,
     pack_narrow_panel,
     pack_pairs,
     pack_shared_table,
@@ -26,8 +25,6 @@ from edgernn.kernels.int8_packing import (
     padded_columns,
 )
 from edgernn.kernels.int8_rows import (
-    CellConstants,
-    Int8CellRow,
     Int8DenseRow,
     Int8ElementwiseRow,
     Int8LogSoftmaxRow,
@@ -42,11 +39,7 @@ from edgernn.operations import (
     Int8Affine,
     Int8Binary,
     Int8Dense,
-    Int8Gru,
     Int8LogSoftmax,
-    Int8Lstm,
-    Int8RecurrentOperation,
-    Int8Rnn,
     Int8Softmax,
     Int8Unary,
     IntegerFunction,
@@ -72,12 +65,12 @@ def table_form(form: str = "") -> str:
 # ---- matrices
 
 
-def _operands(builder: TableBuilder, columns: int, form: str, groups: int = 1) -> int:
+def operands(builder: TableBuilder, columns: int, form: str, groups: int = 1) -> int:
     """Room in the arena for what a matrix product reads of `columns` numbers."""
     return builder.arena.take(padded_columns(columns, form, groups) * FORMS[form].operand_bytes)
 
 
-def _gate_rows(builder: TableBuilder, operation: Any, field: str, gates: int, B: Array) -> GateRows:
+def gate_rows(builder: TableBuilder, operation: Any, field: str, gates: int, B: Array) -> GateRows:
     """The rows of the matrix `field`, by gate."""
     names = (getattr(operation, field + suffix) for suffix in ("", "_multiplier", "_shift"))
     W, multiplier, shift = (builder.program.weights[name] for name in names)
@@ -89,7 +82,7 @@ def lower_int8_dense(builder: TableBuilder, operation: Int8Dense, limits: Int8Un
     """Emit a product and, where its result goes nowhere else, the limits of that."""
     form, lanes, groups = product_form(operation.operand_bits), processor().lanes, 1
     B = builder.program.weights[operation.B][np.newaxis]
-    rows = _gate_rows(builder, operation, "W", 1, B)
+    rows = gate_rows(builder, operation, "W", 1, B)
     _, output_size, input_size = rows.W.shape
     count = 1 << (output_size - 1).bit_length()
     if form == "halves" and (count < lanes or input_size <= SMALL_INPUT):
@@ -111,7 +104,7 @@ def lower_int8_dense(builder: TableBuilder, operation: Int8Dense, limits: Int8Un
         rows=builder.program.values[operation.inputs[0]].size // input_size,
         input_size=input_size,
         output_size=output_size,
-        operands=_operands(builder, input_size, form, groups),
+        operands=operands(builder, input_size, form, groups),
         low=low,
         high=high,
     )
@@ -127,7 +120,7 @@ def limits_of(operation: Int8Unary | None) -> tuple[int, int]:
 # ---- functions of one value
 
 
-def _function_constants(builder: TableBuilder, function: IntegerFunction, tables: str) -> tuple[int, int, int]:
+def function_constants(builder: TableBuilder, function: IntegerFunction, tables: str) -> tuple[int, int, int]:
     """Low, high and where the table lies; int8_functions.py reads them."""
     if function.table is not None:
         return 0, 0, builder.pack(builder.program.weights[function.table].astype(np.int32))
@@ -138,7 +131,7 @@ def _function_constants(builder: TableBuilder, function: IntegerFunction, tables
 
 def _lower_unary(builder: TableBuilder, operation: Int8Unary) -> None:
     tables = table_form()
-    constants = np.array(_function_constants(builder, operation.function, tables), np.int64)
+    constants = np.array(function_constants(builder, operation.function, tables), np.int64)
     _emit_elementwise(builder, operation, ("unary", operation.function.function, tables), constants)
 
 
@@ -172,7 +165,7 @@ def lower_int8_affine(builder: TableBuilder, operation: Int8Affine, following: I
     name, of_function, tables = "none", (0, 0, 0), table_form()
     if following:
         name = following.function.function
-        of_function = _function_constants(builder, following.function, tables)
+        of_function = function_constants(builder, following.function, tables)
     row = Int8ElementwiseRow(
         a=broadcast_shorts(builder, operation.inputs[0], output.shape, operation.name),
         b=builder.pack(np.array(of_function, np.int64)),
@@ -280,124 +273,6 @@ def _lower_dequantize(builder: TableBuilder, operation: Dequantize) -> None:
     builder.emit_raw(Kernel("int8_ports", ("widen", lanes)), row)
 
 
-# ---- recurrent cells
-
-
-def _cell_row(
-    builder: TableBuilder, operation: Int8RecurrentOperation, W: GateRows, R: GateRows, R_biases: int = 0
-) -> Int8CellRow:
-    """The row with what all cells have, but for the constants; the last `R_biases` gates of R have biases."""
-    form, lanes = product_form(operation.operand_bits), _cell_lanes(builder, operation)
-    hidden_size, input_size = R.W.shape[2], W.W.shape[2]
-    return Int8CellRow(
-        x=builder.value(operation.inputs[0]),
-        h=builder.region(operation.h),
-        y=builder.value(operation.outputs[0]),
-        W=builder.pack(pack_int8_panels(W, lanes, form, len(W.W))),
-        R=builder.pack(pack_int8_panels(R, lanes, form, R_biases)),
-        constants=0,
-        input_size=input_size,
-        hidden_size=hidden_size,
-        turn=builder.arena.take(8),
-        x_operands=_operands(builder, input_size, form),
-        h_operands=_operands(builder, hidden_size, form),
-    )
-
-
-def _cell_lanes(builder: TableBuilder, operation: Int8RecurrentOperation) -> int:
-    hidden_size = builder.program.weights[operation.R].shape[1]
-    return panel_lanes(hidden_size, operation.gates, processor().lanes)
-
-
-def _cell_rows(builder: TableBuilder, operation: Int8RecurrentOperation, R_bias: Array | None = None) -> Any:
-    """W with the first biases, R with `R_bias` for its last gate, else without."""
-    gates, hidden_size = operation.gates, builder.program.weights[operation.R].shape[1]
-    B = builder.program.weights[operation.B][: gates * hidden_size].reshape(gates, hidden_size)
-    in_R = np.zeros_like(B)
-    if R_bias is not None:
-        in_R[-1] = R_bias
-    return _gate_rows(builder, operation, "W", gates, B), _gate_rows(builder, operation, "R", gates, in_R)
-
-
-def _cell_constants(builder: TableBuilder, operation: Int8RecurrentOperation, **shifts: int) -> int:
-    """CellConstants and the constants of the functions."""
-    clip = operation.clip
-    constants = CellConstants(
-        low=max(-clip, -32768),
-        high=min(clip, 32767),
-        low_fine=max(-clip, -65536),
-        high_fine=min(clip, 65535),
-        fine_table=builder.pack(np.array(int8_tables.FINE_SIGMOID, np.int32)),
-        **shifts,
-    )
-    tables = table_form(product_form(operation.operand_bits))
-    functions = [_function_constants(builder, function, tables) for function in operation.activations]
-    return builder.pack(np.array([*constants, *np.ravel(functions)], np.int64))
-
-
-def _cell_options(builder: TableBuilder, operation: Int8RecurrentOperation) -> tuple[str, ...]:
-    """Form, bits, lanes, form of tables, clip and functions, the last options of every cell's kernel."""
-    bits, form = operation.operand_bits, product_form(operation.operand_bits)
-    functions = (function.function for function in operation.activations)
-    clip = "clip" if operation.clip <= 32767 else "free"
-    return form, str(bits), str(_cell_lanes(builder, operation)), table_form(form), clip, *functions
-
-
-def _lower_rnn(builder: TableBuilder, operation: Int8Rnn) -> None:
-    row = _cell_row(builder, operation, *_cell_rows(builder, operation))
-    row = row._replace(constants=_cell_constants(builder, operation))
-    builder.emit(Kernel("int8_rnn", _cell_options(builder, operation)), row, operation.name)
-
-
-def _lower_gru(builder: TableBuilder, operation: Int8Gru) -> None:
-    width, options = "wide" if operation.wide else "narrow", _cell_options(builder, operation)
-    if operation.linear_before_reset:
-        hidden_size = builder.program.weights[operation.R].shape[1]
-        W, R = _cell_rows(builder, operation, builder.program.weights[operation.B][3 * hidden_size :])
-        row = _cell_row(builder, operation, W, R, R_biases=1)._replace(constants=_cell_constants(builder, operation))
-        builder.emit(Kernel("int8_gru", ("after", width, *options)), row, operation.name)
-        return
-    W, R = _cell_rows(builder, operation)
-    row = _cell_row(builder, operation, W.gates(slice(2)), R.gates(slice(2)))
-    form, lanes = product_form(operation.operand_bits), _cell_lanes(builder, operation)
-    row = row._replace(
-        constants=_cell_constants(builder, operation),
-        c=builder.arena.take(6 * (row.hidden_size + lanes)),
-        W_reset=builder.pack(pack_int8_panels(W.gates(slice(2, None)), lanes, form, 1)),
-        R_reset=builder.pack(pack_int8_panels(R.gates(slice(2, None)), lanes, form, 0)),
-    )
-    builder.emit(Kernel("int8_gru", ("before", width, *options)), row, operation.name)
-
-
-def _lower_lstm(builder: TableBuilder, operation: Int8Lstm) -> None:
-    row = _cell_row(builder, operation, *_cell_rows(builder, operation))
-    constants = _cell_constants(builder, operation, **_gain_shifts(operation), **_output_shifts(operation))
-    row = row._replace(c=builder.region(operation.c), constants=constants)
-    if operation.P_multiplier is not None and operation.P_shift is not None:
-        P = [builder.program.weights[name].reshape(3, -1) for name in (operation.P_multiplier, operation.P_shift)]
-        row = row._replace(P=builder.pack(pack_int8_units(np.concatenate(P), _cell_lanes(builder, operation))))
-    options = (
-        "wide" if operation.wide else "narrow",
-        "open" if operation.P_multiplier is None else "peepholes",
-        "coupled" if operation.input_forget else "forget",
-    )
-    builder.emit(Kernel("int8_lstm", (*options, *_cell_options(builder, operation))), row, operation.name)
-
-
-def _gain_shifts(operation: Int8Lstm) -> dict[str, int]:
-    """From the candidate times its gate to the format of c; with a wide c half of G in ARITHMETIC.md is at hand."""
-    k = operation.candidate_shift
-    if not operation.wide:
-        return {"gain_rounding": 1 << (14 + k), "gain_right": 15 + k}
-    return {"gain_left": int(k == 0), "gain_rounding": 1 << (k - 2) if k > 1 else 0, "gain_right": max(k - 1, 0)}
-
-
-def _output_shifts(operation: Int8Lstm) -> dict[str, int]:
-    """From c to the input of the output function."""
-    j = operation.cell_shift
-    return {"cell_left": max(-j, 0), "cell_rounding": 1 << (j - 1) if j > 0 else 0, "cell_right": max(j, 0)}
-
-
 # ---- moves
 
 
@@ -421,7 +296,4 @@ INT8_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Int8Binary: _lower_binary,
     Int8Softmax: lower_int8_softmax,
     Int8LogSoftmax: _lower_log_softmax,
-    Int8Rnn: _lower_rnn,
-    Int8Gru: _lower_gru,
-    Int8Lstm: _lower_lstm,
 }

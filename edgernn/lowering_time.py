@@ -12,6 +12,7 @@ from edgernn.kernels.rows import ROW_SLOTS, GateRow, HistoryRow, LoopRow, Runnin
 from edgernn.lowering import FUSED_FUNCTIONS, LOWERINGS, TableBuilder, lower_dense
 from edgernn.lowering_features import FEATURE_LOWERINGS
 from edgernn.lowering_int8 import INT8_LOWERINGS, lower_int8_affine, lower_int8_dense, lower_int8_softmax
+from edgernn.lowering_int8_cells import INT8_CELL_LOWERINGS
 from edgernn.lowering_int8_features import INT8_FEATURE_LOWERINGS, lower_int8_grouped_dense
 from edgernn.lowering_layout import LAYOUT_LOWERINGS
 from edgernn.operations import (
@@ -191,6 +192,7 @@ ALL_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     **FEATURE_LOWERINGS,
     **LAYOUT_LOWERINGS,
     **INT8_LOWERINGS,
+    **INT8_CELL_LOWERINGS,
     **INT8_FEATURE_LOWERINGS,
     History: _lower_history,
     RunningReduce: _lower_running_reduce,

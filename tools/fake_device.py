@@ -80,8 +80,8 @@ def fake_device(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and takes the link away
     with contextlib.closing(Ports(link)) as ports:
         board = Board(ports.write, faulty, rate)
-        board.start()
         with contextlib.suppress(KeyboardInterrupt):
+            board.start()
             ports.come_and_go(unplug_every)
         board.stop()
     print(f"{board.sent} samples sent", file=sys.stderr)

@@ -83,7 +83,7 @@ def quantize(
     ...     operations=(Dense(name="sum", inputs=("x",), outputs=("y",), W="W"),),
     ... )
     >>> program = Program(description, {"W": np.array([[0.5, -1.0]], np.float32)})
-    >>> int8 = quantize(program, np.array([[1.0, 2.0], [-2.0, 1.0]]))
+    >>> int8 = quantize(program, np.array([[1.0, 2.0], [-2.0, 1.0]]), equalise=False)
     >>> int8.arithmetic
     'int8'
     >>> int8.weights["sum/W"]
