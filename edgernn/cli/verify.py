@@ -83,7 +83,8 @@ def verify(
             reports.append(run_on(exported, EMULATORS[name], steps=steps, sized=True, expected=expected))
         except DoesNotFitError as error:
             too_small += 1
-            warn(f"{name} is left out: {error}" if machines else f"{name} is left out: the model needs more memory")
+            reason = str(error).splitlines()[0].rstrip(":") if machines else "the model needs more memory"
+            warn(f"{name} is left out: {reason}")
     if as_json:
         print_json([msgspec.to_builtins(report) for report in reports])
     elif reports:

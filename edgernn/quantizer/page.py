@@ -49,6 +49,7 @@ def _whole(report: QuantizationReport) -> list[tuple[str, str, str]]:
     if report.agreement is not None:
         rows.append(("same largest score", "", f"{report.agreement:.2%}"))
     rows.append(("largest difference of a score", "", f"{report.largest_difference:.4g}"))
+    rows.append(("signal to noise of the scores", "", f"{report.signal_to_noise_db:.1f} dB"))
     rows.append(("weights, bytes", str(report.weight_bytes_before), str(report.weight_bytes_after)))
     rows.append(("states, bytes", str(report.state_bytes_before), str(report.state_bytes_after)))
     return rows

@@ -24,6 +24,8 @@ def test_report_says_what_the_runners_say() -> None:
     assert report.recordings == 2
     assert report.agreement == np.mean(expected.argmax(axis=1) == actual.argmax(axis=1))
     assert report.largest_difference == pytest.approx(np.abs(expected - actual).max())
+    noise = np.sum((expected - actual) ** 2)
+    assert report.signal_to_noise_db == pytest.approx(10 * np.log10(np.sum(expected**2) / noise), abs=0.1)
     assert report.float_accuracy == np.mean(expected.argmax(axis=1) == truth)
     assert report.int8_accuracy == np.mean(actual.argmax(axis=1) == truth)
     assert report.float_cross_entropy == pytest.approx(-np.log(expected[np.arange(250), truth]).mean(), abs=1e-4)
