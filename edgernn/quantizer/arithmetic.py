@@ -31,6 +31,9 @@ Array: TypeAlias = NDArray[Any]
 
 COMPARISONS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
 LOGIC = {"And", "Or", "Xor"}
+MASK_SCALE = 32 / 32768  # the finest format of a mask; a share of exp(-32) is nothing
+LEAST_MASK = 1e4  # constants added before a softmax that are larger only forbid
+LARGEST_GAIN = 2.0**13 - 1  # of a multiplier with a sign; what truth is multiplied with saturates long before
 SMALLEST_PRODUCT = 4.1  # units of a product in the output's, so that its shift is at least 17
 
 
@@ -169,9 +172,29 @@ def _constant(converter: Converter, operation: Binary, constant: Array) -> None:
     source, output = operation.inputs[0], operation.outputs[0]
     integer = converter.as_integer(source)
     converter.bounds[output] = _affine_bound(converter, source, gain, offset)
-    scale = converter.output_scale(output)
-    affine = converter.affine(operation.name, integer, output, gain * converter.scales[integer] / scale, offset, scale)
-    converter.add(affine, scale)
+    mask_scale = _mask_scale(converter, operation, constant)
+    scale = mask_scale or converter.output_scale(output)
+    factor = gain * converter.scales[integer] / scale
+    if mask_scale is not None:
+        factor = np.clip(factor, -LARGEST_GAIN, LARGEST_GAIN)
+    converter.add(converter.affine(operation.name, integer, output, factor, offset, scale), scale)
+
+
+def _mask_scale(converter: Converter, operation: Binary, constant: Array) -> float | None:
+    """The format of a computed mask: truth times a number that forbids, only added to what softmaxes read; else None.
+
+    Twice the range of the sums is enough to forbid; masks of constants are `Converter.with_saturated_constants`.
+    """
+    truth = converter.trace.values[operation.inputs[0]]
+    forbids = operation.function == "Mul" and bool(np.abs(constant).max(initial=0.0) >= LEAST_MASK)
+    if not forbids or not np.isin(truth, (0, 1)).all():
+        return None
+    sums = converter.readers(operation.outputs[0])
+    if not sums or not all(isinstance(by, Binary) and by.function == "Add" and by.constant is None for by in sums):
+        return None
+    if not all(converter.in_softmax(by.outputs[0]) for by in sums):
+        return None
+    return max(MASK_SCALE, *(2 * converter.limit(by.outputs[0]) / 32767 for by in sums))
 
 
 def _affine_bound(converter: Converter, source: str, gain: Array, offset: Array) -> float:

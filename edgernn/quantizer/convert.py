@@ -46,9 +46,7 @@ from edgernn.quantizer.settings import Settings
 Array: TypeAlias = NDArray[Any]
 
 FAR_LARGER = 1000.0
-MASK_SCALE = 32 / 32768  # the finest format of a mask; a share of exp(-32) is nothing
 NOTHING = 1e30  # what stands for no number, where rings and windows are padded for a maximum, is larger
-LEAST_MASK = 1e4  # constants added before a softmax that are larger only forbid
 SOFTMAX_RANGE = 16.0  # below the maximum, where exp is nothing: what is masked out has no range
 
 
@@ -260,7 +258,7 @@ class Converter:
         values = [self.scales[name] for name in integers if name not in self.constants]
         largest = max(values, default=np.inf)
         return [
-            self.at_scale(name, max(largest, min(self.scales[name], MASK_SCALE)))
+            self.at_scale(name, max(largest, min(self.scales[name], arithmetic.MASK_SCALE)))
             if name in self.constants and self.scales[name] > FAR_LARGER * largest
             else name
             for name in integers
@@ -327,17 +325,15 @@ class Converter:
     def limit(self, name: str) -> float:
         """The largest magnitude of a value to represent, from calibration."""
         samples = self.trace.values[name]
-        in_softmax = self._in_softmax(name)
-        if in_softmax:
-            rows = [
-                self.trace.values[value].reshape(-1, self.program.values[value].shape[-1]) for value, _ in in_softmax
-            ]
+        read = self.in_softmax(name)
+        if read:
+            rows = [self.trace.values[value].reshape(-1, self.program.values[value].shape[-1]) for value, _ in read]
             seen = [np.abs(np.maximum(row, row.max(axis=1, keepdims=True) - SOFTMAX_RANGE)).ravel() for row in rows]
-            samples = np.concatenate([row + added for row, (_, added) in zip(seen, in_softmax, strict=True)])
+            samples = np.concatenate([row + added for row, (_, added) in zip(seen, read, strict=True)])
         samples = samples[np.abs(samples) < NOTHING]
         return self.settings.limit_of(samples, self.reading_bits(name)) or 1.0
 
-    def _in_softmax(self, name: str) -> list[tuple[str, float]]:
+    def in_softmax(self, name: str) -> list[tuple[str, float]]:
         """What softmaxes read of a value, itself, moved or chosen, and the size of the constants that were added to it.
 
         Nothing if something else reads it too.
@@ -349,12 +345,12 @@ class Converter:
                 inner = [(reader.inputs[0], 0.0)]
             elif isinstance(reader, Binary) and reader.function in ("Add", "Sub") and reader.constant is not None:
                 size = np.abs(self.program.weights[reader.constant])
-                added = float(size[size < LEAST_MASK].max(initial=0.0))
-                inner = self._in_softmax(reader.outputs[0])
+                added = float(size[size < arithmetic.LEAST_MASK].max(initial=0.0))
+                inner = self.in_softmax(reader.outputs[0])
             elif (isinstance(reader, Rearrange) and len(reader.inputs) == 1) or (
                 isinstance(reader, Where) and name in reader.inputs[1:]
             ):
-                inner = self._in_softmax(reader.outputs[0])
+                inner = self.in_softmax(reader.outputs[0])
             if not inner:
                 return []
             found += [(value, size + added) for value, size in inner]

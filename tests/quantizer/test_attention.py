@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
+from sequence_models import make_model
 from unquantized_programs import convolutions, recording
 
 import edgernn
+from edgernn.importers.onnx.importer import import_model
 from edgernn.operations import History
 from edgernn.program import Program
 from edgernn.quantizer import rings
@@ -70,3 +73,30 @@ def test_frames_before_the_sequence_have_no_share_where_scores_are_small() -> No
     assert queries <= program.weights.keys()
     weights = {name: array * np.float32(1e-3) if name in queries else array for name, array in program.weights.items()}
     assert largest_error(Program(program.description, weights)) < 0.01
+
+
+@pytest.mark.parametrize("says", ["what is forbidden", "what is allowed"])
+def test_computed_masks_forbid(says: str) -> None:
+    """Truth times -1e9, added to scores."""
+    node, allowed = helper.make_node, says == "what is allowed"
+    nodes = [
+        node("Slice", ["x", "0", "4", "-1"], ["scores"]),
+        node("Slice", ["x", "4", "8", "-1"], ["switches"]),
+        node("Less" if allowed else "Greater", ["switches", "none"], ["truth"]),
+        node("Cast", ["truth"], ["number"], to=1),
+        *([node("Sub", ["one", "number"], ["forbidden"])] if allowed else []),
+        node("Mul", ["forbidden" if allowed else "number", "large"], ["mask"]),
+        node("Add", ["scores", "mask"], ["masked"]),
+        node("Softmax", ["masked"], ["y"], axis=-1),
+    ]
+    numbers = {str(number): np.array([number]) for number in (0, 4, 8, -1)}
+    numbers |= {name: np.float32(number) for name, number in (("none", 0), ("one", 1), ("large", -1e9))}
+    program = import_model(make_model(nodes, {"x": (1, "time", 8)}, ["y"], numbers)).program
+    rng = np.random.default_rng(0)
+    x = np.hstack([20 * rng.standard_normal((500, 4)), rng.choice([-1.0, 1.0], (500, 4))]).astype(np.float32)
+    x[:, 4] = -1  # the first score always counts
+    y = edgernn.Runner(program).run(x)
+    got = edgernn.Runner(edgernn.quantize(program, x)).run(x)
+    assert (y[x[:, 4:] > 0] == 0).all()
+    assert (got[x[:, 4:] > 0] == 0).all()
+    np.testing.assert_allclose(got, y, atol=0.005)
