@@ -126,18 +126,14 @@ def _two_values(converter: Converter, operation: Binary, names: list[str]) -> No
     m, s = fixed_point.multiplier(factors, f"operation {operation.name}")
     if function == "Div":
         _check_quotient(converter, operation, names, m, s, scale)
-    converter.add(
-        Int8Binary(
-            name=operation.name,
-            inputs=tuple(integers),
-            outputs=operation.outputs,
-            sources=operation.sources,
-            function=cast(Any, function),
-            multipliers=tuple(m.tolist()),
-            shifts=tuple(s.tolist()),
-            scale=scale,
-        ),
+    converter.add_integer(
+        Int8Binary,
+        operation,
+        tuple(integers),
         scale,
+        function=cast(Any, function),
+        multipliers=tuple(m.tolist()),
+        shifts=tuple(s.tolist()),
     )
 
 
@@ -268,10 +264,7 @@ def convert_where(converter: Converter, operation: Where) -> None:
     values = converter.with_saturated_constants(values)
     scale = max(converter.scales[name] for name in values)
     names = (condition, *(converter.at_scale(name, scale) for name in values))
-    converter.add(
-        Int8Where(name=operation.name, inputs=names, outputs=operation.outputs, sources=operation.sources, scale=scale),
-        scale,
-    )
+    converter.add_integer(Int8Where, operation, names, scale)
 
 
 CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {Binary: convert_binary, Where: convert_where}

@@ -53,18 +53,7 @@ def convert_grouped_dense(converter: Converter, operation: GroupedDense) -> None
         "B": fixed_point.quantize_bias(B, scale, f"operation {operation.name}"),
     }
     names: dict[str, Any] = {field: converter.add_weight(operation, field, array) for field, array in parts.items()}
-    converter.add(
-        Int8GroupedDense(
-            name=operation.name,
-            inputs=(integer,),
-            outputs=operation.outputs,
-            sources=operation.sources,
-            operand_bits=bits,
-            scale=scale,
-            **names,
-        ),
-        scale,
-    )
+    converter.add_integer(Int8GroupedDense, operation, (integer,), scale, operand_bits=bits, **names)
 
 
 def convert_matmul(converter: Converter, operation: MatMul) -> None:
@@ -77,19 +66,15 @@ def convert_matmul(converter: Converter, operation: MatMul) -> None:
     terms = converter.program.values[operation.inputs[0]].shape[-1]
     if matmul_bound(terms, bits, int(s)) >= 1 << 31:
         raise converter.refused(operation, f"a sum of {terms} products could overflow 32 bits")
-    converter.add(
-        Int8MatMul(
-            name=operation.name,
-            inputs=(a, b),
-            outputs=operation.outputs,
-            sources=operation.sources,
-            transposed=operation.transposed,
-            operand_bits=bits,
-            multiplier=int(m),
-            shift=int(s),
-            scale=scale,
-        ),
+    converter.add_integer(
+        Int8MatMul,
+        operation,
+        (a, b),
         scale,
+        transposed=operation.transposed,
+        operand_bits=bits,
+        multiplier=int(m),
+        shift=int(s),
     )
 
 

@@ -53,19 +53,15 @@ def convert_reduce(converter: Converter, operation: Reduce) -> None:
         m, s = (int(part) for part in fixed_point.multiplier(np.array(unit / scale), f"operation {operation.name}"))
         if sum_bound(terms, s) >= 1 << 31:
             raise converter.refused(operation, f"a sum of {terms} numbers could overflow 32 bits")
-    converter.add(
-        Int8Reduce(
-            name=operation.name,
-            inputs=(integer,),
-            outputs=operation.outputs,
-            sources=operation.sources,
-            function=cast(Any, operation.function),
-            axis=operation.axis,
-            multiplier=m,
-            shift=s,
-            scale=scale,
-        ),
+    converter.add_integer(
+        Int8Reduce,
+        operation,
+        (integer,),
         scale,
+        function=cast(Any, operation.function),
+        axis=operation.axis,
+        multiplier=m,
+        shift=s,
     )
 
 
@@ -84,21 +80,17 @@ def convert_running_reduce(converter: Converter, operation: RunningReduce) -> No
         m, s = fixed_point.multiplier(factor, f"operation {operation.name}")
         settings |= {"multiplier": int(m), "shift": int(s)}
     give_format(converter, operation.total, "int64" if operation.function in ("Sum", "Mean") else "int16", unit)
-    converter.add(
-        Int8RunningReduce(
-            name=operation.name,
-            inputs=(integer,),
-            outputs=operation.outputs,
-            sources=operation.sources,
-            function=operation.function,
-            total=operation.total,
-            count=operation.count,
-            size=operation.size,
-            input_scale=unit,
-            scale=scale,
-            **settings,
-        ),
+    converter.add_integer(
+        Int8RunningReduce,
+        operation,
+        (integer,),
         scale,
+        function=operation.function,
+        total=operation.total,
+        count=operation.count,
+        size=operation.size,
+        input_scale=unit,
+        **settings,
     )
 
 
@@ -160,19 +152,15 @@ def convert_layer_norm(converter: Converter, operation: LayerNorm) -> None:
     m, s = fixed_point.multiplier(gain * 2.0**-bits / scale, where, SIGNED_SHIFTS)
     parts = {"multiplier": m, "shift": s, "B": fixed_point.quantize_bias(bias, scale, where)}
     names: dict[str, Any] = {field: converter.add_weight(operation, field, array) for field, array in parts.items()}
-    converter.add(
-        Int8LayerNorm(
-            name=operation.name,
-            inputs=(integer,),
-            outputs=operation.outputs,
-            sources=operation.sources,
-            epsilon=round(epsilon),
-            norm_bits=bits,
-            centred=operation.centred,
-            scale=scale,
-            **names,
-        ),
+    converter.add_integer(
+        Int8LayerNorm,
+        operation,
+        (integer,),
         scale,
+        epsilon=round(epsilon),
+        norm_bits=bits,
+        centred=operation.centred,
+        **names,
     )
 
 

@@ -26,17 +26,7 @@ def add_function(
     converter: Converter, operation: Operation, integer: str, function: IntegerFunction, scale: float
 ) -> None:
     """Append the integer form of a function of one value."""
-    converter.add(
-        Int8Unary(
-            name=operation.name,
-            inputs=(integer,),
-            outputs=operation.outputs,
-            sources=operation.sources,
-            function=function,
-            scale=scale,
-        ),
-        scale,
-    )
+    converter.add_integer(Int8Unary, operation, (integer,), scale, function=function)
 
 
 def add_smooth(converter: Converter, operation: Operation, real: Callable[[Array], Array], scale: float) -> None:
