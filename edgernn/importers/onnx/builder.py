@@ -264,18 +264,57 @@ class ProgramBuilder:
         region = self.hidden_state(name, np.zeros(size, dtype))
         start = Constant.of(np.zeros(size, np.float32)) if initial is None else initial
         stream = self.as_stream(start, timing)
+        value = self.value(stream, (size,))
+        self.write_state(f"begin {region.slot}", region, value, size, timing, begins=True, dtype=dtype)
+        return region
+
+    def read_state(
+        self,
+        name: str,
+        region: StateRegion,
+        value: str,
+        size: int,
+        timing: Timing,
+        *,
+        held: bool = False,
+        dtype: str = "float32",
+    ) -> None:
+        """Emit the operation `name` that reads a state, (size,), as a value."""
+        read = ReadState(
+            name=self.unique_operation(name),
+            inputs=(),
+            outputs=(value,),
+            sources=self.sources,
+            region=region,
+            shape=(size,),
+            held=held,
+            dtype=dtype,
+        )
+        self.emit(read, timing)
+
+    def write_state(
+        self,
+        name: str,
+        region: StateRegion,
+        value: str,
+        size: int,
+        timing: Timing,
+        *,
+        begins: bool = False,
+        dtype: str = "float32",
+    ) -> None:
+        """Emit the operation `name` that writes a value into a state, (size,)."""
         write = WriteState(
-            name=self.unique_operation(f"begin {region.slot}"),
-            inputs=(self.value(stream, (size,)),),
+            name=self.unique_operation(name),
+            inputs=(value,),
             outputs=(),
             sources=self.sources,
             region=region,
             size=size,
-            begins=True,
+            begins=begins,
             dtype=dtype,
         )
         self.emit(write, timing)
-        return region
 
     def is_claimable(self, stream: Stream) -> bool:
         """Whether a stream is a run of elements of one input of the graph, which can be a state."""

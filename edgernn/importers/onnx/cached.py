@@ -17,7 +17,6 @@ from edgernn.errors import UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, extent_of, features, width_of
-from edgernn.operations import ReadState, WriteState
 
 Elements = NDArray[Any]
 
@@ -93,15 +92,7 @@ def continued(builder: ProgramBuilder, past: Stream, x: Stream, axis: int) -> Co
     assert region is not None
     old = builder.unique(f"{region.slot}:old")
     size = past.elements.size
-    read = ReadState(
-        name=builder.unique_operation(f"read {region.slot}"),
-        inputs=(),
-        outputs=(old,),
-        sources=builder.sources,
-        region=region,
-        shape=(size,),
-    )
-    builder.emit(read, x.timing)
+    builder.read_state(f"read {region.slot}", region, old, size, x.timing)
     places = np.moveaxis(np.arange(size).reshape(past.elements.shape), axis, 0)  # (frames, *others)
     newest = np.moveaxis(x.elements, axis, 0) + size
     joined = np.concatenate([places, newest]).reshape(lead + 1, -1)
@@ -110,15 +101,7 @@ def continued(builder: ProgramBuilder, past: Stream, x: Stream, axis: int) -> Co
     after = np.empty(size, np.int64)
     after[places.ravel()] = joined[1:].ravel()
     kept = builder.value(Stream((features(size),), after, bases=(old, *x.bases), timing=x.timing), (size,))
-    write = WriteState(
-        name=builder.unique_operation(f"write {region.slot}"),
-        inputs=(kept,),
-        outputs=(),
-        sources=builder.sources,
-        region=region,
-        size=size,
-    )
-    builder.emit(write, x.timing)
+    builder.write_state(f"write {region.slot}", region, kept, size, x.timing)
     builder.claims[-1] = replace(builder.claims[-1], last=kept)
     axes = (*x.axes[:axis], (Factor(Role.TIME, extent_of(x.axes[axis]) + lead),), *x.axes[axis + 1 :])
     inner = prod(joined.shape[1:])

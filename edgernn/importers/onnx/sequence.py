@@ -12,7 +12,7 @@ from edgernn.importers.onnx.cached import Continued
 from edgernn.importers.onnx.dimension import Extent
 from edgernn.importers.onnx.timing import Timing
 from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, features
-from edgernn.operations import History, ReadState, Rearrange, WriteState
+from edgernn.operations import History, Rearrange
 
 
 def frames_of(
@@ -145,29 +145,10 @@ def held(builder: ProgramBuilder, x: Stream, timing: Timing) -> Stream:
     """What came last, at other steps: it is kept in a state."""
     value = builder.value(x)
     name = builder.unique(f"{value}:held")
-    size = builder.values[value].size
-    region = builder.hidden_state(name, np.zeros(size, builder.values[value].dtype))
-    write = WriteState(
-        name=builder.unique_operation(f"hold {value}"),
-        inputs=(value,),
-        outputs=(),
-        sources=builder.sources,
-        region=region,
-        size=size,
-        dtype=builder.values[value].dtype,
-    )
-    builder.emit(write, x.timing)
-    read = ReadState(
-        name=builder.unique_operation(f"read {name}"),
-        inputs=(),
-        outputs=(name,),
-        sources=builder.sources,
-        region=region,
-        shape=(size,),
-        held=True,
-        dtype=builder.values[value].dtype,
-    )
-    builder.emit(read, timing)
+    size, dtype = builder.values[value].size, builder.values[value].dtype
+    region = builder.hidden_state(name, np.zeros(size, dtype))
+    builder.write_state(f"hold {value}", region, value, size, x.timing, dtype=dtype)
+    builder.read_state(f"read {name}", region, name, size, timing, held=True, dtype=dtype)
     return Stream.of(name, x.axes, timing)
 
 

@@ -28,7 +28,7 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
-from edgernn.operations import PutFrame, ReadState, Repeat, StateRegion, TakeFrame, WriteState
+from edgernn.operations import PutFrame, Repeat, StateRegion, TakeFrame
 
 
 class Loop:
@@ -149,18 +149,14 @@ class Loop:
             return tensor
         region, name = self.places[self._place(number)]
         value = self.builder.unique(f"{name}:old")
-        self.builder.emit(
-            ReadState(
-                name=self.builder.unique_operation(f"read {name}"),
-                inputs=(),
-                outputs=(value,),
-                sources=self.builder.sources,
-                region=region,
-                shape=(tensor.elements.size,),
-                held=not self.is_over_time,
-                dtype=self.builder.dtype_of(tensor),
-            ),
+        self.builder.read_state(
+            f"read {name}",
+            region,
+            value,
+            tensor.elements.size,
             self.timing,
+            held=not self.is_over_time,
+            dtype=self.builder.dtype_of(tensor),
         )
         return Stream.of(value, tensor.axes, self.timing)
 
@@ -179,18 +175,14 @@ class Loop:
         region, name = self.places[self._place(number)]
         stream = settled(self.builder, stream)
         value = self.builder.value_of_any_shape(stream)
-        self.builder.emit(
-            WriteState(
-                name=self.builder.unique_operation(f"write {name}"),
-                inputs=(value,),
-                outputs=(),
-                sources=self.builder.sources,
-                region=region,
-                size=stream.elements.size,
-                begins=not self.is_over_time,
-                dtype=self.builder.dtype_of(old),
-            ),
+        self.builder.write_state(
+            f"write {name}",
+            region,
+            value,
+            stream.elements.size,
             self.timing,
+            begins=not self.is_over_time,
+            dtype=self.builder.dtype_of(old),
         )
         if number in self.claims:
             place = self.claims[number]

@@ -17,7 +17,7 @@ from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.sequence import as_whole, frames_of, is_time, join
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Stream, Tensor, features, width_of
-from edgernn.operations import ReadState, StateRegion, WriteState
+from edgernn.operations import StateRegion
 
 UPDATE_RULES = ("linear", "gated", "delta", "gated_delta")
 
@@ -153,15 +153,7 @@ def _past(call: Call, x: Stream, heads: int, rows: int, columns: int) -> tuple[S
         start = np.zeros(size, np.float32) if past is None else np.asarray(past.elements, np.float32).ravel()
         region = builder.hidden_state(name, start)
     old = call.inner("old")
-    read = ReadState(
-        name=builder.unique_operation(f"read {name}"),
-        inputs=(),
-        outputs=(old,),
-        sources=builder.sources,
-        region=region,
-        shape=(size,),
-    )
-    builder.emit(read, x.timing)
+    builder.read_state(f"read {name}", region, old, size, x.timing)
     return region, Stream.of(old, (*x.axes[:2], features(heads), features(rows), features(columns)), x.timing)
 
 
@@ -169,15 +161,7 @@ def _keep(call: Call, region: StateRegion, state: Stream) -> Stream:
     """Write the state; what it is after the last frame, (batch, heads, rows, columns)."""
     builder = call.builder
     value = builder.value_of_any_shape(state)
-    write = WriteState(
-        name=builder.unique_operation(f"write {region.slot}"),
-        inputs=(value,),
-        outputs=(),
-        sources=builder.sources,
-        region=region,
-        size=state.elements.size,
-    )
-    builder.emit(write, state.timing)
+    builder.write_state(f"write {region.slot}", region, value, state.elements.size, state.timing)
     if builder.claims and not builder.claims[-1].last:
         builder.claims[-1] = replace(builder.claims[-1], last=value)
     axes = (state.axes[0], *state.axes[2:])
