@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgernn.description import Port, StateSlot
     from edgernn.errors import (
         CompileCacheError,
         ConfigError,
@@ -35,12 +34,13 @@ if TYPE_CHECKING:
         UnsupportedModelError,
     )
     from edgernn.importers import load
-    from edgernn.metadata import DecisionSettings, Metadata
-    from edgernn.program import Program
-    from edgernn.program_file import save
+    from edgernn.program.description import Port, StateSlot
+    from edgernn.program.file import save
+    from edgernn.program.metadata import DecisionSettings, Metadata
+    from edgernn.program.program import Program
     from edgernn.quantizer import quantize
-    from edgernn.runner import Runner
-    from edgernn.stream import open_stream
+    from edgernn.runtime.runner import Runner
+    from edgernn.stream.stream import open_stream
     from firmware_export import export
 
 __version__ = "0.1.0"
@@ -82,17 +82,17 @@ __all__ = [
 
 # where each public name lives, but for the errors; a module is imported when its first name is used
 _HOMES = {
-    "DecisionSettings": "edgernn.metadata",
-    "Metadata": "edgernn.metadata",
-    "Port": "edgernn.program",
-    "Program": "edgernn.program",
-    "Runner": "edgernn.runner",
-    "StateSlot": "edgernn.program",
+    "DecisionSettings": "edgernn.program.metadata",
+    "Metadata": "edgernn.program.metadata",
+    "Port": "edgernn.program.program",
+    "Program": "edgernn.program.program",
+    "Runner": "edgernn.runtime.runner",
+    "StateSlot": "edgernn.program.program",
     "export": "firmware_export",
     "load": "edgernn.importers",
-    "open_stream": "edgernn.stream",
+    "open_stream": "edgernn.stream.stream",
     "quantize": "edgernn.quantizer",
-    "save": "edgernn.program_file",
+    "save": "edgernn.program.file",
 }
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import InputError
-from edgernn.events import Event
-from edgernn.sources.base import Source
-from edgernn.sources.memory import MemorySource
-from edgernn.sources.virtual_port import Board, VirtualPort, csv_frames
-from edgernn.stream import Stream, StreamStatus, open_stream
+from edgernn.stream.events import Event
+from edgernn.stream.sources.base import Source
+from edgernn.stream.sources.memory import MemorySource
+from edgernn.stream.sources.virtual_port import Board, VirtualPort, csv_frames
+from edgernn.stream.stream import Stream, StreamStatus, open_stream
 
 DATA = Path(__file__).parent / "data"
 MODEL = DATA / "demo_model.onnx"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from edgernn.errors import ExportError
-from edgernn.program import Program
+from edgernn.program.program import Program
 from firmware_export.generate import CModel
 from firmware_export.golden import Golden
 from firmware_export.targets import TARGETS, files, header_folder, selftest_path
@@ -47,7 +47,7 @@ def export(
     ExportError
         The target is unknown, an operation has no C form, or the golden steps do not belong to the program.
     """
-    from edgernn.program_file import save
+    from edgernn.program.file import save
 
     if target not in TARGETS:
         raise ExportError(f"there is no target {target!r}; known are {', '.join(TARGETS)}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from edgernn.operations import AnyOperation, ReadState, Repeat
-from edgernn.program import Program
+from edgernn.program.operations import AnyOperation, ReadState, Repeat
+from edgernn.program.program import Program
 
 
 class Block(NamedTuple):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
-from edgernn.formats.cobs import encode_packet, unstuff
+from edgernn.stream.formats.cobs import encode_packet, unstuff
 from firmware_export.desk import desk_outputs, random_inputs
 from firmware_export.generate import CModel
 from firmware_export.golden import beat, tolerance
@@ -47,7 +47,7 @@ def verify_port(model: CModel, location: str, *, steps: int = 200, baud: int = B
     """
     import serial
 
-    from edgernn.sources.ports import open_error
+    from edgernn.stream.sources.ports import open_error
 
     inputs = _as_packets(model, random_inputs(model, steps))
     expected = desk_outputs(model.program, inputs)

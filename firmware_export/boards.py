@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import msgspec
 
 from edgernn.errors import DoesNotFitError, ExportError
-from edgernn.operations import AnyOperation, GroupedDense, MatMul, Repeat
-from edgernn.program import Program
+from edgernn.program.operations import AnyOperation, GroupedDense, MatMul, Repeat
+from edgernn.program.program import Program
 from firmware_export.blocks import Block, blocks
 from firmware_export.generate import CModel
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from edgernn.description import OutputDescription
-from edgernn.operations import Repeat
+from edgernn.program.description import OutputDescription
+from edgernn.program.operations import Repeat
 from firmware_export import names
 from firmware_export.blocks import Block
 from firmware_export.emitters import write

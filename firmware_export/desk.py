@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import Lookup, Quantize
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
+from edgernn.program.operations import Lookup, Quantize
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
 from firmware_export.generate import CModel
 from firmware_export.golden import Golden, beat
 

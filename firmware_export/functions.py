@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.description import OutputDescription, StateSlot
 from edgernn.errors import ExportError
-from edgernn.operations import RunningReduce, RunningSoftmax
-from edgernn.program import Program
+from edgernn.program.description import OutputDescription, StateSlot
+from edgernn.program.operations import RunningReduce, RunningSoftmax
+from edgernn.program.program import Program
 from firmware_export import names
 from firmware_export.body import body_function, indented
 from firmware_export.literals import literals, reader, two_floats

@@ -6,10 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from string import Template
 
-from edgernn.description import OutputDescription, Port, StateSlot
 from edgernn.errors import ExportError
-from edgernn.operations import Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
-from edgernn.program import Program
+from edgernn.program.description import OutputDescription, Port, StateSlot
+from edgernn.program.operations import Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
+from edgernn.program.program import Program
 from firmware_export import emitters, names, pieces
 from firmware_export.body import write_blocks
 from firmware_export.functions import write_functions
@@ -38,8 +38,8 @@ class CModel:
 
     Examples
     --------
-    >>> from edgernn.operations import Dense
-    >>> from edgernn.description import InputDescription, OutputDescription, ProgramDescription
+    >>> from edgernn.program.operations import Dense
+    >>> from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
     >>> import numpy as np
     >>> description = ProgramDescription(
     ...     inputs=(InputDescription("x", (2,)),),

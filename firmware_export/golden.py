@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.description import OutputDescription
 from edgernn.errors import ExportError
-from edgernn.operations import ArgMax, FloatOperation, Lookup, TopK
-from edgernn.program import Program
+from edgernn.program.description import OutputDescription
+from edgernn.program.operations import ArgMax, FloatOperation, Lookup, TopK
+from edgernn.program.program import Program
 from firmware_export.generate import TEMPLATES, CModel
 from firmware_export.literals import C_TYPES, float_literal, reader, table
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from math import lcm
 from typing import NamedTuple
 
-from edgernn.description import OutputDescription
 from edgernn.errors import ExportError
-from edgernn.operations import AnyOperation, History, Schedule
-from edgernn.program import Program
+from edgernn.program.description import OutputDescription
+from edgernn.program.operations import AnyOperation, History, Schedule
+from edgernn.program.program import Program
 
 LARGEST_COUNT = 0xFFFFFFFF
 
@@ -50,8 +50,8 @@ class Clock:
 
     Examples
     --------
-    >>> from edgernn.operations import Dense
-    >>> from edgernn.description import InputDescription, ProgramDescription
+    >>> from edgernn.program.operations import Dense
+    >>> from edgernn.program.description import InputDescription, ProgramDescription
     >>> import numpy as np
     >>> slow = Schedule(first=2, period=3)
     >>> description = ProgramDescription(

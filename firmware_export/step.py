@@ -7,10 +7,19 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgernn.description import OutputDescription
 from edgernn.errors import ExportError
-from edgernn.operations import AnyOperation, Dequantize, Operation, PutFrame, Rearrange, Repeat, StateRegion, Value
-from edgernn.program import Program
+from edgernn.program.description import OutputDescription
+from edgernn.program.operations import (
+    AnyOperation,
+    Dequantize,
+    Operation,
+    PutFrame,
+    Rearrange,
+    Repeat,
+    StateRegion,
+    Value,
+)
+from edgernn.program.program import Program
 from firmware_export import names
 from firmware_export.blocks import Block, flat, loops, split
 from firmware_export.literals import C_TYPES, table

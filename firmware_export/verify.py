@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
-from edgernn.program_file import load_program
+from edgernn.program.file import load_program
 from firmware_export import DESCRIPTION, FORMAT
 from firmware_export.desk import MASK, desk_outputs, noise_of, random_inputs
 from firmware_export.emulators import Emulator, build, run

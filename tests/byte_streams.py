@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgernn.formats.base import Format
+from edgernn.stream.formats.base import Format
 
 # places to cut, as fractions of the length
 cuts = st.lists(st.floats(0, 1, exclude_max=True), max_size=12)

@@ -7,9 +7,20 @@ from typing import Any
 import numpy as np
 from small_programs import CELLS, cell_program, feedforward_program, make, uniform
 
-from edgernn.description import StateSlot
-from edgernn.operations import UNARY_FUNCTIONS, Binary, Dense, GateFunction, Gru, Lstm, Rnn, Softmax, StateRegion, Unary
-from edgernn.program import Program
+from edgernn.program.description import StateSlot
+from edgernn.program.operations import (
+    UNARY_FUNCTIONS,
+    Binary,
+    Dense,
+    GateFunction,
+    Gru,
+    Lstm,
+    Rnn,
+    Softmax,
+    StateRegion,
+    Unary,
+)
+from edgernn.program.program import Program
 
 POSITIVE = {"Log", "Sqrt", "Reciprocal"}  # functions of positive numbers
 

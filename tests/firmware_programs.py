@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 from small_programs import CELLS, cell_program, feedforward_program, recording
 
-from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Int8Dense, Int8Lstm, Int8RecurrentOperation
-from edgernn.operations.int8 import accumulator_bound
-from edgernn.program import Program
+from edgernn.program.metadata import DecisionSettings, Metadata
+from edgernn.program.operations import Int8Dense, Int8Lstm, Int8RecurrentOperation
+from edgernn.program.operations.int8 import accumulator_bound
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
 
 OPERANDS = ("w8a16", "w8a8")

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import Rearrange
-from edgernn.program import Program
-from edgernn.reference_int8 import IntegerOperations
-from edgernn.runner import Runner
+from edgernn.program.operations import Rearrange
+from edgernn.program.program import Program
+from edgernn.reference.integer_operations import IntegerOperations
+from edgernn.runtime.runner import Runner
 
 Integers = NDArray[np.int64]
 

@@ -9,8 +9,8 @@ import numpy as np
 from firmware_programs import int8_cell
 from small_programs import cell_parts, uniform
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
+from edgernn.program.operations import (
     EVERY_STEP,
     AnyOperation,
     ArgMax,
@@ -39,7 +39,7 @@ from edgernn.operations import (
     Where,
     WriteState,
 )
-from edgernn.program import Program
+from edgernn.program.program import Program
 
 WHOLE_FUNCTIONS = ("Sign", "Floor", "Ceil", "Round", "Not")
 COMPARISONS = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor")

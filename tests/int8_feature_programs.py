@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from edgernn import fixed_point
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
-from edgernn.operations import (
+from edgernn.program import fixed_point
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import (
     AnyOperation,
     ArgMax,
     Dequantize,
@@ -29,10 +29,10 @@ from edgernn.operations import (
     StateRegion,
     TopK,
 )
-from edgernn.operations.int8 import accumulator_bound
-from edgernn.operations.int8_products import matmul_bound
-from edgernn.operations.int8_reductions import REFERENCE_SCALE, WEIGHT_SCALE, sum_bound
-from edgernn.program import Program
+from edgernn.program.operations.int8 import accumulator_bound
+from edgernn.program.operations.int8_products import matmul_bound
+from edgernn.program.operations.int8_reductions import REFERENCE_SCALE, WEIGHT_SCALE, sum_bound
+from edgernn.program.program import Program
 
 COMPARISONS = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor")
 

@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
-from edgernn.kernels import reference_int8 as int8
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import (
     Dequantize,
     Int8Dense,
     Int8Gru,
@@ -17,8 +16,9 @@ from edgernn.operations import (
     Quantize,
     StateRegion,
 )
-from edgernn.operations.int8 import accumulator_bound
-from edgernn.program import Program
+from edgernn.program.operations.int8 import accumulator_bound
+from edgernn.program.program import Program
+from edgernn.reference import int8
 
 SIGMOID, TANH = IntegerFunction("Sigmoid"), IntegerFunction("Tanh")
 HARD_GATE = IntegerFunction("Clip", 0, 32767)

@@ -9,7 +9,7 @@ from onnx import helper
 from sequence_models import make_model
 
 from edgernn.importers.onnx.importer import import_model
-from edgernn.program import Program
+from edgernn.program.program import Program
 
 CHANNELS, UNITS = 3, 6
 SCORES = {

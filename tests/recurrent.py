@@ -10,9 +10,9 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
-from edgernn.operations import Dense, GateFunction, Gru, Lstm, Operation, Rnn, Softmax, StateRegion
-from edgernn.program import Program
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import Dense, GateFunction, Gru, Lstm, Operation, Rnn, Softmax, StateRegion
+from edgernn.program.program import Program
 
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import (
     EVERY_STEP,
     AnyOperation,
     Dense,
@@ -32,7 +32,7 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.program import Program
+from edgernn.program.program import Program
 
 
 @dataclass

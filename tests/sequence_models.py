@@ -14,7 +14,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edgernn.importers.onnx.attempt import ImportedModel
 from edgernn.importers.onnx.importer import import_model
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 Array = NDArray[Any]
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import (
     AnyOperation,
     Binary,
     Dense,
@@ -18,7 +18,7 @@ from edgernn.operations import (
     StateRegion,
     Unary,
 )
-from edgernn.program import Program
+from edgernn.program.program import Program
 
 CELLS = ("rnn", "rnn_relu", "gru", "gru_reset_first", "lstm", "lstm_peephole", "lstm_coupled", "gru_hard_sigmoid")
 KINDS = {"rnn": Rnn, "gru": Gru, "lstm": Lstm}

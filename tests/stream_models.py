@@ -5,11 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
-from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Dense, Gru, History, Lookup, Rearrange, Reduce, Schedule, Softmax, StateRegion, Unary
-from edgernn.program import Program
-from edgernn.runner import Runner
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
+from edgernn.program.metadata import DecisionSettings, Metadata
+from edgernn.program.operations import (
+    Dense,
+    Gru,
+    History,
+    Lookup,
+    Rearrange,
+    Reduce,
+    Schedule,
+    Softmax,
+    StateRegion,
+    Unary,
+)
+from edgernn.program.program import Program
+from edgernn.runtime.runner import Runner
 
 CHANNELS = 3
 

@@ -10,9 +10,9 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from edgernn.description import OutputDescription
 from edgernn.importers.onnx.attempt import ImportedModel
-from edgernn.reference import ReferenceRunner
+from edgernn.program.description import OutputDescription
+from edgernn.reference.runner import ReferenceRunner
 
 Array = NDArray[Any]
 

@@ -53,7 +53,9 @@ def test_importing_edgernn_is_cheap(run_python: Callable[..., str]) -> None:
     assert not imported(run_python, "import edgernn") & {"numpy", "numba", "onnx", "onnxruntime", "serial", "click"}
 
 
-@pytest.mark.parametrize("module", ["edgernn.runner", "edgernn.plan", "edgernn.program_file", "edgernn.stream"])
+@pytest.mark.parametrize(
+    "module", ["edgernn.runtime.runner", "edgernn.runtime.plan", "edgernn.program.file", "edgernn.stream.stream"]
+)
 def test_running_a_program_imports_no_onnx(module: str, run_python: Callable[..., str]) -> None:
     assert not imported(run_python, f"import {module}") & {"onnx", "onnxruntime", "google.protobuf"}
 

@@ -6,12 +6,12 @@ from typing import get_args
 
 import pytest
 
-from edgernn.lowering_time import ALL_LOWERINGS
-from edgernn.operations import AnyOperation, FloatOperation, Movement
+from edgernn.program.operations import AnyOperation, FloatOperation, Movement
 from edgernn.quantizer.convert import CONVERTERS
-from edgernn.reference import ReferenceRunner
-from edgernn.reference_float import FloatOperations
-from edgernn.reference_int8 import IntegerOperations
+from edgernn.reference.float_operations import FloatOperations
+from edgernn.reference.integer_operations import IntegerOperations
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.lowering.time import ALL_LOWERINGS
 from firmware_export.emitters import EMITTERS
 
 # run by those that run the others: a Repeat by the loop over operations, the last of the cells by its default

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from edgernn.cli.options import LoadOptions
-from edgernn.config import DecisionChanges, InputSettings, StreamSettings, resolve, to_toml
 from edgernn.errors import ConfigError
-from edgernn.metadata import DecisionSettings
+from edgernn.program.metadata import DecisionSettings
+from edgernn.stream.config import DecisionChanges, InputSettings, StreamSettings, resolve, to_toml
 
 
 def write(folder: Path, text: str) -> Path:

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgernn.decisions import Decider, Decision
 from edgernn.errors import ConfigError, InputError
-from edgernn.metadata import DecisionSettings
+from edgernn.program.metadata import DecisionSettings
+from edgernn.stream.decisions import Decider, Decision
 
 LABELS = ("rest", "wave", "turn")
 

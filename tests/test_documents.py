@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from edgernn.cli import COMMANDS
-from edgernn.config import StreamSettings
+from edgernn.stream.config import StreamSettings
 
 CHECKOUT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md"]

@@ -18,15 +18,15 @@ import psutil
 import pytest
 from stream_models import ManualClock, larger_channel
 
-from edgernn.config import StreamSettings
 from edgernn.errors import SourceError
-from edgernn.formats.base import MAX_FRAME_BYTES
-from edgernn.formats.cobs import encode_packet
-from edgernn.pipeline import Pipeline
-from edgernn.sources.base import Chunk
-from edgernn.sources.reader import Notice, Reader
-from edgernn.sources.serial_port import SerialSource
-from edgernn.sources.virtual_port import VirtualPort
+from edgernn.stream.config import StreamSettings
+from edgernn.stream.formats.base import MAX_FRAME_BYTES
+from edgernn.stream.formats.cobs import encode_packet
+from edgernn.stream.pipeline import Pipeline
+from edgernn.stream.sources.base import Chunk
+from edgernn.stream.sources.reader import Notice, Reader
+from edgernn.stream.sources.serial_port import SerialSource
+from edgernn.stream.sources.virtual_port import VirtualPort
 
 FAULTS = 52_000  # of each format
 BATCH = 40  # faults written together; they fit the buffer of a pseudo-terminal
@@ -425,7 +425,7 @@ def test_every_fault_is_counted_as_what_it_is(
     tmp_path: os.PathLike[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edgernn.sources.reader.READ_TIMEOUT_S", 0.01)  # a reader stops sooner
+    monkeypatch.setattr("edgernn.stream.sources.reader.READ_TIMEOUT_S", 0.01)  # a reader stops sooner
     board = make_board(np.random.default_rng(12))
     line = Line(board, name, os.path.join(tmp_path, "board"))
     try:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgernn.errors import QuantizationError
-from edgernn.fixed_point import function_table, multiplier, power_of_two, quantize_bias, quantize_rows
-from edgernn.operations.int8 import accumulator_bound
+from edgernn.program.fixed_point import function_table, multiplier, power_of_two, quantize_bias, quantize_rows
+from edgernn.program.operations.int8 import accumulator_bound
 from edgernn.quantizer.ranges import clipping_limit
 
 

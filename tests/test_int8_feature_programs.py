@@ -12,8 +12,8 @@ from unquantized_programs import convolutions, recording
 from written_out_cells import written_out
 
 from edgernn.errors import MalformedModelError
-from edgernn.operations import StateRegion, WideTerm
-from edgernn.program import Program
+from edgernn.program.operations import StateRegion, WideTerm
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
 
 

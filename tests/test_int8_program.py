@@ -9,8 +9,8 @@ import pytest
 from small_programs import cell_program, recording
 
 from edgernn.errors import MalformedModelError
-from edgernn.operations import Int8Dense, IntegerFunction
-from edgernn.program import Program
+from edgernn.program.operations import Int8Dense, IntegerFunction
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
 
 

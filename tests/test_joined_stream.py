@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from stream_models import ManualClock
 
-from edgernn.config import InputSettings, StreamSettings
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.errors import ConfigError, EdgeRNNError, FormatError, InputError
 from edgernn.evaluation.evaluate import evaluate_sessions
 from edgernn.evaluation.sessions import joined_session, read_sessions
 from edgernn.evaluation.trace import trace_session
-from edgernn.formats.cobs import encode_packet
-from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Binary, Dense, Softmax
-from edgernn.pipeline import Pipeline
-from edgernn.program import Program
-from edgernn.program_file import save
-from edgernn.recording import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.file import save
+from edgernn.program.metadata import DecisionSettings, Metadata
+from edgernn.program.operations import Binary, Dense, Softmax
+from edgernn.program.program import Program
+from edgernn.stream.config import InputSettings, StreamSettings
+from edgernn.stream.formats.cobs import encode_packet
+from edgernn.stream.pipeline import Pipeline
+from edgernn.stream.recording import (
     LabelMark,
     RecordedChunk,
     RecordingInfo,
@@ -27,9 +27,9 @@ from edgernn.recording import (
     encode_heading,
     encode_mark,
 )
-from edgernn.sources.base import Chunk
-from edgernn.sources.virtual_port import VirtualPort
-from edgernn.stream import Stream, open_stream
+from edgernn.stream.sources.base import Chunk
+from edgernn.stream.sources.virtual_port import VirtualPort
+from edgernn.stream.stream import Stream, open_stream
 
 MS = 1_000_000
 FAST_HZ, SLOW_HZ = 100.0, 10.0
@@ -291,7 +291,7 @@ def test_sources_whose_times_cannot_be_compared_are_refused(tmp_path: Path) -> N
 
 
 def test_a_source_at_another_rate_than_it_should_have_is_named(tmp_path: Path) -> None:
-    from edgernn.sources.memory import MemorySource
+    from edgernn.stream.sources.memory import MemorySource
 
     clock = ManualClock()
     sources = MemorySource(clock), MemorySource(clock)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import (
     BINARY_FUNCTIONS,
     AnyOperation,
     Binary,
@@ -20,10 +20,10 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.plan import Plan
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.plan import Plan
+from edgernn.runtime.runner import Runner
 
 SHAPES = st.sampled_from([(1,), (3,), (8,), (17,), (64,), (2, 5), (3, 1, 4), (130,)])
 

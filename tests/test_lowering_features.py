@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_lowering import largest_difference, program_of
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.errors import InputError
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.operations import (
     AnyOperation,
     ArgMax,
     Binary,
@@ -24,9 +24,9 @@ from edgernn.operations import (
     Unary,
     Where,
 )
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
 
 sizes = st.integers(1, 40)
 seeds = st.integers(0, 1000)

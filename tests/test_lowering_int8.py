@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn import lowering_int8
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.kernels import int8_tables
 from edgernn.kernels.int8_forms import FORMS
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import (
     AnyOperation,
     Dequantize,
     Int8Affine,
@@ -29,11 +28,12 @@ from edgernn.operations import (
     StateRegion,
     WriteState,
 )
-from edgernn.operations.int8 import accumulator_bound
-from edgernn.plan import Plan
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.program.operations.int8 import accumulator_bound
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.lowering import int8 as lowering_int8
+from edgernn.runtime.plan import Plan
+from edgernn.runtime.runner import Runner
 
 GATE_SCALE, UNIT = 2.0**-12, 2.0**-15
 SHAPES = [((9,), (9,)), ((4, 5), (5,)), ((1,), (20,)), ((3, 1), (1, 7)), ((5,), (4, 5))]

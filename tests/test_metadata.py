@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edgernn.errors import MalformedModelError
-from edgernn.metadata import DecisionSettings, Metadata
+from edgernn.program.metadata import DecisionSettings, Metadata
 
 
 def test_properties_round_trip() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from stream_models import ManualClock
 
-from edgernn.notify import Notifier
+from edgernn.stream.systemd import Notifier
 
 
 class Systemd:

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from small_programs import CELLS, cell_parts, cell_program, make, uniform
 
 import edgernn
-from edgernn.config import StreamSettings
-from edgernn.description import StateSlot
-from edgernn.operations import (
+from edgernn.program.description import StateSlot
+from edgernn.program.operations import (
     Binary,
     Constant,
     Dense,
@@ -27,12 +26,13 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.pipeline import Pipeline
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
-from edgernn.sources.base import Chunk
-from edgernn.sources.virtual_port import csv_frames
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
+from edgernn.stream.config import StreamSettings
+from edgernn.stream.pipeline import Pipeline
+from edgernn.stream.sources.base import Chunk
+from edgernn.stream.sources.virtual_port import csv_frames
 
 LARGEST = float(np.finfo(np.float32).max)
 HUGE = np.array([LARGEST, -LARGEST, 3e38, -3e38, 1e30, -1e20, 1.0, 0.0], np.float32)

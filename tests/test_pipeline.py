@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stream_models import LookAhead, larger_channel, looks_ahead, next_letter, random_gru, turns, two_frames
 
-from edgernn.config import DecisionChanges, StreamSettings
-from edgernn.decisions import Decider
 from edgernn.errors import ConfigError, FormatError
-from edgernn.formats.cobs import encode_packet
-from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.pipeline import Pipeline
-from edgernn.program import Program
+from edgernn.program.metadata import DecisionSettings, Metadata
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
-from edgernn.sources.base import Chunk
-from edgernn.sources.virtual_port import cobs_frames, csv_frames
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
+from edgernn.stream.config import DecisionChanges, StreamSettings
+from edgernn.stream.decisions import Decider
+from edgernn.stream.formats.cobs import encode_packet
+from edgernn.stream.pipeline import Pipeline
+from edgernn.stream.sources.base import Chunk
+from edgernn.stream.sources.virtual_port import cobs_frames, csv_frames
 
 SAMPLES = np.random.default_rng(3).normal(size=(300, 3)).cumsum(axis=0) % 4 - 2  # (300, 3)
 GRU = random_gru()
@@ -206,7 +206,7 @@ class TwoPaces(LookAhead):
 
 
 def test_outputs_at_steps_of_their_own() -> None:
-    from edgernn.description import OutputDescription
+    from edgernn.program.description import OutputDescription
 
     one = larger_channel()
     outputs = (*one.description.outputs, OutputDescription("logits", "logits", per_frame=True))
@@ -297,8 +297,8 @@ def test_ids_have_nothing_between_them(settings: dict[str, Any]) -> None:
 
 
 def test_two_labels_for_one_probability() -> None:
-    from edgernn.description import InputDescription, OutputDescription, ProgramDescription
-    from edgernn.operations import Dense, Unary
+    from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+    from edgernn.program.operations import Dense, Unary
 
     description = ProgramDescription(
         inputs=(InputDescription("x", (3,)),),

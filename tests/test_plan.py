@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from recurrent import Recurrent
 
-from edgernn.description import OutputDescription
 from edgernn.errors import MalformedModelError
-from edgernn.plan import Plan, plan_of
-from edgernn.runner import Runner
+from edgernn.program.description import OutputDescription
+from edgernn.runtime.plan import Plan, plan_of
+from edgernn.runtime.runner import Runner
 
 MODEL = Recurrent("LSTM", hidden_size=20, layers=2)
 

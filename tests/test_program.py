@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.errors import MalformedModelError
-from edgernn.metadata import Metadata
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.metadata import Metadata
+from edgernn.program.operations import (
     EVERY_STEP,
     Dense,
     Gru,
@@ -28,8 +28,8 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
 
 
 def gru_description(**changes: Any) -> ProgramDescription:

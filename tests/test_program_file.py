@@ -19,15 +19,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as to_bytes
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
 from edgernn.errors import MalformedModelError, ProgramFileError, UnsupportedModelError
-from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Binary, Dense, Gru, ReadState, Rearrange, Softmax, StateRegion, WriteState
-from edgernn.plan import plan_of
-from edgernn.program import Program
-from edgernn.program_file import METADATA_KEY, load_program, parse_program, save
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
+from edgernn.program.file import METADATA_KEY, load_program, parse_program, save
+from edgernn.program.metadata import DecisionSettings, Metadata
+from edgernn.program.operations import Binary, Dense, Gru, ReadState, Rearrange, Softmax, StateRegion, WriteState
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.plan import plan_of
+from edgernn.runtime.runner import Runner
 
 # sines of large numbers are not the same in float32 and float64
 STEP_PROGRAMS = [*(program for name, program in PROGRAMS.items() if name != "elements"), *INTEGER_PROGRAMS.values()]
@@ -172,7 +172,7 @@ def test_unknown_number_types_are_refused(tmp_path: Path) -> None:
 def test_loading_imports_neither_onnx_nor_numba(saved: Path, run_python: Callable[..., str]) -> None:
     code = """
         import sys
-        from edgernn.program_file import load_program
+        from edgernn.program.file import load_program
         print(load_program(sys.argv[1]).hash, "onnx" in sys.modules, "numba" in sys.modules)
     """
     assert run_python(code, str(saved)).split() == [load_program(saved).hash, "False", "False"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from edgernn.errors import ConfigError
-from edgernn.realtime import realtime
+from edgernn.stream.realtime import realtime
 
 
 def test_garbage_collection_is_off_inside() -> None:
@@ -57,7 +57,7 @@ def test_first_in_first_out_inside_or_a_remedy() -> None:
 
 
 LOCKED = """
-    from edgernn.realtime import realtime
+    from edgernn.stream.realtime import realtime
 
     def locked():
         lines = open("/proc/self/status").read().splitlines()

@@ -8,13 +8,13 @@ import pytest
 from stream_models import ManualClock, random_gru
 
 from edgernn.errors import ConfigError, SourceError
-from edgernn.events import Event
-from edgernn.recorder import Recorder
-from edgernn.recording import LabelMark, RecordedChunk, RecordingReader
-from edgernn.sources.base import Chunk, Source
-from edgernn.sources.virtual_port import cobs_frames
-from edgernn.stream import open_stream
-from edgernn.tables import read_table
+from edgernn.recordings.recorder import Recorder
+from edgernn.recordings.tables import read_table
+from edgernn.stream.events import Event
+from edgernn.stream.recording import LabelMark, RecordedChunk, RecordingReader
+from edgernn.stream.sources.base import Chunk, Source
+from edgernn.stream.sources.virtual_port import cobs_frames
+from edgernn.stream.stream import open_stream
 
 SAMPLES = np.random.default_rng(2).normal(size=(400, 3)).cumsum(axis=0) % 4 - 2
 STEP_S = 0.25

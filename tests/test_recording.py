@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgernn.errors import FormatError
-from edgernn.recording import (
+from edgernn.stream.recording import (
     MAX_CHUNK_BYTES,
     LabelMark,
     RecordedChunk,

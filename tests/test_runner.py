@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recurrent import Recurrent
 
-from edgernn.description import InputDescription, OutputDescription, Port, ProgramDescription, StateSlot
 from edgernn.errors import InputError, NonFiniteInputError, ProgramFileError, RunnerStateError
 from edgernn.kernels import calls
-from edgernn.operations import Binary, Dense, ReadState, StateRegion, Unary, WriteState
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner, warm
+from edgernn.program.description import InputDescription, OutputDescription, Port, ProgramDescription, StateSlot
+from edgernn.program.operations import Binary, Dense, ReadState, StateRegion, Unary, WriteState
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner, warm
 
 GRU = Recurrent("GRU", hidden_size=13)
 LSTM = Recurrent("LSTM", hidden_size=16, layers=2, packed_state=True)

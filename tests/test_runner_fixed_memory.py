@@ -17,7 +17,7 @@ from recurrent import Recurrent
 
 from edgernn.errors import InputError
 from edgernn.kernels.objects import layout_is_known
-from edgernn.runner import Runner
+from edgernn.runtime.runner import Runner
 
 MODEL = Recurrent("GRU", hidden_size=16)
 STEPS = 1_000_000

@@ -7,9 +7,9 @@ from small_programs import cell_program, recording
 
 import edgernn
 from edgernn.errors import InputError, NonFiniteInputError, RunnerStateError
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from schedule_programs import random_program
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.errors import MalformedModelError, RunnerStateError
-from edgernn.operations import History, ReadState, Rearrange, Schedule, StateRegion, WriteState
-from edgernn.plan import plan_of
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import History, ReadState, Rearrange, Schedule, StateRegion, WriteState
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.plan import plan_of
+from edgernn.runtime.runner import Runner
 
 TOLERANCE = 1e-4
 seeds = st.integers(0, 100_000)

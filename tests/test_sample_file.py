@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edgernn.errors import InputError
-from edgernn.formats.cobs import encode_packet
-from edgernn.recording import RecordedChunk, RecordingInfo, encode_chunk, encode_heading
-from edgernn.sample_file import read_samples
+from edgernn.recordings.sample_file import read_samples
+from edgernn.stream.formats.cobs import encode_packet
+from edgernn.stream.recording import RecordedChunk, RecordingInfo, encode_chunk, encode_heading
 
 SAMPLES = np.random.default_rng(0).uniform(-20, 20, (5000, 3)).astype(np.float32)  # (T, channels)
 
@@ -84,7 +84,7 @@ def test_an_array_that_claims_more_than_its_file_is_refused(tmp_path: Path) -> N
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgernn.sample_file.MAX_BYTES", 10_000)
+    monkeypatch.setattr("edgernn.recordings.sample_file.MAX_BYTES", 10_000)
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("samples.npy", bytes(1_000_000))
     with pytest.raises(InputError, match="1000000 bytes"):

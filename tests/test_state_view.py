@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgernn.errors import InputError, NonFiniteInputError
-from edgernn.state_view import StateView
+from edgernn.runtime.state_view import StateView
 
 
 def test_a_batch_of_one_is_taken() -> None:

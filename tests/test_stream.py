@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from stream_models import ManualClock, larger_channel, random_gru, turns
 
-from edgernn.config import StreamSettings
 from edgernn.errors import ConfigError, FormatError, SourceError, SourceNotFoundError
-from edgernn.program_file import save
-from edgernn.sources.memory import MemorySource
-from edgernn.sources.virtual_port import Board, VirtualPort, cobs_frames, csv_frames
-from edgernn.stream import Stream, open_stream
+from edgernn.program.file import save
+from edgernn.stream.config import StreamSettings
+from edgernn.stream.sources.memory import MemorySource
+from edgernn.stream.sources.virtual_port import Board, VirtualPort, cobs_frames, csv_frames
+from edgernn.stream.stream import Stream, open_stream
 
 PATIENT = pytest.mark.timeout(60)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import (
     AnyOperation,
     ArgMax,
     Binary,
@@ -32,7 +32,7 @@ from edgernn.operations import (
     Where,
     WriteState,
 )
-from edgernn.program import Program
+from edgernn.program.program import Program
 
 C, T = 4, 5  # channels, frames that are looked at
 EVERY_SECOND = Schedule(first=1, period=2)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
-from edgernn.operations import AnyOperation, Binary, Dense, ReadState, StateRegion, Unary, WriteState
-from edgernn.program import Program
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.operations import AnyOperation, Binary, Dense, ReadState, StateRegion, Unary, WriteState
+from edgernn.program.program import Program
 
 KINDS = ("linear", "minimal", "lerp", "fastgrnn")
 

@@ -20,7 +20,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.sources.virtual_port import Board, VirtualPort, cobs_frames, csv_frames
+from edgernn.stream.sources.virtual_port import Board, VirtualPort, cobs_frames, csv_frames
 
 UNPLUGGED_S = 1.0
 

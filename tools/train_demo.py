@@ -36,7 +36,7 @@ from votes import Scores, macro_accuracy, print_confusion, recording_confusion, 
 from watch_data import RATE_HZ, UNITS, ExerciseStreams, Recording, WatchData, read_watch_data
 from watch_nets import FastGrnn, Tcn
 
-from edgernn.metadata import DecisionSettings, Metadata
+from edgernn.program.metadata import DecisionSettings, Metadata
 
 CELLS = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}
 MORE_CELLS = {"fastgrnn": FastGrnn, "tcn": Tcn}

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edgernn.program import Program
+from edgernn.program.program import Program
 
 board_option = click.option(
     "--board", help="Refuse a model that does not fit this board: uno, nano33, pico, bluepill, esp32c3, ..."

@@ -14,8 +14,8 @@ from edgernn.cli.options import FiniteRange, LoadOptions, json_option, model_arg
 from edgernn.cli.text import format_table, print_json, warn
 
 if TYPE_CHECKING:
-    from edgernn.checking import CheckReport
-    from edgernn.original import Original
+    from edgernn.evaluation.checking import CheckReport
+    from edgernn.evaluation.original import Original
 
 RANDOM_STEPS, MOST_STEPS = 300, 1_000_000
 
@@ -54,7 +54,7 @@ def check(
       edgernn check gesture.onnx
       edgernn check gesture.onnx monday.csv --window 100 --hop 25
     """
-    from edgernn.checking import check_streaming, random_sequences, recorded_sequences
+    from edgernn.evaluation.checking import check_streaming, random_sequences, recorded_sequences
 
     original = _load_original(model, load_options)
     program = original.program
@@ -74,8 +74,8 @@ def check(
 
 
 def _load_original(model: Path, options: LoadOptions) -> Original:
+    from edgernn.evaluation.original import Original
     from edgernn.importers import import_onnx
-    from edgernn.original import Original
 
     if model.suffix == ".safetensors":
         raise click.UsageError(f"{model} holds no original to compare with: check the ONNX file that it was made from")

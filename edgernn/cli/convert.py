@@ -12,10 +12,10 @@ import msgspec
 
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
 from edgernn.cli.text import escape, print_json, warn
-from edgernn.metadata import Metadata
-from edgernn.program import Program
-from edgernn.recording import is_recording
-from edgernn.scores import frame_shape
+from edgernn.program.metadata import Metadata
+from edgernn.program.program import Program
+from edgernn.stream.recording import is_recording
+from edgernn.stream.scores import frame_shape
 
 
 class CommaList(click.ParamType[list[Any]]):
@@ -86,7 +86,7 @@ def convert(
     given = {name: value for name, value in fields.items() if value is not None}
     program = program.with_metadata(_updated(program.metadata, given, decision))
     _check_counts(program)
-    from edgernn.program_file import save
+    from edgernn.program.file import save
 
     save(program, output)
     for warning in program.warnings:
@@ -98,7 +98,7 @@ def convert(
 
 
 def _convert_recording(recording: Path, output: Path, channels: list[str], as_json: bool) -> None:
-    from edgernn.tables import read_table, write_table
+    from edgernn.recordings.tables import read_table, write_table
 
     table = read_table(recording)
     write_table(table, output, channels)

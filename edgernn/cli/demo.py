@@ -11,7 +11,7 @@ from edgernn.cli.text import escape, format_table, print_json
 
 if TYPE_CHECKING:
     from edgernn.demo import Recognition
-    from edgernn.events import Event
+    from edgernn.stream.events import Event
 
 
 @click.command()

@@ -13,8 +13,8 @@ from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape, format_table, print_json, progress, warn
 
 if TYPE_CHECKING:
-    from edgernn.config import StreamSettings
     from edgernn.evaluation.evaluate import Evaluation, Report
+    from edgernn.stream.config import StreamSettings
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -95,7 +95,7 @@ def evaluate(
     from edgernn.evaluation.evaluate import evaluate_sessions
     from edgernn.evaluation.page import evaluation_page
     from edgernn.evaluation.sessions import joined_session, read_sessions
-    from edgernn.stream import resolve_model
+    from edgernn.stream.stream import resolve_model
 
     given = given_settings(load_options, options)
     sessions = [
@@ -129,8 +129,8 @@ def evaluate(
 
 
 def _write_sweep(path: Path, settings: StreamSettings, report: Report, false_per_hour: float) -> None:
-    from edgernn.config import to_toml
     from edgernn.evaluation.sweep import choose, describe_front, with_decision
+    from edgernn.stream.config import to_toml
 
     if not report.front:
         raise click.UsageError("--sweep needs a rate and labelled intervals: give --rate, or recordings with labels")

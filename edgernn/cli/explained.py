@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from edgernn.cli.text import format_table
-from edgernn.operations import History, Schedule
-from edgernn.program import Program
+from edgernn.program.operations import History, Schedule
+from edgernn.program.program import Program
 
 
 def describe_operations(program: Program) -> list[dict[str, Any]]:

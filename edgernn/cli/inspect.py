@@ -19,8 +19,8 @@ from edgernn.cli.explained import (
 )
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
 from edgernn.cli.text import escape, format_table, print_json
-from edgernn.description import Port
-from edgernn.program import Program
+from edgernn.program.description import Port
+from edgernn.program.program import Program
 
 
 @click.command()
@@ -89,7 +89,7 @@ def _describe_port(port: Port) -> dict[str, Any]:
 
 def _describe_memory(program: Program) -> dict[str, int]:
     """Bytes that a runner takes when it is made; it never takes more."""
-    from edgernn.plan import plan_of
+    from edgernn.runtime.plan import plan_of
 
     plan = plan_of(program)
     return {"weights": plan.weight_bytes, "state": plan.state_bytes, "scratch": plan.arena_bytes}
@@ -97,9 +97,9 @@ def _describe_memory(program: Program) -> dict[str, int]:
 
 def _describe_budget(program: Program) -> dict[str, Any] | None:
     """How late an event is by design; None where the model names no rate."""
-    from edgernn.config import StreamSettings
     from edgernn.latency.budget import latency_budget
-    from edgernn.pipeline import as_trained
+    from edgernn.stream.config import StreamSettings
+    from edgernn.stream.pipeline import as_trained
 
     budget = latency_budget(as_trained(program, StreamSettings(), []))  # as `run` would run it
     return None if budget is None else msgspec.to_builtins(budget)

@@ -12,11 +12,11 @@ import click
 import msgspec
 
 if TYPE_CHECKING:  # a completion must not wait for NumPy
-    from edgernn.program import Program
+    from edgernn.program.program import Program
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-MAX_WINDOW_STEPS = 10_000_000  # as in edgernn.validation, which a completion must not wait for
+MAX_WINDOW_STEPS = 10_000_000  # as in edgernn.program.validation, which a completion must not wait for
 
 
 class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):

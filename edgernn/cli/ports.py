@@ -21,7 +21,7 @@ def ports(as_json: bool) -> None:
     """
     import msgspec
 
-    from edgernn.sources.ports import list_serial_ports
+    from edgernn.stream.sources.ports import list_serial_ports
 
     found = list_serial_ports()
     if as_json:

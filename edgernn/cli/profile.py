@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from edgernn.latency.contestants import Contestant
     from edgernn.latency.recorder import Recorder
     from edgernn.latency.report import Profile
-    from edgernn.program import Program
-    from edgernn.realtime import Grant
+    from edgernn.program.program import Program
+    from edgernn.stream.realtime import Grant
 
 DEFAULT_RATE_HZ = 500.0
 WHAT = ("step", "stream", "port")
@@ -96,7 +96,7 @@ def profile(
     from edgernn.latency.report import Profile
     from edgernn.latency.text import REALTIME
     from edgernn.latency.verified import read_verified
-    from edgernn.realtime import realtime as ask_for_realtime
+    from edgernn.stream.realtime import realtime as ask_for_realtime
 
     if compare and model.suffix == ".safetensors":
         raise click.UsageError(f"{model} cannot be compared with onnxruntime: give the ONNX file that it was made from")

@@ -15,7 +15,7 @@ from edgernn.cli.text import escape, print_json, progress, warn
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edgernn.program import Program
+    from edgernn.program.program import Program
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -110,7 +110,7 @@ def quantize(
         --html report.html
     """
     from edgernn import quantizer
-    from edgernn.program_file import save
+    from edgernn.program.file import save
     from edgernn.quantizer.page import quantization_page
 
     program = load_options.load(model)

@@ -11,7 +11,7 @@ from edgernn.cli.options import Command
 from edgernn.cli.text import escape
 
 if TYPE_CHECKING:
-    from edgernn.realtime import Grant, Part
+    from edgernn.stream.realtime import Grant, Part
 
 _OPTIONS = (
     click.option(
@@ -55,7 +55,7 @@ def wanted_parts(realtime: bool, without: Sequence[str]) -> list[Part]:
     click.UsageError
         Something is left out of what was not asked for.
     """
-    from edgernn.realtime import PARTS
+    from edgernn.stream.realtime import PARTS
 
     if without and not realtime:
         raise click.UsageError("--without leaves something out of --realtime, which is not given")

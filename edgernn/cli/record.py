@@ -14,7 +14,7 @@ import click
 from edgernn.cli.text import escape
 
 if TYPE_CHECKING:
-    from edgernn.recorder import Recorder
+    from edgernn.recordings.recorder import Recorder
 
 
 @click.command()
@@ -58,9 +58,9 @@ def record(
       edgernn record /dev/ttyACM0 -o monday.edgerec
       edgernn record -o gestures.edgerec --label wave --label circle --seconds 3 --repeat 20
     """
-    from edgernn.recorder import Recorder
-    from edgernn.sources import make_source
-    from edgernn.stream import only_port
+    from edgernn.recordings.recorder import Recorder
+    from edgernn.stream.sources import make_source
+    from edgernn.stream.stream import only_port
 
     if labels and seconds is None:
         raise click.UsageError("--label needs --seconds, the length of a take")

@@ -32,7 +32,7 @@ def replay(recording: Path, fast: bool, to_stdout: bool) -> None:
       edgernn replay monday.edgerec
       edgernn replay monday.edgerec --fast --stdout | edgernn run gesture.onnx stdin:
     """
-    from edgernn.sources.virtual_port import VirtualPort
+    from edgernn.stream.sources.virtual_port import VirtualPort
 
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError), _noticed_interrupt() as interrupted:
         if to_stdout:
@@ -64,7 +64,7 @@ def _noticed_interrupt() -> Iterator[threading.Event]:
 
 
 def _play(recording: Path, fast: bool, write: Callable[[bytes], object]) -> None:
-    from edgernn.sources.replay import ReplaySource
+    from edgernn.stream.sources.replay import ReplaySource
 
     source = ReplaySource(str(recording), pace="fast" if fast else "recorded")
     source.open()

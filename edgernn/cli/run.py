@@ -16,7 +16,7 @@ from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape
 
 if TYPE_CHECKING:
-    from edgernn.stream import Stream, StreamStatus
+    from edgernn.stream.stream import Stream, StreamStatus
 
 LARGEST_DRIFT_PPM = 50_000  # of a clock that deserves the name
 
@@ -47,10 +47,10 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
       edgernn run gesture.toml replay:///data/monday.csv --output events.csv
     """
     from edgernn.cli.status_line import StatusLine
-    from edgernn.notify import Notifier
-    from edgernn.realtime import realtime as ask_for_realtime
-    from edgernn.sinks import make_sink
-    from edgernn.stream import open_stream
+    from edgernn.stream.realtime import realtime as ask_for_realtime
+    from edgernn.stream.sinks import make_sink
+    from edgernn.stream.stream import open_stream
+    from edgernn.stream.systemd import Notifier
 
     line = StatusLine()
 

@@ -37,7 +37,7 @@ def print_service(
       edgernn service print gesture.toml --part udev --usb-id 2341:0043 | sudo tee /etc/udev/rules.d/90-edgernn.rules
       sudo systemctl daemon-reload && sudo systemctl enable --now edgernn
     """
-    from edgernn.service import checked_name, service_unit, udev_rule
+    from edgernn.stream.systemd_unit import checked_name, service_unit, udev_rule
 
     if part == "udev":
         click.echo(udev_rule(usb_id or _usb_id_of(source), name), nl=False)
@@ -50,8 +50,8 @@ def print_service(
 
 def _usb_id_of(source: str | None) -> str:
     """USB id of the board at a serial port."""
-    from edgernn.sources.ports import list_serial_ports
-    from edgernn.stream import only_port
+    from edgernn.stream.sources.ports import list_serial_ports
+    from edgernn.stream.stream import only_port
 
     device = os.path.realpath((source or only_port()).removeprefix("serial://").partition("?")[0])
     usb_id = next((port.usb_id for port in list_serial_ports() if os.path.realpath(port.device) == device), None)

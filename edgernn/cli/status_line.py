@@ -7,7 +7,7 @@ import sys
 import time
 
 from edgernn.cli.text import escape
-from edgernn.stream import Stream, StreamStatus
+from edgernn.stream.stream import Stream, StreamStatus
 
 PERIOD_S = 0.1
 BARS = " ▁▂▃▄▅▆▇█"

@@ -66,7 +66,7 @@ def stream_options(function: Command) -> Command:
 
 
 def given_settings(load_options: LoadOptions, options: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were given as options, for `edgernn.config.resolve`."""
+    """The settings that were given as options, for `edgernn.stream.config.resolve`."""
     given_by = click.get_current_context().get_parameter_source
     everything = {**msgspec.structs.asdict(load_options), **options}
     given = {name: value for name, value in everything.items() if given_by(name) is ParameterSource.COMMANDLINE}

@@ -25,8 +25,8 @@ def warm(ctx: click.Context, model: Path, load_options: LoadOptions) -> None:
       edgernn warm gesture.onnx
     """
     from edgernn.kernels.library import cache_folder
-    from edgernn.pipeline import link_stream_kernels
-    from edgernn.runner import warm as compile_kernels
+    from edgernn.runtime.runner import warm as compile_kernels
+    from edgernn.stream.pipeline import link_stream_kernels
 
     program = load_options.load(model)
     begin_s = time.monotonic()

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from edgernn.config import StreamSettings
 from edgernn.errors import InputError
 from edgernn.evaluation.measures import (
     EventMeasures,
@@ -22,8 +21,9 @@ from edgernn.evaluation.measures import (
 from edgernn.evaluation.sessions import Session
 from edgernn.evaluation.sweep import SweepPoint, sweep
 from edgernn.evaluation.trace import UNLABELLED, Trace, trace_session
-from edgernn.metadata import DecisionSettings
-from edgernn.program import Program
+from edgernn.program.metadata import DecisionSettings
+from edgernn.program.program import Program
+from edgernn.stream.config import StreamSettings
 
 DEFAULT_GRACE_S = 0.5
 Progress = Callable[[int, int], None]  # done, of

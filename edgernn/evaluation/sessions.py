@@ -30,9 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import FormatError, InputError
-from edgernn.formats.names import clock_unit_us, parse_names
-from edgernn.recording import LabelMark, RecordingReader, is_recording
-from edgernn.sources.base import Chunk
+from edgernn.stream.formats.names import clock_unit_us, parse_names
+from edgernn.stream.recording import LabelMark, RecordingReader, is_recording
+from edgernn.stream.sources.base import Chunk
 
 MAX_BYTES = 1 << 30
 BLOCK_SAMPLES = 64  # of an array that are streamed together

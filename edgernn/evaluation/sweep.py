@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import msgspec
 import numpy as np
 
-from edgernn.config import DecisionChanges, StreamSettings
-from edgernn.decisions import Decider
 from edgernn.evaluation.measures import EventMeasures, measure_events
 from edgernn.evaluation.trace import LabelledEvent, Trace
-from edgernn.metadata import DecisionSettings
+from edgernn.program.metadata import DecisionSettings
+from edgernn.stream.config import DecisionChanges, StreamSettings
+from edgernn.stream.decisions import Decider
 
 SMOOTHING_STEPS = (1, 2, 4, 8, 16, 32)
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)

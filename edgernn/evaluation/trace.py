@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.config import StreamSettings
 from edgernn.errors import FormatError, InputError
 from edgernn.evaluation.sessions import Session
-from edgernn.metadata import DecisionSettings
-from edgernn.pipeline import Pipeline
-from edgernn.program import Program
-from edgernn.sampler import RATE_TOLERANCE
-from edgernn.sources.base import Chunk
+from edgernn.program.metadata import DecisionSettings
+from edgernn.program.program import Program
+from edgernn.stream.config import StreamSettings
+from edgernn.stream.pipeline import Pipeline
+from edgernn.stream.sampler import RATE_TOLERANCE
+from edgernn.stream.sources.base import Chunk
 
 UNLABELLED = -1
 
@@ -49,7 +49,7 @@ class Trace(NamedTuple):
         Outputs before which the model began anew.
     events : tuple of LabelledEvent
     counts : dict of str to int
-        As in `edgernn.stream.StreamStatus`.
+        As in `edgernn.stream.stream.StreamStatus`.
     notes : tuple of str
         How the model was run.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from edgernn.errors import InputError, MissingPackageError, ModelError
-from edgernn.program import Program
+from edgernn.program.program import Program
 
 if TYPE_CHECKING:
     from edgernn.importers.onnx.attempt import ImportedModel
@@ -87,7 +87,7 @@ def load(
     path = Path(path)
     if path.suffix in (".safetensors", ".npz"):
         from edgernn.importers.weight_table import is_weight_table, load_weight_table
-        from edgernn.program_file import load_program
+        from edgernn.program.file import load_program
 
         if time_axis is not None or states is not None or assume_torch_gru or attention_steps is not None:
             raise InputError(

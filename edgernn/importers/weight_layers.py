@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn import fixed_point
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.errors import ProgramFileError, QuantizationError
-from edgernn.metadata import Metadata
-from edgernn.operations import (
+from edgernn.program import fixed_point
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.metadata import Metadata
+from edgernn.program.operations import (
     AnyOperation,
     Dequantize,
     Int8Dense,
@@ -25,8 +25,8 @@ from edgernn.operations import (
     Quantize,
     StateRegion,
 )
-from edgernn.operations.int8 import COUNT_SHIFTS, GATE_SCALE, UNIT_SCALE
-from edgernn.program import Program
+from edgernn.program.operations.int8 import COUNT_SHIFTS, GATE_SCALE, UNIT_SCALE
+from edgernn.program.program import Program
 
 Array: TypeAlias = NDArray[Any]
 Operands: TypeAlias = Literal["w8a16", "w8a8"]

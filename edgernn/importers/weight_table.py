@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError, ProgramFileError
 from edgernn.importers.weight_layers import DenseLayer, GruLayer, LstmLayer, RnnLayer, TableBuilder
-from edgernn.metadata import Metadata
-from edgernn.program import Program
-from edgernn.program_file import read_metadata, read_tensors
+from edgernn.program.file import read_metadata, read_tensors
+from edgernn.program.metadata import Metadata
+from edgernn.program.program import Program
 
 FORMAT = 1
 METADATA_KEY = "edgernn.weights"

@@ -1,4 +1,4 @@
-"""Scores to decisions in whole numbers; the specification is in `edgernn.decisions`.
+"""Scores to decisions in whole numbers; the specification is in `edgernn.stream.decisions`.
 
 Imports Numba: loaded only while kernels are compiled.
 """

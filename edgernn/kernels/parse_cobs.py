@@ -9,7 +9,7 @@ import numpy as np
 
 from edgernn.kernels.pointers import bytes_at, float32_at, float64_at, inline, int16_at, int64_at
 
-# places in the counters and reasons for skipping, see edgernn.formats.base
+# places in the counters and reasons for skipping, see edgernn.stream.formats.base
 SAMPLES, PARTIAL, TEXT, MALFORMED, WRONG_WIDTH, TOO_LONG, NON_FINITE, OUT_OF_RANGE = range(8)
 READING, SKIP_UNSEEN_START, SKIP_REST = range(3)
 MAX_FRAME_BYTES = 8192

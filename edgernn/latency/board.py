@@ -13,7 +13,7 @@ import time
 from itertools import cycle, islice
 
 from edgernn.errors import SourceError
-from edgernn.sources.virtual_port import VirtualPort
+from edgernn.stream.sources.virtual_port import VirtualPort
 
 LEAD_NS = 1_000_000
 

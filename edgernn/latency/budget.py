@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from edgernn.decisions import ONE, fixed
-from edgernn.metadata import DecisionSettings
-from edgernn.operations import History
-from edgernn.program import Program
+from edgernn.program.metadata import DecisionSettings
+from edgernn.program.operations import History
+from edgernn.program.program import Program
+from edgernn.stream.decisions import ONE, fixed
 
 BITS_PER_BYTE = 10  # with start and stop bit
 CSV_BYTES_PER_NUMBER = 9  # such as "-9.81234,"

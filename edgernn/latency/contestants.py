@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from edgernn.latency.recorder import Recorder
 from edgernn.latency.schedule import Schedule
-from edgernn.program import Program
-from edgernn.runner import Runner
+from edgernn.program.program import Program
+from edgernn.runtime.runner import Runner
 
 SETTLING_STEPS = 50  # untimed at the head of a turn: caches hold what the contestant before left
 SAMPLES = 1024  # different ones, again and again

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.clock import Clock
+from edgernn.stream.clock import Clock
 
 MAX_PAUSES = 1024  # between two looks at them; more are counted, but not attributed to steps
 

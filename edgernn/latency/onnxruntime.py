@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from edgernn.errors import InputError, MissingPackageError
 from edgernn.latency.contestants import StepContestant, random_frames, step_samples
-from edgernn.operations import History
+from edgernn.program.operations import History
 
 if TYPE_CHECKING:
     from edgernn.importers.onnx.attempt import ImportedModel
-    from edgernn.program import Program
+    from edgernn.program.program import Program
 
 Array = NDArray[Any]
 
@@ -75,9 +75,9 @@ def receptive_steps(program: Program) -> int | None:
 
     Examples
     --------
-    >>> from edgernn.operations import Unary
-    >>> from edgernn.description import InputDescription, OutputDescription, ProgramDescription
-    >>> from edgernn.program import Program
+    >>> from edgernn.program.operations import Unary
+    >>> from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+    >>> from edgernn.program.program import Program
     >>> tanh = Unary(name="tanh", inputs=("x",), outputs=("y",), function="Tanh")
     >>> inputs, outputs = (InputDescription("x", (2,)),), (OutputDescription("y", "y", per_frame=True),)
     >>> receptive_steps(Program(ProgramDescription(inputs=inputs, outputs=outputs, operations=(tanh,)), {}))

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 
 from edgernn.latency.contestants import SAMPLES, random_frames
-from edgernn.program import Program
-from edgernn.runner_memory import RunnerMemory
+from edgernn.program.program import Program
+from edgernn.runtime.memory import RunnerMemory
 
 ROUNDS = 60
 ROUND_NS = 1_000_000  # of steps between two looks at the clock

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edgernn.clock import Clock, SystemClock
 from edgernn.latency.contestants import Contestant
 from edgernn.latency.recorder import Recorder
 from edgernn.latency.schedule import Schedule
+from edgernn.stream.clock import Clock, SystemClock
 
 TURN_NS = 1_000_000_000  # how long a contestant goes on at a time
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.clock import Clock
 from edgernn.latency.garbage import GarbageWatch
 from edgernn.latency.histogram import Histogram
 from edgernn.latency.resources import Resources, resources_now
+from edgernn.stream.clock import Clock
 
 BLOCK_STEPS = 4096
 SLICES = 512  # of the run, each with its largest response

@@ -25,7 +25,7 @@ from edgernn.latency.text import (
     time_text,
 )
 from edgernn.latency.verified import Verified
-from edgernn.realtime import Grant
+from edgernn.stream.realtime import Grant
 
 PERCENTS = (0.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 CURVE_POINTS = 200

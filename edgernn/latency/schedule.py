@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.clock import Clock
+from edgernn.stream.clock import Clock
 
 LEAD_NS = 1_000_000  # before the first sample is due
 

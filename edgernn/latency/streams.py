@@ -10,17 +10,17 @@ from typing import IO, Any
 
 import numpy as np
 
-from edgernn.clock import Clock, SystemClock
-from edgernn.config import StreamSettings
 from edgernn.errors import InputError, SourceError
 from edgernn.latency.contestants import SETTLING_STEPS, random_frames
 from edgernn.latency.recorder import Recorder
 from edgernn.latency.schedule import Schedule
-from edgernn.program import Program
-from edgernn.sources.base import Chunk, Source
-from edgernn.sources.serial_port import DEFAULT_BAUD, SerialSource
-from edgernn.sources.virtual_port import csv_frames
-from edgernn.stream import Stream
+from edgernn.program.program import Program
+from edgernn.stream.clock import Clock, SystemClock
+from edgernn.stream.config import StreamSettings
+from edgernn.stream.sources.base import Chunk, Source
+from edgernn.stream.sources.serial_port import DEFAULT_BAUD, SerialSource
+from edgernn.stream.sources.virtual_port import csv_frames
+from edgernn.stream.stream import Stream
 
 SETTINGS = StreamSettings(raw_scores=True, allow_rate=True, reconnect=False)
 PATIENCE_READS = 50  # without a sample, about 5 s

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn import fixed_point
-from edgernn.kernels import reference_int8
-from edgernn.operations import (
+from edgernn.program import fixed_point
+from edgernn.program.operations import (
     Binary,
     Constant,
     Int8Binary,
@@ -21,8 +20,9 @@ from edgernn.operations import (
     Unary,
     Where,
 )
-from edgernn.operations.int8_selection import TRUTH_SCALE
+from edgernn.program.operations.int8_selection import TRUTH_SCALE
 from edgernn.quantizer import tables
+from edgernn.reference import int8 as reference_int8
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

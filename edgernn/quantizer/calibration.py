@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn.errors import InputError, QuantizationError
-from edgernn.operations import AnyOperation, History, RecurrentOperation, RunningReduce, RunningSoftmax
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.reference_int8 import region
-from edgernn.sample_file import read_inputs
+from edgernn.program.operations import AnyOperation, History, RecurrentOperation, RunningReduce, RunningSoftmax
+from edgernn.program.program import Program
+from edgernn.recordings.sample_file import read_inputs
+from edgernn.reference.integer_operations import region
+from edgernn.reference.runner import ReferenceRunner
 
 Array: TypeAlias = NDArray[Any]
 Progress: TypeAlias = Callable[[int, int], None]  # steps done, steps in all

@@ -9,10 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn import fixed_point
-from edgernn.description import StateSlot
-from edgernn.kernels import reference_float32 as float32
-from edgernn.operations import (
+from edgernn.program import fixed_point
+from edgernn.program.description import StateSlot
+from edgernn.program.operations import (
     AnyOperation,
     GateFunction,
     Gru,
@@ -24,9 +23,10 @@ from edgernn.operations import (
     RecurrentOperation,
     Rnn,
 )
-from edgernn.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
-from edgernn.operations.int8_recurrent import NO_CLIP
+from edgernn.program.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
+from edgernn.program.operations.int8_recurrent import NO_CLIP
 from edgernn.quantizer.functions import integer_function
+from edgernn.reference import float32
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn import fixed_point
-from edgernn.operations import (
+from edgernn.program import fixed_point
+from edgernn.program.operations import (
     AnyOperation,
     Binary,
     Constant,
@@ -34,7 +34,7 @@ from edgernn.operations import (
     Unary,
     Where,
 )
-from edgernn.program import Program
+from edgernn.program.program import Program
 
 Array: TypeAlias = NDArray[Any]
 

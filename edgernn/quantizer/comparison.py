@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgernn import fixed_point
-from edgernn.description import StateSlot
 from edgernn.errors import QuantizationError
-from edgernn.operations import AnyOperation, Int8RunningSoftmax, IntegerOperation, Quantize
-from edgernn.program import Program
+from edgernn.program import fixed_point
+from edgernn.program.description import StateSlot
+from edgernn.program.operations import AnyOperation, Int8RunningSoftmax, IntegerOperation, Quantize
+from edgernn.program.program import Program
 from edgernn.quantizer.calibration import (
     PROGRESS_STEPS,
     Calibration,
@@ -24,7 +24,7 @@ from edgernn.quantizer.calibration import (
     read_recordings,
 )
 from edgernn.quantizer.report import LayerReport, QuantizationReport
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 Array: TypeAlias = NDArray[Any]
 

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn import fixed_point
-from edgernn.description import OutputDescription, ProgramDescription
 from edgernn.errors import QuantizationError
-from edgernn.operations import (
+from edgernn.program import fixed_point
+from edgernn.program.description import OutputDescription, ProgramDescription
+from edgernn.program.operations import (
     EVERY_STEP,
     AnyOperation,
     Binary,
@@ -37,8 +37,8 @@ from edgernn.operations import (
     Where,
     WriteState,
 )
-from edgernn.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS
-from edgernn.program import Program
+from edgernn.program.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS
+from edgernn.program.program import Program
 from edgernn.quantizer import arithmetic, cells, functions, inputs, movement, products, reductions, rings, wide
 from edgernn.quantizer.calibration import Trace
 from edgernn.quantizer.settings import Settings

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import (
+from edgernn.program.operations import (
     AnyOperation,
     Binary,
     Dense,
@@ -20,7 +20,7 @@ from edgernn.operations import (
     RecurrentOperation,
     RunningReduce,
 )
-from edgernn.program import Program
+from edgernn.program.program import Program
 from edgernn.quantizer.channels import takes_up
 
 Array: TypeAlias = NDArray[Any]

@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.description import Equalisation
-from edgernn.operations import AnyOperation, Binary, Dense, GroupedDense, LayerNorm, Lookup, RecurrentOperation
-from edgernn.program import Program
+from edgernn.program.description import Equalisation
+from edgernn.program.operations import AnyOperation, Binary, Dense, GroupedDense, LayerNorm, Lookup, RecurrentOperation
+from edgernn.program.program import Program
 from edgernn.quantizer.calibration import Trace
 from edgernn.quantizer.channels import STAYS, find_channels, merge, takes_up
 from edgernn.quantizer.division import divided

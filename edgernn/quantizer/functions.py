@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn import fixed_point
-from edgernn.kernels import reference_float32 as float32
-from edgernn.operations import (
+from edgernn.program import fixed_point
+from edgernn.program.operations import (
     GateFunction,
     Int8LogSoftmax,
     Int8Softmax,
@@ -20,8 +19,9 @@ from edgernn.operations import (
     Softmax,
     Unary,
 )
-from edgernn.operations.int8 import GATE_SCALE, OCTAVE_ENTRIES, UNIT_SCALE
+from edgernn.program.operations.int8 import GATE_SCALE, OCTAVE_ENTRIES, UNIT_SCALE
 from edgernn.quantizer import arithmetic, tables
+from edgernn.reference import float32
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

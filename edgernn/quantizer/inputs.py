@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn import fixed_point
 from edgernn.errors import QuantizationError
-from edgernn.operations import EVERY_STEP, AnyOperation, Binary, Quantize
-from edgernn.operations.int8 import COUNT_SHIFTS
+from edgernn.program import fixed_point
+from edgernn.program.operations import EVERY_STEP, AnyOperation, Binary, Quantize
+from edgernn.program.operations.int8 import COUNT_SHIFTS
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

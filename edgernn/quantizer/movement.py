@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import (
+from edgernn.program.operations import (
     ArgMax,
     Constant,
     Convert,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from edgernn.errors import QuantizationError
-from edgernn.program import Program
+from edgernn.program.program import Program
 from edgernn.quantizer.calibration import Array, Calibration, Progress, Recording, Trace, read_recordings, trace
 from edgernn.quantizer.comparison import compare_checked
 from edgernn.quantizer.convert import Converter
@@ -39,7 +39,7 @@ def quantize(
     calibration : ndarray, path, dict, or list of these
         Recordings (T, channels) in raw sensor units, before the metadata's mean and standard deviation: some thousand
         time steps of everything the model will meet. A dict holds one array for each input; a path is any file
-        that `edgernn.sample_file.read_inputs` reads.
+        that `edgernn.recordings.sample_file.read_inputs` reads.
     operands : "w8a16" or "w8a8"
         What matrix products read of activations: 16 bits, or 8 bits for the smallest and fastest code.
     keep_float : sequence of str
@@ -75,8 +75,8 @@ def quantize(
     Examples
     --------
     >>> import numpy as np
-    >>> from edgernn.operations import Dense
-    >>> from edgernn.description import InputDescription, OutputDescription, ProgramDescription
+    >>> from edgernn.program.operations import Dense
+    >>> from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
     >>> description = ProgramDescription(
     ...     inputs=(InputDescription("x", (2,)),),
     ...     outputs=(OutputDescription("y", "y", per_frame=True),),

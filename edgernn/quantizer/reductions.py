@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn import fixed_point
-from edgernn.operations import (
+from edgernn.program import fixed_point
+from edgernn.program.operations import (
     Int8LayerNorm,
     Int8Reduce,
     Int8RunningReduce,
@@ -19,8 +19,8 @@ from edgernn.operations import (
     RunningReduce,
     RunningSoftmax,
 )
-from edgernn.operations.int8 import SIGNED_SHIFTS
-from edgernn.operations.int8_reductions import (
+from edgernn.program.operations.int8 import SIGNED_SHIFTS
+from edgernn.program.operations.int8_reductions import (
     LARGEST_EPSILON,
     MAX_NORM_FEATURES,
     MEAN_BITS,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from edgernn.description import Equalisation
+from edgernn.program.description import Equalisation
 
 MAX_NAMES = 3  # of a list in a line
 

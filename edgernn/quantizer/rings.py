@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgernn.operations import (
+from edgernn.program.operations import (
     AnyOperation,
     History,
     Int8Dense,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import QuantizationError
-from edgernn.operations import Operation
-from edgernn.program import Program
+from edgernn.program.operations import Operation
+from edgernn.program.program import Program
 from edgernn.quantizer.ranges import Method, clipping_limit
 
 Operands: TypeAlias = Literal["w8a16", "w8a8"]

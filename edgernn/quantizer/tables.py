@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn import fixed_point
-from edgernn.kernels import reference_int8
-from edgernn.operations import Int8Unary, IntegerFunction, Operation
+from edgernn.program import fixed_point
+from edgernn.program.operations import Int8Unary, IntegerFunction, Operation
+from edgernn.reference import int8 as reference_int8
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import (
+from edgernn.program.operations import (
     AnyOperation,
     Binary,
     Int8FineGate,
@@ -24,8 +24,8 @@ from edgernn.operations import (
     WideTerm,
     WriteState,
 )
-from edgernn.operations.int8_wide import FINE_INPUT_SCALE, FINE_SCALE, LARGEST_SHIFT
-from edgernn.program import Program
+from edgernn.program.operations.int8_wide import FINE_INPUT_SCALE, FINE_SCALE, LARGEST_SHIFT
+from edgernn.program.program import Program
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

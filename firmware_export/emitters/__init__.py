@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from edgernn.errors import ExportError
-from edgernn.operations import (
+from edgernn.program.operations import (
     AnyOperation,
     ArgMax,
     Binary,
@@ -59,7 +59,7 @@ from edgernn.operations import (
     Where,
     WriteState,
 )
-from edgernn.program import Program
+from edgernn.program.program import Program
 from firmware_export.emitters import (
     cells_float,
     cells_int8,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgernn.operations import Dense, GroupedDense, Gru, Lstm, MatMul, RecurrentOperation, Rnn
-from edgernn.program import Program
+from edgernn.program.operations import Dense, GroupedDense, Gru, Lstm, MatMul, RecurrentOperation, Rnn
+from edgernn.program.program import Program
 from firmware_export.emitters.elements_float import function
 from firmware_export.emitters.loops import count, rows
 from firmware_export.step import StepWriter

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import Int8Dense, Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
-from edgernn.program import Program
+from edgernn.program.operations import Int8Dense, Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
+from edgernn.program.program import Program
 from firmware_export.emitters.elements_int8 import function
 from firmware_export.emitters.loops import rows
 from firmware_export.packing import BLOCK, blocks, by_unit, fours, panels, scale_words, small_shifts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.operations import UNARY_FUNCTIONS, Binary, GateFunction, Softmax, Unary, Where
+from edgernn.program.operations import UNARY_FUNCTIONS, Binary, GateFunction, Softmax, Unary, Where
 from firmware_export.emitters.loops import Operand, elementwise, rows
 from firmware_export.literals import float_literal
 from firmware_export.step import StepWriter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.operations import (
+from edgernn.program.operations import (
     Dequantize,
     Int8Affine,
     Int8Binary,
@@ -14,7 +14,7 @@ from edgernn.operations import (
     IntegerFunction,
     Quantize,
 )
-from edgernn.program import Program
+from edgernn.program.program import Program
 from firmware_export.emitters.loops import Operand, elementwise, rows
 from firmware_export.literals import float_literal
 from firmware_export.packing import scale_words

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import Constant, Convert, Lookup, PutFrame, ReadState, Rearrange, TakeFrame, WriteState
+from edgernn.program.operations import Constant, Convert, Lookup, PutFrame, ReadState, Rearrange, TakeFrame, WriteState
 from firmware_export.emitters.loops import count, elementwise
 from firmware_export.literals import C_TYPES, reader
 from firmware_export.step import StepWriter

@@ -7,7 +7,7 @@ from math import prod
 from typing import NamedTuple
 
 from edgernn.errors import ExportError
-from edgernn.operations import Shape
+from edgernn.program.operations import Shape
 
 
 class Operand(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.operations import Int8GroupedDense, Int8MatMul
+from edgernn.program.operations import Int8GroupedDense, Int8MatMul
 from firmware_export.emitters.loops import count, rows
 from firmware_export.packing import scale_words, small_shifts
 from firmware_export.step import StepWriter

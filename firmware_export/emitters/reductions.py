@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from edgernn.operations import ArgMax, LayerNorm, Reduce, RunningReduce, RunningSoftmax, TopK
+from edgernn.program.operations import ArgMax, LayerNorm, Reduce, RunningReduce, RunningSoftmax, TopK
 from firmware_export.emitters.loops import count, rows
 from firmware_export.literals import C_TYPES, float_literal
 from firmware_export.step import StepWriter

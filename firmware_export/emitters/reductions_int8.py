@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 
-from edgernn.operations import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
+from edgernn.program.operations import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
 from firmware_export.emitters.loops import count, rows
 from firmware_export.packing import scale_words
 from firmware_export.step import StepWriter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.operations import History
+from edgernn.program.operations import History
 from firmware_export.emitters.loops import count
 from firmware_export.literals import C_TYPES, float_literal, integer_literal
 from firmware_export.step import StepWriter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.operations import Int8FineGate, Int8WideUpdate, WideTerm
+from edgernn.program.operations import Int8FineGate, Int8WideUpdate, WideTerm
 from firmware_export.emitters.loops import elementwise
 from firmware_export.step import StepWriter
 

@@ -13,7 +13,7 @@ from int8_feature_programs import PROGRAMS, counts_for
 from int8_programs import int8_program
 
 import edgernn
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 CHECKOUT = Path(__file__).parents[2]
 MODELS = CHECKOUT / "tests" / "models"

@@ -14,13 +14,13 @@ import onnx
 import pytest
 from sequence_models import make_model
 
-from edgernn.checking import check_streaming, random_sequences
 from edgernn.demo import MODEL, RECORDING
 from edgernn.errors import InputError
+from edgernn.evaluation.checking import check_streaming, random_sequences
+from edgernn.evaluation.original import Original, RigidLengthError
 from edgernn.importers import import_onnx
-from edgernn.operations import Schedule
-from edgernn.original import Original, RigidLengthError
-from edgernn.program import Program
+from edgernn.program.operations import Schedule
+from edgernn.program.program import Program
 
 Command = Callable[..., tuple[int, str, str]]
 TORCH = Path(__file__).parents[1] / "models" / "torch"

@@ -12,11 +12,12 @@ from pathlib import Path
 import click
 import pytest
 
-from edgernn import errors, validation
+from edgernn import errors
 from edgernn.__main__ import main
 from edgernn.cli import COMMANDS, command_line, options
 from edgernn.cli.text import escape, format_table
 from edgernn.demo import MODEL
+from edgernn.program import validation
 
 Command = Callable[..., tuple[int, str, str]]
 

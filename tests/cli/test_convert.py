@@ -12,10 +12,10 @@ from stream_models import two_frames
 
 import edgernn
 from edgernn.demo import MODEL
-from edgernn.description import Window
 from edgernn.evaluation.sessions import read_sessions
-from edgernn.program_file import save
-from edgernn.recording import LabelMark, RecordedChunk, RecordingInfo, encode_chunk, encode_heading, encode_mark
+from edgernn.program.description import Window
+from edgernn.program.file import save
+from edgernn.stream.recording import LabelMark, RecordedChunk, RecordingInfo, encode_chunk, encode_heading, encode_mark
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -14,7 +14,7 @@ import pytest
 
 from edgernn.cli.status_line import format_status
 from edgernn.demo import compare, play, read_recording
-from edgernn.stream import StreamStatus
+from edgernn.stream.stream import StreamStatus
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from stream_models import larger_channel, turns
 
-from edgernn.program_file import save
+from edgernn.program.file import save
 
 
 @pytest.fixture

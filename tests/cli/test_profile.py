@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from stream_models import larger_channel
 
-from edgernn.program_file import save
+from edgernn.program.file import save
 
 DEMO_MODEL = Path(__file__).parents[2] / "edgernn" / "data" / "demo_model.onnx"
 PATIENCE_S = 60

@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from edgernn.recording import LabelMark, RecordedChunk, RecordingInfo, RecordingReader, encode_chunk, encode_heading
-from edgernn.sources.virtual_port import VirtualPort
+from edgernn.stream.recording import (
+    LabelMark,
+    RecordedChunk,
+    RecordingInfo,
+    RecordingReader,
+    encode_chunk,
+    encode_heading,
+)
+from edgernn.stream.sources.virtual_port import VirtualPort
 
 Command = Callable[..., tuple[int, str, str]]
 

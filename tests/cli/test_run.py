@@ -17,10 +17,10 @@ import pytest
 from stream_models import larger_channel, turns
 
 from edgernn.cli.run import summary
-from edgernn.program_file import save
-from edgernn.sources import ports as serial_ports
-from edgernn.sources.virtual_port import Board, VirtualPort, csv_frames
-from edgernn.stream import StreamStatus
+from edgernn.program.file import save
+from edgernn.stream.sources import ports as serial_ports
+from edgernn.stream.sources.virtual_port import Board, VirtualPort, csv_frames
+from edgernn.stream.stream import StreamStatus
 
 LINES = list(csv_frames(turns(6)))
 PATIENCE_S = 60

@@ -10,9 +10,9 @@ import pytest
 from stream_models import larger_channel, turns
 
 from edgernn.errors import ConfigError
-from edgernn.program_file import save
-from edgernn.service import service_unit
-from edgernn.sources.virtual_port import csv_frames
+from edgernn.program.file import save
+from edgernn.stream.sources.virtual_port import csv_frames
+from edgernn.stream.systemd_unit import service_unit
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -31,12 +31,12 @@ def test_systemd_accepts_the_unit(
 ) -> None:
     status, out, _ = edgernn_command("service", "print", model, "/dev/ttyACM0", "--output", tmp_path / "events.csv")
     assert status == 0
-    unit = tmp_path / "edgernn.service"
+    unit = tmp_path / "edgernn.stream.systemd_unit"
     unit.write_text(out)
     command = [needs_tool("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert "edgernn.service" not in done.stderr  # not even a warning
+    assert "edgernn.stream.systemd_unit" not in done.stderr  # not even a warning
 
 
 def test_the_unit_says_what_was_asked_for(edgernn_command: Command, model: Path) -> None:
@@ -67,7 +67,7 @@ def test_the_rule_names_the_board(edgernn_command: Command, model: Path) -> None
 def test_nothing_else_gets_into_the_files(
     edgernn_command: Command, model: Path, flags: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgernn.sources.ports.list_serial_ports", list)
+    monkeypatch.setattr("edgernn.stream.sources.ports.list_serial_ports", list)
     status, out, err = edgernn_command("service", "print", model, *flags)
     assert (status, out, message in err) == (2, "", True)
 

@@ -8,18 +8,18 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 from stream_models import larger_channel, random_gru, turns
 
-from edgernn.config import DecisionChanges, StreamSettings, to_toml
 from edgernn.errors import InputError
 from edgernn.evaluation.evaluate import Evaluation, evaluate_sessions, side_by_side
 from edgernn.evaluation.measures import measure_events
 from edgernn.evaluation.sessions import Piece, Session
 from edgernn.evaluation.sweep import choose, decide, describe_front, pareto_front, sweep, with_decision
 from edgernn.evaluation.trace import LabelledEvent, Trace, trace_session
-from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.program import Program
-from edgernn.runner import Runner
-from edgernn.sources.base import Chunk
-from edgernn.sources.virtual_port import csv_frames
+from edgernn.program.metadata import DecisionSettings, Metadata
+from edgernn.program.program import Program
+from edgernn.runtime.runner import Runner
+from edgernn.stream.config import DecisionChanges, StreamSettings, to_toml
+from edgernn.stream.sources.base import Chunk
+from edgernn.stream.sources.virtual_port import csv_frames
 
 RNG = np.random.default_rng(8)
 LABELS = ("a", "b", "c")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from stream_models import larger_channel, turns
 
-from edgernn.config import StreamSettings
 from edgernn.evaluation.evaluate import evaluate_sessions
 from edgernn.evaluation.page import evaluation_page
 from edgernn.evaluation.sessions import Piece, Session
 from edgernn.html_report import Series, bar_plot, lanes, line_plot
+from edgernn.stream.config import StreamSettings
 
 EVIL = "<script>console.error('x')</script>\"&"
 

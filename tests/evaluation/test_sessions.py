@@ -8,7 +8,7 @@ import pytest
 
 from edgernn.errors import InputError
 from edgernn.evaluation.sessions import Session, read_sessions
-from edgernn.recording import LabelMark, RecordedChunk, RecordingInfo, encode_chunk, encode_heading, encode_mark
+from edgernn.stream.recording import LabelMark, RecordedChunk, RecordingInfo, encode_chunk, encode_heading, encode_mark
 
 SAMPLES = np.arange(400, dtype=np.float32).reshape(200, 2)
 LABELS = ["rest"] * 90 + ["wave"] * 110

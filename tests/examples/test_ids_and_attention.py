@@ -12,9 +12,9 @@ from sequence_models import stored_arrays
 from stream_models import ManualClock
 
 import edgernn
-from edgernn.sources.memory import MemorySource
-from edgernn.sources.virtual_port import VirtualPort
-from edgernn.stream import Stream, open_stream
+from edgernn.stream.sources.memory import MemorySource
+from edgernn.stream.sources.virtual_port import VirtualPort
+from edgernn.stream.stream import Stream, open_stream
 
 MADE = Path(__file__).parents[1] / "models" / "made"
 # an event whenever another score is the largest

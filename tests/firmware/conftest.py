@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgernn.program import Program
+from edgernn.program.program import Program
 from firmware_export import export
 from firmware_export.desk import make_golden
 from firmware_export.emulators import EMULATORS, Emulator

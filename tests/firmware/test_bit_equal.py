@@ -11,8 +11,8 @@ from firmware_programs import OPERANDS, every_int8_program, int8_cell
 from firmware_reference import long_outputs
 from small_programs import cell_program, make, recording, uniform
 
-from edgernn.operations import Dense
-from edgernn.program import Program
+from edgernn.program.operations import Dense
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
 from firmware_export.desk import desk_outputs, random_inputs
 from firmware_export.emulators import EMULATORS, Emulator

@@ -20,12 +20,12 @@ from firmware_step_programs import PROGRAMS as STEP_PROGRAMS
 from small_programs import cell_program
 
 import edgernn
-from edgernn.decisions import Decider
 from edgernn.errors import ExportError, SourceError
 from edgernn.importers import load
-from edgernn.program import Program
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.stream.decisions import Decider
 from firmware_export import export
 from firmware_export.board_port import verify_port
 from firmware_export.desk import make_golden

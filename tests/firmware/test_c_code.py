@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from int8_feature_programs import PROGRAMS as INT8_FEATURES
 from small_programs import cell_program
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.errors import ExportError
-from edgernn.metadata import Metadata
-from edgernn.operations import Binary, Dense, PutFrame, Rearrange, Repeat, Schedule, Softmax, TakeFrame
-from edgernn.program import Program
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.metadata import Metadata
+from edgernn.program.operations import Binary, Dense, PutFrame, Rearrange, Repeat, Schedule, Softmax, TakeFrame
+from edgernn.program.program import Program
 from firmware_export import export
 from firmware_export.desk import make_golden
 from firmware_export.generate import CModel

@@ -1,4 +1,4 @@
-"""Decisions in C are those of edgernn.decisions, for any scores and settings."""
+"""Decisions in C are those of edgernn.stream.decisions, for any scores and settings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from firmware_programs import int8_cell
 from small_programs import cell_program
 
-from edgernn.decisions import Decider
 from edgernn.errors import ExportError
-from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.program import Program
+from edgernn.program.metadata import DecisionSettings, Metadata
+from edgernn.program.program import Program
+from edgernn.stream.decisions import Decider
 from firmware_export.generate import CModel
 
 LABELS = ("rest", "left", "right", "turn")

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from firmware_programs import int8_cell
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription
-from edgernn.operations import Binary
-from edgernn.program import Program
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.operations import Binary
+from edgernn.program.program import Program
 from firmware_export import export
 from firmware_export.desk import make_golden
 

@@ -14,7 +14,7 @@ from unquantized_programs import sample
 from written_out_cells import KINDS, written_out
 
 import edgernn
-from edgernn.program import Program
+from edgernn.program.program import Program
 from firmware_export.emulators import Emulator
 from firmware_export.verify import Exported, desk_run, verify
 

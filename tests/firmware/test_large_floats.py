@@ -10,9 +10,18 @@ import pytest
 from firmware_step_programs import Builder
 from small_programs import uniform
 
-from edgernn.operations import EVERY_STEP, Dense, GroupedDense, LayerNorm, MatMul, Rearrange, Reduce, RunningSoftmax
-from edgernn.program import Program
-from edgernn.runner import Runner
+from edgernn.program.operations import (
+    EVERY_STEP,
+    Dense,
+    GroupedDense,
+    LayerNorm,
+    MatMul,
+    Rearrange,
+    Reduce,
+    RunningSoftmax,
+)
+from edgernn.program.program import Program
+from edgernn.runtime.runner import Runner
 from firmware_export import export
 from firmware_export.emulators import Emulator
 from firmware_export.golden import Golden

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription
-from edgernn.metadata import Metadata
-from edgernn.operations import Binary, Dense
-from edgernn.program import Program
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.metadata import Metadata
+from edgernn.program.operations import Binary, Dense
+from edgernn.program.program import Program
 from firmware_export.generate import CModel
 
 MEAN, STD = (1.0, -2.0, 30.0), (0.5, 4.0, 2.0)

@@ -19,7 +19,7 @@ from small_programs import cell_program, recording
 from written_out_cells import written_out
 
 import edgernn
-from edgernn.program import Program
+from edgernn.program.program import Program
 from firmware_export import export, pieces
 from firmware_export.desk import make_golden
 from firmware_export.emulators import EMULATORS, Emulator

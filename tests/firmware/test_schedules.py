@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import uniform
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, Window
 from edgernn.errors import ExportError, MalformedModelError
-from edgernn.operations import EVERY_STEP, Constant, Dense, PutFrame, Repeat, Schedule, TakeFrame, Unary
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, Window
+from edgernn.program.operations import EVERY_STEP, Constant, Dense, PutFrame, Repeat, Schedule, TakeFrame, Unary
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
 from firmware_export.desk import make_golden
 from firmware_export.generate import CModel
 from firmware_export.schedules import Clock

@@ -17,11 +17,11 @@ from firmware_step_programs import Builder
 from small_programs import cell_program, recording
 
 from edgernn.cli import command_line
-from edgernn.decisions import Decider
 from edgernn.errors import ExportError
-from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.operations import Schedule, Softmax
-from edgernn.program_file import save
+from edgernn.program.file import save
+from edgernn.program.metadata import DecisionSettings, Metadata
+from edgernn.program.operations import Schedule, Softmax
+from edgernn.stream.decisions import Decider
 from firmware_export import export
 from firmware_export.boards import BOARDS, fit
 from firmware_export.desk import desk_outputs, make_golden

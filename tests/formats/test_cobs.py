@@ -10,8 +10,8 @@ from byte_streams import cuts, parse, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.formats.base import KINDS, MAX_FRAME_BYTES
-from edgernn.formats.cobs import Cobs, encode_packet, packet_width, stuff, unstuff
+from edgernn.stream.formats.base import KINDS, MAX_FRAME_BYTES
+from edgernn.stream.formats.cobs import Cobs, encode_packet, packet_width, stuff, unstuff
 
 mostly_zeros = st.lists(st.sampled_from([0, 0, 1, 2, 255]) | st.integers(0, 255), max_size=700).map(bytes)
 int16s = st.lists(st.integers(-32768, 32767), min_size=3, max_size=3)

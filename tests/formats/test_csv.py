@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgernn.errors import FormatError
-from edgernn.formats.base import KINDS, MAX_FRAME_BYTES, SLICE_BYTES
-from edgernn.formats.csv import Csv, count_columns
+from edgernn.stream.formats.base import KINDS, MAX_FRAME_BYTES, SLICE_BYTES
+from edgernn.stream.formats.csv import Csv, count_columns
 
 DIRT = st.sampled_from(list(b"0123456789.,-+eE \t;naifovx#\x1b\x00\xff\r\n"))
 dirty_bytes = st.lists(DIRT, max_size=200).map(bytes)

@@ -5,8 +5,8 @@ from byte_streams import cuts, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.formats.cobs import encode_packet
-from edgernn.formats.detect import MAX_DETECT_BYTES, Detected, Detector
+from edgernn.stream.formats.cobs import encode_packet
+from edgernn.stream.formats.detect import MAX_DETECT_BYTES, Detected, Detector
 
 PACKET_WITH_NEWLINES = encode_packet(0x0D0A, 0x0A0D0A0D, [10, 13, 10], "int16")
 

@@ -9,9 +9,9 @@ from byte_streams import cuts, parse, pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.formats import make_format
-from edgernn.formats.base import KINDS, MAX_FRAME_BYTES, SLICE_BYTES, Format
-from edgernn.formats.detect import Detected, line_format
+from edgernn.stream.formats import make_format
+from edgernn.stream.formats.base import KINDS, MAX_FRAME_BYTES, SLICE_BYTES, Format
+from edgernn.stream.formats.detect import Detected, line_format
 
 NUMBERS = st.floats(-(2.0**100), 2.0**100, width=32)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.config import StreamSettings
-from edgernn.formats.names import MAX_NAME_BYTES, clock_columns, read_heading, write_heading
-from edgernn.pipeline import Pipeline
-from edgernn.sources.base import Chunk
+from edgernn.stream.config import StreamSettings
+from edgernn.stream.formats.names import MAX_NAME_BYTES, clock_columns, read_heading, write_heading
+from edgernn.stream.pipeline import Pipeline
+from edgernn.stream.sources.base import Chunk
 
 names = st.from_regex(re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,20}", re.ASCII), fullmatch=True)
 clocks = st.sampled_from(["t_s", "t_us"])

@@ -13,7 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 ML = "ai.onnx.ml"
 ROWS, WIDTH = 9, 4

@@ -11,7 +11,7 @@ from onnx import NodeProto, helper
 from sequence_models import largest_difference, make_model, run_original
 
 from edgernn.importers.onnx.importer import import_model
-from edgernn.operations import LayerNorm, Unary
+from edgernn.program.operations import LayerNorm, Unary
 
 Array = NDArray[Any]
 WIDTH = 6

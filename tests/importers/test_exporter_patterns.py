@@ -11,7 +11,7 @@ from sequence_models import cell_weights, check_against_original, make_model
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.operations import Gru, Lstm
+from edgernn.program.operations import Gru, Lstm
 
 node = helper.make_node
 RNG = np.random.default_rng(0)

@@ -10,7 +10,7 @@ from sequence_models import graph_arrays, largest_difference, stored_arrays
 
 import edgernn
 from edgernn.importers import import_onnx
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 MADE = Path(__file__).parents[1] / "models" / "made"
 ALL = sorted(path.stem for path in MADE.glob("*.onnx"))

@@ -16,7 +16,7 @@ from onnx.backend.test.case.node import collect_testcases
 import edgernn
 from edgernn.importers.onnx.importer import import_model
 from edgernn.importers.onnx.rules import RULES
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 # of other files
 ELSEWHERE = {"GRU", "LSTM", "RNN", "Scan", "Loop", "If", "CausalConvWithState", "LinearAttention"} | {

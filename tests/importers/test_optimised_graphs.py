@@ -16,7 +16,7 @@ from sequence_models import largest_difference, make_model, run_original
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 Array = NDArray[Any]
 MODELS = Path(__file__).parents[1] / "models"

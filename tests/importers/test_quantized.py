@@ -20,7 +20,7 @@ from edgernn.importers.onnx.attempt import ImportedModel
 from edgernn.importers.onnx.importer import import_model
 from edgernn.quantizer import compare
 from edgernn.quantizer.page import quantization_page
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 Array = NDArray[Any]
 SAMPLES = sorted((Path(__file__).parents[1] / "models" / "quant").glob("*.onnx"))

@@ -12,7 +12,7 @@ from sequence_models import cell_weights, check_against_original, make_model, ru
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.operations import UNARY_FUNCTIONS, Dense, Gru, Rearrange
+from edgernn.program.operations import UNARY_FUNCTIONS, Dense, Gru, Rearrange
 
 Array = NDArray[Any]
 BATCH, STEPS, WIDTH = 2, 7, 6

@@ -9,8 +9,8 @@ from sequence_models import graph_arrays, largest_difference, stored_arrays
 
 import edgernn
 from edgernn.importers import import_onnx
-from edgernn.operations import Binary, Gru, Lstm, Rnn, Unary
-from edgernn.reference import ReferenceRunner
+from edgernn.program.operations import Binary, Gru, Lstm, Rnn, Unary
+from edgernn.reference.runner import ReferenceRunner
 
 MODELS = Path(__file__).parents[1] / "models"
 TOLERANCES = {"keras": 1e-5, "keras2": 1e-5, "torch": 1e-5, "trained": 1e-5, "sklearn": 1e-5, "quant": 2e-2}

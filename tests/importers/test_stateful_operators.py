@@ -16,7 +16,7 @@ from sequence_models import largest_difference
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 SIGNALS = {"input", "query", "key", "value", "decay", "beta", "past_state"}
 PATTERN = re.compile(r"^test_(causal_conv_with_state|linear_attention)")

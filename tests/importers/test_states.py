@@ -12,7 +12,7 @@ from sequence_models import cell_weights, check_against_original, make_model, ru
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.operations import ReadState, WriteState
+from edgernn.program.operations import ReadState, WriteState
 
 node = helper.make_node
 RNG = np.random.default_rng(0)

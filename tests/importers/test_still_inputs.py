@@ -11,7 +11,7 @@ from sequence_models import cell_weights, make_model, run_original
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 node = helper.make_node
 RNG = np.random.default_rng(0)

@@ -13,8 +13,8 @@ from sequence_models import cell_weights, graph_arrays, largest_difference, make
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.operations import AnyOperation, Gru, Lstm
-from edgernn.program import Program
+from edgernn.program.operations import AnyOperation, Gru, Lstm
+from edgernn.program.program import Program
 
 MODELS = Path(__file__).parents[1] / "models"
 node = helper.make_node

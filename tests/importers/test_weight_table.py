@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 
 import edgernn
 from edgernn.errors import ProgramFileError
-from edgernn.kernels import reference_float32 as float32
-from edgernn.runner import Runner
+from edgernn.reference import float32
+from edgernn.runtime.runner import Runner
 
 DOCUMENT = Path(edgernn.__file__).parent / "importers" / "WEIGHT_TABLE.md"
 K, H = 4, 6

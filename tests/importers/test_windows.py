@@ -13,10 +13,10 @@ from sequence_models import cell_weights, make_model, run_original
 from streaming_oracle import largest_difference
 
 import edgernn
-from edgernn.description import Window
 from edgernn.importers.onnx.importer import import_model
-from edgernn.metadata import Metadata
-from edgernn.reference import ReferenceRunner
+from edgernn.program.description import Window
+from edgernn.program.metadata import Metadata
+from edgernn.reference.runner import ReferenceRunner
 
 MODEL = Path(__file__).parents[1] / "models" / "torch" / "lstm_head_seqsoft_dyn_legacy.onnx"
 node = helper.make_node

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scalar_arithmetic import i32, operand, rescale, sat16, signed_rescale, u32
 
 from edgernn.kernels import int8_tables
-from edgernn.kernels import reference_int8 as int8
-from edgernn.operations.int8 import accumulator_bound
+from edgernn.program.operations.int8 import accumulator_bound
+from edgernn.reference import int8
 
 
 def product(rows: int8.Rows, x: list[int], bits: int) -> list[int]:

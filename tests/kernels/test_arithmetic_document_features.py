@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scalar_arithmetic import i32, operand, rescale, sat16, signed_rescale, u32
 
 from edgernn.kernels import int8_tables
-from edgernn.kernels import reference_int8_products as products
-from edgernn.kernels import reference_int8_reductions as reductions
-from edgernn.kernels import reference_int8_wide as wide
+from edgernn.reference import int8_products as products
+from edgernn.reference import int8_reductions as reductions
+from edgernn.reference import int8_wide as wide
 
 int16s = st.one_of(st.sampled_from([-32768, -1, 0, 1, 32767]), st.integers(-32768, 32767))
 int32s = st.one_of(st.sampled_from([-(1 << 31), -1, 0, (1 << 31) - 1]), st.integers(-(1 << 31), (1 << 31) - 1))

@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription
-from edgernn.operations import Dense, Unary
-from edgernn.program import Program
-from edgernn.runner import Runner
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.operations import Dense, Unary
+from edgernn.program.program import Program
+from edgernn.runtime.runner import Runner
 
 
 @settings(max_examples=60, deadline=None)

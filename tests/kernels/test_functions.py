@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription
-from edgernn.kernels.reference_float32 import UNARY
-from edgernn.operations import UNARY_FUNCTIONS, Binary, Unary
-from edgernn.program import Program
-from edgernn.runner import Runner
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.operations import UNARY_FUNCTIONS, Binary, Unary
+from edgernn.program.program import Program
+from edgernn.reference.float32 import UNARY
+from edgernn.runtime.runner import Runner
 
 # numbers of every size, both signs, and all around zero
 SWEEP = np.concatenate([np.linspace(-12, 12, 20_001), np.geomspace(1e-30, 80, 2_000), -np.geomspace(1e-30, 80, 2_000)])

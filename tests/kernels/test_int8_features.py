@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
 
 sizes = st.integers(1, 40)
 seeds = st.integers(0, 10_000)

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from int8_programs import CELLS, int8_program, step_many
 
-from edgernn import lowering_int8
 from edgernn.kernels.int8_forms import FORMS, forms_of
 from edgernn.kernels.target import Processor
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.lowering import int8 as lowering_int8
+from edgernn.runtime.runner import Runner
 
 # all of them run everywhere: those that the processor lacks the instruction for, in plain code
 ALL_FORMS = [(name, bits) for name, form in FORMS.items() for bits in form.operand_bits]

@@ -10,7 +10,7 @@ from recurrent import Recurrent
 from edgernn.errors import CompileCacheError
 from edgernn.kernels import library
 from edgernn.kernels.library import Kernel
-from edgernn.runner import Runner
+from edgernn.runtime.runner import Runner
 
 RunPython = Callable[..., str]
 USE_ONE_KERNEL = """
@@ -73,8 +73,8 @@ import numpy as np
 sys.path.insert(0, sys.argv[1])
 from recurrent import Recurrent
 from edgernn.kernels.target import processor
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
 assert processor().lanes == 4
 for kind, hidden_size in (("GRU", 18), ("LSTM", 9), ("RNN", 35)):
     model = Recurrent(kind, hidden_size, input_size=5, classes=6)

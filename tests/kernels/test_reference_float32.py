@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
-from edgernn.kernels import reference_float32 as reference
+from edgernn.reference import float32 as reference
 
 HIDDEN_SIZE, INPUT_SIZE, STEPS = 5, 3, 20
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgernn.kernels import int8_tables
-from edgernn.kernels import reference_int8 as int8
-from edgernn.operations.int8 import accumulator_bound
+from edgernn.program.operations.int8 import accumulator_bound
+from edgernn.reference import int8
 
 ALL_INT16 = np.arange(-32768, 32768)  # (65536,)
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stream_models import larger_channel, looks_ahead, random_gru, two_frames
 
-from edgernn.decisions import Decider
 from edgernn.latency.budget import latency_budget
 from edgernn.latency.text import budget_rows, budget_verdict, time_text
-from edgernn.metadata import DecisionSettings, Metadata
-from edgernn.program import Program
+from edgernn.program.metadata import DecisionSettings, Metadata
+from edgernn.program.program import Program
+from edgernn.stream.decisions import Decider
 
 MS = 1e6
 

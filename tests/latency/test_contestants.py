@@ -18,8 +18,8 @@ from edgernn.latency.onnxruntime import onnxruntime_step, receptive_steps
 from edgernn.latency.operations import AROUND, time_operations
 from edgernn.latency.profiler import profile
 from edgernn.latency.streams import PortContestant, VirtualPortContestant
-from edgernn.runner import Runner
-from edgernn.sources.virtual_port import Board, VirtualPort, csv_frames
+from edgernn.runtime.runner import Runner
+from edgernn.stream.sources.virtual_port import Board, VirtualPort, csv_frames
 
 ROOT = Path(__file__).parents[2]
 DEMO_MODEL = ROOT / "edgernn" / "data" / "demo_model.onnx"
@@ -104,9 +104,9 @@ def test_samples_are_a_models_own() -> None:
 
 
 def test_a_stream_refuses_a_model_with_several_inputs(tmp_path: Path) -> None:
-    from edgernn.description import InputDescription, OutputDescription, ProgramDescription
-    from edgernn.operations import Binary
-    from edgernn.program import Program
+    from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+    from edgernn.program.operations import Binary
+    from edgernn.program.program import Program
 
     description = ProgramDescription(
         inputs=(InputDescription("a", (2,)), InputDescription("b", (2,))),

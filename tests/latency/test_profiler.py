@@ -15,7 +15,7 @@ from edgernn.latency.profiler import profile
 from edgernn.latency.recorder import BLOCK_STEPS, SLICES, Recorder, Slices
 from edgernn.latency.schedule import Schedule
 from edgernn.latency.streams import StreamContestant
-from edgernn.runner import Runner
+from edgernn.runtime.runner import Runner
 
 MS = 1_000_000
 

@@ -20,7 +20,7 @@ from edgernn.latency.recorder import Recorder
 from edgernn.latency.report import Profile, html_report
 from edgernn.latency.trace import trace_text
 from edgernn.latency.verified import Verified, read_verified
-from edgernn.realtime import Grant
+from edgernn.stream.realtime import Grant
 
 HOSTILE = '<script>alert("1")</script>'
 

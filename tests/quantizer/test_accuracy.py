@@ -10,7 +10,7 @@ import pytest
 
 import edgernn
 from edgernn.quantizer import quantize
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 DATA = Path(str(resources.files("edgernn") / "data"))
 CALIBRATION_STEPS = 300  # of each exercise; the rest is what is judged

@@ -12,10 +12,10 @@ from unquantized_programs import convolutions, recording
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.operations import History
-from edgernn.program import Program
+from edgernn.program.operations import History
+from edgernn.program.program import Program
 from edgernn.quantizer import rings
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 MODELS = Path(__file__).parents[1] / "models" / "made"
 NAMES = [

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pooling_models import CHANNELS, pooling
 
 import edgernn
-from edgernn.operations.int8_reductions import REFERENCE_SCALE
-from edgernn.program import Program
+from edgernn.program.operations.int8_reductions import REFERENCE_SCALE
+from edgernn.program.program import Program
 from edgernn.quantizer import compare
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 MODELS = Path(__file__).parents[1] / "models" / "made"
 FRAMES = 2000

@@ -17,10 +17,11 @@ from small_programs import CELLS, cell_parts, make, recording, uniform
 from unquantized_programs import PROGRAMS, history, ring, sample
 
 import edgernn
-from edgernn.description import Equalisation, InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.errors import MalformedModelError, QuantizationError
 from edgernn.importers.onnx.importer import import_model
-from edgernn.operations import (
+from edgernn.program.description import Equalisation, InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.file import load_program, save
+from edgernn.program.operations import (
     AnyOperation,
     Binary,
     Constant,
@@ -41,9 +42,7 @@ from edgernn.operations import (
     Where,
     WriteState,
 )
-from edgernn.plan import Plan
-from edgernn.program import Program
-from edgernn.program_file import load_program, save
+from edgernn.program.program import Program
 from edgernn.quantizer import compare, quantization, quantize
 from edgernn.quantizer.calibration import Trace, read_recordings, trace
 from edgernn.quantizer.channels import STAYS, find_channels
@@ -52,8 +51,9 @@ from edgernn.quantizer.equalise import equalised
 from edgernn.quantizer.factors import Product, best_factors
 from edgernn.quantizer.page import quantization_page
 from edgernn.quantizer.settings import Settings
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.plan import Plan
+from edgernn.runtime.runner import Runner
 
 WATCH = Path(__file__).parents[1] / "models" / "watch"
 K, C = 3, 12  # inputs, channels between the layers

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import edgernn
-from edgernn.operations import Lookup
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
+from edgernn.program.operations import Lookup
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
 
 MODELS = Path(__file__).parents[1] / "models"
 NAMES = [

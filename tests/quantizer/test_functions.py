@@ -10,12 +10,12 @@ from onnx import NodeProto, helper
 from sequence_models import make_model
 
 from edgernn.importers.onnx.importer import import_model
-from edgernn.kernels import reference_int8
-from edgernn.operations import Int8LayerNorm, Int8LogSoftmax
-from edgernn.program import Program
+from edgernn.program.operations import Int8LayerNorm, Int8LogSoftmax
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.reference import int8 as reference_int8
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
 
 Array = Any
 node = helper.make_node

@@ -12,11 +12,11 @@ from sequence_models import make_model
 from unquantized_programs import PROGRAMS, sample
 
 from edgernn.importers.onnx.importer import import_model
-from edgernn.program import Program
-from edgernn.program_file import load_program, save
+from edgernn.program.file import load_program, save
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
 
 node = helper.make_node
 STEPS = 60

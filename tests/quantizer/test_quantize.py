@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import CELLS, cell_parts, cell_program, feedforward_program, make, recording, uniform
 
-from edgernn.description import StateSlot
 from edgernn.errors import InputError, QuantizationError
-from edgernn.metadata import Metadata
-from edgernn.operations import (
+from edgernn.program.description import StateSlot
+from edgernn.program.file import load_program, save
+from edgernn.program.metadata import Metadata
+from edgernn.program.operations import (
     Binary,
     Dense,
     GateFunction,
@@ -29,11 +30,10 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.program import Program
-from edgernn.program_file import load_program, save
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
 
 
 def both(program: Program, int8: Program, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from small_programs import cell_program, recording
 
 from edgernn.errors import QuantizationError
 from edgernn.quantizer import compare, quantize
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 
 def test_report_says_what_the_runners_say() -> None:

@@ -11,7 +11,7 @@ from unquantized_programs import PROGRAMS, convolutions, recording, sample
 
 import edgernn
 from edgernn.quantizer import compare, quantize
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 MODELS = Path(__file__).parents[1] / "models" / "torch"
 LARGEST = {"convolutions": 0.005, "attention": 0.02, "ids": 0.001, "repeated": 0.01}  # error, of the range

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from edgernn import Runner, quantize
-from edgernn.checking import recorded_sequences
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.errors import InputError, QuantizationError
-from edgernn.metadata import Metadata
-from edgernn.operations import Binary, Dense
-from edgernn.program import Program
+from edgernn.evaluation.checking import recorded_sequences
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.metadata import Metadata
+from edgernn.program.operations import Binary, Dense
+from edgernn.program.program import Program
 
 MEAN, STD = (1.0, -2.0, 30.0), (0.5, 4.0, 2.0)
 RNG = np.random.default_rng(5)

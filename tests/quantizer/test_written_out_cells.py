@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from written_out_cells import KINDS, written_out
 
-from edgernn.operations import Int8WideUpdate
-from edgernn.program import Program
-from edgernn.program_file import load_program, save
+from edgernn.program.file import load_program, save
+from edgernn.program.operations import Int8WideUpdate
+from edgernn.program.program import Program
 from edgernn.quantizer import quantize
-from edgernn.reference import ReferenceRunner
-from edgernn.runner import Runner
+from edgernn.reference.runner import ReferenceRunner
+from edgernn.runtime.runner import Runner
 
 SOAK = 100_000
 

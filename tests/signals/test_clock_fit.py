@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgernn.signals.clock_fit import SPANS, TIMES_US, ClockFit
+from edgernn.stream.signals.clock_fit import SPANS, TIMES_US, ClockFit
 
 RATE_HZ = 100
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.signals.gaps import UNKNOWN, Gaps, Segment
+from edgernn.stream.signals.gaps import UNKNOWN, Gaps, Segment
 
 nan, inf = np.nan, np.inf
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edgernn.errors import ConfigError
-from edgernn.signals.normalise import Normalise
-from edgernn.signals.rate import RateMeter
+from edgernn.stream.signals.normalise import Normalise
+from edgernn.stream.signals.rate import RateMeter
 
 
 def test_columns_are_chosen_scaled_and_normalised() -> None:

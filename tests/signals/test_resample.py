@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.signals.resample import Resample
+from edgernn.stream.signals.resample import Resample
 
 X = np.random.default_rng(4).normal(size=(200, 2)).astype(np.float32)
 

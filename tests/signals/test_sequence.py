@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgernn.signals.gaps import UNKNOWN
-from edgernn.signals.sequence import Followed, SequenceTracker
+from edgernn.stream.signals.gaps import UNKNOWN
+from edgernn.stream.signals.sequence import Followed, SequenceTracker
 
 
 def follow(tracker: SequenceTracker, numbers: list[int], period_us: int = 1000, *, outage: bool = False) -> Followed:

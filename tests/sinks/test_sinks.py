@@ -10,10 +10,10 @@ import pytest
 from stream_models import ManualClock
 
 from edgernn.errors import ConfigError
-from edgernn.events import Event
-from edgernn.sinks import make_sink
-from edgernn.sinks.lines import CSV_HEADING, format_event
-from edgernn.sinks.rotating import RotatingFile
+from edgernn.stream.events import Event
+from edgernn.stream.sinks import make_sink
+from edgernn.stream.sinks.lines import CSV_HEADING, format_event
+from edgernn.stream.sinks.rotating import RotatingFile
 
 EVENT = Event(1_700_000_000_250_000_000, 5, 120, "wave", 0.91796875, 80_000)
 NASTY = msgspec.structs.replace(EVENT, label='a,"b"\n\x1b[2J')

@@ -6,9 +6,9 @@ import pytest
 from serial.tools import list_ports
 from stream_models import ManualClock
 
-from edgernn.sources import ports, serial_port
-from edgernn.sources.boards import ESP, NATIVE, UNO, BoardFamily, board_family
-from edgernn.sources.serial_port import SerialSource
+from edgernn.stream.sources import ports, serial_port
+from edgernn.stream.sources.boards import ESP, NATIVE, UNO, BoardFamily, board_family
+from edgernn.stream.sources.serial_port import SerialSource
 
 
 @pytest.mark.parametrize(

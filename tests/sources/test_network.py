@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from edgernn.errors import ConfigError, SourceBusyError, SourceError, SourceNotFoundError
-from edgernn.sources import make_source
-from edgernn.sources.base import Source
-from edgernn.sources.reader import Notice, Reader
+from edgernn.stream.sources import make_source
+from edgernn.stream.sources.base import Source
+from edgernn.stream.sources.reader import Notice, Reader
 
 
 @pytest.fixture

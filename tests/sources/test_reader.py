@@ -6,9 +6,9 @@ import pytest
 from stream_models import ManualClock
 
 from edgernn.errors import SourceError, SourceNotFoundError
-from edgernn.sources.base import Chunk, Source
-from edgernn.sources.memory import MemorySource
-from edgernn.sources.reader import Notice, Reader
+from edgernn.stream.sources.base import Chunk, Source
+from edgernn.stream.sources.memory import MemorySource
+from edgernn.stream.sources.reader import Notice, Reader
 
 PATIENCE_S = 20.0
 

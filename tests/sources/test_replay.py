@@ -6,8 +6,8 @@ import pytest
 from stream_models import ManualClock
 
 from edgernn.errors import SourceError, SourceNotFoundError
-from edgernn.recording import RecordedChunk, RecordingInfo, encode_chunk, encode_heading
-from edgernn.sources.replay import ReplaySource
+from edgernn.stream.recording import RecordedChunk, RecordingInfo, encode_chunk, encode_heading
+from edgernn.stream.sources.replay import ReplaySource
 
 CHUNKS = [RecordedChunk(7_000_000_000 + 250_000_000 * place, place, b"%d,2\n" % place) for place in range(5)]
 

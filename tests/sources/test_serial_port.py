@@ -14,9 +14,9 @@ from edgernn.errors import (
     SourceNotFoundError,
     SourcePermissionError,
 )
-from edgernn.sources import make_source, ports
-from edgernn.sources.serial_port import SerialSource
-from edgernn.sources.virtual_port import VirtualPort
+from edgernn.stream.sources import make_source, ports
+from edgernn.stream.sources.serial_port import SerialSource
+from edgernn.stream.sources.virtual_port import VirtualPort
 
 
 def read_all(source: SerialSource, count: int) -> bytes:

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgernn.sources import virtual_port
-from edgernn.sources.virtual_port import LONGEST_LATE_S, Board
+from edgernn.stream.sources import virtual_port
+from edgernn.stream.sources.virtual_port import LONGEST_LATE_S, Board
 
 
 def test_a_board_that_was_held_up_does_not_make_up_for_hours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,13 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 from random_sequence_graphs import RandomGraph
 from sequence_models import cell_weights, make_model
 
-from edgernn.checking import check_streaming, least_steps, random_sequences, recorded_sequences
 from edgernn.errors import InputError
+from edgernn.evaluation.checking import check_streaming, least_steps, random_sequences, recorded_sequences
+from edgernn.evaluation.original import Original
 from edgernn.importers import import_onnx
 from edgernn.importers.onnx.attempt import ImportedModel
-from edgernn.operations import Schedule
-from edgernn.original import Original
-from edgernn.program import Program
+from edgernn.program.operations import Schedule
+from edgernn.program.program import Program
 
 GRAPHS = 80
 

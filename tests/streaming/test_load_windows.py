@@ -14,7 +14,7 @@ from streaming_oracle import largest_difference
 import edgernn
 from edgernn import importers
 from edgernn.importers import import_onnx
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 HIDDEN = 4
 

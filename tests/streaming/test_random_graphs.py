@@ -14,7 +14,7 @@ from streaming_oracle import largest_difference
 import edgernn
 from edgernn.importers.onnx.attempt import ImportedModel
 from edgernn.importers.onnx.importer import import_model
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 TOLERANCE = 1e-5
 LEAST_COUNT = 20  # of each operator and mode

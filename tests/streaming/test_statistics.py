@@ -12,7 +12,7 @@ from streaming_oracle import largest_difference
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.reference import ReferenceRunner
+from edgernn.reference.runner import ReferenceRunner
 
 node = helper.make_node
 RNG = np.random.default_rng(0)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from edgernn.formats import FORMATS
-from edgernn.formats.csv import Csv
-from edgernn.formats.detect import Detector
-from edgernn.sources.serial_port import SerialSource
+from edgernn.stream.formats import FORMATS
+from edgernn.stream.formats.csv import Csv
+from edgernn.stream.formats.detect import Detector
+from edgernn.stream.sources.serial_port import SerialSource
 
 TOOL = Path(__file__).parents[2] / "tools" / "fake_device.py"
 

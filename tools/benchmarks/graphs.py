@@ -120,7 +120,7 @@ def measure_graph(graph: Graph, steps: int) -> dict[str, Spread]:
     import onnxruntime
 
     from edgernn.importers import load
-    from edgernn.runner import Runner
+    from edgernn.runtime.runner import Runner
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "graph.onnx"

@@ -17,10 +17,10 @@ FORMATS = ("csv", "cobs")
 
 def measure_stream(runner: Any) -> dict[str, Spread]:
     """Time of one sample in ns: of the whole way for each format, and of each stage by itself on the same data."""
-    from edgernn.decisions import Decider
-    from edgernn.formats.csv import Csv
-    from edgernn.metadata import DecisionSettings
-    from edgernn.signals.normalise import Normalise
+    from edgernn.program.metadata import DecisionSettings
+    from edgernn.stream.decisions import Decider
+    from edgernn.stream.formats.csv import Csv
+    from edgernn.stream.signals.normalise import Normalise
 
     mean, std, settings = (0.1,) * INPUTS, (9.81,) * INPUTS, DecisionSettings(smoothing_steps=8)
     feeds = {WHOLE_PATH.format(name): _pipeline_feed(runner.program, mean, std, settings, name) for name in FORMATS}
@@ -44,9 +44,9 @@ def measure_stream(runner: Any) -> dict[str, Spread]:
 
 def _pipeline_feed(program: Any, mean: tuple[float, ...], std: tuple[float, ...], decision: Any, name: str) -> Any:
     """A function that feeds the next read of a stream to a pipeline."""
-    from edgernn.config import StreamSettings
-    from edgernn.metadata import Metadata
-    from edgernn.pipeline import Pipeline
+    from edgernn.program.metadata import Metadata
+    from edgernn.stream.config import StreamSettings
+    from edgernn.stream.pipeline import Pipeline
 
     metadata = Metadata(mean=mean, std=std, decision=decision)
     settings = StreamSettings(continuous=True)
@@ -56,7 +56,7 @@ def _pipeline_feed(program: Any, mean: tuple[float, ...], std: tuple[float, ...]
 
 
 def _chunks(name: str, reads: int) -> Iterator[Any]:
-    from edgernn.sources.base import Chunk
+    from edgernn.stream.sources.base import Chunk
 
     for read in range(reads):
         arrival_ns = (read + 1) * READ_SAMPLES * SAMPLE_US * 1000
@@ -68,7 +68,7 @@ def _read(name: str, read: int) -> bytes:
     X = 9.81 * samples(READ_SAMPLES)  # (samples, inputs)
     if name == "csv":
         return b"".join(b"%s\r\n" % ",".join(f"{number:.3f}" for number in row).encode() for row in X)
-    from edgernn.formats.cobs import encode_packet
+    from edgernn.stream.formats.cobs import encode_packet
 
     first = read * READ_SAMPLES
     return b"".join(

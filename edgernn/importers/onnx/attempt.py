@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
 from edgernn.errors import UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.composites import composed
@@ -25,9 +24,10 @@ from edgernn.importers.onnx.timing import EVERY_FRAME, STILL, NeedsWindowError, 
 from edgernn.importers.onnx.traps import traps
 from edgernn.importers.onnx.values import Role, Stream, check_step_shape, features, has_role, width_of
 from edgernn.importers.onnx.written_cells import recognise_cells
-from edgernn.metadata import Metadata
-from edgernn.operations import AnyOperation, History, ReadState, RecurrentOperation, StateRegion, WriteState
-from edgernn.program import Program
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
+from edgernn.program.metadata import Metadata
+from edgernn.program.operations import AnyOperation, History, ReadState, RecurrentOperation, StateRegion, WriteState
+from edgernn.program.program import Program
 
 CONTINUOUS = "each output needs only the samples up to its own, so the states simply go on"
 DELAYED = "outputs look ahead, so they come that much later"

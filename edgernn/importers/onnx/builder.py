@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgernn import operations
-from edgernn.description import StateSlot
 from edgernn.errors import UnsupportedModelError
 from edgernn.importers.onnx.timing import Timing
 from edgernn.importers.onnx.values import Constant, Factor, Role, Stream, Tensor, check_step_shape, width_of
-from edgernn.operations import AnyOperation, ReadState, Rearrange, Shape, StateRegion, Value, WriteState
+from edgernn.program import operations
+from edgernn.program.description import StateSlot
+from edgernn.program.operations import AnyOperation, ReadState, Rearrange, Shape, StateRegion, Value, WriteState
 
 
 @dataclass(frozen=True)

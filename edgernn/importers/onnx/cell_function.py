@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.importers.onnx.builder import ProgramBuilder
-from edgernn.operations import (
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.operations import (
     EVERY_STEP,
     AnyOperation,
     Binary,
@@ -22,8 +22,8 @@ from edgernn.operations import (
     Unary,
     WriteState,
 )
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
 
 Array = NDArray[np.float64]
 PROBES = 5

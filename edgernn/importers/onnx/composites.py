@@ -16,7 +16,7 @@ import msgspec
 from numpy.typing import NDArray
 
 from edgernn.importers.onnx.written_norms import NormFinder
-from edgernn.operations import AnyOperation, Binary, PutFrame, Repeat, Softmax, Unary, Value
+from edgernn.program.operations import AnyOperation, Binary, PutFrame, Repeat, Softmax, Unary, Value
 
 Weights: TypeAlias = MutableMapping[str, NDArray[Any]]
 CLOSE = 1e-4  # how far constants of a pattern may be off, relative: exporters round them

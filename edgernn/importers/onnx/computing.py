@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgernn.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.timing import EVERY_FRAME
 from edgernn.importers.onnx.values import Constant, Stream, Tensor
-from edgernn.program import Program
-from edgernn.reference import ReferenceRunner
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
 
 CLOCK = "\0clock"  # a step needs an input
 

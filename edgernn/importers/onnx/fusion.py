@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.importers.onnx.pruning import with_bodies
-from edgernn.operations import AnyOperation, Binary, Dense
+from edgernn.program.operations import AnyOperation, Binary, Dense
 
 
 def fuse_biases(

@@ -10,7 +10,6 @@ import msgspec
 import numpy as np
 from onnx import ModelProto
 
-from edgernn.description import Window
 from edgernn.errors import InputError, MalformedModelError, ModelError, StatePairingError, UnsupportedModelError
 from edgernn.importers.onnx.attempt import Attempt, ImportedModel, frozen_steps
 from edgernn.importers.onnx.graph import Graph
@@ -27,8 +26,9 @@ from edgernn.importers.onnx.time_axis import (
 )
 from edgernn.importers.onnx.timing import CountsStepsError, NeedsWindowError
 from edgernn.importers.onnx.unrolled import roll_up
-from edgernn.metadata import Metadata
-from edgernn.program import Program
+from edgernn.program.description import Window
+from edgernn.program.metadata import Metadata
+from edgernn.program.program import Program
 
 RECOMPUTED = "asked for with window=; copies of the state would take too much memory, so each window is kept as frames"
 PROBE_LENGTHS = ((61, 97), (1021, 1289))  # at which a model that counts its frames is looked at

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from edgernn.operations import AnyOperation, Repeat
+from edgernn.program.operations import AnyOperation, Repeat
 
 
 def pruned(

@@ -12,7 +12,7 @@ from edgernn.importers.onnx.cached import Continued
 from edgernn.importers.onnx.dimension import Extent
 from edgernn.importers.onnx.timing import Timing
 from edgernn.importers.onnx.values import Axis, Factor, Role, Stream, features
-from edgernn.operations import History, Rearrange
+from edgernn.program.operations import History, Rearrange
 
 
 def frames_of(

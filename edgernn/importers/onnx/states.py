@@ -17,7 +17,7 @@ import numpy as np
 from edgernn.errors import MalformedModelError, StatePairingError, UnsupportedModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.values import Role, Stream
-from edgernn.metadata import STATES_KEY
+from edgernn.program.metadata import STATES_KEY
 
 # parts of names that tell the old state from the new one
 ROLES = {"in", "out", "input", "output", "old", "new", "prev", "previous", "next", "past", "present", "initial", "init"}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from edgernn.errors import MalformedModelError, UnsupportedModelError
-from edgernn.operations import MAX_ELEMENTS
+from edgernn.program.operations import MAX_ELEMENTS
 
 # number types that weights and constants may have
 NUMBER_TYPES: dict[int, str] = {

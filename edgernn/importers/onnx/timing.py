@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from edgernn.errors import UnsupportedModelError
-from edgernn.operations import Schedule
-from edgernn.operations.schedule import MAX_PERIOD, MAX_STEPS
+from edgernn.program.operations import Schedule
+from edgernn.program.operations.schedule import MAX_PERIOD, MAX_STEPS
 
 
 class NeedsWindowError(UnsupportedModelError):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from edgernn.errors import MalformedModelError
 from edgernn.importers.onnx.dimension import BATCH, Dimension, Extent, divide, product
 from edgernn.importers.onnx.timing import EVERY_FRAME, NeedsWindowError, Timing
-from edgernn.operations import MAX_ELEMENTS
+from edgernn.program.operations import MAX_ELEMENTS
 
 MAX_STEP_ELEMENTS = 1 << 22  # of one tensor in one step
 MAX_RANK = 32  # NumPy allows 64

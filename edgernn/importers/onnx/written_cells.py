@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from edgernn.errors import ModelError
 from edgernn.importers.onnx.builder import ProgramBuilder
 from edgernn.importers.onnx.cell_function import TOLERANCE, Affine, Array, CellFunction, Gate, State
-from edgernn.kernels import reference_float32
-from edgernn.operations import (
+from edgernn.program.operations import (
     AnyOperation,
     GateFunction,
     Gru,
@@ -32,6 +31,7 @@ from edgernn.operations import (
     Rnn,
     WriteState,
 )
+from edgernn.reference import float32 as reference_float32
 
 PROBES = 5
 MOST_NUMBERS = 4096  # of sample and state

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.operations import AnyOperation, Binary, LayerNorm, Rearrange, Reduce, Schedule, Shape, Unary, Value
+from edgernn.program.operations import AnyOperation, Binary, LayerNorm, Rearrange, Reduce, Schedule, Shape, Unary, Value
 
 Row: TypeAlias = NDArray[np.float64]  # (1,) or (width,)
 Terms: TypeAlias = dict[str, Row]  # factors of products of the letters below, in their order; "" is a constant

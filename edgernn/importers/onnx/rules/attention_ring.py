@@ -21,7 +21,7 @@ from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.sequence import frames_of, is_time
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Constant, Stream, Tensor, TimePairs, extent_of, features
-from edgernn.operations import MAX_ELEMENTS
+from edgernn.program.operations import MAX_ELEMENTS
 
 Array = NDArray[Any]
 NOWHERE = -1e9  # the score of a frame before the sequence

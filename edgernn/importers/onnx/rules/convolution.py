@@ -30,7 +30,7 @@ from edgernn.importers.onnx.values import (
     has_role,
     is_features,
 )
-from edgernn.operations import Dense, GroupedDense
+from edgernn.program.operations import Dense, GroupedDense
 
 Array = NDArray[Any]
 MOST_PRODUCTS = 8  # groups that are a Dense each; more are one GroupedDense

@@ -14,7 +14,7 @@ from edgernn.importers.onnx.rules.call import Call
 from edgernn.importers.onnx.sequence import as_whole, is_time
 from edgernn.importers.onnx.timing import Timing
 from edgernn.importers.onnx.values import Axis, Constant, Stream, Tensor
-from edgernn.operations import Binary, RunningReduce, Unary
+from edgernn.program.operations import Binary, RunningReduce, Unary
 
 LEAST_COUNT = 4  # numbers that are seen to count
 

@@ -24,7 +24,7 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
-from edgernn.operations import Dense
+from edgernn.program.operations import Dense
 
 Array = NDArray[Any]
 TensorType = TypeVar("TensorType", bound=Tensor)

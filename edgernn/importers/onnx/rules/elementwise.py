@@ -32,7 +32,7 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
-from edgernn.operations import UNARY_FUNCTIONS, Binary, Shape, Unary
+from edgernn.program.operations import UNARY_FUNCTIONS, Binary, Shape, Unary
 
 # how ONNX calls the constants of an activation, where it does not call them alpha and beta
 CONSTANT_NAMES = {"Selu": ("alpha", "gamma")}

@@ -18,7 +18,7 @@ from edgernn.importers.onnx.rules.number_types import converted, floats
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Constant as ConstantTensor
 from edgernn.importers.onnx.values import Stream, features, is_features
-from edgernn.operations import Lookup
+from edgernn.program.operations import Lookup
 
 MOST_ENTRIES = 1 << 20
 

@@ -18,7 +18,7 @@ from edgernn.importers.onnx.rules.elementwise import broadcast, emit_pair, one_f
 from edgernn.importers.onnx.rules.masks import finite
 from edgernn.importers.onnx.rules.number_types import converted, floats, is_integer
 from edgernn.importers.onnx.values import Axis, Constant, Stream, Tensor, is_features, width_of
-from edgernn.operations import Shape, Where
+from edgernn.program.operations import Shape, Where
 
 
 def mod(call: Call) -> Results:

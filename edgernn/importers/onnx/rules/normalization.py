@@ -21,7 +21,7 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
-from edgernn.operations import Softmax
+from edgernn.program.operations import Softmax
 
 
 def softmax(call: Call) -> Results:

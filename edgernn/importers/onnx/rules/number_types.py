@@ -14,7 +14,7 @@ from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.sequence import settled
 from edgernn.importers.onnx.tensors import NUMBER_TYPES, type_name
 from edgernn.importers.onnx.values import Constant, Stream, Tensor
-from edgernn.operations import Binary, Convert, Unary
+from edgernn.program.operations import Binary, Convert, Unary
 
 COMPARISONS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
 LOGIC = {"And", "Or", "Xor"}

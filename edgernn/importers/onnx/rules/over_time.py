@@ -18,7 +18,7 @@ from edgernn.importers.onnx.rules.elementwise import emit_pair
 from edgernn.importers.onnx.sequence import frames_of, held, is_time, settled
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Role, Stream, TimeSoftmax, features, has_role, width_of
-from edgernn.operations import Reduce, RunningReduce, RunningSoftmax
+from edgernn.program.operations import Reduce, RunningReduce, RunningSoftmax
 
 Function = Literal["Sum", "Mean", "Max", "Min"]
 BEGINS = {"Max": -1e300, "Min": 1e300}  # what every number replaces

@@ -17,7 +17,7 @@ from edgernn.importers.onnx.rules.over_time import reduced
 from edgernn.importers.onnx.sequence import settled
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Axis, Constant, Stream, extent_of, features
-from edgernn.operations import Reduce
+from edgernn.program.operations import Reduce
 
 LOWEST = float(np.nextafter(np.finfo(np.float32).min, np.float32(0)))  # a state at the very end would count as diverged
 Function = Literal["Sum", "Max"]

@@ -28,7 +28,7 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
-from edgernn.operations import GroupedDense, MatMul
+from edgernn.program.operations import GroupedDense, MatMul
 
 
 def of_streams(call: Call, a: Stream, b: Stream, alpha: float, output: str) -> Tensor:

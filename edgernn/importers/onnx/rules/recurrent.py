@@ -22,7 +22,17 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
-from edgernn.operations import UNARY_FUNCTIONS, GateFunction, Gru, Lstm, PutFrame, Repeat, Rnn, StateRegion, TakeFrame
+from edgernn.program.operations import (
+    UNARY_FUNCTIONS,
+    GateFunction,
+    Gru,
+    Lstm,
+    PutFrame,
+    Repeat,
+    Rnn,
+    StateRegion,
+    TakeFrame,
+)
 
 CELLS: dict[str, type[Rnn | Gru | Lstm]] = {"RNN": Rnn, "GRU": Gru, "LSTM": Lstm}
 

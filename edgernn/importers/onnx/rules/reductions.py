@@ -22,7 +22,7 @@ from edgernn.importers.onnx.rules.number_types import converted, floats, is_inte
 from edgernn.importers.onnx.time_axis import WrongAxisError
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Constant, Role, Stream, features, has_role, is_features, width_of
-from edgernn.operations import ArgMax, TopK
+from edgernn.program.operations import ArgMax, TopK
 
 # operator -> what is done to each number, how they are made one, what is done to the result
 REDUCTIONS: dict[str, tuple[str | None, str, str | None]] = {

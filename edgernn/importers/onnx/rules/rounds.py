@@ -28,7 +28,7 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
-from edgernn.operations import PutFrame, Repeat, StateRegion, TakeFrame
+from edgernn.program.operations import PutFrame, Repeat, StateRegion, TakeFrame
 
 
 class Loop:

@@ -35,7 +35,7 @@ from edgernn.importers.onnx.values import (
     is_features,
     width_of,
 )
-from edgernn.operations import Lookup
+from edgernn.program.operations import Lookup
 
 FAR = (1 << 31) - 1  # exporters write this, or 2^63 - 1, for "to the end"
 

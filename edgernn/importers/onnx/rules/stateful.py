@@ -17,7 +17,7 @@ from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.sequence import as_whole, frames_of, is_time, join
 from edgernn.importers.onnx.timing import NeedsWindowError
 from edgernn.importers.onnx.values import Stream, Tensor, features, width_of
-from edgernn.operations import StateRegion
+from edgernn.program.operations import StateRegion
 
 UPDATE_RULES = ("linear", "gated", "delta", "gated_delta")
 

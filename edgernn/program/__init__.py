@@ -1,0 +1,1 @@
+"""What one time step of a model is: operations, description, checks, file."""

@@ -1,0 +1,126 @@
+"""Every step operation: its inputs, attributes, state and shapes. The single truth for all back ends.
+
+To add one, write its class here, then one file per back end; CONTRIBUTING.md has the recipe.
+"""
+
+from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Shape, StateRegion, Value, Weights
+from edgernn.program.operations.dense import Dense, GroupedDense, MatMul
+from edgernn.program.operations.elementwise import (
+    BINARY_FUNCTIONS,
+    UNARY_FUNCTIONS,
+    Binary,
+    Convert,
+    Softmax,
+    Unary,
+    Where,
+)
+from edgernn.program.operations.history import History
+from edgernn.program.operations.int8 import (
+    Dequantize,
+    Int8Affine,
+    Int8Binary,
+    Int8Dense,
+    Int8LogSoftmax,
+    Int8Softmax,
+    Int8Unary,
+    IntegerFunction,
+    IntegerOperation,
+    Quantize,
+)
+from edgernn.program.operations.int8_products import Int8GroupedDense, Int8MatMul
+from edgernn.program.operations.int8_recurrent import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
+from edgernn.program.operations.int8_reductions import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
+from edgernn.program.operations.int8_selection import Int8Compare, Int8Where
+from edgernn.program.operations.int8_wide import Int8FineGate, Int8WideUpdate, WideTerm
+from edgernn.program.operations.layout import ReadState, Rearrange, WriteState
+from edgernn.program.operations.loops import Constant, Lookup, PutFrame, Repeat, TakeFrame
+from edgernn.program.operations.recurrent import SIGMOID, TANH, GateFunction, Gru, Lstm, RecurrentOperation, Rnn
+from edgernn.program.operations.reductions import ArgMax, LayerNorm, Reduce, RunningReduce, RunningSoftmax, TopK
+from edgernn.program.operations.schedule import EVERY_STEP, Schedule
+
+# all operations that a program file may hold, told apart by "kind"
+FloatOperation = (
+    (Dense | GroupedDense | MatMul | Rnn | Gru | Lstm)
+    | (Unary | Binary | Where | Softmax | LayerNorm)
+    | (Reduce | RunningReduce | RunningSoftmax | ArgMax | TopK | Lookup)
+)
+Int8Operation = (
+    (Int8Dense | Int8GroupedDense | Int8MatMul | Int8Rnn | Int8Gru | Int8Lstm)
+    | (Int8Unary | Int8Affine | Int8Binary | Int8Compare | Int8Where | Int8Softmax | Int8LogSoftmax | Int8LayerNorm)
+    | (Int8Reduce | Int8RunningReduce | Int8RunningSoftmax | Int8FineGate | Int8WideUpdate)
+)
+# that move numbers of any type without changing them, and what repeats others
+Movement = Rearrange | ReadState | WriteState | History | Repeat | TakeFrame | PutFrame | Constant | Convert
+AnyOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Movement
+
+__all__ = [
+    "BINARY_FUNCTIONS",
+    "EVERY_STEP",
+    "MAX_ELEMENTS",
+    "SIGMOID",
+    "TANH",
+    "UNARY_FUNCTIONS",
+    "AnyOperation",
+    "ArgMax",
+    "Binary",
+    "Constant",
+    "Convert",
+    "Dense",
+    "Dequantize",
+    "FloatOperation",
+    "GateFunction",
+    "GroupedDense",
+    "Gru",
+    "History",
+    "Int8Affine",
+    "Int8Binary",
+    "Int8Compare",
+    "Int8Dense",
+    "Int8FineGate",
+    "Int8GroupedDense",
+    "Int8Gru",
+    "Int8LayerNorm",
+    "Int8LogSoftmax",
+    "Int8Lstm",
+    "Int8MatMul",
+    "Int8Operation",
+    "Int8RecurrentOperation",
+    "Int8Reduce",
+    "Int8Rnn",
+    "Int8RunningReduce",
+    "Int8RunningSoftmax",
+    "Int8Softmax",
+    "Int8Unary",
+    "Int8Where",
+    "Int8WideUpdate",
+    "IntegerFunction",
+    "IntegerOperation",
+    "LayerNorm",
+    "Lookup",
+    "Lstm",
+    "MatMul",
+    "Movement",
+    "Operation",
+    "PutFrame",
+    "Quantize",
+    "ReadState",
+    "Rearrange",
+    "RecurrentOperation",
+    "Reduce",
+    "Repeat",
+    "Rnn",
+    "RunningReduce",
+    "RunningSoftmax",
+    "Schedule",
+    "Shape",
+    "Softmax",
+    "StateRegion",
+    "TakeFrame",
+    "TopK",
+    "Unary",
+    "Value",
+    "Weights",
+    "Where",
+    "WideTerm",
+    "WriteState",
+]

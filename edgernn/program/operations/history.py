@@ -1,0 +1,79 @@
+"""Time that becomes features: the last frames of a sequence, kept in a ring."""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import ClassVar
+
+import numpy as np
+
+from edgernn.program.operations.base import MAX_ELEMENTS, Operation, StateRegion, Value, Weights
+from edgernn.program.operations.schedule import EVERY_STEP, Schedule
+
+
+class History(Operation, frozen=True, kw_only=True):
+    """Keeps the last `length` frames of its input, and gives `taps` of them, oldest first, `dilation` frames apart.
+
+    Tap k is the frame that was written ``length - 1 - k * dilation`` frames before the newest: the first tap is the
+    oldest frame of the ring. So a convolution over time reads its receptive field, and one tap of a longer ring is a
+    delay. The ring begins as its state's initial content, the padding before the sequence.
+
+    A frame is written when the input comes (`when`), and in the tail, in place of frames behind the sequence's end,
+    `fill` is, at the same pace. Taps are read, after the write, only when `read` says so.
+
+    Attributes
+    ----------
+    ring : StateRegion
+        (length, *frame), of the input's number type.
+    position : StateRegion
+        int32, one number: the row of the ring that is written next.
+    length, taps, dilation : int
+        ``(taps - 1) * dilation < length``.
+    fill : float
+        Padding behind the end, in the unit of the ring's numbers, whole where these are integers.
+    read : Schedule
+        Steps in which the output is made, all of which are steps of the input.
+    narrow : bool
+        The ring holds int16 numbers as int8, rounded as matrix products of 8 bits read them; taps are 256 times that.
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = ("ring", "position")
+    changes_state: ClassVar[bool] = True
+    input_dtype: ClassVar[str | None] = None
+
+    ring: StateRegion
+    position: StateRegion
+    length: int
+    taps: int = 1
+    dilation: int = 1
+    fill: float = 0.0
+    read: Schedule = EVERY_STEP
+    size: int  # numbers of a frame
+    dtype: str = "float32"
+    scale: float | None = None
+    narrow: bool = False
+
+    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
+        self.expect_counts(inputs=1, outputs=1)
+        if min(self.length, self.taps, self.dilation, self.size) < 1 or self.length * self.size > MAX_ELEMENTS:
+            raise self.malformed("length, taps, dilation and size must be above 0, and the ring not too large")
+        if (self.taps - 1) * self.dilation >= self.length:
+            raise self.malformed(f"{self.taps} taps {self.dilation} frames apart do not fit into {self.length} frames")
+        if (inputs[0].size, inputs[0].dtype, inputs[0].scale) != (self.size, self.dtype, self.scale):
+            raise self.malformed(f"input {self.inputs[0]} is {inputs[0]}, unlike the ring")
+        if not isfinite(self.fill) or (self.dtype != "float32" and self.fill != int(self.fill)):
+            raise self.malformed(f"fill is {self.fill}")
+        if self.dtype.startswith("int") and not np.iinfo(self.dtype).min <= self.fill <= np.iinfo(self.dtype).max:
+            raise self.malformed(f"fill is {self.fill}, which {self.dtype} cannot hold")
+        if self.narrow and (self.dtype != "int16" or self.scale is None):
+            raise self.malformed(f"holds {self.dtype} in 8 bits, which is for int16 with a scale")
+        if not self.read.is_valid or self.read.at_end or self.when.at_end:
+            raise self.malformed("its schedules are out of range")
+        return (Value((self.taps, *inputs[0].shape), self.dtype, self.scale),)
+
+    def state_sizes(self, weights: Weights) -> dict[str, int]:
+        return {"ring": self.length * self.size, "position": 1}
+
+    def state_values(self) -> dict[str, tuple[str, float | None]]:
+        ring = ("int8", 256 * self.scale) if self.narrow and self.scale is not None else (self.dtype, self.scale)
+        return {"ring": ring, "position": ("int32", None)}

@@ -1,0 +1,1 @@
+"""Programs in plain NumPy: what every back end is compared with."""

@@ -1,0 +1,23 @@
+"""Updates of 32-bit states that are written out: ARITHMETIC.md section 7.4, formula by formula."""
+
+from __future__ import annotations
+
+from edgernn.reference.int8 import Array, fine_sigmoid, multiply_fine, saturate32
+
+
+def fine_gate(x: Array, complement: bool) -> Array:
+    """Q4.11 int16 -> Q0.30, above 0 and below 1."""
+    return fine_sigmoid(-2 * x if complement else 2 * x)
+
+
+def add_product(h: Array, x: Array, fine: Array, negative: bool) -> Array:
+    """``h + x * fine``, or minus: x of 16 or 17 bits with sign, fine Q0.30, in two halves that saturate."""
+    half = multiply_fine(x, fine)
+    half = -half if negative else half
+    return saturate32(saturate32(h + half) + half)
+
+
+def add_shifted(h: Array, x: Array, shift: int, negative: bool) -> Array:
+    """``h + x * 2^shift``, or minus."""
+    shifted = x * (1 << shift)
+    return saturate32(h - shifted if negative else h + shifted)

@@ -1,0 +1,1 @@
+"""Programs in compiled code: lowering, plan, runner."""

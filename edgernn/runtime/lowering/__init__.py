@@ -1,0 +1,1 @@
+"""From operations to rows of the table that the kernels read."""

@@ -1,0 +1,47 @@
+"""Sinks: where events go.
+
+To add one: a module with a subclass of `edgernn.stream.sinks.base.Sink`, whose constructor takes the location and its
+options as keywords, and a line in `SINKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qsl
+
+from edgernn.errors import ConfigError
+from edgernn.stream.options import convert_options
+from edgernn.stream.sinks.base import Sink
+
+# scheme -> module:class, imported when used
+SINKS: dict[str, str] = {
+    "stdout": "edgernn.stream.sinks.stdout:StdoutSink",
+    "file": "edgernn.stream.sinks.file:FileSink",
+}
+
+
+def make_sink(address: str, *, on_notice: Callable[[str], None] | None = None) -> Sink:
+    """The sink that an address names: ``stdout:?format=json``, ``events.jsonl``, ``file:///log/events.csv?rotate=5``.
+
+    Raises
+    ------
+    ConfigError
+        The address, or one of its options, is not understood, or the file cannot be written.
+    """
+    location, _, query = address.partition("?")
+    scheme, separator, rest = location.partition(":")
+    if separator and scheme in SINKS:
+        location = rest.removeprefix("//")
+    elif separator and "://" in location:
+        raise ConfigError(f"output {address}: there is no kind of output {scheme!r}; known are {', '.join(SINKS)}")
+    else:
+        scheme = "file"
+    module, attribute = SINKS[scheme].split(":")
+    kind = getattr(import_module(module), attribute)
+    options: dict[str, Any] = convert_options(kind, dict(parse_qsl(query, keep_blank_values=True)), address)
+    if scheme != "stdout":
+        options["on_notice"] = on_notice
+    sink: Sink = kind(location, **options)
+    return sink

@@ -1,0 +1,31 @@
+"""Events on the standard output, each one at once."""
+
+from __future__ import annotations
+
+import sys
+
+from edgernn.stream.events import Event
+from edgernn.stream.sinks.base import Sink
+from edgernn.stream.sinks.lines import CSV_HEADING, Style, format_event
+
+
+class StdoutSink(Sink):
+    """Prints events, and flushes after each, so that a pipe gets them when they happen."""
+
+    def __init__(self, location: str = "", *, format: Style = "text") -> None:
+        self._style = format
+        if format == "csv":
+            self._print(CSV_HEADING)
+
+    def write(self, event: Event) -> None:
+        self._print(format_event(event, self._style))
+
+    def tick(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """The standard output stays open."""
+
+    def _print(self, line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()

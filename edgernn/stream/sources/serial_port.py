@@ -1,0 +1,119 @@
+"""A serial port as a source, by pyserial. All of pyserial's errors are turned into ours here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from edgernn.errors import ConfigError, SourceError
+from edgernn.stream.clock import Clock, SystemClock
+from edgernn.stream.sources.base import READ_BYTES, Chunk, Source
+from edgernn.stream.sources.boards import board_family
+from edgernn.stream.sources.ports import open_error, stable_name, usb_id_of
+
+DEFAULT_BAUD = 115200
+
+
+class SerialSource(Source):
+    """Bytes from a serial port.
+
+    Parameters
+    ----------
+    location : str
+        A device (``/dev/ttyACM0``, ``COM3``) or an address that pyserial understands (``hwgrep://``, ``loop://``).
+    baud : int
+        Bits a second; without meaning for a board with its own USB port.
+    dtr, rts : bool, optional
+        Level of the control lines at opening. DTR resets many boards.
+    settle_s : float, optional
+        Seconds after opening in which everything that comes is dropped, such as the words of a boot loader.
+
+        What is not given is as the board's family needs it (`edgernn.stream.sources.boards`), for an unknown board the
+        driver's own levels and no time.
+    clock : Clock, optional
+    """
+
+    def __init__(
+        self,
+        location: str,
+        *,
+        baud: int = DEFAULT_BAUD,
+        dtr: bool | None = None,
+        rts: bool | None = None,
+        settle_s: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(location, clock or SystemClock())
+        if not 50 <= baud <= 100_000_000:
+            raise ConfigError(f"baud is {baud}: it must be from 50 to 100000000")
+        if settle_s is not None and not 0.0 <= settle_s <= 60.0:
+            raise ConfigError(f"settle_s is {settle_s}: it must be from 0 to 60 seconds")
+        self._location = location  # replaced by a stable name once that is known
+        self._baud, self._dtr, self._rts = baud, dtr, rts
+        self._settle_s = settle_s
+        self._settled_at_ns = 0
+        self._port: Any = None
+
+    def open(self) -> None:
+        import serial
+
+        self.close()
+        try:
+            port = serial.serial_for_url(self._location, do_not_open=True)
+            port.baudrate = self._baud
+            if os.name == "posix" and isinstance(port, serial.Serial):
+                port.exclusive = True
+            dtr, rts, settle_s = self._manner()
+            if dtr is not None:
+                port.dtr = dtr
+            if rts is not None:
+                port.rts = rts
+            port.open()
+        except _port_errors() as error:
+            raise open_error(self._location, error) from error
+        except ValueError as error:
+            raise ConfigError(f"{self._location} is no address of a serial port: {error}") from error
+        with contextlib.suppress(AttributeError, ValueError, NotImplementedError, *_port_errors()):
+            port.set_low_latency_mode(True)  # else an FTDI adapter holds bytes back for 16 ms
+        self._port = port
+        self._location = stable_name(self._location) or self._location
+        self._settled_at_ns = self.clock.monotonic_ns() + round(1e9 * settle_s)
+
+    def _manner(self) -> tuple[bool | None, bool | None, float]:
+        """Levels of DTR and RTS and time to settle: those given, else those of the board's family."""
+        family = board_family(usb_id_of(self._location))
+        own = (None, None, 0.0) if family is None else (family.dtr, family.rts, family.settle_s)
+        dtr = own[0] if self._dtr is None else self._dtr
+        rts = own[1] if self._rts is None else self._rts
+        return dtr, rts, own[2] if self._settle_s is None else self._settle_s
+
+    def read(self, timeout_s: float) -> Chunk | None:
+        port = self._port
+        if port is None:
+            raise SourceError(f"{self.name} is not open")
+        try:
+            if port.timeout != timeout_s:
+                port.timeout = timeout_s
+            data: bytes = port.read(min(port.in_waiting, READ_BYTES) or 1)
+            if len(data) == 1:  # perhaps the first of many
+                data += port.read(min(port.in_waiting, READ_BYTES))
+        except _port_errors() as error:
+            raise SourceError(f"{self.name} is gone: {error}") from error
+        chunk = self.chunk(data)
+        return chunk if chunk.received_ns >= self._settled_at_ns else chunk._replace(data=b"")
+
+    def close(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            with contextlib.suppress(*_port_errors()):
+                port.close()
+
+
+def _port_errors() -> tuple[type[Exception], ...]:
+    """The families of errors that a lost port raises: pyserial's own is an OSError, termios has one apart."""
+    try:
+        import termios
+    except ImportError:  # not POSIX
+        return (OSError,)
+    return (OSError, termios.error)

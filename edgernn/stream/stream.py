@@ -1,0 +1,408 @@
+"""Stream: a source, a pipeline and a reader that survives unplugged cables, as an iterator of events."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgernn.errors import ConfigError, FormatError
+from edgernn.program.program import Program
+from edgernn.stream.clock import Clock, SystemClock
+from edgernn.stream.config import StreamSettings, resolve
+from edgernn.stream.events import Event
+from edgernn.stream.pipeline import Pipeline, changed_metadata
+from edgernn.stream.sampler import Sampler
+from edgernn.stream.sources import make_source
+from edgernn.stream.sources.base import Chunk, Source
+from edgernn.stream.sources.merged import MergedReader
+from edgernn.stream.sources.reader import Notice
+from edgernn.stream.wiring import wire
+
+WAIT_S = 0.1  # for bytes, before looking whether to stop
+SILENCE_NS = 3_000_000_000  # bytes without a sample for so long are worth a word
+DROPPED_PAUSE_NS = 1_000_000_000  # between two words about dropped bytes
+STALE_PERIODS = 10  # without a sample of a source whose last one is held, but SILENCE_NS at the least
+LATENCIES = 4096  # of the last reads, kept for percentiles
+
+_log = logging.getLogger("edgernn")
+
+
+class StreamStatus(msgspec.Struct):
+    """What a stream has done so far.
+
+    Attributes
+    ----------
+    steps, events, reads, bytes : int
+        Samples that the model saw, events, chunks of bytes, bytes.
+    format : str or None
+        Name of the format once it is known.
+    rate_hz : float or None
+        Measured rate of samples.
+    drift_ppm : float or None
+        How much the board's clock is fast, where it sends its time.
+    scores : dict of str to float
+        Smoothed scores of the last output.
+    latency_p50_ns, latency_p99_ns : int or None
+        From the arrival of bytes to the decision on them, over the last 4096 reads that held a sample.
+    dropped_bytes, reconnects : int
+        Bytes that a slow consumer cost, ports that came back.
+    counts : dict of str to int
+        Samples, and lost, malformed and other ones by kind.
+    """
+
+    steps: int = 0
+    events: int = 0
+    reads: int = 0
+    bytes: int = 0
+    format: str | None = None
+    rate_hz: float | None = None
+    drift_ppm: float | None = None
+    scores: dict[str, float] = {}
+    latency_p50_ns: int | None = None
+    latency_p99_ns: int | None = None
+    dropped_bytes: int = 0
+    reconnects: int = 0
+    counts: dict[str, int] = {}
+
+
+class Stream:
+    """Events of a source. Iterate over it; use it as a context manager, so that the port is closed.
+
+    Parameters
+    ----------
+    program : Program
+    source : Source
+    settings : StreamSettings
+    format_name : str, optional
+        The format, if the source's address names it.
+    on_notice : callable, optional
+        Called with a sentence whenever something happened that a person should know. The logger ``edgernn`` gets them
+        if it is not given.
+    runner : optional
+        Runs the program instead of a `Runner`.
+    held : sequence of (Source, str or None)
+        Further sources, and their formats if their addresses name them, in the order of
+        `edgernn.stream.wiring.wire`; `source` is the fastest.
+
+    Attributes
+    ----------
+    received_ns : int
+        When this process had the bytes of the last read, on the source's monotonic clock; 0 before the first.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        source: Source,
+        settings: StreamSettings,
+        *,
+        format_name: str | None = None,
+        on_notice: Callable[[str], None] | None = None,
+        runner: Any = None,
+        held: Sequence[tuple[Source, str | None]] = (),
+    ) -> None:
+        self.pipeline = Pipeline(
+            program,
+            settings,
+            runner=runner,
+            format_name=format_name,
+            whole_start=source.whole_start,
+            held_forms=[(form, other.whole_start) for other, form in held],
+        )
+        self._samplers: tuple[Sampler, ...] = (self.pipeline, *self.pipeline.held)
+        self._sources = (source, *(other for other, _ in held))
+        self.settings = settings
+        self.source = source
+        self._clock = source.clock
+        self._notice = on_notice or _log.warning
+        self._reader = MergedReader(self._sources, reconnect=settings.reconnect)
+        self._stopping = threading.Event()
+        self._events = self._reads = self._bytes = 0
+        self.received_ns = 0
+        self._latencies_ns = np.zeros(LATENCIES, np.int64)  # ring
+        self._timed_reads = 0
+        self._vain_since_ns: list[int | None] = [None] * len(self._sources)  # bytes come, but no sample
+        self._complained_spans = [0] * len(self._sources)
+        self._said_dropped_ns = -DROPPED_PAUSE_NS
+        self._seen_diverged = 0
+        self._seen_restarts = [0] * len(self._sources)
+        self._stale = [False] * len(self._sources)
+
+    def open(self) -> Stream:
+        """Open the source and begin to read; `with` does it too.
+
+        Raises
+        ------
+        SourceError
+            The source cannot be opened.
+        """
+        for note in self.pipeline.notes:
+            self._notice(note)
+        self._reader.start()
+        return self
+
+    def close(self) -> None:
+        """Stop and close the source."""
+        self._stopping.set()
+        self._reader.stop()
+
+    def stop(self) -> None:
+        """End the iteration soon. May be called from a signal handler or another thread."""
+        self._stopping.set()
+
+    def __enter__(self) -> Stream:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Event]:
+        for events in self.reads():
+            yield from events
+
+    def reads(self) -> Iterator[list[Event]]:
+        """The events of each read, mostly none; also an empty list about every 100 ms in which nothing came.
+
+        For programs that do something between reads, such as drawing a status line.
+
+        Raises
+        ------
+        SourceError
+            The source was lost and is not to be opened again.
+        FormatError
+            The samples do not fit the model, or come at another rate.
+        """
+        while not self._stopping.is_set():
+            arrived = self._reader.next(WAIT_S)
+            if arrived is None:
+                yield []
+                continue
+            place, item = arrived
+            if isinstance(item, Chunk):
+                yield self._take(item, place)
+            elif item.kind != "end":
+                self._interrupted(item, place)
+                yield []
+            else:
+                yield self._finish(place)
+                if place == 0:
+                    return
+
+    def status(self) -> StreamStatus:
+        """What the stream has done so far."""
+        pipeline = self.pipeline
+        count = min(self._timed_reads, LATENCIES)
+        p50, p99 = np.percentile(self._latencies_ns[:count], [50, 99]).tolist() if count else (None, None)
+        return StreamStatus(
+            steps=pipeline.steps,
+            events=self._events,
+            reads=self._reads,
+            bytes=self._bytes,
+            format=None if pipeline.format is None else pipeline.format.name,
+            rate_hz=pipeline.rate.rate_hz,
+            drift_ppm=pipeline.clock_fit.drift_ppm,
+            scores=dict(zip(pipeline.labels, pipeline.scores.tolist(), strict=True)),
+            latency_p50_ns=None if p50 is None else round(p50),
+            latency_p99_ns=None if p99 is None else round(p99),
+            dropped_bytes=sum(reader.dropped_bytes for reader in self._reader.readers),
+            reconnects=sum(reader.reconnects for reader in self._reader.readers),
+            counts=pipeline.counts(),
+        )
+
+    def _take(self, chunk: Chunk, place: int) -> list[Event]:
+        self._reads += 1
+        self._bytes += len(chunk.data)
+        self.received_ns = chunk.received_ns
+        sampler = self._samplers[place]
+        steps, samples = self.pipeline.steps, sampler.steps
+        events = self._timed(sampler.feed(chunk), chunk)
+        if self.pipeline.steps != steps:
+            self._latencies_ns[self._timed_reads % LATENCIES] = self._clock.monotonic_ns() - chunk.received_ns
+            self._timed_reads += 1
+        self._look_for_silence(chunk, place, sampler.steps != samples)
+        self._look_for_trouble(place)
+        if self.pipeline.held:
+            self._look_for_stale(chunk.monotonic_ns)
+        return events
+
+    def _look_for_stale(self, now_ns: int) -> None:
+        """Say that a source whose last sample is held gives no more."""
+        for place, held in enumerate(self.pipeline.held, 1):
+            since_ns = held.last_arrival_ns
+            longest_ns = max(SILENCE_NS, round(STALE_PERIODS * 1e9 / (held.wiring.rate_hz or 1.0)))
+            stale = since_ns is not None and held.last is not None and now_ns - since_ns > longest_ns
+            if stale and not self._stale[place]:
+                silence = f"no sample has come from {self._sources[place].name} for {longest_ns / 1e9:.0f} s"
+                self._notice(f"{silence}; its last one is held")
+            self._stale[place] = stale
+
+    def _timed(self, events: list[Event], chunk: Chunk) -> list[Event]:
+        """The same events with their latency."""
+        self._events += len(events)
+        if not events:
+            return events
+        latency_ns = self._clock.monotonic_ns() - chunk.received_ns
+        return [msgspec.structs.replace(event, latency_ns=latency_ns) for event in events]
+
+    def _finish(self, place: int) -> list[Event]:
+        """A source has ended; with the first of them the stream ends."""
+        now_ns = self._clock.monotonic_ns()
+        chunk = Chunk(b"", now_ns, self._clock.wall_ns(), now_ns)
+        sampler = self._samplers[place]
+        events = self._timed(sampler.finish(chunk), chunk)
+        if sampler.format is None:
+            raise FormatError(
+                f"{self._sources[place].name} has ended, and no samples were found in it{_sight(sampler)}"
+            )
+        return events
+
+    def _interrupted(self, notice: Notice, place: int) -> None:
+        now_ns = self._clock.monotonic_ns()
+        if notice.kind != "dropped" or now_ns - self._said_dropped_ns >= DROPPED_PAUSE_NS:
+            self._notice(notice.text)
+            self._said_dropped_ns = now_ns if notice.kind == "dropped" else self._said_dropped_ns
+        self._samplers[place].interrupted()
+
+    def _look_for_silence(self, chunk: Chunk, place: int, had_samples: bool) -> None:
+        """Say what comes if bytes come for three seconds and no sample is among them."""
+        since_ns = self._vain_since_ns[place]
+        if had_samples:
+            self._vain_since_ns[place] = None
+        elif since_ns is None:
+            self._vain_since_ns[place] = chunk.received_ns
+        elif chunk.received_ns - since_ns > SILENCE_NS:
+            self._vain_since_ns[place] = chunk.received_ns
+            self._notice(
+                f"bytes come from {self._sources[place].name}, but no samples{_sight(self._samplers[place])}. If that "
+                f"looks like noise, the baud rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
+            )
+            self._samplers[place].detect_again()
+
+    def _look_for_trouble(self, place: int) -> None:
+        sampler, source = self._samplers[place], self._sources[place]
+        if self.pipeline.diverged != self._seen_diverged:
+            self._seen_diverged = self.pipeline.diverged
+            self._notice("a state of the model was no longer finite: it began anew")
+        if sampler.sequence.restarts != self._seen_restarts[place]:
+            self._seen_restarts[place] = sampler.sequence.restarts
+            self._notice(f"the board at {source.name} was restarted")
+        if source.live and sampler.rate.spans > self._complained_spans[place]:
+            self._complained_spans[place] = sampler.rate.spans
+            complaint = sampler.rate_complaint()
+            if complaint is not None and not self.settings.allow_rate:
+                raise FormatError(complaint if len(self._sources) == 1 else f"{source.name}: {complaint}")
+
+
+def _sight(sampler: Sampler) -> str:
+    seen = sampler.unread()
+    return f"; the last bytes are {seen!r}" if seen else ""
+
+
+def open_stream(
+    model: str | Path | Program,
+    source: str | Path | Source | None = None,
+    *,
+    on_notice: Callable[[str], None] | None = None,
+    clock: Clock | None = None,
+    **settings: Any,
+) -> Stream:
+    """Open a source and turn its samples into events.
+
+    Parameters
+    ----------
+    model : str, Path or Program
+        A model, or a TOML file that names one.
+    source : str, Path or Source, optional
+        Address of the source, such as ``/dev/ttyACM0`` or ``serial:///dev/ttyACM0?baud=115200&format=csv``; the only
+        serial port if neither this nor the settings name one. The settings ``inputs`` and ``join`` name sources of
+        several inputs.
+    on_notice : callable, optional
+        Called with a sentence whenever something happened that a person should know, such as an unplugged cable.
+    clock : Clock, optional
+        Where times come from.
+    **settings
+        Fields of `edgernn.stream.config.StreamSettings`. They go before ``EDGERNN_*`` variables and the TOML file.
+
+    Returns
+    -------
+    Stream
+        Opened by ``with`` or `Stream.open`.
+
+    Raises
+    ------
+    ConfigError
+        A setting is wrong, or no source is given and there is not exactly one serial port.
+    ModelError
+        The model cannot be used.
+
+    Examples
+    --------
+    >>> import io
+    >>> with open_stream("gesture.onnx", "/dev/ttyACM0") as stream:  # doctest: +SKIP
+    ...     for event in stream:
+    ...         print(event.label, event.score)
+    """
+    flags = dict(settings)
+    if source is not None and not isinstance(source, Source):
+        flags["source"] = str(source)
+    resolved, program = resolve_model(model, flags)
+    made: list[tuple[Source, str | None]] = []
+    for wiring in wire(program, changed_metadata(program.metadata, resolved), resolved):
+        if wiring.source is None and isinstance(source, Source):
+            made.append((source, None))
+        else:
+            address = wiring.source or only_port()
+            made.append(make_source(address, clock=clock or SystemClock(), baud=resolved.baud))
+    (first, format_name), *others = made
+    return Stream(program, first, resolved, format_name=format_name, on_notice=on_notice, held=others)
+
+
+def resolve_model(model: str | Path | Program, flags: Mapping[str, Any]) -> tuple[StreamSettings, Program]:
+    """The settings with these flags, and the model: a Program, its file, or a TOML file that names it.
+
+    Raises
+    ------
+    ConfigError
+        A setting is wrong.
+    ModelError
+        The model cannot be used.
+    """
+    if isinstance(model, Program):
+        return resolve(flags), model
+    path = Path(model)
+    settings = resolve(flags, path=path) if path.suffix == ".toml" else resolve({**flags, "model": str(path)})
+    return settings, _load_program(settings, path)
+
+
+def _load_program(settings: StreamSettings, path: Path) -> Program:
+    """The model that the settings name, loaded as they say."""
+    from edgernn.importers import load
+
+    if settings.model is None:
+        raise ConfigError(f"{path}: model is missing")
+    return load(
+        settings.model,
+        window=settings.window,
+        hop=settings.hop,
+        time_axis=settings.time_axis,
+        states=settings.states,
+        assume_torch_gru=settings.assume_torch_gru,
+        attention_steps=settings.attention_steps,
+        tail=settings.tail,
+    )
+
+
+def only_port() -> str:
+    """Device of the only serial port, see `edgernn.stream.sources.ports.only_serial_port`."""
+    from edgernn.stream.sources.ports import only_serial_port
+
+    return only_serial_port()
