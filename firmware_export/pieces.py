@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgernn.kernels import int8_tables
+from edgernn.kernels.int8.elementwise import tables as int8_tables
 from firmware_export.literals import table
 
 RUNTIME = Path(__file__).parent / "runtime"
 _NEEDS = re.compile(r"/\* needs: ([a-z0-9_ ]+) \*/\n")
 
-# pieces that are tables: the numbers have one home, edgernn/kernels/int8_tables.py
+# pieces that are tables: the numbers have one home, edgernn/kernels/int8/elementwise/tables.py
 _TABLES = {
     "sigmoid_table": ("edgernn_sigmoid_table", int8_tables.SIGMOID, np.int16, "round(2^15 / (1 + exp(-i / 32)))"),
     "tanh_table": ("edgernn_tanh_table", int8_tables.TANH, np.int16, "round(2^15 tanh(i / 32)), at most 32767"),

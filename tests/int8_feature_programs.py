@@ -29,9 +29,9 @@ from edgernn.program.operations import (
     StateRegion,
     TopK,
 )
-from edgernn.program.operations.int8 import accumulator_bound
-from edgernn.program.operations.int8_products import matmul_bound
-from edgernn.program.operations.int8_reductions import REFERENCE_SCALE, WEIGHT_SCALE, sum_bound
+from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.program.operations.int8.products import matmul_bound
+from edgernn.program.operations.int8.reductions import REFERENCE_SCALE, WEIGHT_SCALE, sum_bound
 from edgernn.program.program import Program
 
 COMPARISONS = ("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor")

@@ -12,8 +12,8 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from edgernn.importers.onnx.attempt import ImportedModel
 from edgernn.importers.onnx.importer import import_model
+from edgernn.importers.onnx.translation import ImportedModel
 from edgernn.reference.runner import ReferenceRunner
 
 Array = NDArray[Any]

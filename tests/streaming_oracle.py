@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.attempt import ImportedModel
+from edgernn.importers.onnx.translation import ImportedModel
 from edgernn.program.description import OutputDescription
 from edgernn.reference.runner import ReferenceRunner
 

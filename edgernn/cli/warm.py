@@ -24,7 +24,7 @@ def warm(ctx: click.Context, model: Path, load_options: LoadOptions) -> None:
     Example:
       edgernn warm gesture.onnx
     """
-    from edgernn.kernels.library import cache_folder
+    from edgernn.kernels.codegen.library import cache_folder
     from edgernn.runtime.runner import warm as compile_kernels
     from edgernn.stream.pipeline import link_stream_kernels
 

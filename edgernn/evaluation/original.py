@@ -19,7 +19,7 @@ from edgernn.errors import InputError, MissingPackageError
 if TYPE_CHECKING:
     import onnx
 
-    from edgernn.importers.onnx.attempt import ImportedModel
+    from edgernn.importers.onnx.translation import ImportedModel
 
 Array = NDArray[Any]
 RECURRENT, SEQUENCE_LENS = {"RNN", "GRU", "LSTM"}, 4  # ONNX operators, and the position of that input

@@ -12,7 +12,7 @@ from edgernn.errors import InputError, MissingPackageError, ModelError
 from edgernn.program.program import Program
 
 if TYPE_CHECKING:
-    from edgernn.importers.onnx.attempt import ImportedModel
+    from edgernn.importers.onnx.translation import ImportedModel
 
 __all__ = ["import_onnx", "load"]
 
@@ -130,7 +130,7 @@ def import_onnx(
     """Import an ONNX file: `load` that also says where the graph has time and batch, and which outputs feed states."""
     _check_hop(window, hop)
     try:
-        from edgernn.importers.onnx.graph import read_model
+        from edgernn.importers.onnx.graph.graph import read_model
         from edgernn.importers.onnx.importer import import_model
     except ImportError as error:
         raise MissingPackageError(

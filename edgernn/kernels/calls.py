@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from edgernn.kernels.library import Kernel, address_of
+from edgernn.kernels.codegen.library import Kernel, address_of
 from edgernn.kernels.objects import layout_is_known
 
 METH_O = 0x0008  # a C function that takes one argument

@@ -13,6 +13,16 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from edgernn.kernels.codegen.simd import (
+    bits_of,
+    inline,
+    load_double,
+    load_float,
+    load_int,
+    load_long,
+    slot,
+    store_float,
+)
 from edgernn.kernels.interpreter import ENTRY, step
 from edgernn.kernels.objects import (
     ARRAY_AXES,
@@ -26,7 +36,6 @@ from edgernn.kernels.objects import (
     TUPLE_ITEMS,
     TYPE,
 )
-from edgernn.kernels.simd import bits_of, inline, load_double, load_float, load_int, load_long, slot, store_float
 
 FINISHED, SAMPLE, SAMPLE_SIZE = ENTRY["finished"], ENTRY["sample"], ENTRY["sample_size"]
 ARRAY_TYPE, FLOAT32, FLOAT64 = ENTRY["array_type"], ENTRY["float32_dtype"], ENTRY["float64_dtype"]

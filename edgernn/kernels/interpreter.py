@@ -6,10 +6,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from edgernn.kernels.functions import INFINITY
-from edgernn.kernels.layout import copy_bytes
-from edgernn.kernels.rows import END, ENDLESS, ROW_SLOTS, STATE_PRELUDE_BYTES, BeatRow, Header
-from edgernn.kernels.simd import (
+from edgernn.kernels.codegen.simd import (
     LARGEST,
     absolute,
     broadcast,
@@ -22,7 +19,10 @@ from edgernn.kernels.simd import (
     sum_of_lanes,
     where_less,
 )
-from edgernn.kernels.target import processor
+from edgernn.kernels.codegen.target import processor
+from edgernn.kernels.float32.functions import INFINITY
+from edgernn.kernels.float32.movement import copy_bytes
+from edgernn.kernels.instructions import END, ENDLESS, ROW_SLOTS, STATE_PRELUDE_BYTES, BeatRow, Header
 
 LANES = processor().lanes
 # the header's entries, by name

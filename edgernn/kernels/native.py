@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 
-from edgernn.kernels.library import Kernel, address_of
+from edgernn.kernels.codegen.library import Kernel, address_of
 
 
 def native_function(module: str, arguments: int) -> Callable[..., int]:

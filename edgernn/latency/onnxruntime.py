@@ -14,7 +14,7 @@ from edgernn.latency.contestants import StepContestant, random_frames, step_samp
 from edgernn.program.operations import History
 
 if TYPE_CHECKING:
-    from edgernn.importers.onnx.attempt import ImportedModel
+    from edgernn.importers.onnx.translation import ImportedModel
     from edgernn.program.program import Program
 
 Array = NDArray[Any]

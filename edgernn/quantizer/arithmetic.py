@@ -20,7 +20,7 @@ from edgernn.program.operations import (
     Unary,
     Where,
 )
-from edgernn.program.operations.int8_selection import TRUTH_SCALE
+from edgernn.program.operations.int8.selection import TRUTH_SCALE
 from edgernn.quantizer import tables
 from edgernn.reference import int8 as reference_int8
 

@@ -23,8 +23,8 @@ from edgernn.program.operations import (
     RecurrentOperation,
     Rnn,
 )
-from edgernn.program.operations.int8 import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
-from edgernn.program.operations.int8_recurrent import NO_CLIP
+from edgernn.program.operations.int8.elementwise import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
+from edgernn.program.operations.int8.recurrent import NO_CLIP
 from edgernn.quantizer.functions import integer_function
 from edgernn.reference import float32
 

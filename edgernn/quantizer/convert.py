@@ -37,7 +37,7 @@ from edgernn.program.operations import (
     Where,
     WriteState,
 )
-from edgernn.program.operations.int8 import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS
+from edgernn.program.operations.int8.elementwise import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS
 from edgernn.program.program import Program
 from edgernn.quantizer import arithmetic, cells, functions, inputs, movement, products, reductions, rings, wide
 from edgernn.quantizer.calibration import Trace

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgernn.errors import QuantizationError
 from edgernn.program import fixed_point
 from edgernn.program.operations import EVERY_STEP, AnyOperation, Binary, Quantize
-from edgernn.program.operations.int8 import COUNT_SHIFTS
+from edgernn.program.operations.int8.elementwise import COUNT_SHIFTS
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgernn.program import fixed_point
 from edgernn.program.operations import Dense, GroupedDense, Int8Dense, Int8GroupedDense, Int8MatMul, MatMul
-from edgernn.program.operations.int8_products import matmul_bound
+from edgernn.program.operations.int8.products import matmul_bound
 
 if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter

@@ -19,8 +19,8 @@ from edgernn.program.operations import (
     RunningReduce,
     RunningSoftmax,
 )
-from edgernn.program.operations.int8 import SIGNED_SHIFTS
-from edgernn.program.operations.int8_reductions import (
+from edgernn.program.operations.int8.elementwise import SIGNED_SHIFTS
+from edgernn.program.operations.int8.reductions import (
     LARGEST_EPSILON,
     MAX_NORM_FEATURES,
     MEAN_BITS,

@@ -24,7 +24,7 @@ from edgernn.program.operations import (
     WideTerm,
     WriteState,
 )
-from edgernn.program.operations.int8_wide import FINE_INPUT_SCALE, FINE_SCALE, LARGEST_SHIFT
+from edgernn.program.operations.int8.state_updates import FINE_INPUT_SCALE, FINE_SCALE, LARGEST_SHIFT
 from edgernn.program.program import Program
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.kernels import int8_tables
+from edgernn.kernels.int8.elementwise import tables as int8_tables
 
 Array = NDArray[np.int64]
 FloatArray = NDArray[np.floating[Any]]

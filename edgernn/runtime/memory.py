@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from edgernn.errors import CompileCacheError, InputError, ProgramFileError, RunnerStateError
 from edgernn.kernels import calls
+from edgernn.kernels.instructions import IS_PREFIX, STATE_PRELUDE_BYTES, Header
 from edgernn.kernels.objects import data_address
-from edgernn.kernels.rows import IS_PREFIX, STATE_PRELUDE_BYTES, Header
 from edgernn.program.program import Program
 from edgernn.runtime import intake
 from edgernn.runtime.lowering.table import Place, aligned_bytes

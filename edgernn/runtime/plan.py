@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError, UnsupportedModelError
-from edgernn.kernels.library import Kernel, address_of
-from edgernn.kernels.rows import CLOCK, END, ENDLESS, ROW_SLOTS, STATE_PRELUDE_BYTES, BeatRow, CopyRow, FrameRow
+from edgernn.kernels.codegen.library import Kernel, address_of
+from edgernn.kernels.instructions import CLOCK, END, ENDLESS, ROW_SLOTS, STATE_PRELUDE_BYTES, BeatRow, CopyRow, FrameRow
 from edgernn.program.description import OutputDescription
 from edgernn.program.operations import (
     EVERY_STEP,
@@ -141,7 +141,7 @@ class Plan:
                 first=output.when.first if output.per_frame else 0,
                 period=output.when.period if output.per_frame else ENDLESS,
             )
-            builder.emit(Kernel("layout", ("collect_frame",)), row, output.name)
+            builder.emit(Kernel("float32.movement", ("collect_frame",)), row, output.name)
         return Place(output.name, offset, shape, np.dtype(value.dtype))
 
     def _output(
@@ -153,7 +153,7 @@ class Plan:
             kernel, gate = gate_of(Schedule(at_end=True), self.tail_steps)
             with builder.gate(kernel, gate, output.name):
                 row = CopyRow(source=frames.offset, target=target, size_bytes=frames.size_bytes)
-                builder.emit(Kernel("layout", ("read_state",)), row, output.name)
+                builder.emit(Kernel("float32.movement", ("read_state",)), row, output.name)
             return frames._replace(offset=target)
         value = program.values[output.value]
         place = Place(output.name, builder.value(output.value), value.shape, np.dtype(value.dtype))
@@ -161,9 +161,9 @@ class Plan:
             return place
         # the tail of the stream so far, which each step runs, must leave this output alone
         target = builder.arena.take(place.size_bytes)
-        with builder.gate(Kernel("gates", ("stream",)), NO_GATE, output.name):
+        with builder.gate(Kernel("float32.loops", ("stream",)), NO_GATE, output.name):
             row = CopyRow(source=place.offset, target=target, size_bytes=place.size_bytes)
-            builder.emit(Kernel("layout", ("copy",)), row, output.name)
+            builder.emit(Kernel("float32.movement", ("copy",)), row, output.name)
         return place._replace(offset=target)
 
     @cached_property

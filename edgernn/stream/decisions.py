@@ -82,7 +82,7 @@ class Decider:
             )
         self.settings = settings
         self.labels = labels
-        self._decide = native_function("decide", 8)
+        self._decide = native_function("stream.decide", 8)
         self._rules = np.array(
             [
                 settings.smoothing_steps,

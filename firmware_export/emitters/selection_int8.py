@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgernn.program.operations import Int8Compare, Int8Where
-from edgernn.program.operations.int8_selection import TRUTH
+from edgernn.program.operations.int8.selection import TRUTH
 from firmware_export.emitters.loops import Operand, elementwise
 from firmware_export.packing import scale_words
 from firmware_export.step import StepWriter

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 
 import edgernn
-from edgernn.kernels.int8_forms import forms_of
-from edgernn.kernels.target import processor
+from edgernn.kernels.codegen.target import processor
+from edgernn.kernels.int8.products.forms import forms_of
 
 
 def main(samples_file: str, results_file: str, program_file: str) -> None:

@@ -13,7 +13,7 @@ from onnx import ModelProto, TensorProto, helper
 from sequence_models import cell_weights, make_model
 
 import edgernn
-from edgernn.importers.onnx.graph import parse_model
+from edgernn.importers.onnx.graph.graph import parse_model
 from edgernn.importers.onnx.importer import import_model
 
 MODELS = Path(__file__).parents[1] / "models"

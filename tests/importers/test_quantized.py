@@ -16,8 +16,8 @@ from sequence_models import largest_difference, run_original, stored_arrays
 
 import edgernn
 from edgernn.importers import import_onnx
-from edgernn.importers.onnx.attempt import ImportedModel
 from edgernn.importers.onnx.importer import import_model
+from edgernn.importers.onnx.translation import ImportedModel
 from edgernn.quantizer import compare
 from edgernn.quantizer.page import quantization_page
 from edgernn.reference.runner import ReferenceRunner

@@ -10,8 +10,8 @@ from onnx import ModelProto, helper
 from sequence_models import cell_weights, check_against_original, make_model
 
 import edgernn
-from edgernn.importers.onnx.dimension import BATCH, TIME, Dimension, divide
 from edgernn.importers.onnx.importer import import_model
+from edgernn.importers.onnx.streams.dimension import BATCH, TIME, Dimension, divide
 
 node = helper.make_node
 RNG = np.random.default_rng(0)

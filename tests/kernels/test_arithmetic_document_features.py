@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scalar_arithmetic import i32, operand, rescale, sat16, signed_rescale, u32
 
-from edgernn.kernels import int8_tables
+from edgernn.kernels.int8.elementwise import tables as int8_tables
 from edgernn.reference import int8_products as products
 from edgernn.reference import int8_reductions as reductions
 from edgernn.reference import int8_wide as wide

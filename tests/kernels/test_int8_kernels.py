@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from int8_programs import CELLS, int8_program, step_many
 
-from edgernn.kernels.int8_forms import FORMS, forms_of
-from edgernn.kernels.target import Processor
+from edgernn.kernels.codegen.target import Processor
+from edgernn.kernels.int8.products.forms import FORMS, forms_of
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
 from edgernn.runtime.lowering import int8 as lowering_int8

@@ -8,16 +8,16 @@ import pytest
 from recurrent import Recurrent
 
 from edgernn.errors import CompileCacheError
-from edgernn.kernels import library
-from edgernn.kernels.library import Kernel
+from edgernn.kernels.codegen import library
+from edgernn.kernels.codegen.library import Kernel
 from edgernn.runtime.runner import Runner
 
 RunPython = Callable[..., str]
 USE_ONE_KERNEL = """
 import logging, sys
 logging.basicConfig(stream=sys.stdout, level="INFO", format="%(message)s")
-from edgernn.kernels.library import Kernel, address_of
-assert address_of(Kernel("elementwise", ("unary", "Abs"))) != 0
+from edgernn.kernels.codegen.library import Kernel, address_of
+assert address_of(Kernel("float32.elementwise", ("unary", "Abs"))) != 0
 print("numba" in sys.modules)
 """
 
@@ -56,7 +56,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("EDGERNN_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(library.os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
     with pytest.raises(PermissionError, match="another user may write"):
-        library.address_of(Kernel("elementwise", ("unary", "Neg", "of another user")))
+        library.address_of(Kernel("float32.elementwise", ("unary", "Neg", "of another user")))
 
 
 def test_the_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ import sys
 import numpy as np
 sys.path.insert(0, sys.argv[1])
 from recurrent import Recurrent
-from edgernn.kernels.target import processor
+from edgernn.kernels.codegen.target import processor
 from edgernn.reference.runner import ReferenceRunner
 from edgernn.runtime.runner import Runner
 assert processor().lanes == 4

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgernn.kernels.packing import pack_panels, pack_units, panel_lanes
+from edgernn.kernels.float32.products.packing import pack_panels, pack_units, panel_lanes
 
 
 @given(gates=st.integers(1, 4), units=st.integers(1, 40), columns=st.integers(0, 9), lanes=st.sampled_from([2, 4, 8]))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pooling_models import CHANNELS, pooling
 
 import edgernn
-from edgernn.program.operations.int8_reductions import REFERENCE_SCALE
+from edgernn.program.operations.int8.reductions import REFERENCE_SCALE
 from edgernn.program.program import Program
 from edgernn.quantizer import compare
 from edgernn.reference.runner import ReferenceRunner

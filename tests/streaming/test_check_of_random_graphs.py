@@ -17,7 +17,7 @@ from edgernn.errors import InputError
 from edgernn.evaluation.checking import check_streaming, least_steps, random_sequences, recorded_sequences
 from edgernn.evaluation.original import Original
 from edgernn.importers import import_onnx
-from edgernn.importers.onnx.attempt import ImportedModel
+from edgernn.importers.onnx.translation import ImportedModel
 from edgernn.program.operations import Schedule
 from edgernn.program.program import Program
 

@@ -11,7 +11,7 @@ from sequence_models import make_model
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.program.operations.int8_reductions import REFERENCE_SCALE
+from edgernn.program.operations.int8.reductions import REFERENCE_SCALE
 
 STEPS, CHUNK = 10_000_000, 1_000_000
 CHANNELS = 3

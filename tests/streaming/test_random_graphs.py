@@ -12,8 +12,8 @@ from random_sequence_graphs import RandomGraph
 from streaming_oracle import largest_difference
 
 import edgernn
-from edgernn.importers.onnx.attempt import ImportedModel
 from edgernn.importers.onnx.importer import import_model
+from edgernn.importers.onnx.translation import ImportedModel
 from edgernn.reference.runner import ReferenceRunner
 
 TOLERANCE = 1e-5

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.dimension import Dimension, Extent, is_less
-from edgernn.importers.onnx.node import Node
-from edgernn.importers.onnx.timing import CountsStepsError
-from edgernn.importers.onnx.values import Constant, Tensor, axis_of, check_constant_shape, is_features, width_of
+from edgernn.importers.onnx.graph.node import Node
+from edgernn.importers.onnx.streams.dimension import Dimension, Extent, is_less
+from edgernn.importers.onnx.streams.timing import CountsStepsError
+from edgernn.importers.onnx.streams.values import Constant, Tensor, axis_of, check_constant_shape, is_features, width_of
 
 Array = NDArray[Any]
 

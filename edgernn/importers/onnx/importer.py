@@ -11,11 +11,10 @@ import numpy as np
 from onnx import ModelProto
 
 from edgernn.errors import InputError, MalformedModelError, ModelError, StatePairingError, UnsupportedModelError
-from edgernn.importers.onnx.attempt import Attempt, ImportedModel, frozen_steps
-from edgernn.importers.onnx.graph import Graph
+from edgernn.importers.onnx.fusions.loop_rerolling import roll_up
+from edgernn.importers.onnx.graph.graph import Graph
 from edgernn.importers.onnx.rules.call import Options
-from edgernn.importers.onnx.states import named_states, stated_pairs
-from edgernn.importers.onnx.time_axis import (
+from edgernn.importers.onnx.search.axes import (
     CELL_STATES,
     Layout,
     WrongAxisError,
@@ -24,8 +23,9 @@ from edgernn.importers.onnx.time_axis import (
     layouts,
     step_layouts,
 )
-from edgernn.importers.onnx.timing import CountsStepsError, NeedsWindowError
-from edgernn.importers.onnx.unrolled import roll_up
+from edgernn.importers.onnx.streams.state_binding import named_states, stated_pairs
+from edgernn.importers.onnx.streams.timing import CountsStepsError, NeedsWindowError
+from edgernn.importers.onnx.translation import Attempt, ImportedModel, frozen_steps
 from edgernn.program.description import Window
 from edgernn.program.metadata import Metadata
 from edgernn.program.program import Program

@@ -8,15 +8,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgernn.errors import ModelError, UnsupportedModelError
-from edgernn.importers.onnx.builder import ProgramBuilder
-from edgernn.importers.onnx.computing import computed
+from edgernn.importers.onnx.constant_folding import computed
 from edgernn.importers.onnx.constants import FOLDS, tidied
-from edgernn.importers.onnx.graph import Body, Graph
-from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.graph.graph import Body, Graph
+from edgernn.importers.onnx.graph.node import Node
 from edgernn.importers.onnx.rules import RULES, TAKES_CONSTANTS, Call, advice
 from edgernn.importers.onnx.rules.attention_ring import of_pairs
 from edgernn.importers.onnx.rules.call import Options, Results, Rounds
-from edgernn.importers.onnx.values import Constant, Tensor, TimePairs
+from edgernn.importers.onnx.streams.builder import ProgramBuilder
+from edgernn.importers.onnx.streams.values import Constant, Tensor, TimePairs
 
 MAX_DEPTH = 16  # of graphs inside of graphs
 

@@ -4,7 +4,6 @@ To add one, write its class here, then one file per back end; CONTRIBUTING.md ha
 """
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Shape, StateRegion, Value, Weights
-from edgernn.program.operations.dense import Dense, GroupedDense, MatMul
 from edgernn.program.operations.elementwise import (
     BINARY_FUNCTIONS,
     UNARY_FUNCTIONS,
@@ -14,8 +13,7 @@ from edgernn.program.operations.elementwise import (
     Unary,
     Where,
 )
-from edgernn.program.operations.history import History
-from edgernn.program.operations.int8 import (
+from edgernn.program.operations.int8.elementwise import (
     Dequantize,
     Int8Affine,
     Int8Binary,
@@ -27,16 +25,18 @@ from edgernn.program.operations.int8 import (
     IntegerOperation,
     Quantize,
 )
-from edgernn.program.operations.int8_products import Int8GroupedDense, Int8MatMul
-from edgernn.program.operations.int8_recurrent import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
-from edgernn.program.operations.int8_reductions import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
-from edgernn.program.operations.int8_selection import Int8Compare, Int8Where
-from edgernn.program.operations.int8_wide import Int8FineGate, Int8WideUpdate, WideTerm
-from edgernn.program.operations.layout import ReadState, Rearrange, WriteState
+from edgernn.program.operations.int8.products import Int8GroupedDense, Int8MatMul
+from edgernn.program.operations.int8.recurrent import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
+from edgernn.program.operations.int8.reductions import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
+from edgernn.program.operations.int8.selection import Int8Compare, Int8Where
+from edgernn.program.operations.int8.state_updates import Int8FineGate, Int8WideUpdate, WideTerm
 from edgernn.program.operations.loops import Constant, Lookup, PutFrame, Repeat, TakeFrame
+from edgernn.program.operations.movement import ReadState, Rearrange, WriteState
+from edgernn.program.operations.products import Dense, GroupedDense, MatMul
 from edgernn.program.operations.recurrent import SIGMOID, TANH, GateFunction, Gru, Lstm, RecurrentOperation, Rnn
 from edgernn.program.operations.reductions import ArgMax, LayerNorm, Reduce, RunningReduce, RunningSoftmax, TopK
 from edgernn.program.operations.schedule import EVERY_STEP, Schedule
+from edgernn.program.operations.time import History
 
 # all operations that a program file may hold, told apart by "kind"
 FloatOperation = (

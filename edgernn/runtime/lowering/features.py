@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.kernels.library import Kernel
-from edgernn.kernels.packing import pack_groups
-from edgernn.kernels.rows import GroupedDenseRow, LayerNormRow, MatMulRow, ReduceRow, SelectRow, WhereRow
-from edgernn.kernels.target import processor
+from edgernn.kernels.codegen.library import Kernel
+from edgernn.kernels.codegen.target import processor
+from edgernn.kernels.float32.products.packing import pack_groups
+from edgernn.kernels.instructions import GroupedDenseRow, LayerNormRow, MatMulRow, ReduceRow, SelectRow, WhereRow
 from edgernn.program.operations import ArgMax, GroupedDense, LayerNorm, MatMul, Reduce, TopK, Where
 from edgernn.runtime.lowering.table import TableBuilder
 
@@ -30,7 +30,7 @@ def _lower_grouped_dense(builder: TableBuilder, operation: GroupedDense) -> None
         output_size=output_size,
         groups=groups,
     )
-    builder.emit(Kernel("grouped_dense"), row, operation.name)
+    builder.emit(Kernel("float32.products.grouped_dense"), row, operation.name)
 
 
 def _lower_matmul(builder: TableBuilder, operation: MatMul) -> None:
@@ -44,7 +44,9 @@ def _lower_matmul(builder: TableBuilder, operation: MatMul) -> None:
         k=a[-1],
         m=y[-1],
     )
-    builder.emit(Kernel("matmul", ("transposed" if operation.transposed else "plain",)), row, operation.name)
+    builder.emit(
+        Kernel("float32.products.matmul", ("transposed" if operation.transposed else "plain",)), row, operation.name
+    )
 
 
 def _lower_reduce(builder: TableBuilder, operation: Reduce) -> None:
@@ -57,7 +59,7 @@ def _lower_reduce(builder: TableBuilder, operation: Reduce) -> None:
         inner=prod(shape[axis + 1 :]),
     )
     form = "within" if row.inner == 1 else "across"
-    builder.emit(Kernel("reduce", (operation.function, form)), row, operation.name)
+    builder.emit(Kernel("float32.reductions.reduce", (operation.function, form)), row, operation.name)
 
 
 def _lower_layer_norm(builder: TableBuilder, operation: LayerNorm) -> None:
@@ -75,7 +77,7 @@ def _lower_layer_norm(builder: TableBuilder, operation: LayerNorm) -> None:
         size=size,
         centred=int(operation.centred),
     )
-    builder.emit(Kernel("layer_norm"), row, operation.name)
+    builder.emit(Kernel("float32.reductions.layer_norm"), row, operation.name)
 
 
 def _lower_arg_max(builder: TableBuilder, operation: ArgMax) -> None:
@@ -92,7 +94,11 @@ def _lower_top_k(builder: TableBuilder, operation: TopK) -> None:
 
 
 def _select_module(builder: TableBuilder, operation: ArgMax | TopK) -> str:
-    return "int8_select" if builder.program.values[operation.inputs[0]].dtype == "int16" else "select"
+    return (
+        "int8.selection.top_k"
+        if builder.program.values[operation.inputs[0]].dtype == "int16"
+        else "float32.selection.top_k"
+    )
 
 
 def _select_row(builder: TableBuilder, operation: ArgMax | TopK, k: int) -> SelectRow:
@@ -111,7 +117,7 @@ def _select_row(builder: TableBuilder, operation: ArgMax | TopK, k: int) -> Sele
 def _lower_where(builder: TableBuilder, operation: Where) -> None:
     condition, a, b = (builder.value(name) for name in operation.inputs)
     y, size = builder.value(operation.outputs[0]), builder.program.values[operation.outputs[0]].size
-    builder.emit(Kernel("choose", ("where",)), WhereRow(condition, a, b, y, size), operation.name)
+    builder.emit(Kernel("float32.selection.where", ("where",)), WhereRow(condition, a, b, y, size), operation.name)
 
 
 FEATURE_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {

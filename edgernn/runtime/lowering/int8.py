@@ -12,9 +12,18 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.kernels import int8_tables
-from edgernn.kernels.int8_forms import FORMS, forms_of, tables_of
-from edgernn.kernels.int8_packing import (
+from edgernn.kernels.codegen.library import Kernel
+from edgernn.kernels.codegen.target import processor
+from edgernn.kernels.float32.products.packing import panel_lanes
+from edgernn.kernels.int8.elementwise import tables as int8_tables
+from edgernn.kernels.int8.instructions import (
+    Int8DenseRow,
+    Int8ElementwiseRow,
+    Int8LogSoftmaxRow,
+    Int8SoftmaxRow,
+)
+from edgernn.kernels.int8.products.forms import FORMS, forms_of, tables_of
+from edgernn.kernels.int8.products.packing import (
     GateRows,
     pack_factors,
     pack_int8_panels,
@@ -24,15 +33,6 @@ from edgernn.kernels.int8_packing import (
     pack_short_factors,
     padded_columns,
 )
-from edgernn.kernels.int8_rows import (
-    Int8DenseRow,
-    Int8ElementwiseRow,
-    Int8LogSoftmaxRow,
-    Int8SoftmaxRow,
-)
-from edgernn.kernels.library import Kernel
-from edgernn.kernels.packing import panel_lanes
-from edgernn.kernels.target import processor
 from edgernn.program.operations import (
     Dequantize,
     Int8Affine,
@@ -109,7 +109,7 @@ def lower_int8_dense(builder: TableBuilder, operation: Int8Dense, limits: Int8Un
         high=high,
     )
     options = (form, str(operation.operand_bits), str(lanes), str(groups), "in_place" if in_place else "copy")
-    builder.emit(Kernel("int8_dense", options), row, operation.name)
+    builder.emit(Kernel("int8.products.dense", options), row, operation.name)
 
 
 def limits_of(operation: Int8Unary | None) -> tuple[int, int]:
@@ -154,7 +154,7 @@ def _emit_elementwise(
     constants: Array,
 ) -> None:
     row = _elementwise_row(builder, operation, constants)
-    builder.emit(Kernel("int8_elementwise", options), row, operation.name)
+    builder.emit(Kernel("int8.elementwise.arithmetic", options), row, operation.name)
 
 
 def lower_int8_affine(builder: TableBuilder, operation: Int8Affine, following: Int8Unary | None = None) -> None:
@@ -173,14 +173,14 @@ def lower_int8_affine(builder: TableBuilder, operation: Int8Affine, following: I
         constants=builder.pack(_in_registers(constants, np.int32, 2 * processor().lanes)),
         size=output.size,
     )
-    builder.emit(Kernel("int8_elementwise", ("affine", name, tables)), row, operation.name)
+    builder.emit(Kernel("int8.elementwise.arithmetic", ("affine", name, tables)), row, operation.name)
 
 
 def _lower_binary(builder: TableBuilder, operation: Int8Binary) -> None:
     multipliers, shifts = np.array(operation.multipliers), np.array(operation.shifts)
     if operation.function == "Div":
         row = _elementwise_row(builder, operation, np.concatenate([multipliers, shifts]).astype(np.int64))
-        builder.emit(Kernel("int8_divide"), row, operation.name)
+        builder.emit(Kernel("int8.elementwise.divide"), row, operation.name)
         return
     constants = pack_short_factors(multipliers, shifts)
     if operation.function == "Mul":
@@ -214,9 +214,9 @@ def lower_int8_softmax(builder: TableBuilder, operation: Int8Softmax, way_out: D
     )
     lanes = _lanes_of(row.size)
     options = ("short" if row.size <= lanes else "long", str(lanes), table_form())
-    builder.emit(Kernel("int8_softmax", (*options, "float32" if way_out else "int16")), row, operation.name)
+    builder.emit(Kernel("int8.reductions.softmax", (*options, "float32" if way_out else "int16")), row, operation.name)
     if way_out:
-        builder.emit_raw(Kernel("int8_softmax", (*options, "int32")), row)
+        builder.emit_raw(Kernel("int8.reductions.softmax", (*options, "int32")), row)
 
 
 def _lanes_of(size: int) -> int:
@@ -238,7 +238,7 @@ def _lower_log_softmax(builder: TableBuilder, operation: Int8LogSoftmax) -> None
         rows=value.size // value.shape[-1],
         size=value.shape[-1],
     )
-    builder.emit(Kernel("int8_log_softmax"), row, operation.name)
+    builder.emit(Kernel("int8.reductions.log_softmax"), row, operation.name)
 
 
 # ---- ways in and out
@@ -258,19 +258,19 @@ def _lower_quantize(builder: TableBuilder, operation: Quantize) -> None:
     weights, shape = builder.program.weights, builder.program.values[operation.outputs[0]].shape
     constants = [np.broadcast_to(weights[name], shape) for name in (operation.mean, operation.inverse)]
     row = _port_row(builder, operation, _in_registers(constants, np.float32, processor().lanes))
-    builder.emit(Kernel("int8_ports", ("quantize",)), row, operation.name)
+    builder.emit(Kernel("int8.elementwise.ports", ("quantize",)), row, operation.name)
     if operation.counts is not None:
         constants = [np.broadcast_to(settings, shape) for settings in weights[operation.counts]]
         row = row._replace(constants=builder.pack(_in_registers(constants, np.int32, processor().lanes)))
-        builder.emit_raw(Kernel("int8_ports", ("quantize_counts",)), row)
+        builder.emit_raw(Kernel("int8.elementwise.ports", ("quantize_counts",)), row)
 
 
 def _lower_dequantize(builder: TableBuilder, operation: Dequantize) -> None:
     scale = builder.program.values[operation.inputs[0]].scale
     row = _port_row(builder, operation, np.array([scale], np.float32))
     lanes = str(_lanes_of(row.size))
-    builder.emit(Kernel("int8_ports", ("dequantize", lanes)), row, operation.name)
-    builder.emit_raw(Kernel("int8_ports", ("widen", lanes)), row)
+    builder.emit(Kernel("int8.elementwise.ports", ("dequantize", lanes)), row, operation.name)
+    builder.emit_raw(Kernel("int8.elementwise.ports", ("widen", lanes)), row)
 
 
 # ---- moves

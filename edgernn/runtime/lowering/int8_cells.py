@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.kernels import int8_tables
-from edgernn.kernels.int8_packing import GateRows, pack_int8_panels, pack_int8_units
-from edgernn.kernels.int8_rows import CellConstants, Int8CellRow
-from edgernn.kernels.library import Kernel
-from edgernn.kernels.packing import panel_lanes
-from edgernn.kernels.target import processor
+from edgernn.kernels.codegen.library import Kernel
+from edgernn.kernels.codegen.target import processor
+from edgernn.kernels.float32.products.packing import panel_lanes
+from edgernn.kernels.int8.elementwise import tables as int8_tables
+from edgernn.kernels.int8.instructions import CellConstants, Int8CellRow
+from edgernn.kernels.int8.products.packing import GateRows, pack_int8_panels, pack_int8_units
 from edgernn.program.operations import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
 from edgernn.runtime.lowering import int8 as lowering_int8
 from edgernn.runtime.lowering.table import TableBuilder
@@ -88,7 +88,7 @@ def _cell_options(builder: TableBuilder, operation: Int8RecurrentOperation) -> t
 def _lower_rnn(builder: TableBuilder, operation: Int8Rnn) -> None:
     row = _cell_row(builder, operation, *_cell_rows(builder, operation))
     row = row._replace(constants=_cell_constants(builder, operation))
-    builder.emit(Kernel("int8_rnn", _cell_options(builder, operation)), row, operation.name)
+    builder.emit(Kernel("int8.recurrent.rnn", _cell_options(builder, operation)), row, operation.name)
 
 
 def _lower_gru(builder: TableBuilder, operation: Int8Gru) -> None:
@@ -97,7 +97,7 @@ def _lower_gru(builder: TableBuilder, operation: Int8Gru) -> None:
         hidden_size = builder.program.weights[operation.R].shape[1]
         W, R = _cell_rows(builder, operation, builder.program.weights[operation.B][3 * hidden_size :])
         row = _cell_row(builder, operation, W, R, R_biases=1)._replace(constants=_cell_constants(builder, operation))
-        builder.emit(Kernel("int8_gru", ("after", width, *options)), row, operation.name)
+        builder.emit(Kernel("int8.recurrent.gru", ("after", width, *options)), row, operation.name)
         return
     W, R = _cell_rows(builder, operation)
     row = _cell_row(builder, operation, W.gates(slice(2)), R.gates(slice(2)))
@@ -108,7 +108,7 @@ def _lower_gru(builder: TableBuilder, operation: Int8Gru) -> None:
         W_reset=builder.pack(pack_int8_panels(W.gates(slice(2, None)), lanes, form, 1)),
         R_reset=builder.pack(pack_int8_panels(R.gates(slice(2, None)), lanes, form, 0)),
     )
-    builder.emit(Kernel("int8_gru", ("before", width, *options)), row, operation.name)
+    builder.emit(Kernel("int8.recurrent.gru", ("before", width, *options)), row, operation.name)
 
 
 def _lower_lstm(builder: TableBuilder, operation: Int8Lstm) -> None:
@@ -123,7 +123,7 @@ def _lower_lstm(builder: TableBuilder, operation: Int8Lstm) -> None:
         "open" if operation.P_multiplier is None else "peepholes",
         "coupled" if operation.input_forget else "forget",
     )
-    builder.emit(Kernel("int8_lstm", (*options, *_cell_options(builder, operation))), row, operation.name)
+    builder.emit(Kernel("int8.recurrent.lstm", (*options, *_cell_options(builder, operation))), row, operation.name)
 
 
 def _gain_shifts(operation: Int8Lstm) -> dict[str, int]:

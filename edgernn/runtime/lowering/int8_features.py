@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.kernels import int8_tables
-from edgernn.kernels.int8_packing import pack_biases, pack_factors, pack_short_factors
-from edgernn.kernels.int8_rows import (
+from edgernn.kernels.codegen.library import Kernel
+from edgernn.kernels.codegen.target import processor
+from edgernn.kernels.int8.elementwise import tables as int8_tables
+from edgernn.kernels.int8.instructions import (
     Int8ElementwiseRow,
     Int8FineGateRow,
     Int8GroupedRow,
@@ -22,8 +23,7 @@ from edgernn.kernels.int8_rows import (
     Int8WhereRow,
     Int8WideRow,
 )
-from edgernn.kernels.library import Kernel
-from edgernn.kernels.target import processor
+from edgernn.kernels.int8.products.packing import pack_biases, pack_factors, pack_short_factors
 from edgernn.program.operations import (
     Int8Compare,
     Int8FineGate,
@@ -73,7 +73,7 @@ def lower_int8_grouped_dense(
         low=low,
         high=high,
     )
-    builder.emit(Kernel("int8_grouped", (str(operation.operand_bits),)), row, operation.name)
+    builder.emit(Kernel("int8.products.grouped", (str(operation.operand_bits),)), row, operation.name)
 
 
 def _lower_matmul(builder: TableBuilder, operation: Int8MatMul) -> None:
@@ -89,7 +89,7 @@ def _lower_matmul(builder: TableBuilder, operation: Int8MatMul) -> None:
         m=builder.program.values[operation.outputs[0]].shape[-1],
     )
     order = "transposed" if operation.transposed else "plain"
-    builder.emit(Kernel("int8_matmul", (order, str(operation.operand_bits))), row, operation.name)
+    builder.emit(Kernel("int8.products.matmul", (order, str(operation.operand_bits))), row, operation.name)
 
 
 def _lower_reduce(builder: TableBuilder, operation: Int8Reduce) -> None:
@@ -103,7 +103,9 @@ def _lower_reduce(builder: TableBuilder, operation: Int8Reduce) -> None:
         inner=prod(shape[axis + 1 :]),
     )
     function = "sum" if operation.accumulates else operation.function
-    builder.emit(Kernel("int8_reduce", (function, "last" if row.inner == 1 else "inner")), row, operation.name)
+    builder.emit(
+        Kernel("int8.reductions.reduce", (function, "last" if row.inner == 1 else "inner")), row, operation.name
+    )
 
 
 def _lower_running_reduce(builder: TableBuilder, operation: Int8RunningReduce) -> None:
@@ -117,7 +119,7 @@ def _lower_running_reduce(builder: TableBuilder, operation: Int8RunningReduce) -
         multiplier=operation.multiplier,
         shift=operation.shift,
     )
-    builder.emit(Kernel("int8_running", (operation.function,)), row, operation.name)
+    builder.emit(Kernel("int8.reductions.running", (operation.function,)), row, operation.name)
 
 
 def _lower_running_softmax(builder: TableBuilder, operation: Int8RunningSoftmax) -> None:
@@ -135,7 +137,7 @@ def _lower_running_softmax(builder: TableBuilder, operation: Int8RunningSoftmax)
         groups=operation.groups,
         size=operation.size,
     )
-    builder.emit(Kernel("int8_running_softmax"), row, operation.name)
+    builder.emit(Kernel("int8.reductions.running_softmax"), row, operation.name)
 
 
 def _lower_layer_norm(builder: TableBuilder, operation: Int8LayerNorm) -> None:
@@ -151,7 +153,7 @@ def _lower_layer_norm(builder: TableBuilder, operation: Int8LayerNorm) -> None:
         norm_bits=operation.norm_bits,
         centred=int(operation.centred),
     )
-    builder.emit(Kernel("int8_layer_norm"), row, operation.name)
+    builder.emit(Kernel("int8.reductions.layer_norm"), row, operation.name)
 
 
 def _lower_compare(builder: TableBuilder, operation: Int8Compare) -> None:
@@ -160,14 +162,14 @@ def _lower_compare(builder: TableBuilder, operation: Int8Compare) -> None:
     constants = pack_short_factors(np.array(operation.multipliers), np.array(operation.shifts))
     y = builder.value(operation.outputs[0])
     row = Int8ElementwiseRow(a=a, b=b, y=y, constants=builder.pack(constants), size=output.size)
-    builder.emit(Kernel("int8_compare", ("compare", operation.function)), row, operation.name)
+    builder.emit(Kernel("int8.selection.compare", ("compare", operation.function)), row, operation.name)
 
 
 def _lower_where(builder: TableBuilder, operation: Int8Where) -> None:
     condition, a, b = (builder.value(name) for name in operation.inputs)
     size = builder.program.values[operation.outputs[0]].size
     row = Int8WhereRow(condition=condition, a=a, b=b, y=builder.value(operation.outputs[0]), size=size)
-    builder.emit(Kernel("int8_compare", ("where",)), row, operation.name)
+    builder.emit(Kernel("int8.selection.compare", ("where",)), row, operation.name)
 
 
 def _lower_fine_gate(builder: TableBuilder, operation: Int8FineGate) -> None:
@@ -178,7 +180,7 @@ def _lower_fine_gate(builder: TableBuilder, operation: Int8FineGate) -> None:
         size=builder.program.values[operation.inputs[0]].size,
         factor=-2 if operation.complement else 2,
     )
-    builder.emit(Kernel("int8_wide", ("gate", table_form())), row, operation.name)
+    builder.emit(Kernel("int8.recurrent.state_updates", ("gate", table_form())), row, operation.name)
 
 
 def _lower_wide_update(builder: TableBuilder, operation: Int8WideUpdate) -> None:
@@ -186,7 +188,7 @@ def _lower_wide_update(builder: TableBuilder, operation: Int8WideUpdate) -> None
     h, size = builder.value(operation.outputs[0]), prod(operation.shape)
     zeros = builder.arena.take(2 * size)
     begin = Int8WideRow(h=h, x=builder.region(operation.region), minus=zeros, fine=0, size=size)
-    builder.emit(Kernel("int8_wide", ("begin",)), begin, operation.name)
+    builder.emit(Kernel("int8.recurrent.state_updates", ("begin",)), begin, operation.name)
     for term in operation.terms:
         kernel, fine = ("shifted", ""), 0
         if term.gate is not None:
@@ -197,9 +199,9 @@ def _lower_wide_update(builder: TableBuilder, operation: Int8WideUpdate) -> None
         x = builder.value(operation.inputs[term.x])
         row = Int8WideRow(h=h, x=x, minus=minus, fine=fine, size=size, shift=term.shift)
         sign = "minus" if term.negative else "plus"
-        builder.emit(Kernel("int8_wide", (*kernel, sign)), row, operation.name)
+        builder.emit(Kernel("int8.recurrent.state_updates", (*kernel, sign)), row, operation.name)
     row = Int8WideRow(h=h, x=builder.value(operation.outputs[1]), minus=zeros, fine=0, size=size)
-    builder.emit(Kernel("int8_wide", ("high",)), row, operation.name)
+    builder.emit(Kernel("int8.recurrent.state_updates", ("high",)), row, operation.name)
 
 
 INT8_FEATURE_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.kernels.library import Kernel
-from edgernn.kernels.rows import CopyRow, ElementwiseRow, LookupRow, LoopFrameRow
+from edgernn.kernels.codegen.library import Kernel
+from edgernn.kernels.instructions import CopyRow, ElementwiseRow, LookupRow, LoopFrameRow
 from edgernn.program.operations import Constant, Convert, Lookup, PutFrame, ReadState, Rearrange, TakeFrame, WriteState
 from edgernn.runtime.lowering.table import TableBuilder, gather
 
@@ -39,7 +39,7 @@ def _lower_read_state(builder: TableBuilder, operation: ReadState) -> None:
         size_bytes=output.size * np.dtype(output.dtype).itemsize,
     )
     kernel = "read_state" if output.dtype == operation.dtype else "read_high"
-    builder.emit(Kernel("layout", (kernel,)), row, operation.name)
+    builder.emit(Kernel("float32.movement", (kernel,)), row, operation.name)
 
 
 def _lower_write_state(builder: TableBuilder, operation: WriteState) -> None:
@@ -49,7 +49,7 @@ def _lower_write_state(builder: TableBuilder, operation: WriteState) -> None:
         size_bytes=operation.size * np.dtype(operation.dtype).itemsize,
     )
     kernel = "write_floats" if operation.dtype == "float32" else "write_state"
-    builder.emit(Kernel("layout", (kernel,)), row, operation.name)
+    builder.emit(Kernel("float32.movement", (kernel,)), row, operation.name)
 
 
 def _lower_constant(builder: TableBuilder, operation: Constant) -> None:
@@ -65,7 +65,7 @@ def _lower_convert(builder: TableBuilder, operation: Convert) -> None:
         a=builder.value(operation.inputs[0]), b=0, y=builder.value(operation.outputs[0]), size=value.size
     )
     kernel = "to_int" if operation.dtype == "int32" else "to_float"
-    builder.emit(Kernel("choose", (kernel,)), row, operation.name)
+    builder.emit(Kernel("float32.selection.where", (kernel,)), row, operation.name)
 
 
 def _lower_take_frame(builder: TableBuilder, operation: TakeFrame) -> None:
@@ -89,7 +89,7 @@ def _emit_loop_frame(
         frame_bytes=frame_bytes,
         last=count - 1 if operation.reverse else -1,
     )
-    builder.emit(Kernel("layout", (kernel,)), row, operation.name)
+    builder.emit(Kernel("float32.movement", (kernel,)), row, operation.name)
 
 
 def _lower_lookup(builder: TableBuilder, operation: Lookup) -> None:
@@ -102,7 +102,7 @@ def _lower_lookup(builder: TableBuilder, operation: Lookup) -> None:
         rows=len(table),
         row_bytes=table[0].nbytes,
     )
-    builder.emit(Kernel("layout", ("lookup",)), row, operation.name)
+    builder.emit(Kernel("float32.movement", ("lookup",)), row, operation.name)
 
 
 LAYOUT_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.kernels.library import Kernel
-from edgernn.kernels.packing import pack_narrow, pack_panels, pack_units, panel_lanes
-from edgernn.kernels.rows import (
+from edgernn.kernels.codegen.library import Kernel
+from edgernn.kernels.codegen.target import processor
+from edgernn.kernels.float32.products.packing import pack_narrow, pack_panels, pack_units, panel_lanes
+from edgernn.kernels.instructions import (
     ROW_SLOTS,
     STATE_PRELUDE_BYTES,
     CellRow,
@@ -26,7 +27,6 @@ from edgernn.kernels.rows import (
     GatherRow,
     SoftmaxRow,
 )
-from edgernn.kernels.target import processor
 from edgernn.program.operations import (
     UNARY_FUNCTIONS,
     Binary,
@@ -255,13 +255,13 @@ def _cell_lanes(builder: TableBuilder, operation: RecurrentOperation) -> int:
 def _lower_rnn(builder: TableBuilder, operation: Rnn) -> None:
     lanes = _cell_lanes(builder, operation)
     row = _cell_row(builder, operation, slice(None), lanes)
-    builder.emit(Kernel("rnn", (str(lanes), *_function_names(operation))), row, operation.name)
+    builder.emit(Kernel("float32.recurrent.rnn", (str(lanes), *_function_names(operation))), row, operation.name)
 
 
 def _lower_gru(builder: TableBuilder, operation: Gru) -> None:
     lanes = _cell_lanes(builder, operation)
     if operation.linear_before_reset:
-        kernel = Kernel("gru", ("after", str(lanes), *_function_names(operation)))
+        kernel = Kernel("float32.recurrent.gru", ("after", str(lanes), *_function_names(operation)))
         builder.emit(kernel, _cell_row(builder, operation, slice(None), lanes), operation.name)
         return
     row = _cell_row(builder, operation, slice(2), lanes)
@@ -271,7 +271,9 @@ def _lower_gru(builder: TableBuilder, operation: Gru) -> None:
         W_reset=builder.pack(pack_panels(W[2:], Wb[2:], lanes)),
         R_reset=builder.pack(pack_panels(R[2:], Rb[2:], lanes)),
     )
-    builder.emit(Kernel("gru", ("before", str(lanes), *_function_names(operation))), row, operation.name)
+    builder.emit(
+        Kernel("float32.recurrent.gru", ("before", str(lanes), *_function_names(operation))), row, operation.name
+    )
 
 
 def _lower_lstm(builder: TableBuilder, operation: Lstm) -> None:
@@ -283,7 +285,7 @@ def _lower_lstm(builder: TableBuilder, operation: Lstm) -> None:
         row = row._replace(P=builder.pack(pack_units(P, lanes)))
     peepholes = "open" if operation.P is None else "peepholes"
     forget = "coupled" if operation.input_forget else "forget"
-    kernel = Kernel("lstm", (str(lanes), peepholes, forget, *_function_names(operation)))
+    kernel = Kernel("float32.recurrent.lstm", (str(lanes), peepholes, forget, *_function_names(operation)))
     builder.emit(kernel, row, operation.name)
 
 
@@ -317,7 +319,7 @@ def lower_dense(builder: TableBuilder, operation: Dense, activation: Unary | Non
         panels=-(-output_size // lanes),
     )
     function = "none" if activation is None else activation.function
-    builder.emit(Kernel("dense", (form, str(lanes), function)), row, operation.name)
+    builder.emit(Kernel("float32.products.dense", (form, str(lanes), function)), row, operation.name)
 
 
 def _lower_unary(builder: TableBuilder, operation: Unary) -> None:
@@ -328,7 +330,7 @@ def _lower_unary(builder: TableBuilder, operation: Unary) -> None:
         y=builder.value(operation.outputs[0]),
         size=builder.program.values[operation.outputs[0]].size,
     )
-    builder.emit(Kernel("elementwise", ("unary", operation.function)), row, operation.name)
+    builder.emit(Kernel("float32.elementwise", ("unary", operation.function)), row, operation.name)
 
 
 def _lower_binary(builder: TableBuilder, operation: Binary) -> None:
@@ -339,7 +341,7 @@ def _lower_binary(builder: TableBuilder, operation: Binary) -> None:
         sides.insert(0 if operation.constant_side == "left" else 1, ("weights", builder.pack(constant)))
     (a_place, a), (b_place, b) = sides
     row = ElementwiseRow(a=a, b=b, y=builder.value(operation.outputs[0]), size=output.size)
-    builder.emit(Kernel("elementwise", ("binary", operation.function, a_place, b_place)), row, operation.name)
+    builder.emit(Kernel("float32.elementwise", ("binary", operation.function, a_place, b_place)), row, operation.name)
 
 
 def _broadcast(builder: TableBuilder, name: str, shape: Shape, operation_name: str) -> int:
@@ -358,7 +360,7 @@ def gather(
 ) -> None:
     """Emit a row that collects numbers of `item_bytes` from anywhere in the arena."""
     row = GatherRow(target=target, offsets=builder.pack(offsets.astype(np.int64)), size=offsets.size)
-    builder.emit(Kernel("layout", ("gather", str(item_bytes))), row, operation_name)
+    builder.emit(Kernel("float32.movement", ("gather", str(item_bytes))), row, operation_name)
 
 
 def _lower_softmax(builder: TableBuilder, operation: Softmax) -> None:
@@ -372,7 +374,7 @@ def _lower_softmax(builder: TableBuilder, operation: Softmax) -> None:
     form = "logarithm" if operation.logarithm else "plain"
     lanes = min(processor().lanes, max(4, 1 << (row.size - 1).bit_length()))
     length = "short" if row.size <= lanes else "long"
-    builder.emit(Kernel("softmax", (form, length, str(lanes))), row, operation.name)
+    builder.emit(Kernel("float32.reductions.softmax", (form, length, str(lanes))), row, operation.name)
 
 
 LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {

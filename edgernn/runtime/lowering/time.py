@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.kernels.library import Kernel
-from edgernn.kernels.rows import ROW_SLOTS, GateRow, HistoryRow, LoopRow, RunningReduceRow, RunningSoftmaxRow
+from edgernn.kernels.codegen.library import Kernel
+from edgernn.kernels.instructions import ROW_SLOTS, GateRow, HistoryRow, LoopRow, RunningReduceRow, RunningSoftmaxRow
 from edgernn.program.operations import (
     EVERY_STEP,
     AnyOperation,
@@ -70,11 +70,13 @@ def gate_of(when: Schedule, tail_steps: int) -> tuple[Kernel | None, GateRow]:
     """The gate of a schedule in a program with a tail of so many steps; no kernel where it is always open."""
     if when.at_end:
         if tail_steps:
-            return Kernel("gates", ("at_end",)), GateRow(0, when.first, 1, tail_steps)
+            return Kernel("float32.loops", ("at_end",)), GateRow(0, when.first, 1, tail_steps)
         when = Schedule(first=when.first)
     if when == EVERY_STEP and not tail_steps:
         return None, NO_GATE
-    return Kernel("gates", ("each" if when.period == 1 else "beat",)), GateRow(0, when.first, when.period, when.extra)
+    return Kernel("float32.loops", ("each" if when.period == 1 else "beat",)), GateRow(
+        0, when.first, when.period, when.extra
+    )
 
 
 def _lower_run(builder: TableBuilder, run: Sequence[Sequence[AnyOperation]]) -> None:
@@ -130,7 +132,7 @@ def _lower_unit(builder: TableBuilder, unit: Sequence[AnyOperation]) -> None:
     begin = len(builder.rows)
     lower_operations(builder, unit[1:], operation.when)
     body_bytes = ROW_BYTES * (len(builder.rows) + 1 - begin)
-    builder.emit(Kernel("gates", ("repeat",)), LoopRow(counter, operation.count, body_bytes), operation.name)
+    builder.emit(Kernel("float32.loops", ("repeat",)), LoopRow(counter, operation.count, body_bytes), operation.name)
     # rounds are not told apart: the time of the whole loop is its own
     builder.operation_names[begin:] = [operation.name] * (len(builder.rows) - begin)
 
@@ -148,7 +150,7 @@ def _lower_history(builder: TableBuilder, operation: History) -> None:
         frame_bytes=operation.size * item.itemsize,
     )
     if builder.program.tail_steps == 0 and operation.when == operation.read == EVERY_STEP:
-        builder.emit(Kernel("history", ("every", width)), row, operation.name)
+        builder.emit(Kernel("float32.time", ("every", width)), row, operation.name)
         return
     row = row._replace(
         padding=builder.pack(np.full(operation.size, operation.fill, item)),
@@ -159,7 +161,7 @@ def _lower_history(builder: TableBuilder, operation: History) -> None:
         read_period=operation.read.period,
         read_extra=operation.read.extra,
     )
-    builder.emit(Kernel("history", ("timed", width)), row, operation.name)
+    builder.emit(Kernel("float32.time", ("timed", width)), row, operation.name)
 
 
 def _lower_running_reduce(builder: TableBuilder, operation: RunningReduce) -> None:
@@ -170,7 +172,7 @@ def _lower_running_reduce(builder: TableBuilder, operation: RunningReduce) -> No
         count=builder.region(operation.count),
         size=operation.size,
     )
-    builder.emit(Kernel("running", (operation.function,)), row, operation.name)
+    builder.emit(Kernel("float32.reductions.running", (operation.function,)), row, operation.name)
 
 
 def _lower_running_softmax(builder: TableBuilder, operation: RunningSoftmax) -> None:
@@ -184,7 +186,7 @@ def _lower_running_softmax(builder: TableBuilder, operation: RunningSoftmax) -> 
         groups=operation.groups,
         size=operation.size,
     )
-    builder.emit(Kernel("running", ("Softmax",)), row, operation.name)
+    builder.emit(Kernel("float32.reductions.running", ("Softmax",)), row, operation.name)
 
 
 ALL_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {

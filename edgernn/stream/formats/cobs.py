@@ -49,7 +49,7 @@ class Cobs(Format):
 
     def __init__(self, width: int, *, whole_start: bool = False) -> None:
         super().__init__(width, whole_start=whole_start)
-        self._parse_cobs = native_function("parse_cobs", 10)
+        self._parse_cobs = native_function("parsers.cobs", 10)
         most = (MAX_FRAME_BYTES + SLICE_BYTES) // SMALLEST_FRAME_BYTES + 1
         self._values = np.zeros((MAX_FRAME_BYTES + SLICE_BYTES) // 2 + width, np.float64)
         self._sequence = np.zeros(most, np.int64)

@@ -48,7 +48,7 @@ class Csv(Format):
 
     def __init__(self, width: int, *, whole_start: bool = False) -> None:
         super().__init__(width, whole_start=whole_start)
-        self._parse_csv = native_function("parse_csv", 7)
+        self._parse_csv = native_function("parsers.csv", 7)
         # a line takes two bytes for each number at the least
         self._values = np.zeros((MAX_FRAME_BYTES + SLICE_BYTES) // 2 + width, np.float64)
         self._powers = np.array([float(f"1e{exponent}") for exponent in range(23)])  # (23,) exact in float64

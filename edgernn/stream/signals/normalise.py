@@ -49,7 +49,7 @@ class Normalise:
                 raise ConfigError(f"{what} has {len(numbers)} numbers, the model takes {len(columns)} channels")
         self.finite = True
         self._C = C = len(columns)
-        self._normalise = native_function("normalise", 7)
+        self._normalise = native_function("stream.normalise", 7)
         self._columns = np.array(columns, np.int64)  # (C,)
         self._constants = np.array([np.broadcast_to(scale, C), mean or [0.0] * C, std or [1.0] * C])  # (3, C)
         self._addresses = (self._columns.ctypes.data, C, self._constants.ctypes.data)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.rules.attention_ring import looked_back
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.dense import emit_dense, product, transposed
@@ -20,9 +19,10 @@ from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary, numb
 from edgernn.importers.onnx.rules.masks import LOWEST
 from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.rules.reductions import require_features
-from edgernn.importers.onnx.sequence import is_time
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Constant, Stream, Tensor, features, width_of
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.sequence import is_time
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, features, width_of
 
 Array = NDArray[Any]
 

@@ -18,9 +18,9 @@ from edgernn.importers.onnx.rules.dense import product
 from edgernn.importers.onnx.rules.elementwise import emit_pair
 from edgernn.importers.onnx.rules.logic import chosen
 from edgernn.importers.onnx.rules.normalization import emit_softmax
-from edgernn.importers.onnx.sequence import frames_of, is_time
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Constant, Stream, Tensor, TimePairs, extent_of, features
+from edgernn.importers.onnx.streams.sequence import frames_of, is_time
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, TimePairs, extent_of, features
 from edgernn.program.operations import MAX_ELEMENTS
 
 Array = NDArray[Any]

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgernn.importers.onnx.builder import ProgramBuilder
-from edgernn.importers.onnx.sequence import frames_of, padded, settled
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Stream, features, width_of
+from edgernn.importers.onnx.streams.builder import ProgramBuilder
+from edgernn.importers.onnx.streams.sequence import frames_of, padded, settled
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Stream, features, width_of
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgernn.importers.onnx.rules.call import Call
-from edgernn.importers.onnx.sequence import join, settled
-from edgernn.importers.onnx.values import Constant, Stream, Tensor, features, width_of
+from edgernn.importers.onnx.streams.sequence import join, settled
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, features, width_of
 
 MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}  # ONNX's name and NumPy's
 

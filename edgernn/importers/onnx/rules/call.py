@@ -8,12 +8,12 @@ from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.builder import ProgramBuilder
-from edgernn.importers.onnx.dimension import Dimension, Extent
-from edgernn.importers.onnx.graph import Body, Graph
-from edgernn.importers.onnx.node import Node
-from edgernn.importers.onnx.sequence import settled
-from edgernn.importers.onnx.values import Constant, Stream, Tensor
+from edgernn.importers.onnx.graph.graph import Body, Graph
+from edgernn.importers.onnx.graph.node import Node
+from edgernn.importers.onnx.streams.builder import ProgramBuilder
+from edgernn.importers.onnx.streams.dimension import Dimension, Extent
+from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor
 
 Results: TypeAlias = tuple[Tensor, ...]  # the outputs of a node, in order
 

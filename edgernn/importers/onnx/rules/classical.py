@@ -17,7 +17,7 @@ from edgernn.importers.onnx.rules.ids import chosen_entries, warn_of_index
 from edgernn.importers.onnx.rules.layer_norms import divided_by_norm
 from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.rules.reductions import emit_arg_max, require_features
-from edgernn.importers.onnx.values import Constant, Stream, Tensor, width_of
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, width_of
 
 Array = NDArray[Any]
 

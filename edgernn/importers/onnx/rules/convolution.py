@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.dimension import Extent
 from edgernn.importers.onnx.rules.blocks import Sliding, windows_of_blocks
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.layout import merged
-from edgernn.importers.onnx.sequence import frames_of, is_blocks, is_time, join, settled, windows
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.dimension import Extent
+from edgernn.importers.onnx.streams.sequence import frames_of, is_blocks, is_time, join, settled, windows
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,

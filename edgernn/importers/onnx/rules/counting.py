@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgernn.importers.onnx.dimension import Dimension
 from edgernn.importers.onnx.rules.call import Call
-from edgernn.importers.onnx.sequence import as_whole, is_time
-from edgernn.importers.onnx.timing import Timing
-from edgernn.importers.onnx.values import Axis, Constant, Stream, Tensor
+from edgernn.importers.onnx.streams.dimension import Dimension
+from edgernn.importers.onnx.streams.sequence import as_whole, is_time
+from edgernn.importers.onnx.streams.timing import Timing
+from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, Tensor
 from edgernn.program.operations import Binary, RunningReduce, Unary
 
 LEAST_COUNT = 4  # numbers that are seen to count

@@ -8,14 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.rules import products
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_pair, number
 from edgernn.importers.onnx.rules.number_types import floats
-from edgernn.importers.onnx.sequence import settled
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.builder import without_leading_ones
+from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.values import (
     Constant,
     Stream,
     Tensor,

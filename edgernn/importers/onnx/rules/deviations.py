@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from edgernn.importers.onnx.builder import ProgramBuilder
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Constant, Stream, Tensor
+from edgernn.importers.onnx.streams.builder import ProgramBuilder
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor
 
 
 @dataclass(frozen=True, eq=False)

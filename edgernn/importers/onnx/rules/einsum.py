@@ -11,7 +11,7 @@ from edgernn.importers.onnx.rules.dense import product
 from edgernn.importers.onnx.rules.elementwise import emit_pair
 from edgernn.importers.onnx.rules.layout import merged
 from edgernn.importers.onnx.rules.reductions import require_features
-from edgernn.importers.onnx.values import Axis, Constant, Stream, Tensor, width_of
+from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, Tensor, width_of
 
 
 def einsum(call: Call) -> Results:

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.alignment import aligned
-from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.constants import fold_pair
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.counting import counted
 from edgernn.importers.onnx.rules.deviations import deviations, squared
 from edgernn.importers.onnx.rules.masks import finite
 from edgernn.importers.onnx.rules.number_types import COMPARISONS, converted, floats, is_integer
-from edgernn.importers.onnx.sequence import settled
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.builder import without_leading_ones
+from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,

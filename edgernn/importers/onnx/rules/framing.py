@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.builder import ProgramBuilder
-from edgernn.importers.onnx.dimension import Extent, divide, product
 from edgernn.importers.onnx.rules.call import Call
-from edgernn.importers.onnx.sequence import frames_of, is_time, packed, settled
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.streams.builder import ProgramBuilder
+from edgernn.importers.onnx.streams.dimension import Extent, divide, product
+from edgernn.importers.onnx.streams.sequence import frames_of, is_time, packed, settled
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import (
     Axis,
     Factor,
     Role,

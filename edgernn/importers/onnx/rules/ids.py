@@ -15,9 +15,9 @@ from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_pair, number
 from edgernn.importers.onnx.rules.layout import merged
 from edgernn.importers.onnx.rules.number_types import converted, floats
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Constant as ConstantTensor
-from edgernn.importers.onnx.values import Stream, features, is_features
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Constant as ConstantTensor
+from edgernn.importers.onnx.streams.values import Stream, features, is_features
 from edgernn.program.operations import Lookup
 
 MOST_ENTRIES = 1 << 20

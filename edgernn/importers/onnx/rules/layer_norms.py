@@ -16,7 +16,7 @@ from edgernn.importers.onnx.rules.dense import emit_dense
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary, number
 from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
 from edgernn.importers.onnx.rules.reductions import require_features, rows_of, square
-from edgernn.importers.onnx.values import Constant, Stream, Tensor, features, width_of
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, features, width_of
 from edgernn.program.operations import LayerNorm
 
 

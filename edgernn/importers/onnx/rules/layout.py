@@ -12,13 +12,13 @@ from itertools import chain
 
 import numpy as np
 
-from edgernn.importers.onnx.dimension import Dimension, Extent, divide, extents_array, product
-from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.graph.node import Node
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.framing import stacked, stackings
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import EVERY_FRAME
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.dimension import Dimension, Extent, divide, extents_array, product
+from edgernn.importers.onnx.streams.timing import EVERY_FRAME
+from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Factor,

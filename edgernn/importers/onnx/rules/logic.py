@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.constants import fold_pair
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import broadcast, emit_pair, one_frame
 from edgernn.importers.onnx.rules.masks import finite
 from edgernn.importers.onnx.rules.number_types import converted, floats, is_integer
-from edgernn.importers.onnx.values import Axis, Constant, Stream, Tensor, is_features, width_of
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, Tensor, is_features, width_of
 from edgernn.program.operations import Shape, Where
 
 

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgernn.importers.onnx.dimension import INDEX, Dimension, Extent, extents_array
-from edgernn.importers.onnx.graph import Body
+from edgernn.importers.onnx.graph.graph import Body
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.rounds import Loop, in_time
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.streams.dimension import INDEX, Dimension, Extent, extents_array
+from edgernn.importers.onnx.streams.values import (
     Constant,
     Frames,
     Stream,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgernn.importers.onnx.rules.call import Call
-from edgernn.importers.onnx.values import Constant
+from edgernn.importers.onnx.streams.values import Constant
 
 LOWEST = float(np.finfo(np.float32).min)
 CARRIERS = {"Add", "Where", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Expand", "Cast", "Identity", "Slice"}

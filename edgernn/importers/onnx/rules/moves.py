@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.alignment import aligned
-from edgernn.importers.onnx.dimension import Dimension
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import one_frame
 from edgernn.importers.onnx.rules.layout import repeated_still
 from edgernn.importers.onnx.rules.logic import chosen_by, pruned
 from edgernn.importers.onnx.rules.number_types import floats, is_integer
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.dimension import Dimension
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.importers.onnx.builder import without_leading_ones
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_pair, number
 from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
-from edgernn.importers.onnx.sequence import is_time
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.builder import without_leading_ones
+from edgernn.importers.onnx.streams.sequence import is_time
+from edgernn.importers.onnx.streams.values import (
     Constant,
     Role,
     Stream,

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from edgernn.importers.onnx.builder import ProgramBuilder
+from edgernn.importers.onnx.graph.tensors import NUMBER_TYPES, type_name
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.sequence import settled
-from edgernn.importers.onnx.tensors import NUMBER_TYPES, type_name
-from edgernn.importers.onnx.values import Constant, Stream, Tensor
+from edgernn.importers.onnx.streams.builder import ProgramBuilder
+from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor
 from edgernn.program.operations import Binary, Convert, Unary
 
 COMPARISONS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}

@@ -10,7 +10,7 @@ from dataclasses import replace
 from edgernn.importers.onnx.rules import convolution, dense, layer_norms
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary, number
-from edgernn.importers.onnx.values import Stream, Tensor
+from edgernn.importers.onnx.streams.values import Stream, Tensor
 
 ACTIVATIONS = {
     "Relu": (), "Tanh": (), "Sigmoid": (), "HardSwish": (),

@@ -11,13 +11,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.deviations import Deviations
 from edgernn.importers.onnx.rules.elementwise import emit_pair
-from edgernn.importers.onnx.sequence import frames_of, held, is_time, settled
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Role, Stream, TimeSoftmax, features, has_role, width_of
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.sequence import frames_of, held, is_time, settled
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Role, Stream, TimeSoftmax, features, has_role, width_of
 from edgernn.program.operations import Reduce, RunningReduce, RunningSoftmax
 
 Function = Literal["Sum", "Mean", "Max", "Min"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.importers.onnx import sequence
 from edgernn.importers.onnx.rules.borders import pad_features
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.sequence import is_time
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Stream, Tensor, is_features
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams import sequence
+from edgernn.importers.onnx.streams.sequence import is_time
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Stream, Tensor, is_features
 
 
 def pad(call: Call) -> Results:

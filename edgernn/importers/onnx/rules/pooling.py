@@ -14,9 +14,9 @@ from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.convolution import check_spatial_axes, sliding, unfolded
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.rules.over_time import reduced
-from edgernn.importers.onnx.sequence import settled
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Axis, Constant, Stream, extent_of, features
+from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, extent_of, features
 from edgernn.program.operations import Reduce
 
 LOWEST = float(np.nextafter(np.finfo(np.float32).min, np.float32(0)))  # a state at the very end would count as diverged

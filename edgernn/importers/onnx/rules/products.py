@@ -9,14 +9,14 @@ from math import prod
 
 import numpy as np
 
-from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.rules.call import Call
 from edgernn.importers.onnx.rules.elementwise import broadcast, emit_pair, number, one_frame
 from edgernn.importers.onnx.rules.number_types import floats
-from edgernn.importers.onnx.sequence import is_time
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.sequence import is_time
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,

@@ -20,11 +20,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.node import Node
+from edgernn.importers.onnx.graph.node import Node
+from edgernn.importers.onnx.graph.tensors import NUMBER_TYPES
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
-from edgernn.importers.onnx.tensors import NUMBER_TYPES
-from edgernn.importers.onnx.values import Constant, Stream, Tensor, check_constant_shape
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, check_constant_shape
 
 Array: TypeAlias = NDArray[Any]
 Rule: TypeAlias = Callable[[Call], Results]

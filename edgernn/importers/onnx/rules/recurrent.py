@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.alignment import aligned
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.sequence import is_time, join
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.sequence import is_time, join
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import (
     Constant,
     Role,
     Stream,

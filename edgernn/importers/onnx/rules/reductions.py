@@ -19,9 +19,9 @@ from edgernn.importers.onnx.rules.deviations import squared
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
 from edgernn.importers.onnx.rules.number_types import converted, floats, is_integer
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Constant, Role, Stream, features, has_role, is_features, width_of
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Constant, Role, Stream, features, has_role, is_features, width_of
 from edgernn.program.operations import ArgMax, TopK
 
 # operator -> what is done to each number, how they are made one, what is done to the result

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.dimension import Extent, divide
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.dense import emit_dense
 from edgernn.importers.onnx.rules.elementwise import emit_pair
 from edgernn.importers.onnx.rules.framing import repeated
 from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
-from edgernn.importers.onnx.sequence import frames_of, is_blocks, is_time, padded
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams.dimension import Extent, divide
+from edgernn.importers.onnx.streams.sequence import frames_of, is_blocks, is_time, padded
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import (
     Constant,
     Role,
     Stream,

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgernn.importers.onnx.alignment import aligned
-from edgernn.importers.onnx.dimension import INDEX, Dimension, Extent
-from edgernn.importers.onnx.graph import Body
+from edgernn.importers.onnx.graph.graph import Body
 from edgernn.importers.onnx.rules.call import Call, Rounds
-from edgernn.importers.onnx.sequence import as_whole, is_time, settled
-from edgernn.importers.onnx.timing import EVERY_FRAME, NeedsWindowError, Timing
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.dimension import INDEX, Dimension, Extent
+from edgernn.importers.onnx.streams.sequence import as_whole, is_time, settled
+from edgernn.importers.onnx.streams.timing import EVERY_FRAME, NeedsWindowError, Timing
+from edgernn.importers.onnx.streams.values import (
     Constant,
     Factor,
     Frames,

@@ -10,18 +10,18 @@ from itertools import pairwise
 
 import numpy as np
 
-from edgernn.importers.onnx import sequence
-from edgernn.importers.onnx.alignment import aligned
-from edgernn.importers.onnx.cached import Continued, continued
-from edgernn.importers.onnx.dimension import Dimension, Extent, extents_array
 from edgernn.importers.onnx.rules.blocks import Sliding, windows_of_blocks
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.framing import cut_windows, joined_frames, split_frames
 from edgernn.importers.onnx.rules.rounds import frame_of_round
-from edgernn.importers.onnx.sequence import is_blocks, is_time, join, with_length
-from edgernn.importers.onnx.time_axis import WrongAxisError
-from edgernn.importers.onnx.timing import CountsStepsError, NeedsWindowError
-from edgernn.importers.onnx.values import (
+from edgernn.importers.onnx.search.axes import WrongAxisError
+from edgernn.importers.onnx.streams import sequence
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.cached import Continued, continued
+from edgernn.importers.onnx.streams.dimension import Dimension, Extent, extents_array
+from edgernn.importers.onnx.streams.sequence import is_blocks, is_time, join, with_length
+from edgernn.importers.onnx.streams.timing import CountsStepsError, NeedsWindowError
+from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,

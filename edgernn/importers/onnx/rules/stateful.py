@@ -7,16 +7,16 @@ from math import sqrt
 
 import numpy as np
 
-from edgernn.importers.onnx.alignment import aligned
-from edgernn.importers.onnx.cached import Continued, continued
 from edgernn.importers.onnx.rules.blocks import Sliding
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.convolution import check_spatial_axes, products, unfolded
 from edgernn.importers.onnx.rules.dense import product, transposed
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
-from edgernn.importers.onnx.sequence import as_whole, frames_of, is_time, join
-from edgernn.importers.onnx.timing import NeedsWindowError
-from edgernn.importers.onnx.values import Stream, Tensor, features, width_of
+from edgernn.importers.onnx.streams.alignment import aligned
+from edgernn.importers.onnx.streams.cached import Continued, continued
+from edgernn.importers.onnx.streams.sequence import as_whole, frames_of, is_time, join
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Stream, Tensor, features, width_of
 from edgernn.program.operations import StateRegion
 
 UPDATE_RULES = ("linear", "gated", "delta", "gated_delta")

@@ -1,0 +1,1 @@
+"""The ONNX graph, checked: bounds, operator sets, tensors, nodes, known exporter traps."""

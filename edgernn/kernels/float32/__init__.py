@@ -1,0 +1,1 @@
+"""Kernels of the float operations, a module or folder for each family."""

@@ -1,0 +1,190 @@
+"""Kernels that move numbers without changing them. Imports Numba: loaded only while kernels are compiled."""
+
+from __future__ import annotations
+
+from edgernn.kernels.codegen.simd import (
+    inline,
+    load,
+    load_byte,
+    load_int,
+    load_long,
+    load_short,
+    slot,
+    store,
+    store_byte,
+    store_int,
+    store_long,
+    store_short,
+)
+from edgernn.kernels.codegen.target import processor
+from edgernn.kernels.float32.functions import settle
+from edgernn.kernels.instructions import CLOCK, CopyRow, FrameRow, GatherRow, LookupRow, LoopFrameRow, slots
+
+LANES = processor().lanes
+
+
+@inline
+def copy_bytes(target, source, count):
+    """Copy bytes; the two places do not overlap."""
+    end = source + count
+    while source + 4 * LANES <= end:
+        store(target, load(source, LANES))
+        source += 4 * LANES
+        target += 4 * LANES
+    while source + 16 <= end:
+        store(target, load(source, 4))
+        source += 16
+        target += 16
+    while source + 4 <= end:
+        store_int(target, load_int(source))
+        source += 4
+        target += 4
+    while source < end:
+        store_byte(target, load_byte(source))
+        source += 1
+        target += 1
+
+
+@inline
+def copy_registers(target, source, count):
+    """Copy bytes in whole registers: what lies behind the last one is overwritten."""
+    for k in range(0, count, 4 * LANES):
+        store(target + k, load(source + k, LANES))
+
+
+def build(what, item_bytes="4"):
+    """The kernel called `what`; `item_bytes` of a number, where it moves single ones."""
+    if what == "gather":
+        return _gather(*ITEMS[item_bytes])
+    return {
+        "copy": copy,
+        "read_state": read_state,
+        "read_high": read_high,
+        "write_floats": write_floats,
+        "write_state": write_state,
+        "collect_frame": collect_frame,
+        "take_frame": take_frame,
+        "put_frame": put_frame,
+        "lookup": lookup,
+    }[what]
+
+
+SOURCE, TARGET, SIZE_BYTES = slots(CopyRow)
+
+
+def copy(row, weights, state, arena):
+    """From the arena to the arena."""
+    copy_bytes(arena + slot(row, TARGET), arena + slot(row, SOURCE), slot(row, SIZE_BYTES))
+    return 0
+
+
+def read_state(row, weights, state, arena):
+    """From the state to the arena."""
+    copy_bytes(arena + slot(row, TARGET), state + slot(row, SOURCE), slot(row, SIZE_BYTES))
+    return 0
+
+
+def read_high(row, weights, state, arena):
+    """The high halves of an int32 state to the arena; the row counts the bytes in the arena."""
+    target, source = arena + slot(row, TARGET), state + slot(row, SOURCE)
+    for k in range(0, slot(row, SIZE_BYTES), 2):
+        store_short(target + k, load_int(source + 2 * k) >> 16)
+    return 0
+
+
+def write_state(row, weights, state, arena):
+    """From the arena to the state."""
+    copy_bytes(state + slot(row, TARGET), arena + slot(row, SOURCE), slot(row, SIZE_BYTES))
+    return 0
+
+
+def write_floats(row, weights, state, arena):
+    """From the arena to the state, float32: tiny numbers become zero."""
+    target, source = state + slot(row, TARGET), arena + slot(row, SOURCE)
+    end = source + slot(row, SIZE_BYTES)
+    while source + 4 * LANES <= end:
+        store(target, settle(load(source, LANES)))
+        source += 4 * LANES
+        target += 4 * LANES
+    while source < end:
+        store(target, settle(load(source, 1)))
+        source += 4
+        target += 4
+    return 0
+
+
+GATHER_TARGET, OFFSETS, GATHER_SIZE = slots(GatherRow)
+ITEMS = {  # how a number of so many bytes is moved
+    "1": (1, load_byte, store_byte),
+    "2": (2, load_short, store_short),
+    "4": (4, load_int, store_int),
+    "8": (8, load_long, store_long),
+}
+
+
+def _gather(item_bytes, load_item, store_item):
+    def gather(row, weights, state, arena):
+        target, offsets = arena + slot(row, GATHER_TARGET), weights + slot(row, OFFSETS)
+        for k in range(slot(row, GATHER_SIZE)):
+            store_item(target + item_bytes * k, load_item(arena + load_long(offsets + 8 * k)))
+        return 0
+
+    return gather
+
+
+FRAME_SOURCE, FRAMES, OUTER, PIECE_BYTES, FRAME_COUNT, FIRST, PERIOD = slots(FrameRow)
+
+
+def collect_frame(row, weights, state, arena):
+    """This step's frame into the frames of the window, at the place that the window's clock tells."""
+    piece_bytes, count = slot(row, PIECE_BYTES), slot(row, FRAME_COUNT)
+    frame = (load_long(state + CLOCK) - slot(row, FIRST)) // slot(row, PERIOD)
+    if frame < 0 or frame >= count:
+        return 0
+    source, target = arena + slot(row, FRAME_SOURCE), state + slot(row, FRAMES) + frame * piece_bytes
+    for _ in range(slot(row, OUTER)):
+        copy_bytes(target, source, piece_bytes)
+        source += piece_bytes
+        target += count * piece_bytes
+    return 0
+
+
+LOOP_SOURCE, LOOP_TARGET, ROUND, FRAME_BYTES, LAST = slots(LoopFrameRow)
+
+
+@inline
+def frame_offset(row, arena):
+    """Bytes from the first of a loop's frames to that of the round, forwards or backwards."""
+    round_, last = load_long(arena + slot(row, ROUND)), slot(row, LAST)
+    return slot(row, FRAME_BYTES) * (round_ if last < 0 else last - round_)
+
+
+def take_frame(row, weights, state, arena):
+    """The round's frame out of frames."""
+    source = arena + slot(row, LOOP_SOURCE) + frame_offset(row, arena)
+    copy_registers(arena + slot(row, LOOP_TARGET), source, slot(row, FRAME_BYTES))
+    return 0
+
+
+def put_frame(row, weights, state, arena):
+    """The round's frame into frames."""
+    target = arena + slot(row, LOOP_TARGET) + frame_offset(row, arena)
+    copy_bytes(target, arena + slot(row, LOOP_SOURCE), slot(row, FRAME_BYTES))
+    return 0
+
+
+IDS, LOOKUP_Y, TABLE, LOOKUP_SIZE, LOOKUP_ROWS, ROW_BYTES = slots(LookupRow)
+
+
+def lookup(row, weights, state, arena):
+    """Rows of a table; ids below 0 count from the end, those outside give the nearest row."""
+    ids, y, table = arena + slot(row, IDS), arena + slot(row, LOOKUP_Y), weights + slot(row, TABLE)
+    rows, row_bytes = slot(row, LOOKUP_ROWS), slot(row, ROW_BYTES)
+    for k in range(slot(row, LOOKUP_SIZE)):
+        index = int(load_int(ids + 4 * k))
+        if index < 0:
+            index += rows
+        index = max(0, min(index, rows - 1))
+        copy_registers(y, table + index * row_bytes, row_bytes)
+        y += row_bytes
+    return 0

@@ -1,0 +1,1 @@
+"""Float matrix products, with weights in panels."""

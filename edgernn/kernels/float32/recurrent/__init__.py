@@ -1,0 +1,1 @@
+"""Float RNN, GRU and LSTM cells."""

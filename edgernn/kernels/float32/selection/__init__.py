@@ -1,0 +1,1 @@
+"""Choices between values, conversions, and the largest or smallest numbers."""

@@ -1,0 +1,1 @@
+"""Kernels of the integer operations, a module or folder for each family."""

@@ -1,0 +1,1 @@
+"""Integer functions of one value, arithmetic of two, and conversions from and to float."""

@@ -1,0 +1,1 @@
+"""Integer reductions over an axis or over all frames so far, softmax, layer normalization."""

@@ -1,0 +1,1 @@
+"""Integer comparisons, choices, and the largest or smallest numbers."""

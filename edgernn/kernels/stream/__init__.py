@@ -1,0 +1,1 @@
+"""Compiled work of a stream on samples and scores: normalization and decisions."""

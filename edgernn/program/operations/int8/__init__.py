@@ -1,0 +1,1 @@
+"""The operations of int8 programs, a module for each family."""

@@ -1,0 +1,80 @@
+"""Multipliers, rows and clipping limits."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgernn.errors import QuantizationError
+from edgernn.program.fixed_point import function_table, multiplier, power_of_two, quantize_bias, quantize_rows
+from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.quantizer.ranges import clipping_limit
+
+
+@given(st.floats(2.0**-31, 2.0**12.9))
+def test_a_multiplier_is_the_nearest_of_15_bits(value: float) -> None:
+    m, s = (int(part) for part in multiplier(value, "here"))
+    assert 1 << 14 <= m < 1 << 15
+    assert 2 <= s <= 46
+    assert abs(m / 2**s - value) <= value * 2.0**-15
+
+
+def test_multipliers_out_of_range() -> None:
+    assert multiplier([1e-20, 0.0], "here")[0].tolist() == [0, 0]
+    assert multiplier(-0.5, "here")[0] == -16384
+    with pytest.raises(QuantizationError, match=r"here: a factor of 8\.19e\+03"):
+        multiplier(8192.0, "here")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 400), st.sampled_from([8, 16]), st.floats(-12, 4))
+def test_rows_never_overflow_and_stand_for_the_weights(seed: int, columns: int, bits: int, exponent: float) -> None:
+    rng = np.random.default_rng(seed)
+    W = rng.normal(0, 10.0 ** rng.uniform(-3, 0), (4, columns))
+    rows = quantize_rows(W, 1.0 / 32768, np.full(4, 2.0**exponent / 4096), bits, "here")
+    assert (accumulator_bound(rows.weights, rows.shift, bits) < 1 << 31).all()
+    step = np.abs(rows.meaning).max(axis=1) / np.maximum(np.abs(rows.weights.astype(int)).max(axis=1), 1)
+    assert (np.abs(rows.meaning - W) <= step[:, None] * 0.5001 + 1e-12).all()
+
+
+def test_rows_of_zeros_stay_zero() -> None:
+    rows = quantize_rows(np.zeros((2, 3)), 1.0, np.ones(2), 16, "here")
+    assert not rows.weights.any()
+    assert not rows.multiplier.any()
+
+
+def test_a_bias_too_large_is_refused() -> None:
+    assert quantize_bias(np.array([1.0, -0.5]), 2.0**-12, "here").tolist() == [4096, -2048]
+    with pytest.raises(QuantizationError, match=r"here: a bias of 1e\+06"):
+        quantize_bias(np.array([1e6]), 2.0**-12, "here")
+
+
+def test_function_table_holds_the_nodes() -> None:
+    table = function_table(np.exp, 2.0**-12, 2.0**-10)
+    assert table.shape == (513,)
+    assert table[256] == 1024
+    assert table[-1] == 32767  # exp(8) does not fit
+
+
+@pytest.mark.parametrize(("limit", "power"), [(1.0, 1.0), (1.01, 2.0), (0.3, 0.5), (0.0, 2.0**-8)])
+def test_power_of_two(limit: float, power: float) -> None:
+    assert power_of_two(limit) == power
+
+
+def test_clipping_limits_of_a_normal_distribution_with_an_outlier() -> None:
+    samples = np.append(np.random.default_rng(1).normal(size=200_000), 40.0)
+    assert clipping_limit(samples, 8, "max") == 40.0
+    assert 3.0 < clipping_limit(samples, 8, "percentile") < 5.0
+    best = clipping_limit(samples, 8, "mse")
+    assert clipping_limit(samples, 8, "entropy") < 20.0
+
+    def error(limit: float) -> float:
+        rounded = np.clip(np.rint(samples * (127 / limit)), -127, 127) * (limit / 127)
+        return float(np.mean((rounded - samples) ** 2))
+
+    assert all(error(best) <= error(limit) for limit in (5.0, 10.0, 15.0, 30.0, 40.0))
+    assert clipping_limit(samples, 16, "entropy") == 40.0
+
+
+def test_clipping_limit_of_zeros_is_zero() -> None:
+    assert clipping_limit(np.zeros(5), 8, "mse") == 0.0
