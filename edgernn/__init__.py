@@ -10,6 +10,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from edgernn.version import __version__
+
 if TYPE_CHECKING:
     from edgernn.errors import (
         CompileCacheError,
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from edgernn.runtime.runner import Runner
     from edgernn.stream.stream import open_stream
     from firmware_export import export
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CompileCacheError",

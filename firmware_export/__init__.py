@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgernn.errors import ExportError
 from edgernn.program.program import Program
+from edgernn.version import __version__
 from firmware_export.generate import CModel
 from firmware_export.golden import Golden
 from firmware_export.targets import TARGETS, files, header_folder, selftest_path
@@ -74,8 +75,6 @@ def export(
 
 
 def _banner(program: Program, name: str, command: str) -> tuple[str, ...]:
-    from edgernn import __version__
-
     lines = [f"{name}: a model exported by edgernn {__version__}. Do not edit; export again.", ""]
     if command:
         lines.append(f"command  {command}")

@@ -2,53 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import groupby
-from typing import TYPE_CHECKING
-
 from edgernn.program.description import OutputDescription
-from edgernn.program.operations import Repeat
-from firmware_export import names
-from firmware_export.blocks import Block
-from firmware_export.emitters import write
 from firmware_export.emitters.layout import copy
-from firmware_export.emitters.loops import counter
+from firmware_export.interface import Interface
 from firmware_export.literals import C_TYPES
-from firmware_export.step import StepWriter
-
-if TYPE_CHECKING:
-    from firmware_export.generate import CModel
+from firmware_export.statements import indented
 
 
-def write_blocks(step: StepWriter, found: Iterable[Block], outer: str = "") -> list[str]:
-    """C lines of operations, each in its steps; neighbours that run in the same steps share an ``if``."""
-    written = [(block, lines) for block in found if (lines := _lines(step, block))]
-    lines = []
-    for flag, group in groupby(written, key=lambda part: step.flag(step.runs[part[0].operation.name])):
-        inside = [line for _, own in group for line in own]
-        lines += inside if flag in ("", outer) else [f"if ({flag}) {{", *indented(inside), "}"]
-    return lines
-
-
-def _lines(step: StepWriter, block: Block) -> list[str]:
-    operation = block.operation
-    if isinstance(operation, Repeat):
-        index = step.rounds[operation.name]
-        body = write_blocks(step, block.body, step.flag(step.runs[operation.name]))
-        header = f"for ({counter(operation.count)} {index} = 0; {index} < {operation.count}; {index}++) {{"
-        lines = [header, *indented(body), "}"] if body else []
-    else:
-        lines = write(step, operation)
-    title = names.comment(f"{operation.name} ({type(operation).__name__})")
-    return [f"/* {title} */", *lines] if lines else []
-
-
-def indented(lines: Iterable[str]) -> list[str]:
-    """Lines one level further in."""
-    return [f"    {line}" if line else "" for line in lines]
-
-
-def body_function(model: CModel) -> str:
+def body_function(model: Interface) -> str:
     """C text of the function."""
     step = model.step
     lines = [*model.update, *_keep_frames(model)]
@@ -71,7 +32,7 @@ def body_function(model: CModel) -> str:
     return f"static void {model.prefix}_body({', '.join(_parameters(model))}) {{\n{text}\n}}\n"
 
 
-def _parameters(model: CModel) -> list[str]:
+def _parameters(model: Interface) -> list[str]:
     """Declarations of the parameters: memory, counters, inputs, outputs, and what tells which of those are new."""
     step, prefix = model.step, model.prefix
     declared = [f"{prefix}_slots *slots", f"{prefix}_scratch *scratch"]
@@ -84,7 +45,7 @@ def _parameters(model: CModel) -> list[str]:
     return [*declared, "int16_t *new_frames"] if model.tells_new else declared
 
 
-def _keep_frames(model: CModel) -> list[str]:
+def _keep_frames(model: Interface) -> list[str]:
     """Lines that put this step's outputs into the window's frames."""
     step, lines = model.step, []
     for output in step.kept:
@@ -111,7 +72,7 @@ def _keep_frames(model: CModel) -> list[str]:
     return lines
 
 
-def _give(model: CModel, index: int, output: OutputDescription) -> list[str]:
+def _give(model: Interface, index: int, output: OutputDescription) -> list[str]:
     """Lines that bring an output to the caller, and tell that it is new."""
     step = model.step
     y, source, size = step.outputs[output.name], step.place(output.value), model.output_size(output.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +13,16 @@ from edgernn.program.description import OutputDescription, StateSlot
 from edgernn.program.operations import RunningReduce, RunningSoftmax
 from edgernn.program.program import Program
 from firmware_export import names
-from firmware_export.body import body_function, indented
+from firmware_export.body import body_function
+from firmware_export.interface import Interface
 from firmware_export.literals import literals, reader, two_floats
-
-if TYPE_CHECKING:
-    from firmware_export.generate import CModel
+from firmware_export.statements import indented
 
 SUM_SCALE = 2.0**-32  # EDGERNN_SUM_SCALE
 MAX_SMOOTHING_STEPS = 65535  # sums of scores stay in 32 bits
 
 
-def write_functions(model: CModel) -> str:
+def write_functions(model: Interface) -> str:
     """C text of all functions of a model."""
     parts = [body_function(model), _reset_slots_function(model), _reset_function(model)]
     if model.windowed:
@@ -41,7 +40,7 @@ def write_functions(model: CModel) -> str:
     return "\n".join(parts)
 
 
-def _reset_slots_function(model: CModel) -> str:
+def _reset_slots_function(model: Interface) -> str:
     lines = ["(void)slots;"]
     for slot in model.program.state:
         lines += _reset_slot(model, slot)
@@ -49,7 +48,7 @@ def _reset_slots_function(model: CModel) -> str:
     return f"static void {model.prefix}_reset_slots({model.prefix}_slots *slots) {{\n{text}\n}}\n"
 
 
-def _reset_slot(model: CModel, slot: StateSlot) -> list[str]:
+def _reset_slot(model: Interface, slot: StateSlot) -> list[str]:
     """A loop that gives a state its initial content: zeros, one number, or those of a table."""
     loop = f"for (uint32_t k = 0; k < {slot.size}; k++)"
     content = np.zeros(1, np.int8) if slot.initial is None else model.program.weights[slot.initial]
@@ -107,7 +106,7 @@ def _words(array: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return np.ascontiguousarray(words[..., 1]), np.ascontiguousarray(words[..., 0])
 
 
-def _reset_function(model: CModel) -> str:
+def _reset_function(model: Interface) -> str:
     lines = []
     if model.windowed:
         lines += [f"for (uint16_t k = 0; k < {model.copies}; k++) state->steps_left[k] = 0;"]
@@ -130,7 +129,7 @@ def _reset_function(model: CModel) -> str:
 
 
 def _call(
-    model: CModel, slots: str, counters: list[str], outputs: Collection[OutputDescription], *, inputs: bool = True
+    model: Interface, slots: str, counters: list[str], outputs: Collection[OutputDescription], *, inputs: bool = True
 ) -> str:
     """A call of the body with some of the outputs; the others, and the inputs of the tail, are NULL."""
     step = model.step
@@ -142,13 +141,13 @@ def _call(
     return f"{model.prefix}_body({', '.join(passed)});"
 
 
-def _plain_step(model: CModel) -> str:
+def _plain_step(model: Interface) -> str:
     frames = max(output.frames for output in model.outputs)
     call = _call(model, "slots[0]", [], model.outputs)
     return f"{model.signature('step')} {{\n    {call}\n    return {frames};\n}}\n"
 
 
-def _newest_function(model: CModel) -> str:
+def _newest_function(model: Interface) -> str:
     """The most new frames that an output has."""
     count = len(model.outputs)
     lines = ["return state->new_frames[0];"]
@@ -164,12 +163,12 @@ def _newest_function(model: CModel) -> str:
     return f"static int {model.prefix}_newest(const {model.prefix}_state *state) {{\n{text}\n}}\n"
 
 
-def _forget_new(model: CModel) -> list[str]:
+def _forget_new(model: Interface) -> list[str]:
     """Lines that say that no output is new."""
     return [f"for (uint16_t k = 0; k < {len(model.outputs)}; k++) state->new_frames[k] = 0;"] if model.tells_new else []
 
 
-def _scheduled_step(model: CModel) -> str:
+def _scheduled_step(model: Interface) -> str:
     """The step of a program that counts its steps."""
     clock, ends, runs_tail = model.step.clock, "ended" in model.counters, model.step.runs_tail
     lines = _forget_new(model)
@@ -194,7 +193,7 @@ def _scheduled_step(model: CModel) -> str:
     return f"{model.signature('step')} {{\n" + "\n".join(indented(lines)) + "\n}\n"
 
 
-def _flush_function(model: CModel) -> str:
+def _flush_function(model: Interface) -> str:
     """Steps of the tail, until one brings a frame or all are over."""
     clock = model.step.clock
     inside = [
@@ -208,7 +207,7 @@ def _flush_function(model: CModel) -> str:
     return f"{model.signature('flush')} {{\n" + "\n".join(indented(lines)) + "\n}\n"
 
 
-def _window_step(model: CModel) -> str:
+def _window_step(model: Interface) -> str:
     window, clock = model.program.staggered, model.step.clock
     assert window is not None
     ends = "ended" in model.counters
@@ -242,7 +241,7 @@ return new_frames;
 """
 
 
-def _normalise_function(model: CModel) -> str:
+def _normalise_function(model: Interface) -> str:
     lines = []
     for port, raw, x in model.normalised_inputs():
         mean, std = (
@@ -257,7 +256,7 @@ def _normalise_function(model: CModel) -> str:
     return f"{model.signature('normalise')} {{\n" + "\n".join(lines) + "\n}\n"
 
 
-def _decide_function(model: CModel) -> str:
+def _decide_function(model: Interface) -> str:
     settings, labels = model.program.metadata.decision, model.program.metadata.labels
     if settings.smoothing_steps > MAX_SMOOTHING_STEPS:
         raise ExportError(
@@ -283,7 +282,7 @@ return 1;
 """
 
 
-def _label_function(model: CModel) -> str:
+def _label_function(model: Interface) -> str:
     cases = "\n".join(
         f"        case {index}: return {names.string(label)};"
         for index, label in enumerate(model.program.metadata.labels)

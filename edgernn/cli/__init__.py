@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from edgernn import __version__
+from edgernn.version import __version__
 
 # command -> (module, one line of help); the module defines a click command of the same name
 COMMANDS: dict[str, tuple[str, str]] = {

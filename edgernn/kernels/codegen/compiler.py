@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 import numba
 from numba import types
 
-from edgernn.kernels.codegen.library import target_machine
+from edgernn.kernels.codegen.target import target_machine
 
 # external functions that kernels may call: LLVM makes them of loops over bytes, and of powers of single numbers
 ALLOWED_CALLS = frozenset({"memcpy", "memmove", "memset", "powf"})

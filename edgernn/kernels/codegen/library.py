@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import llvmlite.binding as llvm
 
-from edgernn.kernels.codegen.target import processor
+from edgernn.kernels.codegen.target import processor, target_machine
 
 log = logging.getLogger("edgernn")
 
@@ -138,22 +138,6 @@ def _write(path: Path, code: bytes) -> None:
         Path(file.name).replace(path)
     except OSError as error:
         _say_once(f"compiled kernels could not be kept in {path.parent}: {error}")
-
-
-@cache
-def target_machine() -> llvm.TargetMachine:
-    """LLVM's description of the processor, for code that runs in this process."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    chosen = processor()
-    return llvm.Target.from_triple(chosen.triple).create_target_machine(
-        cpu=chosen.name,
-        features=chosen.features,
-        opt=3,
-        reloc="static" if chosen.triple.startswith(("x86", "i386", "i686")) else "default",
-        codemodel="jitdefault",
-        jit=True,
-    )
 
 
 @cache

@@ -39,6 +39,22 @@ def processor() -> Processor:
     return Processor(llvm.get_process_triple(), name or llvm.get_host_cpu_name(), features)
 
 
+@cache
+def target_machine() -> llvm.TargetMachine:
+    """LLVM's description of the processor, for code that runs in this process."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    chosen = processor()
+    return llvm.Target.from_triple(chosen.triple).create_target_machine(
+        cpu=chosen.name,
+        features=chosen.features,
+        opt=3,
+        reloc="static" if chosen.triple.startswith(("x86", "i386", "i686")) else "default",
+        codemodel="jitdefault",
+        jit=True,
+    )
+
+
 def _host_features() -> str:
     try:
         return llvm.get_host_cpu_features().flatten()
