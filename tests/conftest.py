@@ -1,4 +1,4 @@
-"""What all tests share: tools that may be missing, and Python in a process of its own."""
+"""What all tests share: how property tests search, tools that may be missing, and Python in another process."""
 
 from __future__ import annotations
 
@@ -7,14 +7,41 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from explicit_examples import explicit_examples
+from hypothesis import settings
+
+collect_ignore = ["helpers"]  # modules without tests, which doctest would import a second time
+
+
+# The same examples in every run: a run never fails by chance. Times are not what these tests are about.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("search", derandomize=False, deadline=None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", action="store_true", help="also run the tests marked soak, which take minutes")
+    soak = "property tests search with other examples in every run; also run the tests marked soak, which take minutes"
+    parser.addoption("--soak", action="store_true", help=soak)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("search" if config.getoption("--soak") else "fixed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say how a failure that a property test found becomes one of its examples."""
+    report = yield
+    if report.failed and call.excinfo is not None:
+        fixtures = getattr(item, "funcargs", {})
+        for example in explicit_examples(call.excinfo.value, fixtures):
+            report.sections.append(("to try this in every run, write above @given", example))
+    return report
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 from stream_models import larger_channel, random_gru, turns
 
 from edgernn.errors import InputError
@@ -45,6 +44,8 @@ def evaluate(program: Program, *sessions: Session, **settings: object) -> Evalua
 
 
 def test_outputs_are_those_of_a_runner_and_measures_those_of_scikit_learn() -> None:
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss  # takes a second
+
     program, sessions = random_gru(), [random_session(), random_session()]
     found = evaluate(program, *sessions).report.outputs
     truth, scores = [], []

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from firmware_programs import OPERANDS, every_int8_program, int8_cell
+from firmware_programs import INT8_PROGRAMS, OPERANDS, int8_cell
 from firmware_reference import long_outputs
 from small_programs import cell_program, make, recording, uniform
 
@@ -19,9 +19,8 @@ from firmware_export.emulators import EMULATORS, Emulator
 from firmware_export.generate import CModel
 from firmware_export.verify import Exported, verify
 
-PROGRAMS = every_int8_program()
 STEPS, LONG_STEPS = 2000, 100_000
-CELLS = [name for name in PROGRAMS if not name.startswith(("wild-", "feedforward-", "window"))]  # of a quantizer
+CELLS = [name for name in INT8_PROGRAMS if not name.startswith(("wild-", "feedforward-", "window"))]  # of a quantizer
 # machines with a form of the kernels of their own, or plain C, take all programs; the others, which run the same forms
 # again, take the cells and a few more
 LONG_FORMS, FORMS = ("host", "cortex-m4", "rv32imc"), ("cortex-m0", "cortex-m55", "atmega328p")
@@ -31,7 +30,7 @@ OTHERS = [name for name in EMULATORS if name not in LONG_FORMS + FORMS]
 
 @cache
 def expected_outputs(name: str, steps: int) -> dict[str, np.ndarray]:
-    program = PROGRAMS[name]
+    program = INT8_PROGRAMS[name]
     return long_outputs(program, random_inputs(CModel(program, name), steps))
 
 
@@ -40,11 +39,11 @@ def verify_on(export: Exported, emulator: Emulator, name: str, steps: int) -> No
     assert report.equal, f"{emulator.name}: {report.difference}"
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", INT8_PROGRAMS)
 def test_every_operator_on_each_form(
     name: str, machine: Callable[[str], Emulator], exported: Callable[..., Exported]
 ) -> None:
-    export = exported(PROGRAMS[name], name)
+    export = exported(INT8_PROGRAMS[name], name)
     for form in LONG_FORMS:
         verify_on(export, machine(form), name, LONG_STEPS if name in CELLS else STEPS)
     for form in FORMS:
@@ -54,7 +53,7 @@ def test_every_operator_on_each_form(
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_machine(name: str, machine: Callable[[str], Emulator], exported: Callable[..., Exported]) -> None:
     for program in FEW:
-        verify_on(exported(PROGRAMS[program], program), machine(name), program, STEPS)
+        verify_on(exported(INT8_PROGRAMS[program], program), machine(name), program, STEPS)
 
 
 @pytest.mark.timeout(600)
@@ -87,16 +86,16 @@ def test_rows_longer_than_a_byte_counts(
 
 def test_the_reference_of_long_streams_is_the_reference() -> None:
     for name in ("lstm-wide", "wild-gru_reset_first-w8a8", "feedforward-w8a16", "window"):
-        inputs = random_inputs(CModel(PROGRAMS[name], name), 400)
-        expected = desk_outputs(PROGRAMS[name], inputs)
-        np.testing.assert_array_equal(long_outputs(PROGRAMS[name], inputs, 50)["y"], expected["y"])
+        inputs = random_inputs(CModel(INT8_PROGRAMS[name], name), 400)
+        expected = desk_outputs(INT8_PROGRAMS[name], inputs)
+        np.testing.assert_array_equal(long_outputs(INT8_PROGRAMS[name], inputs, 50)["y"], expected["y"])
 
 
 def test_a_difference_is_found_at_its_step(
     machine: Callable[[str], Emulator], exported: Callable[..., Exported]
 ) -> None:
     """The export computes with one weight changed: the report names a step, a number and both values."""
-    export = exported(PROGRAMS["gru-w8a16"])
+    export = exported(INT8_PROGRAMS["gru-w8a16"])
     header = export.include / export.model.file
     text = header.read_text()
     begin = text.index("{", text.index("model_cell_constants[")) + 1

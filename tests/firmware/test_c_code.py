@@ -12,12 +12,13 @@ import msgspec
 import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
-from firmware_programs import every_int8_program, int8_cell, with_decisions
+from firmware_programs import INT8_PROGRAMS, int8_cell, with_decisions
 from firmware_step_programs import INTEGER_PROGRAMS
 from firmware_step_programs import PROGRAMS as STEP_PROGRAMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from int8_feature_programs import PROGRAMS as INT8_FEATURES
+from programs import Programs
 from small_programs import cell_program
 
 from edgernn.errors import ExportError
@@ -33,24 +34,22 @@ from firmware_export.step import LOCALS, MEMBERS
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
 STRICT = [*WARNINGS, "-Werror", "-ffp-contract=off"]
-INT8 = every_int8_program()
-PROGRAMS = {
-    "gru": with_decisions(INT8["gru-w8a8"]),
-    "gru_first": INT8["wild-gru_reset_first-wide"],
-    "gru_wide": INT8["gru-wide"],
-    "lstm": INT8["wild-lstm_peephole-wide"],
-    "lstm_window": INT8["wild-window"],
-    "rnn": INT8["rnn_relu-w8a16"],
-    "feedforward": INT8["feedforward-w8a8"],
-    "float_gru": with_decisions(FLOAT_PROGRAMS["gru"]),
-    "float_unary": FLOAT_PROGRAMS["unary"],
-    "float_binary": FLOAT_PROGRAMS["binary"],
-    "float_clipped": FLOAT_PROGRAMS["clipped"],
-    "float_window": FLOAT_PROGRAMS["window"],
-}
-PROGRAMS |= {f"step_{name}": program for name, program in STEP_PROGRAMS.items()}
-PROGRAMS |= {f"ring_{name}": program for name, program in INTEGER_PROGRAMS.items()}
-PROGRAMS |= {f"int8_{name}": program for name, program in INT8_FEATURES.items()}
+PROGRAMS = Programs(
+    {
+        "gru": lambda: with_decisions(INT8_PROGRAMS["gru-w8a8"]),
+        "gru_first": INT8_PROGRAMS.maker("wild-gru_reset_first-wide"),
+        "gru_wide": INT8_PROGRAMS.maker("gru-wide"),
+        "lstm": INT8_PROGRAMS.maker("wild-lstm_peephole-wide"),
+        "lstm_window": INT8_PROGRAMS.maker("wild-window"),
+        "rnn": INT8_PROGRAMS.maker("rnn_relu-w8a16"),
+        "feedforward": INT8_PROGRAMS.maker("feedforward-w8a8"),
+        "float_gru": lambda: with_decisions(FLOAT_PROGRAMS["gru"]),
+        **{f"float_{name}": FLOAT_PROGRAMS.maker(name) for name in ("unary", "binary", "clipped", "window")},
+        **STEP_PROGRAMS.with_prefix("step_"),
+        **INTEGER_PROGRAMS.with_prefix("ring_"),
+        **INT8_FEATURES.with_prefix("int8_"),
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +241,7 @@ TAKEN = (*LOCALS, *MEMBERS, "size_t", "uint32_t", "edgernn_rows", "edgernn_gru_i
 def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
     """What functions that see a model's inputs declare themselves."""
     number = r"(?:const )?(?:u?int\d+_t|int|float|double|edgernn_\w+) \**"
-    for programs in (INT8, FLOAT_PROGRAMS, STEP_PROGRAMS, INT8_FEATURES):
+    for programs in (INT8_PROGRAMS, FLOAT_PROGRAMS, STEP_PROGRAMS, INT8_FEATURES):
         for program in programs.values():
             text = CModel(program, "model").text.partition("_IMPLEMENTED\n")[2]
             functions = re.findall(
@@ -297,7 +296,7 @@ def test_export_is_the_same_twice(tmp_path: Path) -> None:
 
 def test_an_int8_export_has_no_float_and_no_wide_product() -> None:
     for name in ("gru-w8a8", "lstm-w8a16", "rnn-w8a8", "window"):
-        text = CModel(INT8[name], "model").text
+        text = CModel(INT8_PROGRAMS[name], "model").text
         code = text.partition("_IMPLEMENTED\n")[2].replace("edgernn_read_float(const float *from)", "")
         code = code.replace("static inline float { return pgm_read_float(from); }", "")
         code = code.replace("static inline float { return *from; }", "")

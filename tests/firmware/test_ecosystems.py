@@ -6,12 +6,14 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import kconfiglib
 import pytest
 import yaml
 from firmware_programs import int8_cell
+from programs import Programs
 
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.program.operations import Binary
@@ -57,7 +59,7 @@ def two_inputs() -> Program:
     return Program(description, {})
 
 
-PROGRAMS = {name: int8_cell("gru", "w8a16") for name in NAMES} | {"two inputs": two_inputs()}
+PROGRAMS = Programs({name: partial(int8_cell, "gru", "w8a16") for name in NAMES} | {"two inputs": two_inputs})
 
 
 @pytest.fixture(params=PROGRAMS)

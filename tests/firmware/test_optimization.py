@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
-from firmware_programs import every_int8_program, with_decisions
+from firmware_programs import INT8_PROGRAMS, with_decisions
 from firmware_step_programs import INTEGER_PROGRAMS
 from firmware_step_programs import PROGRAMS as STEP_PROGRAMS
 from small_programs import cell_program, recording
@@ -43,7 +43,6 @@ COMPILERS = {
     "avr": ("avr-gcc", "-mmcu=atmega2560"),
     "rv32imc": ("riscv64-unknown-elf-gcc", "-march=rv32imc", "-mabi=ilp32", "-ffreestanding"),
 }
-INT8 = every_int8_program()
 CELLS = ("gru-w8a16", "gru_reset_first-w8a8", "lstm-w8a16", "rnn_relu-w8a8", "feedforward-w8a16")
 # chips with gcc's default of Arduino, PlatformIO and ESP-IDF; -O2 on AVR, which has -Os everywhere else
 OTHER_LEVEL = {name: "-O2" if name.startswith("atmega") else "-Os" for name in EMULATORS if name != "host"}
@@ -53,8 +52,8 @@ def whole_runtime() -> dict[str, Program]:
     """Programs that need all pieces between them."""
     X = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
     return {
-        **{name: INT8[name] for name in (*CELLS, "gru-wide", "lstm-wide", "rnn-w8a16")},
-        "decided": with_decisions(INT8["gru-w8a8"]),
+        **{name: INT8_PROGRAMS[name] for name in (*CELLS, "gru-wide", "lstm-wide", "rnn-w8a16")},
+        "decided": with_decisions(INT8_PROGRAMS["gru-w8a8"]),
         "decided_float": with_decisions(FLOAT_PROGRAMS["gru"]),
         "floats": edgernn.quantize(cell_program("gru"), recording(3)),
         **{f"float_{name}": FLOAT_PROGRAMS[name] for name in ("clipped", "rnn")},
@@ -101,7 +100,7 @@ def test_every_piece_compiles(name: str, level: str, whole_source: Path, needs_t
 
 @cache
 def expected_steps(name: str, folder: Path) -> tuple[Exported, dict[str, np.ndarray]]:
-    program = INT8[name]
+    program = INT8_PROGRAMS[name]
     export(program, folder / name, "c", make_golden(program, name), name=name)
     opened = open_export(folder / name)
     return opened, desk_run(opened, 200)

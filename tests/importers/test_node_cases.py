@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from onnx.backend.test.case import node
+from onnx_cases import made_cases
 from sequence_models import largest_difference
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
 
-
-def node_cases() -> dict[str, Any]:
-    """The cases by name. Each operator's module adds its own when it is imported; all of them would take long."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for operator in ("gru", "lstm", "rnn"):
-            import_module(f"onnx.backend.test.case.node.{operator}")
-    operators = {"RNN", "GRU", "LSTM"}
-    cases = node._NodeTestCases
-    return {case.name: case for case in cases if operators & {entry.op_type for entry in case.model.graph.node}}
+CASES_OF_EACH = 6
 
 
-CASES = node_cases()
+def cases_of(operator: str) -> dict[str, Any]:
+    """An operator's cases by name."""
+    cases = made_cases(operator.lower())
+    return {case.name: case for case in cases if operator in {entry.op_type for entry in case.model.graph.node}}
 
 
 def with_stored_weights(case: Any) -> tuple[onnx.ModelProto, dict[str, Any], dict[str, Any]]:
@@ -43,16 +35,16 @@ def with_stored_weights(case: Any) -> tuple[onnx.ModelProto, dict[str, Any], dic
     return model, {graph.input[0].name: arrays[0]}, outputs
 
 
-@pytest.mark.parametrize("name", sorted(CASES))
-def test_node_case(name: str) -> None:
-    model, feeds, expected = with_stored_weights(CASES[name])
-    assert largest_difference(import_model(model), feeds, expected) < 1e-5
-
-
-def test_all_cells_have_cases() -> None:
-    assert len(CASES) == 18
+@pytest.mark.parametrize("operator", ["GRU", "LSTM", "RNN"])
+def test_node_cases(operator: str, subtests: pytest.Subtests) -> None:
+    cases = cases_of(operator)
+    assert len(cases) == CASES_OF_EACH
+    for name, case in cases.items():
+        with subtests.test(name):
+            model, feeds, expected = with_stored_weights(case)
+            assert largest_difference(import_model(model), feeds, expected) < 1e-5
 
 
 def test_weights_that_are_inputs_are_refused() -> None:
     with pytest.raises(edgernn.ModelError):
-        import_model(CASES["test_gru_defaults"].model)
+        import_model(cases_of("GRU")["test_gru_defaults"].model)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-from importlib import import_module
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx.backend.test.case import node
+from onnx_cases import made_cases
 from sequence_models import largest_difference
 
 import edgernn
@@ -28,25 +27,19 @@ REFUSED = {
 }
 
 
-def node_cases() -> dict[str, Any]:
+@cache
+def cases() -> dict[str, Any]:
     """The cases by name."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for operator in ("loop", "scan"):
-            import_module(f"onnx.backend.test.case.node.{operator}")
-    return {case.name: case for case in node._NodeTestCases if case.name.startswith(("test_scan", "test_loop"))}
-
-
-CASES = node_cases()
+    return {case.name: case for case in made_cases("loop", "scan") if case.name.startswith(("test_scan", "test_loop"))}
 
 
 def test_each_case_streams_or_is_listed() -> None:
-    assert set(CASES) == {*STATES, *REFUSED}
+    assert set(cases()) == {*STATES, *REFUSED}
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_case(name: str) -> None:
-    model, (arrays, results) = CASES[name].model, CASES[name].data_sets[0]
+    model, (arrays, results) = cases()[name].model, cases()[name].data_sets[0]
     feeds = {entry.name: np.asarray(array) for entry, array in zip(model.graph.input, arrays, strict=True)}
     expected = {entry.name: np.asarray(array) for entry, array in zip(model.graph.output, results, strict=True)}
     imported = import_model(model, states=STATES[name], time_axis=0)
@@ -57,4 +50,4 @@ def test_case(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_case_is_refused(name: str) -> None:
     with pytest.raises(edgernn.UnsupportedModelError, match=REFUSED[name]):
-        import_model(CASES[name].model)
+        import_model(cases()[name].model)

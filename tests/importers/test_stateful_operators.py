@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import warnings
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +9,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from onnx_cases import made_cases
 from sequence_models import largest_difference
 
 import edgernn
@@ -19,7 +17,7 @@ from edgernn.importers.onnx.importer import import_model
 from edgernn.reference.runner import ReferenceRunner
 
 SIGNALS = {"input", "query", "key", "value", "decay", "beta", "past_state"}
-PATTERN = re.compile(r"^test_(causal_conv_with_state|linear_attention)")
+OPERATORS = ("causal_conv_with_state", "linear_attention")
 PAIRS = {"past_state": "present_state"}
 # name, without its "expanded" -> why it does not stream
 REFUSED = {
@@ -27,15 +25,6 @@ REFUSED = {
 }
 # Its sequence is shorter than the state, so the state is a slice that begins behind the second frame.
 COUNTED_FROM_THE_FRONT = {"test_causal_conv_with_state_short_input_no_past_state_expanded"}
-
-
-@cache
-def cases() -> dict[str, Any]:
-    from onnx.backend.test.case.node import collect_testcases
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some cases overflow on purpose
-        return {case.name: case for case in collect_testcases(None) if PATTERN.match(case.name)}
 
 
 def with_stored_weights(case: Any) -> tuple[onnx.ModelProto, dict[str, NDArray[Any]]]:
@@ -52,9 +41,18 @@ def with_stored_weights(case: Any) -> tuple[onnx.ModelProto, dict[str, NDArray[A
     return model, feeds
 
 
-@pytest.mark.parametrize("name", sorted(cases()))
-def test_case(name: str) -> None:
-    model, feeds = with_stored_weights(cases()[name])
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_cases_of(operator: str, subtests: pytest.Subtests) -> None:
+    cases = [case for case in made_cases(operator) if case.name.startswith(f"test_{operator}")]
+    assert len(cases) > 10
+    for case in cases:
+        with subtests.test(case.name):
+            check(case.name, case)
+
+
+def check(name: str, case: Any) -> None:
+    """The case streams frame by frame as it says, or is refused for the reason in the list."""
+    model, feeds = with_stored_weights(case)
     has_state = "past_state" in feeds
     length = feeds["input"].shape[2] if "input" in feeds else feeds["query"].shape[1]
     states = PAIRS if has_state else {} if length == 1 else None
@@ -66,5 +64,5 @@ def test_case(name: str) -> None:
     imported = import_model(model, states=states, time_axis=2 if "input" in feeds else 1)
     assert imported.program.mode == ("delayed" if name in COUNTED_FROM_THE_FRONT else "continuous")
     names = [output.name for output in model.graph.output]
-    expected = {key: np.asarray(array) for key, array in zip(names, cases()[name].data_sets[0][1], strict=True)}
+    expected = {key: np.asarray(array) for key, array in zip(names, case.data_sets[0][1], strict=True)}
     assert largest_difference(imported, feeds, expected, ReferenceRunner) < (1e-3 if "fp16" in name else 1e-5)

@@ -17,6 +17,7 @@ import pytest
 from firmware_step_programs import INTEGER_PROGRAMS, PROGRAMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import Programs
 from safetensors.numpy import save as to_bytes
 
 from edgernn.errors import MalformedModelError, ProgramFileError, UnsupportedModelError
@@ -30,7 +31,9 @@ from edgernn.runtime.plan import plan_of
 from edgernn.runtime.runner import Runner
 
 # sines of large numbers are not the same in float32 and float64
-STEP_PROGRAMS = [*(program for name, program in PROGRAMS.items() if name != "elements"), *INTEGER_PROGRAMS.values()]
+STEP_PROGRAMS = Programs(
+    {name: PROGRAMS.maker(name) for name in PROGRAMS if name != "elements"} | INTEGER_PROGRAMS.with_prefix("integers_")
+)
 
 METADATA = Metadata(
     labels=("rest", "wave ✋"),
@@ -294,7 +297,7 @@ def blobs(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """Files of programs with every kind of operation, schedule and loop."""
     path = tmp_path_factory.mktemp("programs") / "program.safetensors"
     found = [saved.read_bytes()]
-    for program in STEP_PROGRAMS:
+    for program in STEP_PROGRAMS.values():
         save(program, path)
         found.append(path.read_bytes())
     return found
@@ -369,7 +372,7 @@ def test_what_loads_with_other_numbers_runs_as_the_reference(seed: int) -> None:
     """Nothing is read that was not written: not behind the end of a value, and not of another step."""
     rng, compared = random.Random(seed), 0
     for _ in range(400):
-        original = rng.choice(STEP_PROGRAMS)
+        original = STEP_PROGRAMS[rng.choice(list(STEP_PROGRAMS))]
         description = with_other_numbers(msgspec.to_builtins(original.description), rng)
         try:
             program = Program(msgspec.convert(description, ProgramDescription), original.weights)

@@ -1,5 +1,6 @@
 """Finite input never makes a NaN: huge inputs, states and weights, in every cell, in a cell of single operations."""
 
+from functools import partial
 from importlib import resources
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from firmware_float_programs import PROGRAMS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from programs import Programs
 from small_programs import CELLS, cell_parts, cell_program, make, uniform
 
 import edgernn
@@ -69,15 +71,17 @@ def single_operations() -> Program:
     return make(operations, weights, "z", 3, [StateSlot("h", (4,))])
 
 
-PROGRAMS_WITH_STATE = {
-    **{kind: cell_program(kind) for kind in CELLS},
-    "wide gru": cell_program("gru", K=5, H=37),
-    "wide lstm": cell_program("lstm", K=5, H=70),
-    "gru after, unbounded": unbounded_gru(before=False),
-    "gru before, unbounded": unbounded_gru(before=True),
-    "clipped": PROGRAMS["clipped"],
-    "single operations": single_operations(),
-}
+PROGRAMS_WITH_STATE = Programs(
+    {
+        **{kind: partial(cell_program, kind) for kind in CELLS},
+        "wide gru": partial(cell_program, "gru", K=5, H=37),
+        "wide lstm": partial(cell_program, "lstm", K=5, H=70),
+        "gru after, unbounded": partial(unbounded_gru, before=False),
+        "gru before, unbounded": partial(unbounded_gru, before=True),
+        "clipped": PROGRAMS.maker("clipped"),
+        "single operations": single_operations,
+    }
+)
 
 
 def enlarged(program: Program, factor: float) -> Program:

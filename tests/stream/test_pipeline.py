@@ -25,7 +25,6 @@ from edgernn.stream.sources.base import Chunk
 from edgernn.stream.sources.virtual_port import cobs_frames, csv_frames
 
 SAMPLES = np.random.default_rng(3).normal(size=(300, 3)).cumsum(axis=0) % 4 - 2  # (300, 3)
-GRU = random_gru()
 
 
 def feed(pipeline: Pipeline, parts: list[bytes]) -> list[tuple[int, str, float]]:
@@ -52,9 +51,9 @@ def assert_same_events(found: list[tuple[int, str, float]], expected: list[tuple
 @given(fractions=cuts)
 def test_events_are_those_of_model_and_decisions_in_any_split(kind: str, fractions: list[float]) -> None:
     frames = csv_frames(SAMPLES, decimals=9) if kind == "csv" else cobs_frames(SAMPLES, 50)
-    pipeline = Pipeline(GRU, StreamSettings(), whole_start=True)
+    pipeline = Pipeline(random_gru(), StreamSettings(), whole_start=True)
     found = feed(pipeline, pieces(b"".join(frames), fractions))
-    assert_same_events(found, expected_events(GRU, SAMPLES.astype(np.float32)))
+    assert_same_events(found, expected_events(random_gru(), SAMPLES.astype(np.float32)))
     assert pipeline.steps == len(SAMPLES)
 
 
@@ -98,12 +97,12 @@ def test_continuous_and_reset_every_keep_the_model_from_windows() -> None:
 @given(st.sets(st.integers(1, 298), max_size=30), cuts)
 def test_lost_packets_are_held_so_that_steps_stay_in_time(lost: set[int], fractions: list[float]) -> None:
     frames = [frame for place, frame in enumerate(cobs_frames(SAMPLES, 50)) if place not in lost]
-    pipeline = Pipeline(GRU, StreamSettings(gap_steps=100), whole_start=True)
+    pipeline = Pipeline(random_gru(), StreamSettings(gap_steps=100), whole_start=True)
     found = feed(pipeline, pieces(b"".join(frames), fractions))
     held = SAMPLES.copy()
     for place in sorted(lost):
         held[place] = held[place - 1]
-    assert_same_events(found, expected_events(GRU, held.astype(np.float32)))
+    assert_same_events(found, expected_events(random_gru(), held.astype(np.float32)))
     assert pipeline.counts()["lost"] == pipeline.counts()["filled"] == len(lost)
 
 
@@ -111,12 +110,12 @@ def test_nan_never_reaches_the_model() -> None:
     lines = [f"{x},{y},{z}\n" for x, y, z in SAMPLES]
     for place in (5, 6, 100):
         lines[place] = "nan,inf,1e99\n"
-    runner = Runner(GRU)
-    pipeline = Pipeline(GRU, StreamSettings(), runner=runner, whole_start=True)
+    runner = Runner(random_gru())
+    pipeline = Pipeline(random_gru(), StreamSettings(), runner=runner, whole_start=True)
     feed(pipeline, ["".join(lines).encode()])
     held = SAMPLES.copy()
     held[[5, 6]], held[100] = held[4], held[99]
-    reference = ReferenceRunner(GRU)
+    reference = ReferenceRunner(random_gru())
     reference.run(held.astype(np.float32))
     np.testing.assert_allclose(np.asarray(runner.state["h"]), reference.state["h"], atol=1e-5)
     counts = pipeline.counts()
@@ -134,8 +133,8 @@ class DivergesOnce(Runner):
 
 
 def test_a_diverged_state_is_reset_and_counted() -> None:
-    runner = DivergesOnce(GRU)
-    pipeline = Pipeline(GRU, StreamSettings(), runner=runner, whole_start=True)
+    runner = DivergesOnce(random_gru())
+    pipeline = Pipeline(random_gru(), StreamSettings(), runner=runner, whole_start=True)
     frames = list(csv_frames(SAMPLES))
     feed(pipeline, [b"".join(frames[:10])])
     assert np.asarray(runner.state["h"]).any()
@@ -148,12 +147,12 @@ def test_a_diverged_state_is_reset_and_counted() -> None:
 def test_missing_bytes_make_the_model_begin_anew_unless_the_state_is_kept() -> None:
     data = b"".join(csv_frames(SAMPLES[:50], decimals=9))
     for keep_state in (False, True):
-        runner = Runner(GRU)
-        pipeline = Pipeline(GRU, StreamSettings(keep_state=keep_state), runner=runner, whole_start=True)
+        runner = Runner(random_gru())
+        pipeline = Pipeline(random_gru(), StreamSettings(keep_state=keep_state), runner=runner, whole_start=True)
         feed(pipeline, [data])
         pipeline.interrupted()
         feed(pipeline, [b"5,6\n1,2,3\n"])
-        reference = ReferenceRunner(GRU)
+        reference = ReferenceRunner(random_gru())
         if keep_state:
             reference.run(SAMPLES[:50].astype(np.float32))
         reference.step([1, 2, 3])
@@ -437,7 +436,7 @@ def test_clock_and_sequence_of_json_lines_are_those_of_packets(clock: str, unit_
         as_json(frames, clock, unit_us),
         as_json([(number % 65536, time_us, values) for number, time_us, values in frames], clock, unit_us),
     ):
-        pipeline = Pipeline(GRU, StreamSettings(), whole_start=True)
+        pipeline = Pipeline(random_gru(), StreamSettings(), whole_start=True)
         events = [
             (event.step, event.label)
             for frame, arrival_ns in zip(sent, arrivals_ns, strict=True)

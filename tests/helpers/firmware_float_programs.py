@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
+from programs import Programs
 from small_programs import CELLS, cell_program, feedforward_program, make, uniform
 
 from edgernn.program.description import StateSlot
@@ -121,10 +123,13 @@ def clipped_program() -> Program:
     return make(operations, weights, "y", 3, slots)
 
 
-PROGRAMS = {kind: cell_program(kind) for kind in CELLS} | {
-    "feedforward": feedforward_program(),
-    "unary": unary_program(),
-    "binary": binary_program(),
-    "clipped": clipped_program(),
-    "window": cell_program("lstm").with_window(8, 3),
-}
+PROGRAMS = Programs(
+    {kind: partial(cell_program, kind) for kind in CELLS}
+    | {
+        "feedforward": feedforward_program,
+        "unary": unary_program,
+        "binary": binary_program,
+        "clipped": clipped_program,
+        "window": lambda: cell_program("lstm").with_window(8, 3),
+    }
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 from firmware_programs import int8_cell
+from programs import Programs
 from small_programs import cell_parts, uniform
 
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
@@ -348,27 +350,29 @@ def alone(program: Program, *outputs: int) -> Program:
     return Program(msgspec.structs.replace(program.description, outputs=chosen), program.weights)
 
 
-PROGRAMS = {
-    "elements": elements_program(),
-    "reductions": reductions_program(),
-    "ids": ids_program(),
-    "running": running_program(),
-    "delayed": delayed_program(),
-    "delayed_flush": delayed_program("flush"),
-    "delayed_frames": alone(delayed_program(), 0),
-    "delayed_whole": alone(delayed_program(), 1),
-    "padded": padded_program(),
-    "strided": strided_program(),
-    "strided_pairs": alone(strided_program(), 2),
-    "looped": looped_program(),
-    "held": held_program(),
-    "subframes": subframes_program(),
-    "pairs": pairs_program(),
-    "pairs_alone": alone(pairs_program(), 0),
-    "window_subframes": windowed(subframes_program(), 6, 2),
-    "window_delayed": windowed(delayed_program(), 7, 3),
-    "window_strided": windowed(strided_program(), 12, 5),
-    "window_of_one": windowed(running_program(), 1, 1),
-}
+PROGRAMS = Programs(
+    {
+        "elements": elements_program,
+        "reductions": reductions_program,
+        "ids": ids_program,
+        "running": running_program,
+        "delayed": delayed_program,
+        "delayed_flush": lambda: delayed_program("flush"),
+        "delayed_frames": lambda: alone(delayed_program(), 0),
+        "delayed_whole": lambda: alone(delayed_program(), 1),
+        "padded": padded_program,
+        "strided": strided_program,
+        "strided_pairs": lambda: alone(strided_program(), 2),
+        "looped": looped_program,
+        "held": held_program,
+        "subframes": subframes_program,
+        "pairs": pairs_program,
+        "pairs_alone": lambda: alone(pairs_program(), 0),
+        "window_subframes": lambda: windowed(subframes_program(), 6, 2),
+        "window_delayed": lambda: windowed(delayed_program(), 7, 3),
+        "window_strided": lambda: windowed(strided_program(), 12, 5),
+        "window_of_one": lambda: windowed(running_program(), 1, 1),
+    }
+)
 
-INTEGER_PROGRAMS = {operands: integer_program(operands) for operands in ("w8a16", "w8a8")}
+INTEGER_PROGRAMS = Programs({operands: partial(integer_program, operands) for operands in ("w8a16", "w8a8")})

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 import numpy as np
+from programs import Programs
 from small_programs import CELLS, cell_program, feedforward_program, recording
 
 from edgernn.program.metadata import DecisionSettings, Metadata
@@ -64,6 +68,11 @@ def wild(program: Program, seed: int) -> Program:
     return Program(program.description, weights)
 
 
+def wild_cell(kind: str, operands: str, *, states: str = "s16", seed: int) -> Program:
+    """A cell of another size, with wild integers."""
+    return wild(int8_cell(kind, operands, states=states, H=7), seed)
+
+
 def bare_cell(program: Program) -> Program:
     """Only the cell of an int8 program: its input is quantized already, its output is the new state."""
     cell = next(operation for operation in program.operations if isinstance(operation, Int8RecurrentOperation))
@@ -88,15 +97,19 @@ def cell_from_integers(program: Program) -> Program:
     return Program(description, {name: bare.weights[name] for name in cell.weight_names()})
 
 
-def every_int8_program() -> dict[str, Program]:
-    """One program for every integer operation and form, by name."""
-    programs = {f"{kind}-{operands}": int8_cell(kind, operands) for kind in CELLS for operands in OPERANDS}
-    programs |= {f"{kind}-wide": int8_cell(kind, "w8a16", states="s32") for kind in WIDE}
-    programs |= {
-        f"wild-{kind}-{operands}": wild(int8_cell(kind, operands, H=7), 3) for kind in CELLS for operands in OPERANDS
-    }
-    programs |= {f"wild-{kind}-wide": wild(int8_cell(kind, "w8a8", states="s32", H=7), 4) for kind in WIDE}
-    programs |= {f"feedforward-{operands}": int8_feedforward(operands) for operands in OPERANDS}
-    programs["window"] = int8_cell("gru", "w8a16").with_window(10, 3)
-    programs["wild-window"] = wild(int8_cell("lstm", "w8a8"), 5).with_window(9, 20)
-    return programs
+def _every_maker() -> dict[str, Callable[[], Program]]:
+    makers: dict[str, Callable[[], Program]] = {}
+    for kind in CELLS:
+        for operands in OPERANDS:
+            makers[f"{kind}-{operands}"] = partial(int8_cell, kind, operands)
+            makers[f"wild-{kind}-{operands}"] = partial(wild_cell, kind, operands, seed=3)
+    for kind in WIDE:
+        makers[f"{kind}-wide"] = partial(int8_cell, kind, "w8a16", states="s32")
+        makers[f"wild-{kind}-wide"] = partial(wild_cell, kind, "w8a8", states="s32", seed=4)
+    makers |= {f"feedforward-{operands}": partial(int8_feedforward, operands) for operands in OPERANDS}
+    makers["window"] = lambda: int8_cell("gru", "w8a16").with_window(10, 3)
+    makers["wild-window"] = lambda: wild(int8_cell("lstm", "w8a8"), 5).with_window(9, 20)
+    return makers
+
+
+INT8_PROGRAMS = Programs(_every_maker())  # one for every integer operation and form

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
+from programs import Programs
 
 from edgernn.program import fixed_point
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
@@ -310,25 +312,27 @@ def counts_for(program: Program, steps: int, seed: int = 0) -> np.ndarray:
     return X.astype(np.int64)
 
 
-PROGRAMS: dict[str, Program] = {
-    "grouped-16": grouped(2, 5, 9, 16),
-    "grouped-8": grouped(1, 3, 12, 8),
-    "matmul": matmul(2, 2, 7, 3, False, 16),
-    "matmul-transposed": matmul(1, 2, 9, 4, True, 8),
-    "sum": reduce("Sum", (2, 5, 3), 1),
-    "most": reduce("Min", (5, 6), 1),
-    "running-mean": running("Mean", 5, count=(1 << 40) - 50, bits=7),
-    "running-mean-begins": running("Mean", 5),
-    "running-sum": running("Sum", 5, count=100, bits=3),
-    "running-most": running("Max", 5),
-    "running-softmax": running_softmax(2, 5, 8.0, bits=3),
-    "running-softmax-deep": running_softmax(1, 4, 60_000.0),
-    "running-softmax-full": running_softmax(1, 4, 3.0, begin=(0, (1 << 45) - 1, -(1 << 60))),
-    "layer-norm": layer_norm(2, 13, 1000, 11),
-    "layer-norm-epsilon": layer_norm(1, 9, 1 << 45, 9),
-    "root-mean-square": layer_norm(2, 7, 50, 10, centred=False),
-    "choices": choices(6),
-    "near-zero": near_zero(5),
-    "log-softmax": log_softmax(2, 7, 14),
-    "log-softmax-wide": log_softmax(1, 20, 3),
-}
+PROGRAMS = Programs(
+    {
+        "grouped-16": partial(grouped, 2, 5, 9, 16),
+        "grouped-8": partial(grouped, 1, 3, 12, 8),
+        "matmul": partial(matmul, 2, 2, 7, 3, False, 16),
+        "matmul-transposed": partial(matmul, 1, 2, 9, 4, True, 8),
+        "sum": partial(reduce, "Sum", (2, 5, 3), 1),
+        "most": partial(reduce, "Min", (5, 6), 1),
+        "running-mean": partial(running, "Mean", 5, count=(1 << 40) - 50, bits=7),
+        "running-mean-begins": partial(running, "Mean", 5),
+        "running-sum": partial(running, "Sum", 5, count=100, bits=3),
+        "running-most": partial(running, "Max", 5),
+        "running-softmax": partial(running_softmax, 2, 5, 8.0, bits=3),
+        "running-softmax-deep": partial(running_softmax, 1, 4, 60_000.0),
+        "running-softmax-full": partial(running_softmax, 1, 4, 3.0, begin=(0, (1 << 45) - 1, -(1 << 60))),
+        "layer-norm": partial(layer_norm, 2, 13, 1000, 11),
+        "layer-norm-epsilon": partial(layer_norm, 1, 9, 1 << 45, 9),
+        "root-mean-square": partial(layer_norm, 2, 7, 50, 10, centred=False),
+        "choices": partial(choices, 6),
+        "near-zero": partial(near_zero, 5),
+        "log-softmax": partial(log_softmax, 2, 7, 14),
+        "log-softmax-wide": partial(log_softmax, 1, 20, 3),
+    }
+)
