@@ -16,13 +16,13 @@ from edgernn.stream.config import StreamSettings
 from edgernn.stream.decisions import Decider
 from edgernn.stream.events import Event
 from edgernn.stream.formats import link_formats
-from edgernn.stream.sampler import Sampler
+from edgernn.stream.input_mapping import InputMapping, Inputs, WholeNumbers, map_inputs
+from edgernn.stream.sample_decoder import SampleDecoder
 from edgernn.stream.scores import Scores
 from edgernn.stream.signals.normalise import Normalise
 from edgernn.stream.sources.base import Chunk
-from edgernn.stream.wiring import Inputs, WholeNumbers, Wiring, wire
 
-LONGEST_BLOCK = 4096  # samples in one call of the runner
+MAX_BLOCK = 4096  # samples in one call of the runner
 
 
 class StepRunner(Protocol):
@@ -54,11 +54,11 @@ class Observer(Protocol):
         """Model and decisions begin anew."""
 
 
-class Pipeline(Sampler):
+class Pipeline(SampleDecoder):
     """Format, signals, model and decisions in a row.
 
     Of a model whose inputs come from several sources it takes the samples of the fastest; those of the others are given
-    to `held`.
+    to `latched`.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Pipeline(Sampler):
         The format, if the source's address names it.
     whole_start : bool
         The first byte begins a frame.
-    held_forms : sequence of (str or None, bool)
+    latched_forms : sequence of (str or None, bool)
         The last two for each further source.
     observer : Observer, optional
 
@@ -83,7 +83,7 @@ class Pipeline(Sampler):
         What a person should know about how the model is run.
     steps : int
         Samples that the model has seen, those made up in gaps among them.
-    held : tuple of HeldInputs
+    latched : tuple of LatchedInputs
         One for each further source.
     waiting : int
         Samples that were not used because an input of another source was not known yet.
@@ -106,28 +106,30 @@ class Pipeline(Sampler):
         runner: StepRunner | None = None,
         format_name: str | None = None,
         whole_start: bool = False,
-        held_forms: Sequence[tuple[str | None, bool]] = (),
+        latched_forms: Sequence[tuple[str | None, bool]] = (),
         observer: Observer | None = None,
     ) -> None:
         self.notes: list[str] = []
         self.program = as_trained(program, settings, self.notes)
         metadata = changed_metadata(program.metadata, settings)
-        wiring, *others = wire(self.program, metadata, settings)
+        input_mapping, *others = map_inputs(self.program, metadata, settings)
         super().__init__(
-            wiring,
+            input_mapping,
             metadata,
             settings,
             format_name=format_name,
             whole_start=whole_start,
-            whole_numbers=_whole_numbers(self.program, wiring),
+            whole_numbers=_whole_numbers(self.program, input_mapping),
         )
-        forms = [*held_forms, *[(None, False)] * len(others)]
-        self.held = tuple(HeldInputs(self, other, settings, *form) for other, form in zip(others, forms, strict=False))
+        forms = [*latched_forms, *[(None, False)] * len(others)]
+        self.latched = tuple(
+            LatchedInputs(self, other, settings, *form) for other, form in zip(others, forms, strict=False)
+        )
         self._scores = Scores(self.program, self.metadata, settings)
         self._decider = Decider(settings.decision.apply(self.metadata.decision), self._scores.labels)
         self._observer = observer
         self._runner = runner if runner is not None else _make_runner(self.program)
-        self._inputs = Inputs(self.program, (wiring, *others))
+        self._inputs = Inputs(self.program, (input_mapping, *others))
         self.waiting = 0
         self.diverged = 0
         self._since_reset = 0  # steps
@@ -145,8 +147,8 @@ class Pipeline(Sampler):
     def counts(self) -> dict[str, int]:
         """What was seen from all sources, by kind, and what became of it."""
         counts = super().counts()
-        for held in self.held:
-            counts = {kind: count + counts[kind] for kind, count in held.counts().items()}
+        for latched in self.latched:
+            counts = {kind: count + counts[kind] for kind, count in latched.counts().items()}
         return {**counts, "waiting": self.waiting, "diverged": self.diverged}
 
     def reset(self) -> None:
@@ -186,8 +188,8 @@ class Pipeline(Sampler):
 
     def _joined(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Samples with the last ones of all other sources beside (n, C of all); none while one of these is unknown."""
-        rows = [held.last for held in self.held if held.last is not None]
-        if len(rows) == len(self.held):
+        rows = [latched.last for latched in self.latched if latched.last is not None]
+        if len(rows) == len(self.latched):
             return np.concatenate([X, *(np.broadcast_to(row, (len(X), len(row))) for row in rows)], axis=1)
         self.waiting += len(X)
         if self._since_reset:
@@ -196,10 +198,10 @@ class Pipeline(Sampler):
 
     def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
         events: list[Event] = []
-        X = self._joined(X) if self.held else X
+        X = self._joined(X) if self.latched else X
         start = 0
         while start < len(X):
-            end = min(start + self._steps_to_reset(), start + LONGEST_BLOCK, len(X))
+            end = min(start + self._steps_to_reset(), start + MAX_BLOCK, len(X))
             Y, index = self._step(X[start:end])
             events += self._decide(Y, index, self.steps, chunk)
             self.steps += end - start
@@ -242,10 +244,10 @@ class Pipeline(Sampler):
     def _steps_to_reset(self) -> int:
         """Samples that the model may still take before it begins anew."""
         every = self.settings.reset_every
-        return LONGEST_BLOCK if every is None else every - self._since_reset
+        return MAX_BLOCK if every is None else every - self._since_reset
 
 
-class HeldInputs(Sampler):
+class LatchedInputs(SampleDecoder):
     """Inputs from a slower source: they count with their last sample.
 
     Attributes
@@ -255,16 +257,21 @@ class HeldInputs(Sampler):
     """
 
     def __init__(
-        self, pipeline: Pipeline, wiring: Wiring, settings: StreamSettings, format_name: str | None, whole_start: bool
+        self,
+        pipeline: Pipeline,
+        input_mapping: InputMapping,
+        settings: StreamSettings,
+        format_name: str | None,
+        whole_start: bool,
     ) -> None:
         settings = msgspec.structs.replace(settings, resample=None)
         super().__init__(
-            wiring,
+            input_mapping,
             pipeline.metadata,
             settings,
             format_name=format_name,
             whole_start=whole_start,
-            whole_numbers=_whole_numbers(pipeline.program, wiring),
+            whole_numbers=_whole_numbers(pipeline.program, input_mapping),
         )
         self._pipeline = pipeline
         self.last: NDArray[np.float32] | None = None
@@ -328,12 +335,12 @@ def changed_metadata(metadata: Metadata, settings: StreamSettings) -> Metadata:
         raise ConfigError(str(error)) from error
 
 
-def _whole_numbers(program: Program, wiring: Wiring) -> WholeNumbers | None:
+def _whole_numbers(program: Program, input_mapping: InputMapping) -> WholeNumbers | None:
     if all(port.dtype.startswith("float") for port in program.inputs):
         return None
     from edgernn.runtime.plan import plan_of
 
-    return WholeNumbers(program, wiring, plan_of(program).id_rows)
+    return WholeNumbers(program, input_mapping, plan_of(program).id_rows)
 
 
 def _make_runner(program: Program) -> StepRunner:

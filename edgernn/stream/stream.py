@@ -17,13 +17,13 @@ from edgernn.program.program import Program
 from edgernn.stream.clock import Clock, SystemClock
 from edgernn.stream.config import StreamSettings, resolve
 from edgernn.stream.events import Event
+from edgernn.stream.input_mapping import map_inputs
 from edgernn.stream.pipeline import Pipeline, changed_metadata
-from edgernn.stream.sampler import Sampler
+from edgernn.stream.sample_decoder import SampleDecoder
 from edgernn.stream.sources import make_source
 from edgernn.stream.sources.base import Chunk, Source
 from edgernn.stream.sources.merged import MergedReader
 from edgernn.stream.sources.reader import Notice
-from edgernn.stream.wiring import wire
 
 WAIT_S = 0.1  # for bytes, before looking whether to stop
 SILENCE_NS = 3_000_000_000  # bytes without a sample for so long are worth a word
@@ -87,9 +87,9 @@ class Stream:
         if it is not given.
     runner : optional
         Runs the program instead of a `Runner`.
-    held : sequence of (Source, str or None)
+    latched : sequence of (Source, str or None)
         Further sources, and their formats if their addresses name them, in the order of
-        `edgernn.stream.wiring.wire`; `source` is the fastest.
+        `edgernn.stream.input_mapping.map_inputs`; `source` is the fastest.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Stream:
         format_name: str | None = None,
         on_notice: Callable[[str], None] | None = None,
         runner: Any = None,
-        held: Sequence[tuple[Source, str | None]] = (),
+        latched: Sequence[tuple[Source, str | None]] = (),
     ) -> None:
         self.pipeline = Pipeline(
             program,
@@ -114,10 +114,10 @@ class Stream:
             runner=runner,
             format_name=format_name,
             whole_start=source.whole_start,
-            held_forms=[(form, other.whole_start) for other, form in held],
+            latched_forms=[(form, other.whole_start) for other, form in latched],
         )
-        self._samplers: tuple[Sampler, ...] = (self.pipeline, *self.pipeline.held)
-        self._sources = (source, *(other for other, _ in held))
+        self._samplers: tuple[SampleDecoder, ...] = (self.pipeline, *self.pipeline.latched)
+        self._sources = (source, *(other for other, _ in latched))
         self.settings = settings
         self.source = source
         self._clock = source.clock
@@ -230,16 +230,16 @@ class Stream:
             self._timed_reads += 1
         self._look_for_silence(chunk, place, sampler.steps != samples)
         self._look_for_trouble(place)
-        if self.pipeline.held:
+        if self.pipeline.latched:
             self._look_for_stale(chunk.monotonic_ns)
         return events
 
     def _look_for_stale(self, now_ns: int) -> None:
         """Say that a source whose last sample is held gives no more."""
-        for place, held in enumerate(self.pipeline.held, 1):
-            since_ns = held.last_arrival_ns
-            longest_ns = max(SILENCE_NS, round(STALE_PERIODS * 1e9 / (held.wiring.rate_hz or 1.0)))
-            stale = since_ns is not None and held.last is not None and now_ns - since_ns > longest_ns
+        for place, latched in enumerate(self.pipeline.latched, 1):
+            since_ns = latched.last_arrival_ns
+            longest_ns = max(SILENCE_NS, round(STALE_PERIODS * 1e9 / (latched.input_mapping.rate_hz or 1.0)))
+            stale = since_ns is not None and latched.last is not None and now_ns - since_ns > longest_ns
             if stale and not self._stale[place]:
                 silence = f"no sample has come from {self._sources[place].name} for {longest_ns / 1e9:.0f} s"
                 self._notice(f"{silence}; its last one is held")
@@ -302,7 +302,7 @@ class Stream:
                 raise FormatError(complaint if len(self._sources) == 1 else f"{source.name}: {complaint}")
 
 
-def _sight(sampler: Sampler) -> str:
+def _sight(sampler: SampleDecoder) -> str:
     seen = sampler.unread()
     return f"; the last bytes are {seen!r}" if seen else ""
 
@@ -356,14 +356,14 @@ def open_stream(
         flags["source"] = str(source)
     resolved, program = resolve_model(model, flags)
     made: list[tuple[Source, str | None]] = []
-    for wiring in wire(program, changed_metadata(program.metadata, resolved), resolved):
-        if wiring.source is None and isinstance(source, Source):
+    for input_mapping in map_inputs(program, changed_metadata(program.metadata, resolved), resolved):
+        if input_mapping.source is None and isinstance(source, Source):
             made.append((source, None))
         else:
-            address = wiring.source or only_port()
+            address = input_mapping.source or only_port()
             made.append(make_source(address, clock=clock or SystemClock(), baud=resolved.baud))
     (first, format_name), *others = made
-    return Stream(program, first, resolved, format_name=format_name, on_notice=on_notice, held=others)
+    return Stream(program, first, resolved, format_name=format_name, on_notice=on_notice, latched=others)
 
 
 def resolve_model(model: str | Path | Program, flags: Mapping[str, Any]) -> tuple[StreamSettings, Program]:

@@ -15,6 +15,7 @@ from edgernn.stream.events import Event
 from edgernn.stream.formats import FORMATS, link_formats, make_format
 from edgernn.stream.formats.base import KINDS, Format, Samples
 from edgernn.stream.formats.detect import Detected, Detector
+from edgernn.stream.input_mapping import InputMapping, WholeNumbers, choose_columns
 from edgernn.stream.signals.clock_fit import ClockFit
 from edgernn.stream.signals.gaps import Gaps
 from edgernn.stream.signals.normalise import Normalise
@@ -22,18 +23,17 @@ from edgernn.stream.signals.rate import RateMeter
 from edgernn.stream.signals.resample import Resample
 from edgernn.stream.signals.sequence import SEQUENCES, SequenceTracker
 from edgernn.stream.sources.base import Chunk
-from edgernn.stream.wiring import WholeNumbers, Wiring, choose_columns
 
 RATE_TOLERANCE = 0.05
 DEFAULT_RATE_HZ = 1000.0  # to tell when a sequence may have wrapped, where the rate is unknown
 
 
-class Sampler(ABC):
+class SampleDecoder(ABC):
     """The bytes of one source to samples: format, channels, normalisation, clock, gaps. What becomes of them is `_run`.
 
     Parameters
     ----------
-    wiring : Wiring
+    input_mapping : InputMapping
         Which of the source's numbers are wanted.
     metadata : Metadata
     settings : StreamSettings
@@ -62,7 +62,7 @@ class Sampler(ABC):
 
     def __init__(
         self,
-        wiring: Wiring,
+        input_mapping: InputMapping,
         metadata: Metadata,
         settings: StreamSettings,
         *,
@@ -72,10 +72,12 @@ class Sampler(ABC):
     ) -> None:
         if whole_numbers and (settings.gap == "interpolate" or settings.resample is not None):
             setting = "resample" if settings.resample is not None else "gap = interpolate"
-            raise ConfigError(f"{setting} is between numbers, input {wiring.inputs[0]} takes whole ones: leave it out")
+            raise ConfigError(
+                f"{setting} is between numbers, input {input_mapping.inputs[0]} takes whole ones: leave it out"
+            )
         self._whole_numbers = whole_numbers
-        self._struck = 0  # samples with numbers that are no ids
-        self.wiring = wiring
+        self._rejected = 0  # samples with numbers that are no ids
+        self.input_mapping = input_mapping
         self.metadata = metadata
         self.settings = settings
         name = format_name or (None if settings.format == "auto" else settings.format)
@@ -100,7 +102,7 @@ class Sampler(ABC):
         self.steps = 0
         self._seen_breaks = 0  # of the sender's clock
         self.last_arrival_ns: int | None = None
-        self._wrap_ns = round(SEQUENCES / 2 * 1e9 / (wiring.rate_hz or DEFAULT_RATE_HZ))
+        self._wrap_ns = round(SEQUENCES / 2 * 1e9 / (input_mapping.rate_hz or DEFAULT_RATE_HZ))
 
     def counts(self) -> dict[str, int]:
         """What was seen, by kind; samples, and everything that was not one."""
@@ -109,7 +111,7 @@ class Sampler(ABC):
         kinds = dict(zip(KINDS, seen.tolist(), strict=True))
         return {
             **kinds,
-            "out_of_range": kinds["out_of_range"] + self._struck,
+            "out_of_range": kinds["out_of_range"] + self._rejected,
             "lost": sequence.lost,
             "duplicated": sequence.duplicated,
             "late": sequence.late,
@@ -185,9 +187,9 @@ class Sampler(ABC):
         return memoryview(seen)
 
     def _connect(self, name: str, width: int, names: tuple[str, ...] = (), units: tuple[str, ...] = ()) -> Normalise:
-        wiring = self.wiring
-        self._columns = choose_columns(wiring, name, width, names, units)
-        return Normalise(self._columns, scale=wiring.scale, mean=wiring.mean, std=wiring.std)
+        input_mapping = self.input_mapping
+        self._columns = choose_columns(input_mapping, name, width, names, units)
+        return Normalise(self._columns, scale=input_mapping.scale, mean=input_mapping.mean, std=input_mapping.std)
 
     def _parse(self, data: bytes | memoryview, chunk: Chunk) -> list[Event]:
         assert self.format is not None
@@ -200,8 +202,8 @@ class Sampler(ABC):
         self.rate.add(len(samples.values), chunk.monotonic_ns)
         assert self._normalise is not None
         X, finite = self._normalise(samples.values), self._normalise.finite  # (n, C)
-        if self._whole_numbers and (struck := self._whole_numbers.strike(X)):
-            self._struck, finite = self._struck + struck, False
+        if self._whole_numbers and (rejected := self._whole_numbers.reject(X)):
+            self._rejected, finite = self._rejected + rejected, False
         missing = None
         if samples.sequence is not None or samples.device_time_us is not None:
             since_ns = 0 if self.last_arrival_ns is None else chunk.monotonic_ns - self.last_arrival_ns
@@ -239,14 +241,14 @@ class Sampler(ABC):
 
     def rate_complaint(self) -> str | None:
         """Why the rate of the source does not suit the model; None if it does, or is not known yet."""
-        wanted, measured = self.wiring.rate_hz, self.rate.rate_hz
+        wanted, measured = self.input_mapping.rate_hz, self.rate.rate_hz
         if self._resample is not None:
             wanted = self._resample.from_hz
         if wanted is None or measured is None or abs(measured / wanted - 1) <= RATE_TOLERANCE:
             return None
         if self.settings.inputs:
             return (
-                f"{measured:.4g} samples a second come, inputs.{self.wiring.inputs[0]} says {wanted:.4g}: "
+                f"{measured:.4g} samples a second come, inputs.{self.input_mapping.inputs[0]} says {wanted:.4g}: "
                 f"set the board or rate_hz, or go on with --allow-rate"
             )
         expected = "they began with" if self._resample is not None else "the model was trained at"
