@@ -264,7 +264,7 @@ def slots(instruction: type[Instruction]) -> Instruction:
     SoftmaxInstruction(x=1, y=2, rows=3, size=4)
     """
     fields: tuple[str, ...] = instruction._fields  # type: ignore[attr-defined]  # a NamedTuple
-    return instruction._make(range(1, 1 + len(fields)))  # type: ignore[attr-defined, no-any-return]
+    return instruction._make(range(1, 1 + len(fields)))  # type: ignore[attr-defined]
 
 
 class OutputSchedule(NamedTuple):
