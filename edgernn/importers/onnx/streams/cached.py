@@ -62,7 +62,7 @@ class Continued(Stream):
         if span != self.pad_begin + 1:
             raise UnsupportedModelError(
                 f"a window of {span} frames runs over a sequence that begins with {self.pad_begin} frames from a "
-                f"state: a state of {span - 1} frames can be streamed; for another, export the model for one time step (time "
+                f"state: a state of {span - 1} frames can be streamed; for another, export the model for one step (time "
                 "length 1)"
             )
         size = self.places.shape[1]
