@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -18,6 +18,7 @@ from edgernn.stream.events import Event
 from edgernn.stream.formats import link_formats
 from edgernn.stream.sampler import Sampler
 from edgernn.stream.scores import Scores
+from edgernn.stream.signals.gaps import Segment
 from edgernn.stream.signals.normalise import Normalise
 from edgernn.stream.sources.base import Chunk
 from edgernn.stream.wiring import Inputs, WholeNumbers, Wiring, wire
@@ -54,8 +55,8 @@ class Observer(Protocol):
         """Model and decisions begin anew."""
 
 
-class Pipeline(Sampler):
-    """Format, signals, model and decisions in a row.
+class Pipeline:
+    """Sampler, model and decisions in a row.
 
     Of a model whose inputs come from several sources it takes the samples of the fastest; those of the others are given
     to `held`.
@@ -79,6 +80,9 @@ class Pipeline(Sampler):
     ----------
     metadata : Metadata
         The model's, with what the settings change.
+    settings : StreamSettings
+    sampler : Sampler
+        Makes samples of the bytes of the fastest source.
     notes : list of str
         What a person should know about how the model is run.
     steps : int
@@ -111,26 +115,36 @@ class Pipeline(Sampler):
     ) -> None:
         self.notes: list[str] = []
         self.program = as_trained(program, settings, self.notes)
-        metadata = changed_metadata(program.metadata, settings)
+        self.settings = settings
+        self.metadata = metadata = changed_metadata(program.metadata, settings)
+        if settings.resample is not None and metadata.rate_hz is None:
+            raise ConfigError("resample needs the rate that the model was trained at: give --rate")
         wiring, *others = wire(self.program, metadata, settings)
-        super().__init__(
-            wiring,
-            metadata,
-            settings,
-            format_name=format_name,
-            whole_start=whole_start,
-            whole_numbers=_whole_numbers(self.program, wiring),
-        )
+        resample_to_hz = None if settings.resample is None else metadata.rate_hz
+        self.sampler = self._sampler(wiring, format_name, whole_start, resample_to_hz)
         forms = [*held_forms, *[(None, False)] * len(others)]
-        self.held = tuple(HeldInputs(self, other, settings, *form) for other, form in zip(others, forms, strict=False))
+        self.held = tuple(HeldInputs(self._sampler(other, *form)) for other, form in zip(others, forms, strict=False))
         self._scores = Scores(self.program, self.metadata, settings)
         self._decider = Decider(settings.decision.apply(self.metadata.decision), self._scores.labels)
         self._observer = observer
         self._runner = runner if runner is not None else _make_runner(self.program)
         self._inputs = Inputs(self.program, (wiring, *others))
+        self.steps = 0
         self.waiting = 0
         self.diverged = 0
         self._since_reset = 0  # steps
+
+    def _sampler(
+        self, wiring: Wiring, format_name: str | None, whole_start: bool, resample_to_hz: float | None = None
+    ) -> Sampler:
+        return Sampler(
+            wiring,
+            self.settings,
+            resample_to_hz=resample_to_hz,
+            format_name=format_name,
+            whole_start=whole_start,
+            whole_numbers=_whole_numbers(self.program, wiring),
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -144,9 +158,9 @@ class Pipeline(Sampler):
 
     def counts(self) -> dict[str, int]:
         """What was seen from all sources, by kind, and what became of it."""
-        counts = super().counts()
+        counts = self.sampler.counts()
         for held in self.held:
-            counts = {kind: count + counts[kind] for kind, count in held.counts().items()}
+            counts = {kind: count + counts[kind] for kind, count in held.sampler.counts().items()}
         return {**counts, "waiting": self.waiting, "diverged": self.diverged}
 
     def reset(self) -> None:
@@ -154,14 +168,44 @@ class Pipeline(Sampler):
         self._runner.reset()
         self._decider.reset()
         self._since_reset = 0
-        if self._resample is not None:
-            self._resample.reset()
+        self.sampler.reset()
         if self._observer is not None:
             self._observer.reset()
 
-    def finish(self, chunk: Chunk) -> list[Event]:
-        """No more bytes come: the model says what it was still waiting to say."""
-        return super().finish(chunk) + self._flush(chunk)
+    @property
+    def samplers(self) -> tuple[Sampler, ...]:
+        """One for each source, that of the fastest first."""
+        return (self.sampler, *(held.sampler for held in self.held))
+
+    def feed(self, chunk: Chunk, place: int = 0) -> list[Event]:
+        """Take bytes of the source at this place; give the events of the samples that are complete.
+
+        `latency_ns` is filled in by the stream.
+        """
+        if chunk.after_gap:
+            self.interrupted(place)
+        return self._use(self.samplers[place].feed(chunk), chunk, place)
+
+    def feed_samples(
+        self,
+        values: NDArray[np.float64],
+        chunk: Chunk,
+        names: tuple[str, ...] = (),
+        units: tuple[str, ...] = (),
+    ) -> list[Event]:
+        """Take samples (n, width) that are numbers already, as those of an array; `chunk` says when they came."""
+        return self._use(self.sampler.feed_values(values, chunk, names, units), chunk, 0)
+
+    def finish(self, chunk: Chunk, place: int = 0) -> list[Event]:
+        """No more bytes come from a source; of the fastest, the model says what it was still waiting to say."""
+        events = self._use(self.samplers[place].finish(chunk), chunk, place)
+        return events if place else events + self._flush(chunk)
+
+    def interrupted(self, place: int = 0) -> None:
+        """Bytes of a source are missing: the model begins anew with the next ones unless its state is kept."""
+        self.samplers[place].interrupted()
+        if place and not self.settings.keep_state:
+            self.held[place - 1].last = None
 
     @property
     def delay_steps(self) -> int:
@@ -193,6 +237,17 @@ class Pipeline(Sampler):
         if self._since_reset:
             self.reset()
         return X[:0]
+
+    def _use(self, segments: Iterator[Segment], chunk: Chunk, place: int) -> list[Event]:
+        events: list[Event] = []
+        for X, begins_anew in segments:
+            if begins_anew:
+                self.reset()
+            if place:
+                self.held[place - 1].hold(X)
+            else:
+                events += self._run(X, chunk)
+        return events
 
     def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
         events: list[Event] = []
@@ -245,43 +300,24 @@ class Pipeline(Sampler):
         return LONGEST_BLOCK if every is None else every - self._since_reset
 
 
-class HeldInputs(Sampler):
+class HeldInputs:
     """Inputs from a slower source: they count with their last sample.
 
     Attributes
     ----------
+    sampler : Sampler
     last : ndarray float32 (C,) or None
         None before the first, and after an outage unless the state is kept.
     """
 
-    def __init__(
-        self, pipeline: Pipeline, wiring: Wiring, settings: StreamSettings, format_name: str | None, whole_start: bool
-    ) -> None:
-        settings = msgspec.structs.replace(settings, resample=None)
-        super().__init__(
-            wiring,
-            pipeline.metadata,
-            settings,
-            format_name=format_name,
-            whole_start=whole_start,
-            whole_numbers=_whole_numbers(pipeline.program, wiring),
-        )
-        self._pipeline = pipeline
+    def __init__(self, sampler: Sampler) -> None:
+        self.sampler = sampler
         self.last: NDArray[np.float32] | None = None
 
-    def interrupted(self) -> None:
-        super().interrupted()
-        if not self.settings.keep_state:
-            self.last = None
-
-    def reset(self) -> None:
-        self._pipeline.reset()
-
-    def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
+    def hold(self, X: NDArray[np.float32]) -> None:
+        """Take samples (n, C)."""
         if len(X):
-            self.steps += len(X)
             self.last = X[-1].copy()
-        return []
 
 
 def link_stream_kernels() -> None:
