@@ -16,7 +16,7 @@ from edgernn.errors import InputError
 from edgernn.stream.events import Event
 from edgernn.stream.sources.base import Source
 from edgernn.stream.sources.memory import MemorySource
-from edgernn.stream.sources.virtual_port import Board, VirtualPort, csv_frames
+from edgernn.stream.sources.virtual_port import VirtualBoard, VirtualPort, csv_frames
 from edgernn.stream.stream import Stream, StreamStatus, open_stream
 
 DATA = Path(__file__).parent / "data"
@@ -24,7 +24,7 @@ MODEL = DATA / "demo_model.onnx"
 RECORDING = DATA / "demo_recording.npz"
 
 
-class Interval(NamedTuple):
+class LabelledInterval(NamedTuple):
     """What a person did from sample `start` up to, not including, sample `stop`."""
 
     start: int
@@ -37,7 +37,7 @@ class LabelledRecording(NamedTuple):
 
     samples: NDArray[np.float32]
     rate_hz: float
-    intervals: tuple[Interval, ...]
+    intervals: tuple[LabelledInterval, ...]
 
 
 class Played(NamedTuple):
@@ -54,7 +54,7 @@ class Recognition(NamedTuple):
     events of other labels in it.
     """
 
-    interval: Interval
+    interval: LabelledInterval
     after_s: float | None
     others: tuple[Event, ...]
 
@@ -72,7 +72,7 @@ def read_recording(seconds: float | None = None) -> LabelledRecording:
         samples = arrays["samples"]
         names = arrays["label_names"].tolist()
         columns = (arrays[f"interval_{what}"].tolist() for what in ("start", "stop", "label"))
-        intervals = [Interval(start, stop, names[label]) for start, stop, label in zip(*columns, strict=True)]
+        intervals = [LabelledInterval(start, stop, names[label]) for start, stop, label in zip(*columns, strict=True)]
     stop = len(samples) if seconds is None else min(len(samples), int(seconds * rate_hz))
     if stop < 1:
         raise InputError(f"{seconds} s are less than one sample at {rate_hz:g} Hz")
@@ -125,7 +125,7 @@ def play(
         open_stream(MODEL, device, format="csv", allow_rate=speed != 1.0, reconnect=False) as stream,
     ):
         lines = chain([b"\r\n"], csv_frames(recording.samples))  # a reader trusts only what follows an end of line
-        board = Board(write, lines, recording.rate_hz * speed)
+        board = VirtualBoard(write, lines, recording.rate_hz * speed)
         board.start()
         bytes_before = None
         with suppress(KeyboardInterrupt):

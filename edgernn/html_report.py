@@ -15,7 +15,7 @@ from typing import NamedTuple
 WIDTH, HEIGHT = 720, 300  # of a plot, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44  # margins of the plotting area
 BAR_PITCH, BAR_LEFT, BAR_RIGHT = 24, 190, 130  # of bars below each other, and what stands before and behind them
-MOST_TICKS = 6
+MAX_TICKS = 6
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --ink: #1f2328; --back: #fff; --c0: #0969da; --c1: #cf222e;
@@ -208,8 +208,8 @@ class _Axis(NamedTuple):
         """Places on the axis and what stands there: the marks, or round numbers."""
         if self.marks:
             return self.marks
-        step = 10.0 ** math.floor(math.log10((self.high - self.low) / MOST_TICKS))
-        step *= next(factor for factor in (1, 2, 5, 10) if (self.high - self.low) / (factor * step) <= MOST_TICKS)
+        step = 10.0 ** math.floor(math.log10((self.high - self.low) / MAX_TICKS))
+        step *= next(factor for factor in (1, 2, 5, 10) if (self.high - self.low) / (factor * step) <= MAX_TICKS)
         first = math.ceil(self.low / step)
         return [(number * step, f"{number * step:.6g}") for number in range(first, math.floor(self.high / step) + 1)]
 

@@ -1,4 +1,4 @@
-"""Compares a real board with the desk, over its serial port: the board runs the example that answers packets."""
+"""Compares a real board with the host, over its serial port: the board runs the example that answers packets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
 from edgernn.stream.formats.cobs import encode_packet, unstuff
-from firmware_export.desk import desk_outputs, random_inputs
 from firmware_export.generate import CModel
-from firmware_export.golden import beat, tolerance
+from firmware_export.golden import frame_schedule, tolerance
+from firmware_export.host import host_outputs, random_inputs
 from firmware_export.targets import packet_kind
 
 Array: TypeAlias = NDArray[Any]
@@ -36,7 +36,7 @@ class PortReport(msgspec.Struct, frozen=True):
 
 
 def verify_port(model: CModel, location: str, *, steps: int = 200, baud: int = BAUD) -> PortReport:
-    """Send made-up inputs to a board that runs the example ``answer``, and compare each answer with the desk.
+    """Send made-up inputs to a board that runs the example ``answer``, and compare each answer with the host.
 
     Raises
     ------
@@ -50,8 +50,8 @@ def verify_port(model: CModel, location: str, *, steps: int = 200, baud: int = B
     from edgernn.stream.sources.ports import open_error
 
     inputs = _as_packets(model, random_inputs(model, steps))
-    expected = desk_outputs(model.program, inputs)
-    beats = {output.name: beat(model.program, output).steps(steps) for output in model.outputs}
+    expected = host_outputs(model.program, inputs)
+    schedules = {output.name: frame_schedule(model.program, output).steps(steps) for output in model.outputs}
     times_us: list[int] = []
     try:
         port = serial.serial_for_url(location, baudrate=baud, timeout=ANSWER_S)
@@ -68,7 +68,7 @@ def verify_port(model: CModel, location: str, *, steps: int = 200, baud: int = B
             packet = encode_packet(sequence, 0, numbers.tolist(), _kind(model))
             answer = _exchange(port, packet, sequence, attempts=ATTEMPTS if step == 0 else 1)
             times_us.append(int.from_bytes(answer[3:7], "little"))
-            due = {name: beats[name].index(step) for name in beats if step in beats[name]}
+            due = {name: schedules[name].index(step) for name in schedules if step in schedules[name]}
             own = {name: (expected[name][frame], allowed[name][frame]) for name, frame in due.items()}
             difference = _difference(model, answer[HEADER_BYTES:-CRC_BYTES], own)
             if difference:
@@ -109,7 +109,7 @@ def _is_intact(packet: bytes) -> bool:
 
 
 def _difference(model: CModel, data: bytes, expected: Mapping[str, tuple[Array, Array]]) -> str:
-    """How the values of an answer differ from the outputs that the desk has in this step, by more than is allowed."""
+    """How the values of an answer differ from the outputs that the host has in this step, by more than is allowed."""
     begin = 0
     for name, (own, allowed) in expected.items():
         dtype = packet_kind(model.step.dtype(model.step.output_value(name)))[0]
@@ -120,5 +120,5 @@ def _difference(model: CModel, data: bytes, expected: Mapping[str, tuple[Array, 
         different = np.flatnonzero(np.abs(got.astype(np.float64) - own) > allowed)
         if different.size:
             at = int(different[0])
-            return f"{name}[{at}] is {got[at]}, on the desk {own[at]}"
+            return f"{name}[{at}] is {got[at]}, on the host {own[at]}"
     return f"{len(data)} bytes of outputs where there must be {begin}" if len(data) != begin else ""

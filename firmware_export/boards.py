@@ -68,7 +68,7 @@ BOARDS: dict[str, Board] = {
     "esp32c3": Board("ESP32-C3, RV32IMC", RV32IMC, 4194304, 409600, 160_000_000),
 }
 
-LARGEST_AVR_TABLE = 32767  # bytes, of avr-gcc
+MAX_AVR_TABLE = 32767  # bytes, of avr-gcc
 FEW_OPERATIONS = 20  # for which a core's code bytes are enough
 OPERATION_BYTES = 90  # of each one more; measured on a graph of 95 small operations
 FIRMWARE_BYTES = (2500, 450)  # flash and RAM that the rest of the smallest firmware (Arduino core, stack) takes
@@ -108,9 +108,9 @@ def fit(model: CModel, board: str) -> Fit:
                 f"{model.prefix} does not fit on {facts.title}: it needs {need} bytes of {what}, and firmware about "
                 f"{other} more, the board has {have}; take a smaller model, int8, or another board"
             )
-    if facts.core is AVR and model.largest_table > LARGEST_AVR_TABLE:
+    if facts.core is AVR and model.largest_table > MAX_AVR_TABLE:
         raise DoesNotFitError(
-            f"{model.prefix} has a table of {model.largest_table} bytes, more than {LARGEST_AVR_TABLE}, which avr-gcc "
+            f"{model.prefix} has a table of {model.largest_table} bytes, more than {MAX_AVR_TABLE}, which avr-gcc "
             "can hold: take a smaller model or another board"
         )
     runs = model.copies + (program.tail_steps if model.step.runs_tail else 0)

@@ -1,4 +1,4 @@
-"""Golden steps: inputs, and the outputs that the desk computed for them; and the self-test that holds them as C."""
+"""Golden steps: inputs, and the outputs that the host computed for them; and the self-test that holds them as C."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Golden(NamedTuple):
         return len(next(iter(self.inputs.values())))
 
 
-class Beat(NamedTuple):
+class FrameSchedule(NamedTuple):
     """The steps in which an output comes: at `first`, then after every `every` steps; never where `first` is None."""
 
     first: int | None
@@ -54,14 +54,14 @@ class Beat(NamedTuple):
         return range(0) if self.first is None else range(self.first, steps, self.every)
 
 
-def beat(program: Program, output: OutputDescription) -> Beat:
+def frame_schedule(program: Program, output: OutputDescription) -> FrameSchedule:
     """When an output comes while the stream goes on."""
     if program.staggered is not None:
-        return Beat(program.staggered.steps - 1, program.staggered.hop)
+        return FrameSchedule(program.staggered.steps - 1, program.staggered.hop)
     if output.when.at_end:
         waits = program.tail_steps > 0 and not program.runs_tail_in_each_step
-        return Beat(None if waits else output.when.first, 1)
-    return Beat(output.when.first, output.when.period)
+        return FrameSchedule(None if waits else output.when.first, 1)
+    return FrameSchedule(output.when.first, output.when.period)
 
 
 def rest(program: Program, output: OutputDescription, steps: int) -> int:
@@ -114,7 +114,7 @@ def selftest(model: CModel, golden: Golden) -> str:
     before, compare, finish = 0, [], []  # numbers of the outputs before this one
     for index, (port, output) in enumerate(zip(program.outputs, model.outputs, strict=True)):
         dtype, local = model.step.dtype(output.value), model.step.outputs[port.name]
-        frames = len(beat(program, output).steps(golden.steps)) + rest(program, output, golden.steps)
+        frames = len(frame_schedule(program, output).steps(golden.steps)) + rest(program, output, golden.steps)
         array = _checked(golden.outputs, port.name, (frames, port.size), dtype)
         buffers.append(f"static {C_TYPES[dtype]} selftest_{local}[{port.size}];")
         tables.append(table(f"golden_{local}", array, f"{frames} frames of {local}"))
@@ -172,7 +172,7 @@ def _compare(model: CModel, index: int, golden: Array, before: int) -> list[str]
     """Lines that compare one output (frames, size), which has `before` numbers of other outputs before it."""
     output, (frames, size) = model.outputs[index], golden.shape
     dtype, local = model.step.dtype(output.value), model.step.outputs[output.name]
-    every = beat(model.program, output)
+    every = frame_schedule(model.program, output)
     due = "0" if every.first is None else f"selftest_due(step, {every.first}u, {every.every}u)"
     new = max(own.frames for own in model.outputs)
     if model.windowed or model.tells_new:

@@ -13,7 +13,7 @@ from firmware_export.literals import C_TYPES, STATE_TYPES
 from firmware_export.memory import TYPE_BYTES
 from firmware_export.statements import write_blocks
 
-MOST_FRAMES = 32767  # of one output in one step
+MAX_FRAMES = 32767  # of one output in one step
 
 
 class Interface:
@@ -48,10 +48,8 @@ class Interface:
             if self.step.input_dtype(port.name) not in C_TYPES:
                 raise ExportError(f"input {port.name} is {port.dtype}, which cannot be written as C")
         for output in self.outputs:
-            if output.frames > MOST_FRAMES:
-                raise ExportError(
-                    f"output {output.name} has {output.frames} frames at once, in C at most {MOST_FRAMES}"
-                )
+            if output.frames > MAX_FRAMES:
+                raise ExportError(f"output {output.name} has {output.frames} frames at once, in C at most {MAX_FRAMES}")
         for slot in self.program.state:
             if slot.dtype not in STATE_TYPES:
                 raise ExportError(f"state {slot.name} is {slot.dtype}, which cannot be written as C")

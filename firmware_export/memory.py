@@ -8,7 +8,7 @@ TYPE_BYTES = {"float32": 4, "int32": 4, "int16": 2, "int8": 1, "int64": 8, "floa
 GRANULE = 4  # elements; keeps every array of a type at a multiple of eight bytes
 
 
-class Interval(msgspec.Struct, frozen=True):
+class Lifetime(msgspec.Struct, frozen=True):
     """Elements in use from operation `first` to operation `last`, both included."""
 
     size: int
@@ -16,16 +16,16 @@ class Interval(msgspec.Struct, frozen=True):
     last: int
 
 
-def place(intervals: dict[str, Interval]) -> tuple[dict[str, int], int]:
+def place(intervals: dict[str, Lifetime]) -> tuple[dict[str, int], int]:
     """Offsets at which arrays that are in use together do not overlap, and the total size; large arrays first.
 
     Examples
     --------
-    >>> place({"a": Interval(8, 0, 1), "b": Interval(4, 1, 2), "c": Interval(8, 2, 3)})
+    >>> place({"a": Lifetime(8, 0, 1), "b": Lifetime(4, 1, 2), "c": Lifetime(8, 2, 3)})
     ({'a': 0, 'c': 0, 'b': 8}, 12)
     """
     offsets: dict[str, int] = {}
-    placed: list[tuple[int, int, Interval]] = []  # begin, end
+    placed: list[tuple[int, int, Lifetime]] = []  # begin, end
     for name, interval in sorted(intervals.items(), key=lambda item: -item[1].size):
         size = -(-interval.size // GRANULE) * GRANULE
         begin = 0

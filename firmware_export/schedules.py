@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from edgernn.errors import ExportError
 from edgernn.program.description import OutputDescription
-from edgernn.program.operations import AnyOperation, History, Schedule
+from edgernn.program.operations import AnyOperation, DelayLine, Schedule
 from edgernn.program.program import Program
 
-LARGEST_COUNT = 0xFFFFFFFF
+MAX_COUNT = 0xFFFFFFFF
 
 
 class When(NamedTuple):
@@ -36,7 +36,7 @@ class When(NamedTuple):
     at_end: bool = False
 
 
-class Clock:
+class StepCounter:
     """The step counter of a program, and its conditions.
 
     The counter cannot overflow, however long a stream is: behind `latest`, the last first step of all schedules, they
@@ -59,7 +59,7 @@ class Clock:
     ...     outputs=(OutputDescription("y", "y", per_frame=True, when=slow),),
     ...     operations=(Dense(name="d", inputs=("x",), outputs=("y",), W="W", when=slow),),
     ... )
-    >>> clock = Clock(Program(description, {"W": np.ones((1, 1), np.float32)}))
+    >>> clock = StepCounter(Program(description, {"W": np.ones((1, 1), np.float32)}))
     >>> clock.condition(clock.when(slow)), clock.limit, clock.cycle, clock.c_type
     ('step >= 2u && (step - 2u) % 3u == 0', 6, 3, 'uint16_t')
     """
@@ -73,7 +73,7 @@ class Clock:
         if program.staggered is not None:  # the counter of a window begins anew with each window
             highest = program.staggered.steps
         highest += self.tail_steps
-        if highest >= LARGEST_COUNT:
+        if highest >= MAX_COUNT:
             raise ExportError(
                 f"the program repeats itself only every {self.cycle} steps, which a counter of 32 bits cannot count"
             )
@@ -100,11 +100,11 @@ class Clock:
     def written(self, operation: AnyOperation) -> When:
         """The steps in which an operation runs; a History runs to the end of the tail, with padding in place of x."""
         when = self.when(operation.when)
-        return when._replace(tail=self.tail_steps) if isinstance(operation, History) else when
+        return when._replace(tail=self.tail_steps) if isinstance(operation, DelayLine) else when
 
     def produced(self, operation: AnyOperation) -> When:
         """The steps in which the outputs of an operation are made."""
-        return self.when(operation.read if isinstance(operation, History) else operation.when)
+        return self.when(operation.read if isinstance(operation, DelayLine) else operation.when)
 
     def covers(self, outer: When, inner: When) -> bool:
         """Whether something runs in all steps, of all sequences, in which `inner` runs."""

@@ -26,7 +26,7 @@ def write_blocks(step: StepWriter, found: Iterable[Block], outer: str = "") -> l
 def _lines(step: StepWriter, block: Block) -> list[str]:
     operation = block.operation
     if isinstance(operation, Repeat):
-        index = step.rounds[operation.name]
+        index = step.iterations[operation.name]
         body = write_blocks(step, block.body, step.flag(step.runs[operation.name]))
         header = f"for ({counter(operation.count)} {index} = 0; {index} < {operation.count}; {index}++) {{"
         lines = [header, *indented(body), "}"] if body else []

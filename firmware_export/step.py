@@ -23,8 +23,8 @@ from edgernn.program.program import Program
 from firmware_export import names
 from firmware_export.blocks import Block, flat, loops, split
 from firmware_export.literals import C_TYPES, table
-from firmware_export.memory import TYPE_BYTES, Interval, place
-from firmware_export.schedules import Clock, When
+from firmware_export.memory import TYPE_BYTES, Lifetime, place
+from firmware_export.schedules import StepCounter, When
 
 Temporaries = Callable[[AnyOperation], Sequence[tuple[str, int]]]
 
@@ -64,12 +64,12 @@ class StepWriter:
         self._table_names: dict[tuple[bytes, str], str] = {}
         self._identifiers = names.Names(MEMBERS)
         repeats = [operation.name for operation in program.operations if isinstance(operation, Repeat)]
-        self.rounds = {name: f"round_{number}" for number, name in enumerate(repeats)}  # of each Repeat
+        self.iterations = {name: f"round_{number}" for number, name in enumerate(repeats)}  # of each Repeat
         for name, value in program.values.items():
             if value.dtype not in C_TYPES:
                 raise ExportError(f"value {name} is {value.dtype}, which cannot be written as C")
-        self.clock = Clock(program)
-        local = [*LOCALS, *self.rounds.values(), *self.clock.flags.values()]
+        self.clock = StepCounter(program)
+        local = [*LOCALS, *self.iterations.values(), *self.clock.flags.values()]
         parameters = names.Names([*local, *names.MACROS], beginnings=("edgernn_", "frames_of_", f"{prefix}_"))
         self.inputs = {port.name: parameters.add(port.name, "input") for port in program.inputs}
         self.outputs = {port.name: parameters.add(port.name, "output") for port in program.outputs}
@@ -222,14 +222,14 @@ class StepWriter:
                 last[root] = max([index, last.get(root, 0), *around])
         for output in self.program.description.outputs:
             last[self._root[output.value]] = len(ordered)
-        wanted: dict[str, dict[str, Interval]] = {}
+        wanted: dict[str, dict[str, Lifetime]] = {}
         for root, begin in first.items():
             if root not in self._place:
                 value = self.program.values[root]
-                wanted.setdefault(value.dtype, {})[root] = Interval(value.size, begin, last[root])
+                wanted.setdefault(value.dtype, {})[root] = Lifetime(value.size, begin, last[root])
         for index, operation in enumerate(ordered):
             for number, (dtype, size) in enumerate(self._temporaries(operation)):
-                wanted.setdefault(dtype, {})[f"{operation.name}\0{number}"] = Interval(size, index, index)
+                wanted.setdefault(dtype, {})[f"{operation.name}\0{number}"] = Lifetime(size, index, index)
         for dtype, intervals in sorted(wanted.items()):
             offsets, self.scratch[dtype] = place(intervals)
             for name, offset in offsets.items():

@@ -52,7 +52,7 @@ NOT_COMPILED_HERE = {"esp-idf": "ESP32 (Xtensa and ESP-IDF)", "zephyr": "Zephyr"
 
 KINDS = {"int32": ("int16", "EDGERNN_LINK_INT16"), "int16": ("int16", "EDGERNN_LINK_INT16")}
 FLOAT_KIND = ("float32", "EDGERNN_LINK_FLOAT")
-MOST_VALUE_BYTES = 240  # in one packet of edgernn_link.h
+MAX_VALUE_BYTES = 240  # in one packet of edgernn_link.h
 
 
 def files(model: CModel, target: str, golden: Golden) -> dict[str, str]:
@@ -80,7 +80,7 @@ def _serves(model: CModel, template: str) -> bool:
     """Whether a file makes sense for a model."""
     if template in {"example.c", "events.ino"}:  # a line of numbers is one input
         return len(model.program.inputs) == 1 and len(model.program.outputs) == 1
-    return not template.startswith("answer") or max(_packet_bytes(model)) <= MOST_VALUE_BYTES
+    return not template.startswith("answer") or max(_packet_bytes(model)) <= MAX_VALUE_BYTES
 
 
 def _flush_example(model: CModel) -> str:
@@ -107,7 +107,7 @@ def _notes(target: str) -> str:
             f"Unverified: the files for {NOT_COMPILED_HERE[target]} were generated, but not compiled with its own "
             "tools. The C code itself is the one that `edgernn verify` proves."
         )
-    return "`edgernn verify` proves that it computes what the desk computes."
+    return "`edgernn verify` proves that it computes what the host computes."
 
 
 def packet_kind(dtype: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Proves that an export computes what the desk computes: compiled, run on emulated chips, compared bit for bit."""
+"""Proves that an export computes what the host computes: compiled, run on emulated chips, compared bit for bit."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from edgernn.errors import ExportError
 from edgernn.program.file import load_program
 from firmware_export import DESCRIPTION, FORMAT
-from firmware_export.desk import MASK, desk_outputs, noise_of, random_inputs
 from firmware_export.emulators import Emulator, build, run
 from firmware_export.emulators.emulator import HERE, Sizes, keep_called, sizes
 from firmware_export.generate import CModel
-from firmware_export.golden import beat, is_exact, tolerance
+from firmware_export.golden import frame_schedule, is_exact, tolerance
+from firmware_export.host import MASK, host_outputs, noise_of, random_inputs
 from firmware_export.literals import float_literal
 from firmware_export.memory import TYPE_BYTES
 
@@ -65,7 +65,7 @@ def open_export(directory: Path) -> Exported:
     return Exported(directory, CModel(program, name), places[0], places[1])
 
 
-class Report(msgspec.Struct, frozen=True):
+class VerificationReport(msgspec.Struct, frozen=True):
     """What one machine gave.
 
     Attributes
@@ -106,10 +106,10 @@ def verify(
     steps: int = 0,
     sized: bool = False,
     expected: Mapping[str, Array] | None = None,
-) -> Report:
-    """Compile an export for a machine, run its self-test and `steps` made-up steps there, compare with the desk.
+) -> VerificationReport:
+    """Compile an export for a machine, run its self-test and `steps` made-up steps there, compare with the host.
 
-    With `sized`, the model is also compiled alone for its bytes of flash and RAM. `expected` is what `desk_run` gives,
+    With `sized`, the model is also compiled alone for its bytes of flash and RAM. `expected` is what `host_run` gives,
     computed here if it is not given: it is the same for all machines.
 
     Raises
@@ -121,9 +121,9 @@ def verify(
         return _verify(exported, emulator, steps, sized, expected, Path(folder))
 
 
-def desk_run(exported: Exported, steps: int) -> dict[str, Array]:
-    """The outputs (frames, size) by name that the desk computes for the made-up steps."""
-    return desk_outputs(exported.model.program, random_inputs(exported.model, steps))
+def host_run(exported: Exported, steps: int) -> dict[str, Array]:
+    """The outputs (frames, size) by name that the host computes for the made-up steps."""
+    return host_outputs(exported.model.program, random_inputs(exported.model, steps))
 
 
 def _verify(
@@ -133,7 +133,7 @@ def _verify(
     sized: bool,
     expected: Mapping[str, Array] | None,
     work: Path,
-) -> Report:
+) -> VerificationReport:
     model = exported.model
     program = work / "program"
     (work / "ports.h").write_text(harness_ports(model))
@@ -141,13 +141,13 @@ def _verify(
     facts = {words[0]: words[1:] for words in lines if words[0] != "checksum"}
     difference = _difference(facts)
     if not difference and steps:
-        expected = desk_run(exported, steps) if expected is None else expected
+        expected = host_run(exported, steps) if expected is None else expected
         difference = _compare_checksums(exported, emulator, steps, expected, lines, work)
     count = None
     if "ticks" in facts and emulator.counts:
         count = round(int(facts["ticks"][1]) / emulator.ticks_per_count)
     size = _model_sizes(exported, emulator, work) if sized else Sizes(0, 0)
-    return Report(
+    return VerificationReport(
         machine=emulator.name,
         title=emulator.title,
         equal=not difference,
@@ -260,9 +260,9 @@ def _compare_checksums(
     lines: list[list[str]],
     work: Path,
 ) -> str:
-    """The first step of a long run that differs from the desk, empty if none does."""
+    """The first step of a long run that differs from the host, empty if none does."""
     model, program = exported.model, exported.model.program
-    frames = {output.name: beat(program, output).steps(steps) for output in model.outputs}
+    frames = {output.name: frame_schedule(program, output).steps(steps) for output in model.outputs}
     typed = {
         port.name: expected[port.name].astype(model.step.dtype(model.step.output_value(port.name)))
         for port in program.outputs
@@ -304,5 +304,5 @@ def _compare_trace(
             same = np.abs(got.astype(np.float64) - own) <= allowed[name][frame]
             if not same.all():
                 at = int(np.flatnonzero(~same)[0])
-                return f"step {step}, {name}[{at}] is {got[at]}, on the desk {own[at]}"
+                return f"step {step}, {name}[{at}] is {got[at]}, on the host {own[at]}"
     return f"checksum of steps {trace[0]} to {trace[1] - 1}" if is_exact(program) else ""

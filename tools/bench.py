@@ -120,17 +120,17 @@ def _measure_model(
     kernel = floor.fastest(model) if floor.compiler() else None
     _check(results, model, peers, kernel)
 
-    contestants = {report.TIMER: timing.hot(lambda x: None)}
-    contestants |= {name: timing.hot(peer.step) for name, peer in peers.items()}
+    benchmark_targets = {report.TIMER: timing.hot(lambda x: None)}
+    benchmark_targets |= {name: timing.hot(peer.step) for name, peer in peers.items()}
     if kernel is not None:
-        contestants[report.C_STEP] = lambda block: kernel.time_steps(np.stack(block))
-    results.hot[model.name] = timing.interleave(contestants, rows, steps, timing.BLOCK_STEPS)
+        benchmark_targets[report.C_STEP] = lambda block: kernel.time_steps(np.stack(block))
+    results.hot[model.name] = timing.interleave(benchmark_targets, rows, steps, timing.BLOCK_STEPS)
     if Edgernn.name in peers:
         alone = {report.ALONE: timing.hot(peers[Edgernn.name].step)}
         results.hot[model.name] |= timing.interleave(alone, rows, steps, timing.BLOCK_STEPS)
     if paced_steps:
-        contestants = {name: timing.paced(peer.step) for name, peer in peers.items()}
-        results.paced[model.name] = timing.interleave(contestants, rows, paced_steps, timing.PACED_BLOCK_STEPS)
+        benchmark_targets = {name: timing.paced(peer.step) for name, peer in peers.items()}
+        results.paced[model.name] = timing.interleave(benchmark_targets, rows, paced_steps, timing.PACED_BLOCK_STEPS)
 
     loops = {}
     project = peers.get(Edgernn.name)

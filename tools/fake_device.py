@@ -20,7 +20,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.stream.sources.virtual_port import Board, VirtualPort, cobs_frames, csv_frames
+from edgernn.stream.sources.virtual_port import VirtualBoard, VirtualPort, cobs_frames, csv_frames
 
 UNPLUGGED_S = 1.0
 
@@ -79,7 +79,7 @@ def fake_device(
     faulty = with_faults(itertools.cycle(frames), lose, damage, random)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and takes the link away
     with contextlib.closing(Ports(link)) as ports:
-        board = Board(ports.write, faulty, rate)
+        board = VirtualBoard(ports.write, faulty, rate)
         with contextlib.suppress(KeyboardInterrupt):
             board.start()
             ports.come_and_go(unplug_every)

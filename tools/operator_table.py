@@ -10,7 +10,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from edgernn.importers.onnx.constants import FOLDS
+from edgernn.importers.onnx.constants import CONSTANT_FOLDING
 from edgernn.importers.onnx.rules import RULES
 
 README = Path(__file__).parents[1] / "README.md"
@@ -24,7 +24,7 @@ def table() -> str:
         module = import_module(getattr(rule, "func", rule).__module__)
         title = re.split(r"[:;.]", module.__doc__ or module.__name__, maxsplit=1)[0].replace("\n", " ")
         families.setdefault(title, []).append(operator)
-    families["Of constants only"] = sorted(set(FOLDS) - set(RULES))
+    families["Of constants only"] = sorted(set(CONSTANT_FOLDING) - set(RULES))
     rows = [f"| {title} | {', '.join(operators)} |" for title, operators in sorted(families.items())]
     return "\n".join(["| what the rules are about | operators |", "|---|---|", *rows]) + "\n"
 

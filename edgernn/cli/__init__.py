@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("edgernn.cli.evaluate", "Measure models on labelled recordings."),
     "quantize": ("edgernn.cli.quantize", "Turn a float model into a program of integers, with a report."),
     "export": ("edgernn.cli.export", "Write a model as C for a microcontroller."),
-    "verify": ("edgernn.cli.verify", "Prove that an export computes what the desk computes."),
+    "verify": ("edgernn.cli.verify", "Prove that an export computes what the host computes."),
     "profile": ("edgernn.cli.profile", "Measure how late answers are on this machine, and why."),
     "service": ("edgernn.cli.service", "Print a systemd unit and a udev rule for a stream."),
     "warm": ("edgernn.cli.warm", "Compile and cache what a model needs, ahead of its first run."),

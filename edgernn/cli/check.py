@@ -14,17 +14,17 @@ from edgernn.cli.options import FiniteRange, LoadOptions, json_option, model_arg
 from edgernn.cli.text import format_table, print_json, warn
 
 if TYPE_CHECKING:
-    from edgernn.evaluation.checking import CheckReport
-    from edgernn.evaluation.original import Original
+    from edgernn.evaluation.equivalence import CheckReport
+    from edgernn.evaluation.onnxruntime_model import OnnxruntimeModel
 
-RANDOM_STEPS, MOST_STEPS = 300, 1_000_000
+RANDOM_STEPS, MAX_STEPS = 300, 1_000_000
 
 
 @click.command()
 @model_argument
 @click.argument("recording", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--steps", type=click.IntRange(1, MOST_STEPS), help="Samples to stream.  [default: 300, or the whole recording]"
+    "--steps", type=click.IntRange(1, MAX_STEPS), help="Samples to stream.  [default: 300, or the whole recording]"
 )
 @click.option(
     "--tolerance",
@@ -54,16 +54,16 @@ def check(
       edgernn check gesture.onnx
       edgernn check gesture.onnx monday.csv --window 100 --hop 25
     """
-    from edgernn.evaluation.checking import check_streaming, random_sequences, recorded_sequences
+    from edgernn.evaluation.equivalence import check_streaming, random_sequences, recorded_sequences
 
-    original = _load_original(model, load_options)
-    program = original.program
+    onnx_model = _load_onnxruntime_model(model, load_options)
+    program = onnx_model.program
     if recording is None:
-        enough = max(RANDOM_STEPS, original.frozen_steps or 0, 2 * (program.window_steps or 0))
+        enough = max(RANDOM_STEPS, onnx_model.frozen_steps or 0, 2 * (program.window_steps or 0))
         sequences = random_sequences(program, steps or enough)
     else:
         sequences = recorded_sequences(program, recording, steps)
-    report = check_streaming(original, sequences, original.tolerance if tolerance is None else tolerance)
+    report = check_streaming(onnx_model, sequences, onnx_model.tolerance if tolerance is None else tolerance)
     for note in (*program.warnings, *report.notes):
         warn(note)
     if as_json:
@@ -73,15 +73,15 @@ def check(
     ctx.exit(0 if report.agrees else 1)
 
 
-def _load_original(model: Path, options: LoadOptions) -> Original:
-    from edgernn.evaluation.original import Original
+def _load_onnxruntime_model(model: Path, options: LoadOptions) -> OnnxruntimeModel:
+    from edgernn.evaluation.onnxruntime_model import OnnxruntimeModel
     from edgernn.importers import import_onnx
 
     if model.suffix == ".safetensors":
         raise click.UsageError(f"{model} holds no original to compare with: check the ONNX file that it was made from")
     if options.window is None and options.hop != 1:
         raise click.UsageError(f"--hop {options.hop} has no windows to hop: give --window as well")
-    return Original(model, import_onnx(model, **options_dict(options)))
+    return OnnxruntimeModel(model, import_onnx(model, **options_dict(options)))
 
 
 def _plain(report: CheckReport) -> dict[str, Any]:

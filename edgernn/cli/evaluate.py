@@ -13,7 +13,7 @@ from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape, format_table, print_json, progress, warn
 
 if TYPE_CHECKING:
-    from edgernn.evaluation.evaluate import Evaluation, Report
+    from edgernn.evaluation.evaluate import Evaluation, EvaluationReport
     from edgernn.stream.config import StreamSettings
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -128,7 +128,7 @@ def evaluate(
     _print(evaluations, as_json)
 
 
-def _write_sweep(path: Path, settings: StreamSettings, report: Report, false_per_hour: float) -> None:
+def _write_sweep(path: Path, settings: StreamSettings, report: EvaluationReport, false_per_hour: float) -> None:
     from edgernn.evaluation.sweep import choose, describe_front, with_decision
     from edgernn.stream.config import to_toml
 

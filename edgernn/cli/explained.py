@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from edgernn.cli.text import format_table
-from edgernn.program.operations import History, Schedule
+from edgernn.program.operations import DelayLine, Schedule
 from edgernn.program.program import Program
 
 
@@ -17,9 +17,9 @@ def describe_operations(program: Program) -> list[dict[str, Any]]:
     """Each operation of a step as plain values."""
     item_bytes = {slot.name: np.dtype(slot.dtype).itemsize for slot in program.state}
     described = []
-    for rounds, operation in zip(program.rounds, program.operations, strict=True):
+    for iterations, operation in zip(program.iterations, program.operations, strict=True):
         inputs = tuple(program.values[name] for name in operation.inputs)
-        schedule = operation.read if isinstance(operation, History) else operation.when
+        schedule = operation.read if isinstance(operation, DelayLine) else operation.when
         described.append(
             {
                 "kind": type(operation).__name__,
@@ -27,8 +27,8 @@ def describe_operations(program: Program) -> list[dict[str, Any]]:
                 "sources": list(operation.sources),
                 "inputs": [list(value.shape) for value in inputs],
                 "outputs": [list(program.values[name].shape) for name in operation.outputs],
-                "rounds": rounds,
-                "multiply_accumulates": rounds * operation.multiply_accumulates(inputs, program.weights),
+                "iterations": iterations,
+                "multiply_accumulates": iterations * operation.multiply_accumulates(inputs, program.weights),
                 "state_bytes": sum(size * item_bytes[place.slot] for place, size in operation.regions(program.weights)),
                 "rate": str(Fraction(1, 1 if schedule.at_end else schedule.period)),
                 "delay_steps": schedule.tail_steps,
@@ -42,14 +42,14 @@ def describe_look_ahead(program: Program) -> list[dict[str, Any]]:
     """The nodes that look ahead, and how many steps each does; a branch that only waits for another is none."""
     found = []
     for operation in program.operations:
-        if isinstance(operation, History) and _looks(operation):
+        if isinstance(operation, DelayLine) and _looks(operation):
             steps = operation.read.tail_steps - operation.when.tail_steps
             if steps > 0:
                 found.append({"nodes": list(operation.sources) or [operation.name], "steps": steps})
     return found
 
 
-def _looks(operation: History) -> bool:
+def _looks(operation: DelayLine) -> bool:
     """Whether a history is more than a delay: it has several taps, or frames of padding."""
     return operation.taps > 1 or operation.read.extra != operation.when.extra
 
@@ -60,7 +60,7 @@ def describe_work(program: Program) -> dict[str, Any]:
     copies = 1 if program.staggered is None else program.staggered.copies
     in_step = program.runs_tail_in_each_step or program.staggered is not None
     tail = program.tail_steps if in_step else 0
-    operations = sum(program.rounds)
+    operations = sum(program.iterations)
     return {
         "copies": copies,
         "tail_steps": program.tail_steps,
@@ -78,11 +78,11 @@ def format_operations(facts: list[dict[str, Any]]) -> str:
     rows: list[tuple[object, ...]] = [("", "", "", "", "multiply-acc.", "state bytes", "late by", "when", "from")]
     for number, operation in enumerate(facts, start=1):
         sources = [source for source in operation["sources"] if source != operation["name"]]
-        rounds = f" x {operation['rounds']}" if operation["rounds"] > 1 else ""
+        iterations = f" x {operation['iterations']}" if operation["iterations"] > 1 else ""
         rows.append(
             (
                 number,
-                operation["kind"] + rounds,
+                operation["kind"] + iterations,
                 operation["name"],
                 " ".join(map(_shape, operation["inputs"])) + " -> " + " ".join(map(_shape, operation["outputs"])),
                 operation["multiply_accumulates"] or "",

@@ -46,7 +46,7 @@ def export(
       edgernn verify gesture_library
     """
     from firmware_export import export as write
-    from firmware_export.desk import make_golden
+    from firmware_export.host import make_golden
 
     program = load_options.load(model)
     name = name or model.stem

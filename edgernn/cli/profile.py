@@ -16,9 +16,9 @@ from edgernn.cli.realtime_options import realtime_options, say_grants, wanted_pa
 from edgernn.cli.text import escape, format_table, print_json
 
 if TYPE_CHECKING:
-    from edgernn.latency.contestants import Contestant
-    from edgernn.latency.recorder import Recorder
+    from edgernn.latency.recorder import LatencyRecorder
     from edgernn.latency.report import Profile
+    from edgernn.latency.targets import BenchmarkTarget
     from edgernn.program.program import Program
     from edgernn.stream.realtime import Grant
 
@@ -113,19 +113,19 @@ def profile(
     }
     chosen = (*whats, *(("port",) if port and "port" not in whats else ())) or ("step", "stream")
     with contextlib.ExitStack() as stack:
-        contestants = list(_contestants(chosen, program, port, baud))
+        targets = list(_benchmark_targets(chosen, program, port, baud))
         if compare:
-            contestants.append(_onnxruntime(model, load_options))
-        for contestant in contestants:
-            stack.callback(contestant.close)
-        recorders = _measure(contestants, schedule)
+            targets.append(_onnxruntime(model, load_options))
+        for target in targets:
+            stack.callback(target.close)
+        recorders = _measure(targets, schedule)
         grants: tuple[Grant, ...] = ()
         if parts and all(recorder.response.total == schedule["steps"] for recorder in recorders.values()):
             grants = stack.enter_context(ask_for_realtime(parts, core=realtime_core, priority=realtime_priority))
             say_grants(grants)
-            again = _measure(contestants, schedule)
+            again = _measure(targets, schedule)
             recorders |= {name + REALTIME: recorder for name, recorder in again.items()}
-        allocated = _allocations(contestants)
+        allocated = _allocations(targets)
     recorders = {name: recorder for name, recorder in recorders.items() if recorder.response.total}
     found = Profile(
         model=model.name,
@@ -143,52 +143,56 @@ def profile(
         click.echo(_format(found))
 
 
-def _contestants(whats: Sequence[str], program: Program, port: str | None, baud: int) -> Iterator[Contestant]:
+def _benchmark_targets(
+    whats: Sequence[str], program: Program, port: str | None, baud: int
+) -> Iterator[BenchmarkTarget]:
     """What was asked for, after the noise floor."""
-    from edgernn.latency.contestants import edgernn_step, empty_step
-    from edgernn.latency.streams import PortContestant, StreamContestant, VirtualPortContestant
+    from edgernn.latency.streams import PortTarget, StreamTarget, VirtualPortTarget
+    from edgernn.latency.targets import edgernn_step, empty_step
 
     yield empty_step()
     if "step" in whats:
         yield edgernn_step(program)
     if "stream" in whats:
-        yield StreamContestant(program)
+        yield StreamTarget(program)
     if "port" in whats:
-        yield VirtualPortContestant(program, baud) if port is None else PortContestant(program, port, baud)
+        yield VirtualPortTarget(program, baud) if port is None else PortTarget(program, port, baud)
 
 
-def _onnxruntime(model: Path, options: LoadOptions) -> Contestant:
+def _onnxruntime(model: Path, options: LoadOptions) -> BenchmarkTarget:
     from edgernn.importers import import_onnx
     from edgernn.latency.onnxruntime import onnxruntime_step
 
     return onnxruntime_step(model, import_onnx(model, **msgspec.structs.asdict(options)))
 
 
-def _measure(contestants: Sequence[Contestant], schedule: dict[str, Any]) -> dict[str, Recorder]:
+def _measure(targets: Sequence[BenchmarkTarget], schedule: dict[str, Any]) -> dict[str, LatencyRecorder]:
     from edgernn.latency.profiler import profile as measure
 
-    seconds = schedule["steps"] * schedule["period_ns"] * len(contestants) / 1e9
+    seconds = schedule["steps"] * schedule["period_ns"] * len(targets) / 1e9
 
     def show(done: int, steps: int) -> None:
         if not done:
-            click.echo(f"{len(contestants)} contestants by turns, {seconds:.0f} s in all; Ctrl-C ends it", err=True)
+            click.echo(
+                f"{len(targets)} benchmark targets interleaved, {seconds:.0f} s in all; Ctrl-C ends it", err=True
+            )
         elif sys.stderr.isatty():
             click.echo(f"\r{done / steps:4.0%} of {steps} samples each\x1b[K", err=True, nl=done == steps)
 
-    recorders = measure(contestants, **schedule, on_progress=show)
-    return {contestant.name: recorder for contestant, recorder in zip(contestants, recorders, strict=True)}
+    recorders = measure(targets, **schedule, on_progress=show)
+    return {target.name: recorder for target, recorder in zip(targets, recorders, strict=True)}
 
 
-def _allocations(contestants: Sequence[Contestant]) -> dict[str, int]:
+def _allocations(targets: Sequence[BenchmarkTarget]) -> dict[str, int]:
     """The most that a step of each takes from the allocator."""
-    from edgernn.latency.contestants import StepContestant
     from edgernn.latency.resources import allocated_bytes
+    from edgernn.latency.targets import StepTarget
 
-    steps = [contestant for contestant in contestants if isinstance(contestant, StepContestant)]
-    return {contestant.name: allocated_bytes(contestant.step, contestant.samples) for contestant in steps}
+    steps = [target for target in targets if isinstance(target, StepTarget)]
+    return {target.name: allocated_bytes(target.step, target.samples) for target in steps}
 
 
-def _budget(program: Program, rate_hz: float, baud: int, recorders: dict[str, Recorder]) -> Any:
+def _budget(program: Program, rate_hz: float, baud: int, recorders: dict[str, LatencyRecorder]) -> Any:
     """The latency budget, with the step as it was measured."""
     from edgernn.latency.budget import latency_budget
 
@@ -200,7 +204,7 @@ def _budget(program: Program, rate_hz: float, baud: int, recorders: dict[str, Re
 
 
 def _write_files(
-    found: Profile, recorders: dict[str, Recorder], html: Path | None, trace: Path | None, hdr: Path | None
+    found: Profile, recorders: dict[str, LatencyRecorder], html: Path | None, trace: Path | None, hdr: Path | None
 ) -> None:
     from edgernn.latency.report import html_report
     from edgernn.latency.trace import trace_text

@@ -72,7 +72,7 @@ def _parse_layers(ctx: click.Context, parameter: click.Parameter, value: tuple[s
     help="What one count of the sensor is in the recordings' units; once, or once for each channel.",
 )
 @click.option(
-    "--equalise/--no-equalise",
+    "--equalize/--no-equalize",
     default=True,
     show_default=True,
     help="Bring channels between layers, and of inputs, to ranges with which rounding takes less.",

@@ -18,7 +18,7 @@ from edgernn.cli.text import escape
 if TYPE_CHECKING:
     from edgernn.stream.stream import Stream, StreamStatus
 
-LARGEST_DRIFT_PPM = 50_000  # of a clock that deserves the name
+MAX_DRIFT_PPM = 50_000  # of a clock that deserves the name
 
 
 @click.command()
@@ -115,7 +115,7 @@ def summary(status: StreamStatus) -> str:
             f"latency from bytes to decision: p50 {status.latency_p50_ns / 1000:.0f} µs, "
             f"p99 {status.latency_p99_ns / 1000:.0f} µs"
         )
-    if status.drift_ppm is not None and abs(status.drift_ppm) <= LARGEST_DRIFT_PPM:
+    if status.drift_ppm is not None and abs(status.drift_ppm) <= MAX_DRIFT_PPM:
         lines.append(f"the board's clock runs {status.drift_ppm:+.0f} ppm against this one")
     elif status.drift_ppm is not None:
         lines.append(

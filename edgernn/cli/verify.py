@@ -1,4 +1,4 @@
-"""``edgernn verify``: proves that an export computes what the desk computes."""
+"""``edgernn verify``: proves that an export computes what the host computes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgernn.cli.text import escape, format_table, print_json, warn
 from edgernn.errors import DoesNotFitError
 
 if TYPE_CHECKING:
-    from firmware_export.verify import Report
+    from firmware_export.verify import VerificationReport
 
 
 @click.command()
@@ -41,7 +41,7 @@ def verify(
     baud: int,
     as_json: bool,
 ) -> None:
-    """Compile the export in DIRECTORY, run it on emulated chips and on this machine, and compare with the desk.
+    """Compile the export in DIRECTORY, run it on emulated chips and on this machine, and compare with the host.
 
     The outputs of an int8 model must be equal bit for bit, those of a float model within 1e-5. Instructions are
     exact, as QEMU counts them; cycles of AVR chips are simavr's. Milliseconds take each instruction for one cycle.
@@ -68,7 +68,7 @@ def verify(
             )
         context.exit(0 if report.equal else 1)
     from firmware_export.emulators import EMULATORS, missing_tools
-    from firmware_export.verify import desk_run
+    from firmware_export.verify import host_run
     from firmware_export.verify import verify as run_on
 
     reports, too_small, expected = [], 0, None
@@ -78,7 +78,7 @@ def verify(
             warn(f"{name} is left out: {', '.join(missing)} not installed")
             continue
         click.echo(f"{name} ...", err=True)
-        expected = desk_run(exported, steps) if expected is None else expected
+        expected = host_run(exported, steps) if expected is None else expected
         try:
             reports.append(run_on(exported, EMULATORS[name], steps=steps, sized=True, expected=expected))
         except DoesNotFitError as error:
@@ -102,7 +102,7 @@ def _chosen(machines: tuple[str, ...]) -> tuple[str, ...]:
     return machines or tuple(EMULATORS)
 
 
-def _format(reports: list[Report]) -> str:
+def _format(reports: list[VerificationReport]) -> str:
     rows: list[tuple[object, ...]] = [("machine", "result", "flash", "RAM", "stack", "a step", "", "")]
     for report in reports:
         time = f"{report.step_ms:.3f} ms at {report.clock_hz / 1e6:g} MHz" if report.step_ms is not None else ""

@@ -20,7 +20,7 @@ from edgernn.evaluation.measures import (
 )
 from edgernn.evaluation.sessions import Session
 from edgernn.evaluation.sweep import SweepPoint, sweep
-from edgernn.evaluation.trace import UNLABELLED, Trace, trace_session
+from edgernn.evaluation.trace import UNLABELLED, ScoreTrace, trace_session
 from edgernn.program.metadata import DecisionSettings
 from edgernn.program.program import Program
 from edgernn.stream.config import StreamSettings
@@ -29,7 +29,7 @@ DEFAULT_GRACE_S = 0.5
 Progress = Callable[[int, int], None]  # done, of
 
 
-class Report(msgspec.Struct, frozen=True):
+class EvaluationReport(msgspec.Struct, frozen=True):
     """How good a model is on labelled sessions.
 
     Attributes
@@ -69,8 +69,8 @@ class Report(msgspec.Struct, frozen=True):
 class Evaluation(NamedTuple):
     """A report, and what it was made from."""
 
-    report: Report
-    traces: tuple[Trace, ...]
+    report: EvaluationReport
+    traces: tuple[ScoreTrace, ...]
 
 
 def evaluate_sessions(
@@ -114,7 +114,7 @@ def evaluate_sessions(
     """
     if not sessions:
         raise InputError("there are no recordings to evaluate on: give at least one")
-    traces: list[Trace] = []
+    traces: list[ScoreTrace] = []
     with ThreadPoolExecutor(jobs) as workers:
         for trace in workers.map(lambda session: trace_session(program, settings, session), sessions):
             traces.append(trace)
@@ -122,7 +122,7 @@ def evaluate_sessions(
     _expect_several_labels(traces)
     firsts = first_right_steps(traces)
     counts = {kind: sum(trace.counts[kind] for trace in traces) for kind in traces[0].counts}
-    report = Report(
+    report = EvaluationReport(
         model=name,
         labels=traces[0].labels,
         sessions=len(traces),
@@ -139,7 +139,7 @@ def evaluate_sessions(
     return Evaluation(report, tuple(traces))
 
 
-def _expect_several_labels(traces: Sequence[Trace]) -> None:
+def _expect_several_labels(traces: Sequence[ScoreTrace]) -> None:
     occurring = set(np.concatenate([trace.truth[trace.about] for trace in traces]).tolist()) - {UNLABELLED}
     if not occurring:
         raise InputError("no output of the model came at a labelled step: nothing can be measured")
@@ -151,14 +151,14 @@ def _expect_several_labels(traces: Sequence[Trace]) -> None:
         )
 
 
-def side_by_side(reports: Sequence[Report]) -> list[list[object]]:
+def side_by_side(reports: Sequence[EvaluationReport]) -> list[list[object]]:
     """Rows of a table with a column for each report; the first column names the measures."""
     columns = [_figures(report) for report in reports]
     rows = zip_longest([name for name, _ in columns[0]], *([value for _, value in column] for column in columns))
     return [list(row) for row in rows]
 
 
-def _figures(report: Report) -> list[tuple[str, str]]:
+def _figures(report: EvaluationReport) -> list[tuple[str, str]]:
     outputs, events = report.outputs, report.events
     return [
         ("", report.model),

@@ -21,9 +21,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.evaluation.trace import UNLABELLED, LabelledEvent, Trace
+from edgernn.evaluation.trace import UNLABELLED, LabelledEvent, ScoreTrace
 
-SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)
+MIN_PROBABILITY = float(np.finfo(np.float64).eps)
 SUM_TOLERANCE = 1e-3  # of probabilities
 
 
@@ -105,7 +105,7 @@ def true_intervals(truth: NDArray[np.int64], nothing: int | None) -> list[Interv
     return [stretch for stretch in stretches if stretch.label not in {UNLABELLED, nothing}]
 
 
-def measure_outputs(traces: Sequence[Trace]) -> OutputMeasures:
+def measure_outputs(traces: Sequence[ScoreTrace]) -> OutputMeasures:
     """Compare the outputs of traces with the truth; all must be of one model and have labelled steps."""
     truth = np.concatenate([trace.truth[trace.about] for trace in traces])  # (m,)
     scores = np.concatenate([trace.scores for trace in traces])  # (m, K)
@@ -129,11 +129,11 @@ def measure_outputs(traces: Sequence[Trace]) -> OutputMeasures:
 def _cross_entropy(truth: NDArray[np.int64], scores: NDArray[np.float64]) -> float | None:
     if scores.min() < 0 or np.abs(scores.sum(axis=1) - 1).max() > SUM_TOLERANCE:
         return None
-    p = np.maximum(scores[np.arange(len(truth)), truth], SMALLEST_PROBABILITY)
+    p = np.maximum(scores[np.arange(len(truth)), truth], MIN_PROBABILITY)
     return float(-np.log(p).mean())
 
 
-def first_right_steps(traces: Iterable[Trace]) -> list[int]:
+def first_right_steps(traces: Iterable[ScoreTrace]) -> list[int]:
     """For each trace that is ever right: samples up to and including the one whose output was right first."""
     firsts = []
     for trace in traces:
@@ -143,7 +143,9 @@ def first_right_steps(traces: Iterable[Trace]) -> list[int]:
     return firsts
 
 
-def measure_events(traces: Sequence[Trace], events: Sequence[Sequence[LabelledEvent]], grace_s: float) -> EventMeasures:
+def measure_events(
+    traces: Sequence[ScoreTrace], events: Sequence[Sequence[LabelledEvent]], grace_s: float
+) -> EventMeasures:
     """Set events, a sequence for each trace, against the true intervals.
 
     Traces without a rate give no times, and have no grace.

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.evaluation.evaluate import Evaluation, Report, side_by_side
+from edgernn.evaluation.evaluate import Evaluation, EvaluationReport, side_by_side
 from edgernn.evaluation.measures import Interval, true_intervals
 from edgernn.evaluation.sweep import describe
-from edgernn.evaluation.trace import Trace
+from edgernn.evaluation.trace import ScoreTrace
 from edgernn.html_report import Band, Series, bar_plot, heading, lanes, line_plot, page, paragraph, table
 
-MOST_SESSIONS = 12  # drawn; more would make the page slow
-MOST_BANDS = 2000  # in one lane
+MAX_SESSIONS = 12  # drawn; more would make the page slow
+MAX_BANDS = 2000  # in one lane
 DELAY_BARS = 20
 
 
@@ -26,13 +26,13 @@ def evaluation_page(evaluations: Sequence[Evaluation]) -> str:
     for report, traces in evaluations:
         parts += [*_tables(report), *_delays(report), *_front(report)]
         parts += [heading(f"{report.model}: what was done and what was recognised")]
-        parts += [_timeline(trace) for trace in traces[:MOST_SESSIONS]]
-        if len(traces) > MOST_SESSIONS:
-            parts.append(paragraph(f"The first {MOST_SESSIONS} of {len(traces)} sessions are drawn."))
+        parts += [_timeline(trace) for trace in traces[:MAX_SESSIONS]]
+        if len(traces) > MAX_SESSIONS:
+            parts.append(paragraph(f"The first {MAX_SESSIONS} of {len(traces)} sessions are drawn."))
     return page("Evaluation: " + ", ".join(report.model for report in reports), parts)
 
 
-def _tables(report: Report) -> list[str]:
+def _tables(report: EvaluationReport) -> list[str]:
     counts = report.outputs.confusion
     rows = [
         [label, *row, "" if f1 is None else f"{f1:.3f}"]
@@ -46,7 +46,7 @@ def _tables(report: Report) -> list[str]:
     ]
 
 
-def _delays(report: Report) -> list[str]:
+def _delays(report: EvaluationReport) -> list[str]:
     if not report.events.delays_s:
         return []
     counts, edges = np.histogram(report.events.delays_s, DELAY_BARS, (0.0, max(*report.events.delays_s, 0.1)))
@@ -56,7 +56,7 @@ def _delays(report: Report) -> list[str]:
     ]
 
 
-def _front(report: Report) -> list[str]:
+def _front(report: EvaluationReport) -> list[str]:
     if not report.front:
         return []
     measured = [
@@ -73,7 +73,7 @@ def _front(report: Report) -> list[str]:
     ]
 
 
-def _timeline(trace: Trace) -> str:
+def _timeline(trace: ScoreTrace) -> str:
     period_s = 1.0 if trace.rate_hz is None else 1.0 / trace.rate_hz
     recognised = np.full(len(trace.truth), -1, np.int64)  # (T,) each output holds until the next
     ends = [*trace.steps[1:].tolist(), len(trace.truth)]
@@ -87,5 +87,5 @@ def _timeline(trace: Trace) -> str:
 
 def _bands(numbers: NDArray[np.int64], period_s: float) -> list[Band]:
     stretches: list[Interval] = true_intervals(numbers, nothing=None)
-    longest = sorted(stretches, key=lambda one: one.start - one.stop)[:MOST_BANDS]
+    longest = sorted(stretches, key=lambda one: one.start - one.stop)[:MAX_BANDS]
     return [Band(one.start * period_s, one.stop * period_s, one.label) for one in longest]

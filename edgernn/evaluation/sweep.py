@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from edgernn.evaluation.measures import EventMeasures, measure_events
-from edgernn.evaluation.trace import LabelledEvent, Trace
+from edgernn.evaluation.trace import LabelledEvent, ScoreTrace
 from edgernn.program.metadata import DecisionSettings
 from edgernn.stream.config import DecisionChanges, StreamSettings
 from edgernn.stream.decisions import Decider
@@ -26,7 +26,7 @@ class SweepPoint(msgspec.Struct, frozen=True):
     events: EventMeasures
 
 
-def decide(trace: Trace, decision: DecisionSettings) -> list[LabelledEvent]:
+def decide(trace: ScoreTrace, decision: DecisionSettings) -> list[LabelledEvent]:
     """The events that a trace's outputs give with other settings."""
     decider = Decider(decision, trace.labels)
     events: list[LabelledEvent] = []
@@ -54,7 +54,7 @@ def grid(own: DecisionSettings) -> list[DecisionSettings]:
 
 
 def sweep(
-    traces: Sequence[Trace], grace_s: float, on_progress: Callable[[int, int], None] = lambda done, total: None
+    traces: Sequence[ScoreTrace], grace_s: float, on_progress: Callable[[int, int], None] = lambda done, total: None
 ) -> tuple[SweepPoint, ...]:
     """The settings that no others beat, by mean wait ascending.
 

@@ -14,7 +14,7 @@ from edgernn.program.metadata import DecisionSettings
 from edgernn.program.program import Program
 from edgernn.stream.config import StreamSettings
 from edgernn.stream.pipeline import Pipeline
-from edgernn.stream.sampler import RATE_TOLERANCE
+from edgernn.stream.sample_decoder import RATE_TOLERANCE
 from edgernn.stream.sources.base import Chunk
 
 UNLABELLED = -1
@@ -27,7 +27,7 @@ class LabelledEvent(NamedTuple):
     label: int
 
 
-class Trace(NamedTuple):
+class ScoreTrace(NamedTuple):
     """A session as a model saw it.
 
     Attributes
@@ -86,7 +86,7 @@ class _Outputs:
         self.begins.append(self.count)
 
 
-def trace_session(program: Program, settings: StreamSettings, session: Session) -> Trace:
+def trace_session(program: Program, settings: StreamSettings, session: Session) -> ScoreTrace:
     """Stream a session through a model exactly as `edgernn run` does.
 
     Raises
@@ -99,7 +99,7 @@ def trace_session(program: Program, settings: StreamSettings, session: Session) 
         settings = msgspec.structs.replace(settings, source_rate_hz=session.rate_hz)
     try:
         pipeline = Pipeline(
-            program, settings, whole_start=True, held_forms=[(None, True)] * len(settings.inputs), observer=seen
+            program, settings, whole_start=True, latched_forms=[(None, True)] * len(settings.inputs), observer=seen
         )
         _check_inputs(pipeline, session)
         truth, events = _feed(pipeline, session)
@@ -111,9 +111,11 @@ def trace_session(program: Program, settings: StreamSettings, session: Session) 
     rate_hz = session.rate_hz or pipeline.sampler.rate.rate_hz
     steps = np.concatenate(seen.steps)
     _check_rate(session.name, rate_hz, pipeline.metadata.rate_hz, settings)
-    return Trace(
+    return ScoreTrace(
         session.name,
-        pipeline.metadata.rate_hz if settings.resample is not None else rate_hz or pipeline.sampler.wiring.rate_hz,
+        pipeline.metadata.rate_hz
+        if settings.resample is not None
+        else rate_hz or pipeline.sampler.input_mapping.rate_hz,
         pipeline.labels,
         settings.decision.apply(pipeline.metadata.decision),
         truth,
@@ -137,7 +139,7 @@ def _feed(pipeline: Pipeline, session: Session) -> tuple[NDArray[np.int64], list
     samples = 0
     number = UNLABELLED
     chunk = Chunk(b"", 0, 0, 0)
-    places = {name: place for place, sampler in enumerate(pipeline.samplers) for name in sampler.wiring.inputs}
+    places = {name: place for place, sampler in enumerate(pipeline.samplers) for name in sampler.input_mapping.inputs}
     for data, label, input_name in session.pieces():
         name = nothing if label is None else label
         if name is not None and name not in numbers:
@@ -163,16 +165,20 @@ def _feed(pipeline: Pipeline, session: Session) -> tuple[NDArray[np.int64], list
 
 def _check_inputs(pipeline: Pipeline, session: Session) -> None:
     """Every source of the model has a recording in the session."""
-    wirings = [sampler.wiring for sampler in pipeline.samplers]
-    unknown = set(session.inputs) - {name for wiring in wirings for name in wiring.inputs}
+    input_mappings = [sampler.input_mapping for sampler in pipeline.samplers]
+    unknown = set(session.inputs) - {name for input_mapping in input_mappings for name in input_mapping.inputs}
     if unknown:
         raise InputError(f"{session.name}: the model has no input {', '.join(sorted(unknown))}")
-    if session.inputs or len(wirings) > 1:
-        silent = [wiring.inputs[0] for wiring in wirings if len(set(wiring.inputs) & set(session.inputs)) != 1]
+    if session.inputs or len(input_mappings) > 1:
+        silent = [
+            input_mapping.inputs[0]
+            for input_mapping in input_mappings
+            if len(set(input_mapping.inputs) & set(session.inputs)) != 1
+        ]
         if silent:
             raise InputError(
-                f"{session.name}: the model's inputs come from {len(wirings)} sources: give one recording of each "
-                f"together, as {','.join(f'{wiring.inputs[0]}=FILE' for wiring in wirings)}"
+                f"{session.name}: the model's inputs come from {len(input_mappings)} sources: give one recording of each "
+                f"together, as {','.join(f'{input_mapping.inputs[0]}=FILE' for input_mapping in input_mappings)}"
             )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["import_onnx", "load"]
 
-LARGEST_STATES = 64 << 20  # bytes of all copies of the state, above which a window is computed as a whole
+MAX_STATES = 64 << 20  # bytes of all copies of the state, above which a window is computed as a whole
 
 
 def load(
@@ -157,7 +157,7 @@ def import_onnx(
     if window is None:
         return replace(streamed, program=streamed.program.with_tail(tail or "step"))
     staggered = replace(streamed, program=streamed.program.with_window(window, hop))
-    if staggered.program.state_bytes <= LARGEST_STATES:
+    if staggered.program.state_bytes <= MAX_STATES:
         return staggered
     try:
         return imported(recompute=True)

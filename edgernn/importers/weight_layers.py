@@ -86,7 +86,7 @@ class LstmLayer(RnnLayer, frozen=True, kw_only=True, tag="lstm"):
     state_bits: Literal[16, 32] = 16
 
 
-class TableBuilder:
+class LayerReader:
     """The int8 program while it is being made. `arrays` are those of the table, by name."""
 
     def __init__(self, path: str, arrays: dict[str, Array]) -> None:
@@ -196,7 +196,7 @@ class TableBuilder:
 
     def _add_gru(self, where: str, layer: GruLayer) -> None:
         order = self._order(where, "gru", layer.gate_order)
-        fields, H = self._cell(where, layer, 3, order, wide=layer.state_bits == 32)
+        fields, H = self._cell(where, layer, 3, order, int32_state=layer.state_bits == 32)
         W_bias, R_bias = self._gate_biases(where, layer, order, H)
         B = np.concatenate([W_bias[:2].ravel() + R_bias[:2].ravel(), W_bias[2], R_bias[2]])
         if not layer.reset_after:
@@ -206,7 +206,7 @@ class TableBuilder:
             **self._head(layer),
             activations=(IntegerFunction("Sigmoid"), IntegerFunction("Tanh")),
             linear_before_reset=layer.reset_after,
-            wide=layer.state_bits == 32,
+            int32_state=layer.state_bits == 32,
             **fields,
         )
         self._append(cell, H)
@@ -217,21 +217,21 @@ class TableBuilder:
         W_bias, R_bias = self._gate_biases(where, layer, order, H)
         fields["B"] = self._add_bias(where, layer.name, (W_bias + R_bias).ravel(), np.full(4 * H, GATE_SCALE))
         cell_range = fixed_point.power_of_two(max(1.0, self._positive(f"{where}.cell_range", layer.cell_range)))
-        cell_scale, wide = cell_range * UNIT_SCALE, layer.state_bits == 32
-        slot = StateSlot(f"{layer.name}.c", (H,), "int32" if wide else "int16", scale=cell_scale)
-        self._slots.append(msgspec.structs.replace(slot, scale=cell_scale / 65536) if wide else slot)
+        cell_scale, int32_state = cell_range * UNIT_SCALE, layer.state_bits == 32
+        slot = StateSlot(f"{layer.name}.c", (H,), "int32" if int32_state else "int16", scale=cell_scale)
+        self._slots.append(msgspec.structs.replace(slot, scale=cell_scale / 65536) if int32_state else slot)
         cell = Int8Lstm(
             **self._head(layer),
             c=StateRegion(slot.name),
             activations=(IntegerFunction("Sigmoid"), IntegerFunction("Tanh"), IntegerFunction("Tanh")),
             cell_scale=cell_scale,
-            wide=wide,
+            int32_state=int32_state,
             **fields,
         )
         self._append(cell, H)
 
     def _cell(
-        self, where: str, layer: RnnLayer, gates: int, order: tuple[int, ...], wide: bool = False
+        self, where: str, layer: RnnLayer, gates: int, order: tuple[int, ...], int32_state: bool = False
     ) -> tuple[dict[str, Any], int]:
         """Fields of a cell with its matrices and the state h, and the number of its units."""
         R = self._array(f"{where}.R", layer.R, "int8", 2)
@@ -241,8 +241,8 @@ class TableBuilder:
         for field, matrix in (("R", R), ("W", W)):
             if len(matrix) != gates * H:
                 raise self._wrong(f"{where}.{field}", f"has {len(matrix)} rows, {H} units need {gates * H}")
-        slot = StateSlot(f"{layer.name}.h", (H,), "int32" if wide else "int16", scale=UNIT_SCALE)
-        self._slots.append(msgspec.structs.replace(slot, scale=UNIT_SCALE / 65536) if wide else slot)
+        slot = StateSlot(f"{layer.name}.h", (H,), "int32" if int32_state else "int16", scale=UNIT_SCALE)
+        self._slots.append(msgspec.structs.replace(slot, scale=UNIT_SCALE / 65536) if int32_state else slot)
         out = np.full(gates * H, GATE_SCALE)
         fields: dict[str, Any] = {"h": StateRegion(slot.name), "operand_bits": layer.bits}
         fields |= self._rows(where, layer, "W", W, out, self._scale, order)

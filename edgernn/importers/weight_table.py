@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError, ProgramFileError
-from edgernn.importers.weight_layers import DenseLayer, GruLayer, LstmLayer, RnnLayer, TableBuilder
+from edgernn.importers.weight_layers import DenseLayer, GruLayer, LayerReader, LstmLayer, RnnLayer
 from edgernn.program.file import read_metadata, read_tensors
 from edgernn.program.metadata import Metadata
 from edgernn.program.program import Program
@@ -76,7 +76,7 @@ def load_weight_table(path: Path) -> Program:
         raise ProgramFileError(f"{path}: the description cannot be read: {error}") from error
     if not 1 <= len(description.layers) <= MAX_LAYERS:
         raise ProgramFileError(f"{path}: layers has {len(description.layers)} entries, it must have 1 to {MAX_LAYERS}")
-    builder = TableBuilder(str(path), arrays)
+    builder = LayerReader(str(path), arrays)
     given = description.input
     builder.add_input(given.name, given.range, given.count_size, description.layers[0], description.metadata)
     for place, layer in enumerate(description.layers):

@@ -37,7 +37,7 @@ def _step_definition() -> MethodDefinition:
 
 
 def entry() -> Callable[[Any], Callable[[Any], Any]] | None:
-    """``entry()(header)`` makes the compiled step of the runner with this header array.
+    """``entry()(context)`` makes the compiled step of the runner with this header array.
 
     The step is a built-in function that keeps the header alive. None where the layout of Python's objects is not known:
     a runner then uses its slow step.
@@ -47,7 +47,7 @@ def entry() -> Callable[[Any], Callable[[Any], Any]] | None:
     prototype = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.POINTER(MethodDefinition), ctypes.py_object, ctypes.c_void_p)
     make = prototype(("PyCFunction_NewEx", ctypes.pythonapi))
     definition = ctypes.pointer(_step_definition())
-    return lambda header: make(definition, header, None)
+    return lambda context: make(definition, context, None)
 
 
 def python_functions() -> tuple[int, int]:
@@ -63,19 +63,19 @@ def _function(kernel: Kernel, arguments: int, *, releases_lock: bool) -> Callabl
 
 @cache
 def step() -> Callable[[int], int]:
-    """``step(header)``: one time step; which beats of the outputs have come, one bit each."""
+    """``step(context)``: one time step; which beats of the outputs have come, one bit each."""
     return _function(Kernel("interpreter", ("step",)), 1, releases_lock=False)
 
 
 @cache
 def run() -> Callable[[int, int, int], int]:
-    """``run(header, places, steps)``: many time steps, without the interpreter lock."""
+    """``run(context, places, steps)``: many time steps, without the interpreter lock."""
     return _function(Kernel("interpreter", ("run",)), 3, releases_lock=True)
 
 
 @cache
 def drain() -> Callable[[int, int], int]:
-    """``drain(header, places)``: the tail of the stream, without the interpreter lock."""
+    """``drain(context, places)``: the tail of the stream, without the interpreter lock."""
     return _function(Kernel("interpreter", ("drain",)), 2, releases_lock=True)
 
 

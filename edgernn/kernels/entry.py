@@ -102,25 +102,25 @@ def read_items(items, target, size, float_type):
 
 
 @inline
-def read_sample(header, x):
+def read_sample(context, x):
     """Copy the numbers of the object x into the arena; 0 if it is none of the types that are read here."""
-    kind, target, size = load_long(x + TYPE), slot(header, SAMPLE), slot(header, SAMPLE_SIZE)
-    if kind == slot(header, ARRAY_TYPE):
-        return read_array(x, target, size, slot(header, FLOAT32), slot(header, FLOAT64))
-    if kind == slot(header, LIST_TYPE) and load_long(x + SIZE) == size:
-        return read_items(load_long(x + LIST_ITEMS), target, size, slot(header, FLOAT_TYPE))
-    if kind == slot(header, TUPLE_TYPE) and load_long(x + SIZE) == size:
-        return read_items(x + TUPLE_ITEMS, target, size, slot(header, FLOAT_TYPE))
+    kind, target, size = load_long(x + TYPE), slot(context, SAMPLE), slot(context, SAMPLE_SIZE)
+    if kind == slot(context, ARRAY_TYPE):
+        return read_array(x, target, size, slot(context, FLOAT32), slot(context, FLOAT64))
+    if kind == slot(context, LIST_TYPE) and load_long(x + SIZE) == size:
+        return read_items(load_long(x + LIST_ITEMS), target, size, slot(context, FLOAT_TYPE))
+    if kind == slot(context, TUPLE_TYPE) and load_long(x + SIZE) == size:
+        return read_items(x + TUPLE_ITEMS, target, size, slot(context, FLOAT_TYPE))
     return 0
 
 
 def enter(self, x):
     """One step from Python; 0 (a NULL pointer) where the slow step has raised."""
-    header = load_long(self + ARRAY_DATA)
-    if slot(header, FINISHED) != 0 or read_sample(header, x) == 0:
-        return call_2(slot(header, CALL_WITH_ONE), slot(header, SLOW_STEP), x)
-    result = slot(slot(header, RESULTS), step(header))
-    call_1(slot(header, INCREMENT_REFERENCE), result)
+    context = load_long(self + ARRAY_DATA)
+    if slot(context, FINISHED) != 0 or read_sample(context, x) == 0:
+        return call_2(slot(context, CALL_WITH_ONE), slot(context, SLOW_STEP), x)
+    result = slot(slot(context, RESULTS), step(context))
+    call_1(slot(context, INCREMENT_REFERENCE), result)
     return result
 
 

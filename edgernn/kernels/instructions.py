@@ -1,4 +1,4 @@
-"""What a kernel finds in its row of the operation table.
+"""What a kernel finds in its row of the instructions.
 
 A row is `ROW_SLOTS` int64 numbers. Slot 0 holds the address of the kernel's function, slots 1 onward the fields of one
 of the tuples below, in their order. Sizes count elements; everything else is a byte offset into the memory that the
@@ -27,7 +27,7 @@ CLOCK, END, IS_PREFIX = 0, 8, 16  # bytes inside of the prelude
 ENDLESS = 1 << 62  # later than any step
 
 
-class CellRow(NamedTuple):
+class CellInstruction(NamedTuple):
     """A recurrent cell."""
 
     x: int  # arena: (input_size,)
@@ -47,7 +47,7 @@ class CellRow(NamedTuple):
     R_reset: int = 0
 
 
-class DenseRow(NamedTuple):
+class DenseInstruction(NamedTuple):
     """Matrix times vector plus bias, for each of `rows` vectors."""
 
     x: int  # arena: (rows, input_size)
@@ -59,7 +59,7 @@ class DenseRow(NamedTuple):
     panels: int
 
 
-class ElementwiseRow(NamedTuple):
+class ElementwiseInstruction(NamedTuple):
     """A function of each element of a, or of a and b."""
 
     a: int  # arena, or weights: (size,)
@@ -68,7 +68,7 @@ class ElementwiseRow(NamedTuple):
     size: int
 
 
-class SoftmaxRow(NamedTuple):
+class SoftmaxInstruction(NamedTuple):
     """Softmax of each of `rows` vectors."""
 
     x: int  # arena: (rows, size)
@@ -77,7 +77,7 @@ class SoftmaxRow(NamedTuple):
     size: int
 
 
-class CopyRow(NamedTuple):
+class CopyInstruction(NamedTuple):
     """Bytes from one place to another."""
 
     source: int  # arena or state, as the kernel says
@@ -85,7 +85,7 @@ class CopyRow(NamedTuple):
     size_bytes: int
 
 
-class GatherRow(NamedTuple):
+class GatherInstruction(NamedTuple):
     """Elements picked by an index."""
 
     target: int  # arena: (size,) of 4 bytes
@@ -93,7 +93,7 @@ class GatherRow(NamedTuple):
     size: int
 
 
-class FrameRow(NamedTuple):
+class FrameInstruction(NamedTuple):
     """One frame of a window: `outer` pieces, each written at its place among the window's frames."""
 
     source: int  # arena: (outer, piece_bytes)
@@ -105,7 +105,7 @@ class FrameRow(NamedTuple):
     period: int
 
 
-class GateRow(NamedTuple):
+class GateInstruction(NamedTuple):
     """Leaves out the rows that follow in steps in which their operations do not happen (operations/schedule.py)."""
 
     skip_bytes: int
@@ -114,7 +114,7 @@ class GateRow(NamedTuple):
     extra: int  # of at_end: length of the program's tail
 
 
-class HistoryRow(NamedTuple):
+class DelayLineInstruction(NamedTuple):
     """A frame into the ring, then taps out of it. Schedules only where the row keeps them itself."""
 
     source: int  # arena: (frame_bytes,)
@@ -134,7 +134,7 @@ class HistoryRow(NamedTuple):
     read_extra: int = 0
 
 
-class LoopRow(NamedTuple):
+class LoopInstruction(NamedTuple):
     """The beginning or end of a Repeat."""
 
     round: int  # arena: int64
@@ -142,7 +142,7 @@ class LoopRow(NamedTuple):
     body_bytes: int = 0  # from the first row of the body to the one behind the end
 
 
-class LoopFrameRow(NamedTuple):
+class LoopFrameInstruction(NamedTuple):
     """A frame out of, or into, frames: that of the loop's round."""
 
     source: int  # arena
@@ -152,7 +152,7 @@ class LoopFrameRow(NamedTuple):
     last: int  # rounds are counted from this frame backwards; -1: forwards
 
 
-class GroupedDenseRow(NamedTuple):
+class GroupedDenseInstruction(NamedTuple):
     """A matrix product for each of many groups, which lie side by side."""
 
     x: int  # arena: (rows, input_size, groups)
@@ -164,7 +164,7 @@ class GroupedDenseRow(NamedTuple):
     groups: int
 
 
-class MatMulRow(NamedTuple):
+class MatMulInstruction(NamedTuple):
     """Products of matrices that are values."""
 
     a: int  # arena: (matrices, n, k)
@@ -176,7 +176,7 @@ class MatMulRow(NamedTuple):
     m: int
 
 
-class ReduceRow(NamedTuple):
+class ReduceInstruction(NamedTuple):
     """A reduction over the middle axis."""
 
     x: int  # arena: (outer, n, inner)
@@ -186,7 +186,7 @@ class ReduceRow(NamedTuple):
     inner: int
 
 
-class RunningReduceRow(NamedTuple):
+class RunningReduceInstruction(NamedTuple):
     """A reduction over all frames so far."""
 
     x: int  # arena: (size,)
@@ -196,7 +196,7 @@ class RunningReduceRow(NamedTuple):
     size: int
 
 
-class RunningSoftmaxRow(NamedTuple):
+class RunningSoftmaxInstruction(NamedTuple):
     """Attention pooling of all frames so far."""
 
     scores: int  # arena: (groups,)
@@ -209,7 +209,7 @@ class RunningSoftmaxRow(NamedTuple):
     size: int
 
 
-class LayerNormRow(NamedTuple):
+class LayerNormInstruction(NamedTuple):
     """Each of `rows` vectors brought to mean 0 and variance 1, or to mean square 1, then scaled and shifted."""
 
     x: int  # arena: (rows, size)
@@ -222,7 +222,7 @@ class LayerNormRow(NamedTuple):
     centred: int  # 0: the mean is taken for 0
 
 
-class SelectRow(NamedTuple):
+class SelectInstruction(NamedTuple):
     """The largest or smallest numbers of each of `rows` vectors."""
 
     x: int  # arena: (rows, size)
@@ -233,7 +233,7 @@ class SelectRow(NamedTuple):
     k: int
 
 
-class WhereRow(NamedTuple):
+class WhereInstruction(NamedTuple):
     """One of two numbers for each element."""
 
     condition: int  # arena: (size,)
@@ -243,7 +243,7 @@ class WhereRow(NamedTuple):
     size: int
 
 
-class LookupRow(NamedTuple):
+class LookupInstruction(NamedTuple):
     """Rows of a table by their ids."""
 
     ids: int  # arena: int32 (size,)
@@ -257,13 +257,13 @@ class LookupRow(NamedTuple):
 def slots(row: type[NamedTuple]) -> range:
     """The slot of each field of a row, in order.
 
-    >>> slots(SoftmaxRow)
+    >>> slots(SoftmaxInstruction)
     range(1, 5)
     """
     return range(1, 1 + len(row._fields))
 
 
-class BeatRow(NamedTuple):
+class OutputSchedule(NamedTuple):
     """When outputs come: at the steps first + j * period, of an ended sequence (steps + extra) // period of them."""
 
     first: int
@@ -273,13 +273,13 @@ class BeatRow(NamedTuple):
     least: int
 
 
-class Header(NamedTuple):
+class ExecutionContext(NamedTuple):
     """What the compiled step and run loops know of a runner: addresses, sizes and counters, as int64.
 
     The second half serves the entry from Python (entry.py): addresses of Python objects and of two of its functions.
     """
 
-    rows: int  # address of the operation table
+    rows: int  # address of the instructions
     row_count: int
     state_row_count: int  # the first rows, which the state needs; the others only make outputs
     weights: int
@@ -294,8 +294,8 @@ class Header(NamedTuple):
     tail_steps: int  # that end a sequence
     prefix: int  # address of a scratch copy, on which each step ends the stream so far; 0: none
     prefix_bytes: int  # of the state's content
-    beats: int  # address of a table: a BeatRow for each schedule that outputs have
-    beat_count: int
+    output_schedules: int  # address of a table: a OutputSchedule for each schedule that outputs have
+    schedule_count: int
     step_count: int  # since the reset
     finished: int  # 1 after flush()
     inputs: int  # address of a table: for each input its address in the arena and its bytes

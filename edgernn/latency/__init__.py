@@ -7,8 +7,8 @@ as coordinated omission). *Service time* counts from when the work on a sample b
 
 ::
 
-    profiler.py      contestants by turns, each with a Recorder, to Measurements
-    contestants.py   the step alone, an empty step (the machine's noise floor)
+    profiler.py      benchmark targets interleaved, each with a Recorder, to Measurements
+    benchmark targets.py   the step alone, an empty step (the machine's noise floor)
     onnxruntime.py   onnxruntime on the same model
     streams.py       the whole stream, from memory or through a serial port; board.py is the other end of the port
     schedule.py      when samples are due

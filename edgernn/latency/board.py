@@ -1,4 +1,4 @@
-"""The board at the other end of a virtual port: ``python -m edgernn.latency.board``, used by `VirtualPortContestant`.
+"""The board at the other end of a virtual port: ``python -m edgernn.latency.board``, used by `VirtualPortTarget`.
 
 It reads lines of JSON: first the frames, then for each turn how many to send and the nanoseconds between them. It
 answers with the port's name, and after a turn with the monotonic times at which each frame had been sent. It is a

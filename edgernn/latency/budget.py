@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from edgernn.program.metadata import DecisionSettings
-from edgernn.program.operations import History
+from edgernn.program.operations import DelayLine
 from edgernn.program.program import Program
 from edgernn.stream.decisions import ONE, fixed
 
@@ -97,7 +97,7 @@ def latency_budget(
         _sensor(rate_hz),
         _transfer(program, baud),
         _driver(),
-        _beat(program, rate_hz),
+        _schedule_of(program, rate_hz),
         _delay(program, rate_hz),
         _smoothing(program.metadata.decision, float(1 / program.outputs[0].rate) / rate_hz * 1e9),
         _step(program, step_ns, step_worst_ns),
@@ -130,14 +130,14 @@ def _driver() -> BudgetPart:
     )
 
 
-def _beat(program: Program, rate_hz: float) -> BudgetPart:
+def _schedule_of(program: Program, rate_hz: float) -> BudgetPart:
     """Samples that at most must come before those that are there already count: to the next window, or stride."""
     if program.window is not None:
         name, period, remedy = "window hop", program.window.hop, "a shorter --hop"
         why = f"a window ends every {period} samples"
     else:
         schedules = [operation.when for operation in program.operations]
-        schedules += [operation.read for operation in program.operations if isinstance(operation, History)]
+        schedules += [operation.read for operation in program.operations if isinstance(operation, DelayLine)]
         name, period, remedy = "stride", max(when.period for when in schedules), "smaller strides"
         why = f"a layer of the model takes {period} samples at once"
     waiting_ns = (period - 1) / rate_hz * 1e9

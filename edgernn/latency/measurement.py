@@ -6,7 +6,7 @@ import msgspec
 
 from edgernn.latency.garbage import GarbagePauses
 from edgernn.latency.histogram import PERCENTILES, Histogram
-from edgernn.latency.recorder import Recorder
+from edgernn.latency.recorder import LatencyRecorder
 from edgernn.latency.resources import Resources
 
 
@@ -33,7 +33,7 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 class Measurement(msgspec.Struct, frozen=True):
-    """How a contestant did.
+    """How a benchmark target did.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ class Measurement(msgspec.Struct, frozen=True):
     garbage: GarbagePauses
 
     @classmethod
-    def of(cls, name: str, recorder: Recorder, allocated_bytes: int | None = None) -> Measurement:
+    def of(cls, name: str, recorder: LatencyRecorder, allocated_bytes: int | None = None) -> Measurement:
         """What a recorder took."""
         elapsed_ns = max(recorder.elapsed_ns, 1)
         service = Spread.of(recorder.service)

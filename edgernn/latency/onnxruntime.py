@@ -1,4 +1,4 @@
-"""onnxruntime on the same model, in the fastest way that its Python interface allows, as a contestant."""
+"""onnxruntime on the same model, in the fastest way that its Python interface allows, as a benchmark target."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import InputError, MissingPackageError
-from edgernn.latency.contestants import StepContestant, random_frames, step_samples
-from edgernn.program.operations import History
+from edgernn.latency.targets import StepTarget, random_frames, step_samples
+from edgernn.program.operations import DelayLine
 
 if TYPE_CHECKING:
     from edgernn.importers.onnx.translation import ImportedModel
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-def onnxruntime_step(path: Path, imported: ImportedModel) -> StepContestant:
+def onnxruntime_step(path: Path, imported: ImportedModel) -> StepTarget:
     """An ONNX model in onnxruntime: one thread, all optimisations, IOBinding on buffers made beforehand.
 
     A model whose states are inputs and outputs is stepped as edgernn does it. One that hides its states cannot go on
@@ -49,7 +49,7 @@ def onnxruntime_step(path: Path, imported: ImportedModel) -> StepContestant:
     name = "onnxruntime" if length == 1 else f"onnxruntime, {length} samples each time"
     bound = BoundSession(session, imported, length)
     frames = {name: rows.reshape(len(rows), -1) for name, rows in random_frames(program).items()}
-    return StepContestant(name, bound.step_only if len(frames) == 1 else bound.step, step_samples(frames))
+    return StepTarget(name, bound.step_only if len(frames) == 1 else bound.step, step_samples(frames))
 
 
 def _length(session: Any, imported: ImportedModel) -> int:
@@ -86,7 +86,7 @@ def receptive_steps(program: Program) -> int | None:
     reach = {port.name: 1 for port in program.inputs}
     for operation in program.operations:
         steps = max((reach[name] for name in operation.inputs), default=1)
-        if isinstance(operation, History):
+        if isinstance(operation, DelayLine):
             steps += (operation.length - 1) * operation.when.period
         elif operation.state_fields:
             return None

@@ -1,7 +1,7 @@
 """Where the time of a step goes.
 
 Nothing is built into the step to measure it. The table of its operations is run up to the first, up to the second and
-so on, by turns; what one more operation adds is its time. The parts so add up to the whole, which is the time of an
+so on, interleaved; what one more operation adds is its time. The parts so add up to the whole, which is the time of an
 ordinary step within the noise of the machine; both are shown.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from edgernn.latency.contestants import SAMPLES, random_frames
+from edgernn.latency.targets import SAMPLES, random_frames
 from edgernn.program.program import Program
 from edgernn.runtime.memory import RunnerMemory
 

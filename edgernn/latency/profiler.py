@@ -1,19 +1,19 @@
-"""Profiles contestants by turns, so that a noisy moment of the machine meets all of them alike."""
+"""Profiles benchmark targets interleaved, so that a noisy moment of the machine meets all of them alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from edgernn.latency.contestants import Contestant
-from edgernn.latency.recorder import Recorder
-from edgernn.latency.schedule import Schedule
+from edgernn.latency.pacing import Pacing
+from edgernn.latency.recorder import LatencyRecorder
+from edgernn.latency.targets import BenchmarkTarget
 from edgernn.stream.clock import Clock, SystemClock
 
-TURN_NS = 1_000_000_000  # how long a contestant goes on at a time
+SLICE_NS = 1_000_000_000  # how long a benchmark target goes on at a time
 
 
 def profile(
-    contestants: Sequence[Contestant],
+    targets: Sequence[BenchmarkTarget],
     steps: int,
     period_ns: int,
     *,
@@ -21,12 +21,12 @@ def profile(
     busy: bool = False,
     clock: Clock | None = None,
     on_progress: Callable[[int, int], None] = lambda done, steps: None,
-) -> list[Recorder]:
-    """Let each contestant take the same number of samples on the same schedule. Ctrl-C ends it with what there is.
+) -> list[LatencyRecorder]:
+    """Let each benchmark target take the same number of samples on the same schedule. Ctrl-C ends it with what there is.
 
     Parameters
     ----------
-    contestants : sequence of Contestant
+    targets : sequence of BenchmarkTarget
     steps : int
         Samples for each.
     period_ns : int
@@ -42,29 +42,29 @@ def profile(
     Returns
     -------
     list of Recorder
-        One for each contestant.
+        One for each benchmark target.
 
     Examples
     --------
-    >>> from edgernn.latency.contestants import empty_step
+    >>> from edgernn.latency.targets import empty_step
     >>> (recorder,) = profile([empty_step()], steps=10, period_ns=100_000)
     >>> recorder.response.total
     10
     """
     clock = clock or SystemClock()
-    recorders = [Recorder(clock, period_ns, deadline_ns or period_ns) for _ in contestants]
-    turn_steps = max(1, TURN_NS // period_ns)
+    recorders = [LatencyRecorder(clock, period_ns, deadline_ns or period_ns) for _ in targets]
+    slice_steps = max(1, SLICE_NS // period_ns)
     try:
         on_progress(0, steps)
-        for done in range(0, steps, turn_steps):
-            for contestant, recorder in zip(contestants, recorders, strict=True):
-                schedule = Schedule(clock, period_ns, busy=busy)
-                recorder.begin_turn()
+        for done in range(0, steps, slice_steps):
+            for target, recorder in zip(targets, recorders, strict=True):
+                schedule = Pacing(clock, period_ns, busy=busy)
+                recorder.begin_slice()
                 try:
-                    contestant.turn(min(turn_steps, steps - done), schedule, recorder)
+                    target.time_slice(min(slice_steps, steps - done), schedule, recorder)
                 finally:
-                    recorder.end_turn(schedule.held_ns)
-            on_progress(min(done + turn_steps, steps), steps)
+                    recorder.end_slice(schedule.held_ns)
+            on_progress(min(done + slice_steps, steps), steps)
     except KeyboardInterrupt:
         pass
     return recorders

@@ -17,7 +17,7 @@ SLICES = 512  # of the run, each with its largest response
 FIRST_SLICE_NS = 1_000_000
 
 
-class Block(NamedTuple):
+class SampleBatch(NamedTuple):
     """Times of steps in a row, (steps,), and the pauses of the garbage collector among them, (n, 2)."""
 
     due_ns: NDArray[np.int64]
@@ -48,7 +48,7 @@ class Slices:
         np.maximum.at(self.largest_ns, at_ns // self.slice_ns, response_ns)
 
 
-class Recorder:
+class LatencyRecorder:
     """Takes three times of each step; everything else is computed once for every 4096 steps.
 
     Attributes
@@ -74,7 +74,7 @@ class Recorder:
         self.response, self.service = Histogram(), Histogram()
         self.misses = self.late_starts = self.elapsed_ns = self.held_ns = 0
         self.slices = Slices()
-        self.worst: Block | None = None
+        self.worst: SampleBatch | None = None
         self.garbage = GarbageWatch(clock)
         self.used = Resources(resident_bytes=0, minor_faults=0, major_faults=0, voluntary_switches=0, forced_switches=0)
         self._times_ns = np.zeros((3, BLOCK_STEPS), np.int64)  # due, started, finished
@@ -88,13 +88,13 @@ class Recorder:
         """Whether `absorb` must come before the next `add`."""
         return self._filled == BLOCK_STEPS
 
-    def begin_turn(self) -> None:
+    def begin_slice(self) -> None:
         """Steps follow."""
         self.garbage.start()
         self._before = resources_now()
         self._turn_begin_ns = self.clock.monotonic_ns()
 
-    def end_turn(self, held_ns: int) -> None:
+    def end_slice(self, held_ns: int) -> None:
         """No steps follow for a while."""
         elapsed_ns = self.clock.monotonic_ns() - self._turn_begin_ns
         used = resources_now().since(self._before)
@@ -125,4 +125,4 @@ class Recorder:
         self.slices.add(self.elapsed_ns + due_ns - self._turn_begin_ns, response_ns)
         pauses_ns = self.garbage.attribute(due_ns, finished_ns)
         if self.worst is None or self.response.largest > largest_before:
-            self.worst = Block(due_ns.copy(), started_ns.copy(), finished_ns.copy(), pauses_ns)
+            self.worst = SampleBatch(due_ns.copy(), started_ns.copy(), finished_ns.copy(), pauses_ns)

@@ -12,7 +12,7 @@ from edgernn.latency.budget import Budget
 from edgernn.latency.histogram import tail_position
 from edgernn.latency.measurement import Measurement
 from edgernn.latency.operations import OperationTimes
-from edgernn.latency.recorder import Recorder
+from edgernn.latency.recorder import LatencyRecorder
 from edgernn.latency.text import (
     Rows,
     budget_rows,
@@ -57,12 +57,12 @@ class Profile(msgspec.Struct, frozen=True):
     verified: tuple[Verified, ...] = ()
 
 
-def html_report(profile: Profile, recorders: Mapping[str, Recorder]) -> str:
+def html_report(profile: Profile, recorders: Mapping[str, LatencyRecorder]) -> str:
     """The page. `recorders` holds what the measurements were made of, by their names."""
     return page(f"How late is an answer? {profile.model}", list(_parts(profile, recorders)))
 
 
-def _parts(profile: Profile, recorders: Mapping[str, Recorder]) -> Iterator[str]:
+def _parts(profile: Profile, recorders: Mapping[str, LatencyRecorder]) -> Iterator[str]:
     yield table([("machine", ""), *profile.machine.items()])
     yield heading("Response: from when a sample was due to its answer")
     yield table(_unbroken(response_rows(profile.measurements)))
@@ -101,8 +101,8 @@ def _unbroken(rows: Rows) -> Rows:
     return [(row[0], *(str(cell).replace(" ", "\u00a0") for cell in row[1:])) for row in rows]
 
 
-def _percentile_curves(recorders: Mapping[str, Recorder]) -> list[Series]:
-    """Each contestant's response by percentile, as far as there are samples for it."""
+def _percentile_curves(recorders: Mapping[str, LatencyRecorder]) -> list[Series]:
+    """Each benchmark target's response by percentile, as far as there are samples for it."""
     curves = []
     for name, recorder in recorders.items():
         histogram = recorder.response
@@ -113,7 +113,7 @@ def _percentile_curves(recorders: Mapping[str, Recorder]) -> list[Series]:
     return curves
 
 
-def _over_time(name: str, recorder: Recorder) -> Series:
+def _over_time(name: str, recorder: LatencyRecorder) -> Series:
     slices = recorder.slices
     seen = np.flatnonzero(slices.largest_ns).tolist()
     return Series(name, [(k * slices.slice_ns / 1e9, slices.largest_ns[k] / 1000) for k in seen])

@@ -1,4 +1,4 @@
-"""The whole stream as a contestant: from a sample's last byte to its decision, from memory or by a serial port."""
+"""The whole stream as a benchmark target: from a sample's last byte to its decision, from memory or by a serial port."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import IO, Any
 import numpy as np
 
 from edgernn.errors import InputError, SourceError
-from edgernn.latency.contestants import SETTLING_STEPS, random_frames
-from edgernn.latency.recorder import Recorder
-from edgernn.latency.schedule import Schedule
+from edgernn.latency.pacing import Pacing
+from edgernn.latency.recorder import LatencyRecorder
+from edgernn.latency.targets import SETTLING_STEPS, random_frames
 from edgernn.program.program import Program
 from edgernn.stream.clock import Clock, SystemClock
 from edgernn.stream.config import StreamSettings
@@ -45,9 +45,9 @@ class ScheduledSource(Source):
         self.taken = self.started_ns = 0
         self._frames = frames
         self._before = self._steps = 0  # frames of the turns before, and of this turn
-        self._schedule: Schedule | None = None
+        self._schedule: Pacing | None = None
 
-    def begin(self, steps: int, schedule: Schedule | None) -> None:
+    def begin(self, steps: int, schedule: Pacing | None) -> None:
         """The next `steps` frames are due on a schedule, or all at once."""
         self._before += self._steps
         self._steps, self._schedule, self.taken = steps, schedule, 0
@@ -74,7 +74,7 @@ class ScheduledSource(Source):
         """Nothing is held."""
 
 
-class StreamContestant:
+class StreamTarget:
     """A `Stream` that reads frames from memory when they are due.
 
     Parameters
@@ -97,7 +97,7 @@ class StreamContestant:
         self._stream = Stream(program, self._source, SETTINGS, format_name="csv", on_notice=_ignore, runner=runner)
         self._reads = self._stream.open().reads()
 
-    def turn(self, steps: int, schedule: Schedule, recorder: Recorder) -> None:
+    def time_slice(self, steps: int, schedule: Pacing, recorder: LatencyRecorder) -> None:
         source, reads, now_ns = self._source, self._reads, schedule.clock.monotonic_ns
         source.begin(SETTLING_STEPS, None)
         next(reads)
@@ -119,7 +119,7 @@ class StreamContestant:
         self._stream.close()
 
 
-class VirtualPortContestant:
+class VirtualPortTarget:
     """A `Stream` that reads a virtual serial port, into which a process of its own sends samples on schedule.
 
     A sample is due when the board has sent its last byte.
@@ -158,7 +158,7 @@ class VirtualPortContestant:
             raise SourceError(f"the board of the virtual port ended with status {self._board.wait()}")
         return json.loads(line)
 
-    def turn(self, steps: int, schedule: Schedule, recorder: Recorder) -> None:
+    def time_slice(self, steps: int, schedule: Pacing, recorder: LatencyRecorder) -> None:
         self._play(SETTLING_STEPS, 0)
         sent_ns, times_ns = self._play(steps, schedule.period_ns)
         for due_ns, (started_ns, finished_ns) in zip(sent_ns, times_ns, strict=True):
@@ -181,7 +181,7 @@ class VirtualPortContestant:
         self._board.communicate()
 
 
-class PortContestant:
+class PortTarget:
     """A `Stream` that reads a serial port to which a board sends at its own pace.
 
     What the board's schedule is cannot be known here: a sample is due when this process had its bytes.
@@ -193,7 +193,7 @@ class PortContestant:
         self._stream = Stream(program, SerialSource(device, baud=baud), SETTINGS, on_notice=_ignore).open()
         self._samples = _samples_read(self._stream)
 
-    def turn(self, steps: int, schedule: Schedule, recorder: Recorder) -> None:
+    def time_slice(self, steps: int, schedule: Pacing, recorder: LatencyRecorder) -> None:
         for _ in range(steps):
             received_ns, finished_ns = next(self._samples)
             if recorder.is_full:

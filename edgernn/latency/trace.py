@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edgernn.latency.recorder import Block, Recorder
+from edgernn.latency.recorder import LatencyRecorder, SampleBatch
 
 
-def trace_text(recorders: Mapping[str, Recorder]) -> str:
-    """For each contestant the up to 4096 steps around its worst response, with pauses of the garbage collector.
+def trace_text(recorders: Mapping[str, LatencyRecorder]) -> str:
+    """For each benchmark target the up to 4096 steps around its worst response, with pauses of the garbage collector.
 
     Times are in µs from the first sample on. See "Trace Event Format" of the Chromium project.
     """
@@ -22,7 +22,7 @@ def trace_text(recorders: Mapping[str, Recorder]) -> str:
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ns"})
 
 
-def _events(block: Block, number: int) -> Iterator[dict[str, Any]]:
+def _events(block: SampleBatch, number: int) -> Iterator[dict[str, Any]]:
     origin_ns = int(block.due_ns[0])
     rows = zip(block.due_ns.tolist(), block.started_ns.tolist(), block.finished_ns.tolist(), strict=True)
     for due_ns, started_ns, finished_ns in rows:

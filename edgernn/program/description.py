@@ -58,7 +58,7 @@ class StateSlot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         What an integer state is multiplied with to give the model's own units; None for float states.
     factors : str or None
         Weight of numbers that repeat along the slot, with which its content is multiplied, too, to give the model's own
-        units: channels that were equalised.
+        units: channels that were equalized.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return 1 if self.recomputed else -(-self.steps // self.hop)
 
 
-class Equalisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Equalization(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Channels between layers that were divided by factors before quantizing, ``range^a / weight^b`` of each.
 
     Attributes
@@ -169,8 +169,8 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     metadata : Metadata
     factors : dict of str to str
         By value, a weight that broadcasts to its shape: what its numbers must be multiplied with to be the model's own,
-        where channels were equalised.
-    equalised : tuple of Equalisation
+        where channels were equalized.
+    equalized : tuple of Equalization
         How they were.
     """
 
@@ -187,4 +187,4 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     warnings: tuple[str, ...] = ()
     metadata: Metadata = Metadata()
     factors: dict[str, str] = {}
-    equalised: tuple[Equalisation, ...] = ()
+    equalized: tuple[Equalization, ...] = msgspec.field(default=(), name="equalised")  # the file's name

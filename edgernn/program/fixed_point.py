@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn.errors import QuantizationError
-from edgernn.program.operations.int8.elementwise import LARGEST_BIAS, SHIFTS, TABLE_ENTRIES, accumulator_bound
+from edgernn.program.operations.int8.elementwise import MAX_BIAS, SHIFTS, TABLE_ENTRIES, accumulator_bound
 
 Array: TypeAlias = NDArray[Any]
 
 GRID_TOLERANCE = 2.0**-14  # of a step; float32 rounds 127 steps by 2^-17
-SMALLEST_MULTIPLIER = 2.0 ** (14 - SHIFTS[1])
+MIN_MULTIPLIER = 2.0 ** (14 - SHIFTS[1])
 
 
 def multiplier(value: ArrayLike, where: str, shifts: tuple[int, int] = SHIFTS) -> tuple[Array, Array]:
@@ -96,7 +96,7 @@ def quantize_rows(W: Array, input_scale: float, output_scale: Array, bits: int, 
     factor = operand_scale / output_scale  # (rows,): multiplier of a row with scale 1
     own = grid_scale(W)
     scale = np.where(own > 0, own, np.abs(W).max(axis=1) / 127)  # (rows,)
-    scale = np.maximum(scale, SMALLEST_MULTIPLIER / factor)
+    scale = np.maximum(scale, MIN_MULTIPLIER / factor)
     for _ in range(48):
         weights = np.clip(np.rint(W / scale[:, None]), -128, 127).astype(np.int8)
         used = np.where(weights.any(axis=1), scale * factor, 0)
@@ -120,7 +120,7 @@ def quantize_bias(B: Array, scale: ArrayLike, where: str) -> Array:
         A bias is larger than 2^28 of the output's units.
     """
     q = np.rint(B / scale)
-    if q.size and np.abs(q).max() > LARGEST_BIAS:
+    if q.size and np.abs(q).max() > MAX_BIAS:
         raise QuantizationError(
             f"{where}: a bias of {np.abs(B).max():.3g} is too large; keep it in float with keep_float"
         )

@@ -185,8 +185,8 @@ class Program:
     @cached_property
     def hash(self) -> str:
         """SHA-256 over everything that is computed, in hexadecimal; labels, warnings and the like are left out."""
-        told: dict[str, Any] = {"metadata": Metadata(), "mode_reason": "", "warnings": (), "equalised": ()}
-        computed = msgspec.structs.replace(self.description, **told)
+        descriptive: dict[str, Any] = {"metadata": Metadata(), "mode_reason": "", "warnings": (), "equalized": ()}
+        computed = msgspec.structs.replace(self.description, **descriptive)
         digest = hashlib.sha256(msgspec.json.encode(computed, order="deterministic"))
         for name in sorted(self.weights):
             array = self.weights[name]
@@ -219,7 +219,7 @@ class Program:
 
     @cached_property
     def computed_weights(self) -> Mapping[str, NDArray[Any]]:
-        """The weights that are computed with: all but the factors of channels that were equalised."""
+        """The weights that are computed with: all but the factors of channels that were equalized."""
         factors = {*self.description.factors.values(), *(slot.factors for slot in self.state)}
         return {name: array for name, array in self.weights.items() if name not in factors}
 
@@ -227,19 +227,20 @@ class Program:
     def multiply_accumulates(self) -> int:
         """Multiply-accumulates of the matrix products in one step of one state."""
         return sum(
-            rounds * operation.multiply_accumulates(tuple(self.values[name] for name in operation.inputs), self.weights)
-            for rounds, operation in zip(self.rounds, self.operations, strict=True)
+            iterations
+            * operation.multiply_accumulates(tuple(self.values[name] for name in operation.inputs), self.weights)
+            for iterations, operation in zip(self.iterations, self.operations, strict=True)
         )
 
     @cached_property
-    def rounds(self) -> tuple[int, ...]:
+    def iterations(self) -> tuple[int, ...]:
         """How often each operation runs when its step does: more than once inside a Repeat."""
-        rounds = [1] * len(self.operations)
+        iterations = [1] * len(self.operations)
         for place, operation in enumerate(self.operations):
             if isinstance(operation, Repeat):
                 for inner in range(place + 1, place + 1 + operation.body):
-                    rounds[inner] *= operation.count
-        return tuple(rounds)
+                    iterations[inner] *= operation.count
+        return tuple(iterations)
 
     def with_window(self, steps: int, hop: int = 1, reason: str = "asked for with window=") -> Program:
         """The same model on sliding windows.

@@ -14,7 +14,7 @@ from edgernn.program.operations import (
     EVERY_STEP,
     MAX_ELEMENTS,
     AnyOperation,
-    History,
+    DelayLine,
     Int8RecurrentOperation,
     PutFrame,
     ReadState,
@@ -29,7 +29,7 @@ from edgernn.program.operations import (
 MAX_OPERATIONS = 100_000
 MAX_NAME = 512  # characters of a name
 MAX_WINDOW_STEPS = 10_000_000
-MAX_ROUNDS = 1 << 28  # of a body of a step, in all the loops around it
+MAX_ITERATIONS = 1 << 28  # of a body of a step, in all the loops around it
 NUMBER_TYPES = ("float32", "float64", "int8", "int16", "int32", "int64")  # of ports and states
 
 
@@ -176,7 +176,7 @@ def _check_write_order(description: ProgramDescription, weights: Weights) -> Non
     """A state's old content must have been read by everyone who needs it before it is overwritten.
 
     A ReadState may follow a recurrent cell: that is how the new cell state of an Lstm becomes a value. One that says
-    `held` follows a write, and a write that says `begins` leaves no old content.
+    `latched` follows a write, and a write that says `begins` leaves no old content.
     """
     changed: dict[str, list[tuple[int, int, AnyOperation]]] = {}
     for operation in description.operations:
@@ -194,7 +194,7 @@ def _may_follow(operation: AnyOperation, change: AnyOperation) -> bool:
     """Whether an operation may use a state that another has changed in the same step."""
     if isinstance(operation, ReadState):
         is_new = isinstance(change, RecurrentOperation | Int8RecurrentOperation)
-        return operation.held or is_new or (isinstance(change, WriteState) and change.begins)
+        return operation.latched or is_new or (isinstance(change, WriteState) and change.begins)
     return isinstance(change, WriteState) and change.begins
 
 
@@ -209,8 +209,10 @@ def _check_loops(description: ProgramDescription, values: Mapping[str, Value]) -
             if index + 1 + operation.body > end:
                 raise operation.malformed("its body is longer than what follows it")
             open_loops.append((operation, index + 1 + operation.body))
-            if prod(loop.count for loop, _ in open_loops) > MAX_ROUNDS:
-                raise operation.malformed(f"repeats its body more than {MAX_ROUNDS} times a step, with those around it")
+            if prod(loop.count for loop, _ in open_loops) > MAX_ITERATIONS:
+                raise operation.malformed(
+                    f"repeats its body more than {MAX_ITERATIONS} times a step, with those around it"
+                )
         elif isinstance(operation, TakeFrame | PutFrame):
             loop = next((loop for loop, _ in open_loops if loop.name == operation.loop), None)
             if loop is None:
@@ -235,7 +237,7 @@ def _check_schedules(description: ProgramDescription) -> None:
             raise operation.malformed(f"does not keep to the steps of {around[-1][0].name}, whose body it is in")
         if isinstance(operation, Repeat):
             around.append((operation, index + 1 + operation.body))
-        if isinstance(operation, History):
+        if isinstance(operation, DelayLine):
             if not when.paces(operation.read):
                 raise operation.malformed("gives taps in steps in which it takes no frame")
             when = operation.read

@@ -32,9 +32,9 @@ Array: TypeAlias = NDArray[Any]
 COMPARISONS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
 LOGIC = {"And", "Or", "Xor"}
 MASK_SCALE = 32 / 32768  # the finest format of a mask; a share of exp(-32) is nothing
-LEAST_MASK = 1e4  # constants added before a softmax that are larger only forbid
-LARGEST_GAIN = 2.0**13 - 1  # of a multiplier with a sign; what truth is multiplied with saturates long before
-SMALLEST_PRODUCT = 4.1  # units of a product in the output's, so that its shift is at least 17
+MIN_MASK = 1e4  # constants added before a softmax that are larger only forbid
+MAX_GAIN = 2.0**13 - 1  # of a multiplier with a sign; what truth is multiplied with saturates long before
+MIN_PRODUCT = 4.1  # units of a product in the output's, so that its shift is at least 17
 
 
 def convert_binary(converter: Converter, operation: Binary) -> None:
@@ -115,7 +115,7 @@ def _two_values(converter: Converter, operation: Binary, names: list[str]) -> No
     a, b = (converter.scales[name] for name in integers)
     if function == "Mul":
         converter.bounds[output] = _bound(converter, names[0]) * _bound(converter, names[1])
-        scale = max(converter.output_scale(output), a * b * SMALLEST_PRODUCT)
+        scale = max(converter.output_scale(output), a * b * MIN_PRODUCT)
         factors = np.array([a * b / scale])
     elif function == "Div":
         scale = converter.output_scale(output)
@@ -172,7 +172,7 @@ def _constant(converter: Converter, operation: Binary, constant: Array) -> None:
     scale = mask_scale or converter.output_scale(output)
     factor = gain * converter.scales[integer] / scale
     if mask_scale is not None:
-        factor = np.clip(factor, -LARGEST_GAIN, LARGEST_GAIN)
+        factor = np.clip(factor, -MAX_GAIN, MAX_GAIN)
     converter.add(converter.affine(operation.name, integer, output, factor, offset, scale), scale)
 
 
@@ -182,7 +182,7 @@ def _mask_scale(converter: Converter, operation: Binary, constant: Array) -> flo
     Twice the range of the sums is enough to forbid; masks of constants are `Converter.with_saturated_constants`.
     """
     truth = converter.trace.values[operation.inputs[0]]
-    forbids = operation.function == "Mul" and bool(np.abs(constant).max(initial=0.0) >= LEAST_MASK)
+    forbids = operation.function == "Mul" and bool(np.abs(constant).max(initial=0.0) >= MIN_MASK)
     if not forbids or not np.isin(truth, (0, 1)).all():
         return None
     sums = converter.readers(operation.outputs[0])
@@ -238,7 +238,7 @@ def _check_quotient(
     )
     with np.errstate(all="ignore"):
         error = tables.relative_error(quotients * scale, a / b)
-    if not error <= tables.LARGEST_ERROR:
+    if not error <= tables.MAX_ERROR:
         size = np.abs(b)
         raise converter.refused(
             operation,

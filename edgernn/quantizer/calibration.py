@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn.errors import InputError, QuantizationError
-from edgernn.program.operations import AnyOperation, History, RecurrentOperation, RunningReduce, RunningSoftmax
+from edgernn.program.operations import AnyOperation, DelayLine, RecurrentOperation, RunningReduce, RunningSoftmax
 from edgernn.program.program import Program
 from edgernn.recordings.sample_file import read_inputs
 from edgernn.reference.integer_operations import region
@@ -26,11 +26,11 @@ Calibration: TypeAlias = GivenRecording | list[GivenRecording] | tuple[GivenReco
 
 MAX_KEPT_STEPS = 20_000  # rows of a value; more are thinned out evenly
 MAX_KEPT_NUMBERS = 1 << 23  # of a value
-LEAST_KEPT_ROWS = 64
+MIN_KEPT_ROWS = 64
 PROGRESS_STEPS = 500
 
 
-class Trace(NamedTuple):
+class CalibrationTrace(NamedTuple):
     """What a program did, as rows of numbers (rows, size); rows of different names belong to different steps."""
 
     raw: dict[str, Array]  # inputs as recorded
@@ -117,7 +117,9 @@ def normalise(program: Program, recording: Recording) -> dict[str, Array]:
     return columns
 
 
-def trace(program: Program, recordings: Sequence[Recording], on_progress: Progress = lambda done, total: None) -> Trace:
+def trace(
+    program: Program, recordings: Sequence[Recording], on_progress: Progress = lambda done, total: None
+) -> CalibrationTrace:
     """Run every recording from a reset to its end, a windowed program with a reset every window, and keep the frames.
 
     Only what the operations wrote is kept, when they wrote it: a value that comes in every fourth step has a fourth of
@@ -137,7 +139,7 @@ class Samples:
         """Keep a copy of a row, of any shape, or leave it out."""
         if self._count % self._stride == 0:
             self._rows.append(np.array(row, np.float64).ravel())
-            if len(self._rows) > max(LEAST_KEPT_ROWS, min(MAX_KEPT_STEPS, MAX_KEPT_NUMBERS // self._rows[0].size)):
+            if len(self._rows) > max(MIN_KEPT_ROWS, min(MAX_KEPT_STEPS, MAX_KEPT_NUMBERS // self._rows[0].size)):
                 self._rows, self._stride = self._rows[::2], 2 * self._stride
         self._count += 1
 
@@ -159,11 +161,11 @@ class _Tracer:
         self._derived = {
             getattr(operation, field).slot
             for operation in program.operations
-            if isinstance(operation, History | RunningReduce | RunningSoftmax)
+            if isinstance(operation, DelayLine | RunningReduce | RunningSoftmax)
             for field in operation.state_fields
         }
 
-    def run(self, recordings: Sequence[Recording], on_progress: Progress) -> Trace:
+    def run(self, recordings: Sequence[Recording], on_progress: Progress) -> CalibrationTrace:
         done, total = 0, sum(count_steps(recording) for recording in recordings)
         staggered = self._program.staggered
         for recording in recordings:
@@ -185,7 +187,7 @@ class _Tracer:
                 if done % PROGRESS_STEPS == 0 or done == total:
                     on_progress(done, total)
             self._end()
-        result = Trace(
+        result = CalibrationTrace(
             raw={name: samples.array() for name, samples in self._raw.items()},
             values={name: samples.array() for name, samples in self._values.items()},
             states={name: samples.array() for name, samples in self._states.items()},

@@ -73,8 +73,8 @@ def _integer_slot(converter: Converter, slot: StateSlot, cells: Sequence[tuple[R
         if any(field == "c" for _, field in cells):
             limit = max(limit, 1.0)  # the candidate reaches 1, whatever was seen of their sum
         scale = fixed_point.power_of_two(limit) * UNIT_SCALE
-    wide = any(_is_wide(converter, operation, field) for operation, field in cells)
-    if wide:
+    int32_state = any(_needs_int32(converter, operation, field) for operation, field in cells)
+    if int32_state:
         return msgspec.structs.replace(slot, dtype="int32", scale=scale / 65536)
     return msgspec.structs.replace(slot, dtype="int16", scale=scale)
 
@@ -83,7 +83,7 @@ def _has_bounded_h(cell: RecurrentOperation) -> bool:
     return cell.activations[-1].function in BOUNDED and cell.activations[0].function in BOUNDED
 
 
-def _is_wide(converter: Converter, cell: RecurrentOperation, field: str) -> bool:
+def _needs_int32(converter: Converter, cell: RecurrentOperation, field: str) -> bool:
     """Whether a state that a gate holds moves too slowly for 16 bits."""
     gate = {("Gru", "h"): 0, ("Lstm", "c"): 0 if isinstance(cell, Lstm) and cell.input_forget else 2}.get(
         (type(cell).__name__, field)
@@ -132,9 +132,9 @@ class CellParts:
         weights = converter.program.weights
         self.slot = converter.slots[cell.h.slot]
         assert self.slot.scale is not None
-        wide = self.slot.dtype == "int32"
-        self.h_scale = self.slot.scale * (65536 if wide else 1)
-        self.wide_h = wide
+        int32_state = self.slot.dtype == "int32"
+        self.h_scale = self.slot.scale * (65536 if int32_state else 1)
+        self.is_int32_h = int32_state
         self.integer = converter.as_integer(cell.inputs[0])
         self.bits = converter.settings.bits(cell)
         self.W = weights[cell.W].astype(np.float64)  # (gates * H, K)
@@ -237,7 +237,7 @@ def convert_gru(converter: Converter, cell: Gru) -> None:
             parts.function(1, candidate, parts.h_scale),
         ),
         linear_before_reset=cell.linear_before_reset,
-        wide=parts.wide_h,
+        int32_state=parts.is_int32_h,
         **fields,
     )
 
@@ -247,8 +247,8 @@ def convert_lstm(converter: Converter, cell: Lstm) -> None:
     parts = CellParts(converter, cell)
     H, slot = parts.H, converter.slots[cell.c.slot]
     assert slot.scale is not None
-    wide = slot.dtype == "int32"
-    cell_scale = slot.scale * (65536 if wide else 1)
+    int32_state = slot.dtype == "int32"
+    cell_scale = slot.scale * (65536 if int32_state else 1)
     candidate_gate, output_gate = cell.activations[1:]
     candidate_scale = UNIT_SCALE if candidate_gate.function in BOUNDED else cell_scale
     candidate_input = parts.input_scale(candidate_gate, gate_inputs(converter, cell)[:, 3 * H :], candidate_scale)
@@ -273,6 +273,6 @@ def convert_lstm(converter: Converter, cell: Lstm) -> None:
         input_forget=cell.input_forget,
         cell_scale=cell_scale,
         candidate_scale=candidate_scale,
-        wide=wide,
+        int32_state=int32_state,
         **fields,
     )

@@ -18,9 +18,9 @@ from edgernn.program.operations import (
     AnyOperation,
     Binary,
     Constant,
+    DelayLine,
     Dense,
     GroupedDense,
-    History,
     LayerNorm,
     Lookup,
     PutFrame,
@@ -38,12 +38,12 @@ from edgernn.program.program import Program
 
 Array: TypeAlias = NDArray[Any]
 
-STAYS = -1  # the channel of numbers that must stay as they are
+FIXED = -1  # the channel of numbers that must stay as they are
 HOMOGENEOUS = {"Relu", "LeakyRelu", "Abs", "Neg"}  # functions with f(x / s) = f(x) / s for every s > 0
 
 
 def find_channels(program: Program, keep_float: Iterable[str]) -> dict[str, Array]:
-    """The channel of each element of each value, an array of the value's shape; `STAYS` where it has none.
+    """The channel of each element of each value, an array of the value's shape; `FIXED` where it has none.
 
     Inputs, outputs, what operations in `keep_float` read and write, states that are read or written by name, and all
     that an operation reads which is not known to let a factor through stay as they are; so do the rows and columns of
@@ -106,7 +106,7 @@ class _Ties:
         label = merge(len(self._stays), a, b)
         stays = np.zeros_like(self._stays)
         stays[label[self._stays]] = True
-        label = np.where(stays[label], STAYS, label)
+        label = np.where(stays[label], FIXED, label)
         return {name: label[nodes] for name, nodes in self._nodes.items()}
 
     def _leave(self, *values: Array) -> None:
@@ -153,7 +153,7 @@ class _Ties:
             case RunningReduce():
                 self._join(*inputs, *outputs)
                 return self._is_zero(operation.total, operation.size)
-            case History():
+            case DelayLine():
                 self._join(*inputs, *outputs)
                 return operation.fill == 0.0 and self._is_zero(operation.ring, operation.length * operation.size)
             case _:

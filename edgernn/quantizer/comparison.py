@@ -193,7 +193,7 @@ class _Comparison:
             weight_bytes_after=_weight_bytes(self._int8),
             state_bytes_before=_state_bytes(self._program),
             state_bytes_after=_state_bytes(self._int8),
-            equalised=self._int8.description.equalised,
+            equalized=self._int8.description.equalized,
         )
 
     def _layer_report(self, layer: AnyOperation) -> LayerReport:

@@ -17,11 +17,11 @@ from edgernn.program.operations import (
     AnyOperation,
     Binary,
     Constant,
+    DelayLine,
     Dense,
     Dequantize,
     GroupedDense,
     Gru,
-    History,
     Int8Affine,
     Lstm,
     MatMul,
@@ -37,10 +37,10 @@ from edgernn.program.operations import (
     Where,
     WriteState,
 )
-from edgernn.program.operations.int8.elementwise import GATE_SCALE, LARGEST_BIAS, SIGNED_SHIFTS
+from edgernn.program.operations.int8.elementwise import GATE_SCALE, MAX_BIAS, SIGNED_SHIFTS
 from edgernn.program.program import Program
-from edgernn.quantizer import arithmetic, cells, functions, inputs, movement, products, reductions, rings, wide
-from edgernn.quantizer.calibration import Trace
+from edgernn.quantizer import arithmetic, cells, functions, inputs, int32_states, movement, products, reductions, rings
+from edgernn.quantizer.calibration import CalibrationTrace
 from edgernn.quantizer.settings import Settings
 
 Array: TypeAlias = NDArray[Any]
@@ -53,7 +53,7 @@ SOFTMAX_RANGE = 16.0  # below the maximum, where exp is nothing: what is masked 
 class Converter:
     """Builds the int8 program; one use."""
 
-    def __init__(self, program: Program, trace: Trace, settings: Settings) -> None:
+    def __init__(self, program: Program, trace: CalibrationTrace, settings: Settings) -> None:
         self.program = program
         self.trace = trace
         self.settings = settings
@@ -76,8 +76,8 @@ class Converter:
                 self.consumers.setdefault(name, []).append(operation)
         self.slots = cells.choose_slots(self)
         self.wanted: dict[str, float] = {}  # scales that readers of a value need
-        self.updates = wide.choose_updates(self)  # of 32-bit states that are written out
-        wide.widen_slots(self)
+        self.updates = int32_states.choose_updates(self)  # of 32-bit states that are written out
+        int32_states.choose_int32_slots(self)
 
     def convert(self) -> Program:
         """The int8 program."""
@@ -90,7 +90,7 @@ class Converter:
         outputs = tuple(
             msgspec.structs.replace(output, value=self.as_float(output.value)) for output in description.outputs
         )
-        rings.narrow_rings(self)
+        rings.store_rings_in_int8(self)
         return Program(self._describe(outputs), self.weights)
 
     def _describe(self, outputs: tuple[OutputDescription, ...]) -> ProgramDescription:
@@ -140,7 +140,7 @@ class Converter:
             return
         root = self.updates.get(operation.outputs[0]) if len(operation.outputs) == 1 else None
         if root is not None and isinstance(operation, Binary):
-            wide.convert_update(self, operation, root)
+            int32_states.convert_update(self, operation, root)
             return
         if any(operation.name in update.skipped for update in self.updates.values()):
             return
@@ -190,7 +190,7 @@ class Converter:
         self.operations.insert(index, operation)
         self._paths.insert(index, path)
         for name in operation.outputs:
-            self._schedules[name] = operation.read if isinstance(operation, History) else operation.when
+            self._schedules[name] = operation.read if isinstance(operation, DelayLine) else operation.when
 
     def add_integer(
         self,
@@ -268,7 +268,7 @@ class Converter:
         """``output = integers of source * gain + offset``, the offset in real units."""
         where = f"operation {name}"
         m, s = fixed_point.multiplier(gain, where, SIGNED_SHIFTS)
-        largest = LARGEST_BIAS * scale  # beyond the range of the result by far, which saturates
+        largest = MAX_BIAS * scale  # beyond the range of the result by far, which saturates
         B = fixed_point.quantize_bias(np.clip(offset, -largest, largest), scale, where)
         parts = {"multiplier": m, "shift": s, "B": B}
         names: dict[str, Any] = {field: f"{name}/{field}" for field in parts}
@@ -345,7 +345,7 @@ class Converter:
                 inner = [(reader.inputs[0], 0.0)]
             elif isinstance(reader, Binary) and reader.function in ("Add", "Sub") and reader.constant is not None:
                 size = np.abs(self.program.weights[reader.constant])
-                added = float(size[size < arithmetic.LEAST_MASK].max(initial=0.0))
+                added = float(size[size < arithmetic.MIN_MASK].max(initial=0.0))
                 inner = self.in_softmax(reader.outputs[0])
             elif (isinstance(reader, Rearrange) and len(reader.inputs) == 1) or (
                 isinstance(reader, Where) and name in reader.inputs[1:]
@@ -360,7 +360,7 @@ class Converter:
         """8 if a matrix product reads the value in 8 bits, else 16."""
         readers = [*self.consumers.get(name, ())]
         for reader in readers:
-            if isinstance(reader, Rearrange | Unary | History | TakeFrame | PutFrame) and reader.outputs:
+            if isinstance(reader, Rearrange | Unary | DelayLine | TakeFrame | PutFrame) and reader.outputs:
                 readers += self.consumers.get(reader.outputs[0], ())
         if any(isinstance(reader, MatMul) and self._is_right_of(name, reader) for reader in readers):
             return 8
@@ -372,7 +372,7 @@ class Converter:
         sources = [product.inputs[1]]
         for source in sources:
             writer = next((each for each in self.program.operations if source in each.outputs), None)
-            if isinstance(writer, Rearrange | Unary | History | TakeFrame | PutFrame):
+            if isinstance(writer, Rearrange | Unary | DelayLine | TakeFrame | PutFrame):
                 sources += writer.inputs
         return name in sources
 

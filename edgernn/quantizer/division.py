@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from edgernn.program.operations import (
     AnyOperation,
     Binary,
+    DelayLine,
     Dense,
     GroupedDense,
-    History,
     LayerNorm,
     Lookup,
     RecurrentOperation,
@@ -85,7 +85,7 @@ def _free_name(name: str, program: Program) -> str:
 def _kept(operation: AnyOperation) -> str | None:
     """The state that holds numbers as an operation reads them."""
     match operation:
-        case History():
+        case DelayLine():
             return operation.ring.slot
         case RunningReduce():
             return operation.total.slot

@@ -20,7 +20,7 @@ Array: TypeAlias = NDArray[Any]
 
 RANGE_EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 WEIGHT_EXPONENTS = (0.0, 0.5, 1.0)
-LARGEST_FACTOR = 2.0**12
+MAX_FACTOR = 2.0**12
 CLEARLY = 0.8  # of the error without factors, below which factors are worth while
 NO_ROOM = 1.5  # what equal ranges must gain above others: no channel may then go further than was seen of it
 BEYOND = 16.0  # times the format's end, how far what a ReLU or the like cuts off may go
@@ -127,9 +127,9 @@ def _cost(factors: Factors) -> float:
 def _powers(reached: Array, part: Array, smallest: Array, of_range: float, of_weight: float) -> Array:
     """Factors with which the largest number stays what it is; 1 for channels that are always 0."""
     live = reached > 0
-    s: Array = np.where(live, reached, 1.0) ** of_range / np.maximum(part, 1 / LARGEST_FACTOR) ** of_weight
+    s: Array = np.where(live, reached, 1.0) ** of_range / np.maximum(part, 1 / MAX_FACTOR) ** of_weight
     s = s * (reached / s).max() / max(reached.max(), TINY)
-    return np.where(live, np.clip(s, np.clip(smallest, 1 / LARGEST_FACTOR, 1.0), LARGEST_FACTOR), 1.0)
+    return np.where(live, np.clip(s, np.clip(smallest, 1 / MAX_FACTOR, 1.0), MAX_FACTOR), 1.0)
 
 
 def _doubt(x: Array) -> Array:

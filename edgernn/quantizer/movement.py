@@ -13,7 +13,7 @@ from edgernn.program.operations import (
     ArgMax,
     Constant,
     Convert,
-    History,
+    DelayLine,
     Lookup,
     PutFrame,
     ReadState,
@@ -63,10 +63,10 @@ def convert_read_state(converter: Converter, operation: ReadState) -> None:
     if slot.dtype not in ("float32", "int16") and scale is None:
         converter.add(operation, whole=True)
         return
-    wide = scale is not None and slot.dtype == "int32"
+    int32_states = scale is not None and slot.dtype == "int32"
     converter.add(
         msgspec.structs.replace(operation, dtype=slot.dtype, scale=scale),
-        scale * 65536 if scale is not None and wide else scale,
+        scale * 65536 if scale is not None and int32_states else scale,
     )
 
 
@@ -95,7 +95,7 @@ def _wide_constant(converter: Converter, name: str, value: str, scale: float) ->
     return name
 
 
-def convert_history(converter: Converter, operation: History) -> None:
+def convert_history(converter: Converter, operation: DelayLine) -> None:
     """The ring has the format of what it keeps; what is padded with is rounded and saturated, -inf to the lowest."""
     source = operation.inputs[0]
     if source in converter.wholes:
@@ -171,7 +171,7 @@ CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {
     Rearrange: convert_rearrange,
     ReadState: convert_read_state,
     WriteState: convert_write_state,
-    History: convert_history,
+    DelayLine: convert_history,
     Repeat: convert_repeat,
     TakeFrame: convert_frame,
     PutFrame: convert_frame,

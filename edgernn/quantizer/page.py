@@ -15,7 +15,7 @@ def quantization_page(name: str, report: QuantizationReport) -> str:
             table(_whole(report)),
             paragraph(f"{report.frames} outputs of {report.recordings} recordings, step by step in both programs."),
             *map(paragraph, report.kept_weights()),
-            *_equalised(report),
+            *_equalized(report),
             heading("Layers: signal to noise"),
             paragraph("The power of the float program's values over that of the difference; 6 dB are one bit."),
             bars([Bar(row.name, row.signal_to_noise_db, f"{row.signal_to_noise_db:.1f} dB") for row in report.layers]),
@@ -29,14 +29,14 @@ def quantization_page(name: str, report: QuantizationReport) -> str:
     )
 
 
-def _equalised(report: QuantizationReport) -> list[str]:
-    """How channels between layers were equalised; nothing if none were."""
-    if not report.equalised:
+def _equalized(report: QuantizationReport) -> list[str]:
+    """How channels between layers were equalized; nothing if none were."""
+    if not report.equalized:
         return []
     return [
-        heading("Channels between layers: equalised"),
+        heading("Channels between layers: equalized"),
         paragraph("What they were divided by, and the power of what products lose by rounding over their own."),
-        table([("written by", "read by", "factor", "before", "after"), *report.equalisations()]),
+        table([("written by", "read by", "factor", "before", "after"), *report.equalizations()]),
     ]
 
 

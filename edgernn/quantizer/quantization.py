@@ -6,14 +6,22 @@ from collections.abc import Mapping, Sequence
 
 from edgernn.errors import QuantizationError
 from edgernn.program.program import Program
-from edgernn.quantizer.calibration import Array, Calibration, Progress, Recording, Trace, read_recordings, trace
+from edgernn.quantizer.calibration import (
+    Array,
+    Calibration,
+    CalibrationTrace,
+    Progress,
+    Recording,
+    read_recordings,
+    trace,
+)
 from edgernn.quantizer.comparison import compare_checked
 from edgernn.quantizer.convert import Converter
-from edgernn.quantizer.equalise import equalised
+from edgernn.quantizer.cross_layer_equalization import equalized
 from edgernn.quantizer.ranges import Method
 from edgernn.quantizer.settings import Operands, Settings, States, check_settings
 
-TRIAL_STEPS = 1000  # of the calibration, on which equalised channels must prove that they help
+TRIAL_STEPS = 1000  # of the calibration, on which equalized channels must prove that they help
 
 
 def quantize(
@@ -26,7 +34,7 @@ def quantize(
     ranges: Method = "mse",
     states: States = "auto",
     count_size: float | Sequence[float] | None = None,
-    equalise: bool = True,
+    equalize: bool = True,
     correct_bias: bool = True,
     on_progress: Progress = lambda done, total: None,
 ) -> Program:
@@ -54,9 +62,9 @@ def quantize(
     count_size : float or sequence of float, optional
         What one integer count of the sensor is in the recordings' units, for every channel or for each. If absent,
         recordings of whole numbers are counts; with others the program has no `step_raw` and no firmware.
-    equalise, correct_bias : bool
-        Whether to equalise the channels of inputs and those between layers, where that clearly lowers the error of the
-        products that read them (the program's `description.equalised` says where), and to add what the rounding of
+    equalize, correct_bias : bool
+        Whether to equalize the channels of inputs and those between layers, where that clearly lowers the error of the
+        products that read them (the program's `description.equalized` says where), and to add what the rounding of
         weights takes from the mean of each row to its bias.
     on_progress : callable, optional
         Told now and then how many of how many calibration steps have run.
@@ -83,7 +91,7 @@ def quantize(
     ...     operations=(Dense(name="sum", inputs=("x",), outputs=("y",), W="W"),),
     ... )
     >>> program = Program(description, {"W": np.array([[0.5, -1.0]], np.float32)})
-    >>> int8 = quantize(program, np.array([[1.0, 2.0], [-2.0, 1.0]]), equalise=False)
+    >>> int8 = quantize(program, np.array([[1.0, 2.0], [-2.0, 1.0]]), equalize=False)
     >>> int8.arithmetic
     'int8'
     >>> int8.weights["sum/W"]
@@ -98,23 +106,25 @@ def quantize(
         ranges=ranges,
         states=states,
         count_size=tuple(count_size) if isinstance(count_size, Sequence) else count_size,
-        equalise=equalise,
+        equalize=equalize,
         correct_bias=correct_bias,
     )
     check_settings(program, settings)
     recordings = read_recordings(program, calibration)
     traced = trace(program, recordings, on_progress)
-    if not settings.equalise:
+    if not settings.equalize:
         return Converter(program, traced, settings).convert()
     return _better_of(program, traced, recordings, settings)
 
 
-def _better_of(program: Program, traced: Trace, recordings: Sequence[Recording], settings: Settings) -> Program:
-    """The int8 program with channels equalised, or that without where it gives the better scores."""
+def _better_of(
+    program: Program, traced: CalibrationTrace, recordings: Sequence[Recording], settings: Settings
+) -> Program:
+    """The int8 program with channels equalized, or that without where it gives the better scores."""
     equal = plain = None
     try:
-        equal = Converter(*equalised(program, traced, settings), settings).convert()
-        if not equal.description.equalised:
+        equal = Converter(*equalized(program, traced, settings), settings).convert()
+        if not equal.description.equalized:
             return equal
     except QuantizationError:  # what the integers take without factors they may not take with them
         pass

@@ -21,7 +21,7 @@ from edgernn.program.operations import (
 )
 from edgernn.program.operations.int8.elementwise import SIGNED_SHIFTS
 from edgernn.program.operations.int8.reductions import (
-    LARGEST_EPSILON,
+    MAX_EPSILON,
     MAX_NORM_FEATURES,
     MEAN_BITS,
     NORM_BITS,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any]
 
-SMALLEST_UNITS = 4.1  # of the input in the output's, so that a shift is at least 17
+MIN_UNITS = 4.1  # of the input in the output's, so that a shift is at least 17
 
 
 def convert_reduce(converter: Converter, operation: Reduce) -> None:
@@ -74,7 +74,7 @@ def convert_running_reduce(converter: Converter, operation: RunningReduce) -> No
         settings["mean_bits"] = _mean_bits(converter, unit, output)
         scale = unit / 2 ** settings["mean_bits"]
     elif operation.function == "Sum":
-        scale = max(converter.limit(output) / 32767, unit * SMALLEST_UNITS)
+        scale = max(converter.limit(output) / 32767, unit * MIN_UNITS)
         settings["sum_shift"] = int(np.clip(np.ceil(np.log2(scale * 32768 / unit)) - 30, *SUM_SHIFTS))
         factor = np.array(unit * 2.0 ** settings["sum_shift"] / scale)
         m, s = fixed_point.multiplier(factor, f"operation {operation.name}")
@@ -136,7 +136,7 @@ def convert_layer_norm(converter: Converter, operation: LayerNorm) -> None:
     if features > MAX_NORM_FEATURES:
         raise converter.refused(operation, f"{features} features are more than {MAX_NORM_FEATURES}")
     epsilon = features**2 * operation.epsilon / converter.scales[integer] ** 2
-    if epsilon > LARGEST_EPSILON:
+    if epsilon > MAX_EPSILON:
         raise converter.refused(operation, "its input is so small that epsilon decides")
     x = converter.trace.values[source].reshape(-1, features)
     x = x - x.mean(axis=1, keepdims=True) if operation.centred else x

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from edgernn.program.description import Equalisation
+from edgernn.program.description import Equalization
 
 MAX_NAMES = 3  # of a list in a line
 
@@ -60,7 +60,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     saturated : dict
         How often an element of each state that can saturate was at the end of its range.
     weight_bytes_before, weight_bytes_after, state_bytes_before, state_bytes_after : int
-    equalised : tuple of Equalisation
+    equalized : tuple of Equalization
         Channels between layers that were brought to other ranges.
     """
 
@@ -80,7 +80,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     weight_bytes_after: int
     state_bytes_before: int
     state_bytes_after: int
-    equalised: tuple[Equalisation, ...] = ()
+    equalized: tuple[Equalization, ...] = ()
 
     def to_json(self) -> str:
         """The report as JSON."""
@@ -97,8 +97,8 @@ class QuantizationReport(msgspec.Struct, frozen=True):
             )
         lines += self.kept_weights()
         lines += [
-            f"equalised {writers} -> {readers}: {factor}; error {before} -> {after}"
-            for writers, readers, factor, before, after in self.equalisations()
+            f"equalized {writers} -> {readers}: {factor}; error {before} -> {after}"
+            for writers, readers, factor, before, after in self.equalizations()
         ]
         lines.append(
             f"{self.frames} outputs of {self.recordings} recordings; largest difference "
@@ -116,7 +116,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
         lines.append(f"states: {self.state_bytes_before} -> {self.state_bytes_after} bytes")
         return "\n".join(lines)
 
-    def equalisations(self) -> list[tuple[str, str, str, str, str]]:
+    def equalizations(self) -> list[tuple[str, str, str, str, str]]:
         """For each group of channels its writers, readers, their factors, the error before and after."""
         return [
             (
@@ -126,7 +126,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
                 f"{10 * np.log10(made.error_before):.1f} dB",
                 f"{10 * np.log10(max(made.error_after, 1e-30)):.1f} dB",
             )
-            for made in self.equalised
+            for made in self.equalized
         ]
 
     def kept_weights(self) -> list[str]:

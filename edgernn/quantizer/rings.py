@@ -9,7 +9,7 @@ import msgspec
 
 from edgernn.program.operations import (
     AnyOperation,
-    History,
+    DelayLine,
     Int8Dense,
     Int8GroupedDense,
     Int8MatMul,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edgernn.quantizer.convert import Converter
 
 
-def narrow_rings(converter: Converter) -> None:
+def store_rings_in_int8(converter: Converter) -> None:
     """Make rings narrow whose frames every reader rounds to 8 bits."""
     owners = Counter(
         region.slot for operation in converter.operations for region, _ in operation.regions(converter.weights)
@@ -33,12 +33,12 @@ def narrow_rings(converter: Converter) -> None:
         for name in operation.inputs:
             readers.setdefault(name, []).append(operation)
     for index, operation in enumerate(converter.operations):
-        if not isinstance(operation, History) or operation.dtype != "int16" or operation.scale is None:
+        if not isinstance(operation, DelayLine) or operation.dtype != "int16" or operation.scale is None:
             continue
         slot = converter.slots[operation.ring.slot]
         if owners[slot.name] > 1 or not _read_in_8_bits(operation.outputs[0], readers):
             continue
-        converter.operations[index] = msgspec.structs.replace(operation, narrow=True)
+        converter.operations[index] = msgspec.structs.replace(operation, int8_storage=True)
         converter.slots[slot.name] = msgspec.structs.replace(slot, dtype="int8", scale=256 * operation.scale)
 
 

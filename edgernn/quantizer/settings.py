@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_float: tuple[str, ...] = ()
     ranges: Method = "mse"
     states: States = "auto"
-    equalise: bool = True
+    equalize: bool = True
     correct_bias: bool = True
     count_size: float | tuple[float, ...] | None = None
     headroom: float = 2.0  # between calibrated range and saturation, where 16 bits leave room for it

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any]
 
-LARGEST_ERROR = 0.05  # root mean square over the calibration, as part of that of the values
-MOST_SAMPLES = 1 << 18  # that an error is measured on
+MAX_ERROR = 0.05  # root mean square over the calibration, as part of that of the values
+MAX_SAMPLES = 1 << 18  # that an error is measured on
 
 
 def add_function(
@@ -95,11 +95,11 @@ def _add_table(
     scale: float,
 ) -> None:
     x = converter.trace.values[operation.inputs[0]].ravel()
-    x = x[:: -(-len(x) // MOST_SAMPLES)]
+    x = x[:: -(-len(x) // MAX_SAMPLES)]
     q = quantized(x, converter.scales[integer])
     function = reference_int8.Function(kind, table=entries.astype(np.int64))
     error = relative_error(reference_int8.activate(q, function) * scale, real(x))
-    if error > LARGEST_ERROR:
+    if error > MAX_ERROR:
         raise converter.refused(
             operation,
             f"its integers would be off by {error:.0%} over the calibration, whose inputs reach from {x.min():.3g} to "

@@ -14,7 +14,7 @@ from edgernn.stream.formats.detect import Detected, Detector
 from edgernn.stream.recording import LabelMark, RecordedChunk
 
 
-class Block(NamedTuple):
+class DecodedBlock(NamedTuple):
     """Samples that became complete with one chunk.
 
     Attributes
@@ -40,7 +40,7 @@ class Block(NamedTuple):
     units: tuple[str, ...] = ()
 
 
-def decode(entries: Iterable[RecordedChunk | LabelMark], label: str | None = None) -> Iterator[Block]:
+def decode(entries: Iterable[RecordedChunk | LabelMark], label: str | None = None) -> Iterator[DecodedBlock]:
     """The samples of a recording; its format is found out from its first bytes.
 
     `label` holds up to the first mark.
@@ -72,7 +72,7 @@ def decode(entries: Iterable[RecordedChunk | LabelMark], label: str | None = Non
         assert found is not None
         for samples in parser.feed(data):
             sequence, time_us = samples.sequence, samples.device_time_us
-            yield Block(
+            yield DecodedBlock(
                 samples.values.copy(),
                 entry.monotonic_ns,
                 label,

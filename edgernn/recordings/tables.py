@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import InputError
-from edgernn.recordings.decoding import Block, decode
+from edgernn.recordings.decoding import DecodedBlock, decode
 from edgernn.stream.recording import RecordingReader
 
 
@@ -75,7 +75,7 @@ def read_table(path: Path) -> Table:
     )
 
 
-def _joined(blocks: Sequence[Block], name: str) -> NDArray[np.int64] | None:
+def _joined(blocks: Sequence[DecodedBlock], name: str) -> NDArray[np.int64] | None:
     columns = [getattr(block, name) for block in blocks]
     return None if columns[0] is None else np.concatenate(columns)
 

@@ -26,8 +26,8 @@ LOG2 = np.array(int8_tables.LOG2, np.int64)  # (65,)
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 INT32_MIN, INT32_MAX = -(1 << 31), (1 << 31) - 1
-LEAST_QUOTIENT_SHIFT = 13  # below, every quotient but 0 saturates
-LARGEST_SHIFT = 46
+MIN_QUOTIENT_SHIFT = 13  # below, every quotient but 0 saturates
+MAX_SHIFT = 46
 
 
 class Rows(NamedTuple):
@@ -220,7 +220,7 @@ def divide(a: Array, b: Array, multiplier: Array, shift: Array) -> Array:
     divisor = np.maximum(np.abs(b), 1)
     bits = bit_length(divisor) - 1
     v = reciprocal(divisor << (15 - bits))
-    right = np.minimum(np.maximum(shift - 15 + bits, LEAST_QUOTIENT_SHIFT), LARGEST_SHIFT)
+    right = np.minimum(np.maximum(shift - 15 + bits, MIN_QUOTIENT_SHIFT), MAX_SHIFT)
     return saturate16(rescale(np.where(b < 0, -a, a) * v, multiplier, right))
 
 
@@ -278,14 +278,14 @@ def gru(
     linear_before_reset: bool,
     clip: int,
     bits: int,
-    wide: bool,
+    int32_state: bool,
 ) -> Array:
     """Gates z r h; B (4 H,) is z, r, h of W, h of R, or (3 H,) where the reset comes first. Returns the new h.
 
-    With `wide`, h is int32 and the update gate is computed as its complement with 30 fraction bits.
+    With `int32_state`, h is int32 and the update gate is computed as its complement with 30 fraction bits.
     """
     H = R.weights.shape[1]
-    high = h >> 16 if wide else h  # (H,) int16
+    high = h >> 16 if int32_state else h  # (H,) int16
     a = product(W, x, bits)  # (3 H,)
     u = product(R if linear_before_reset else R.part(slice(2 * H)), high, bits)  # (3 H,) or (2 H,)
     p = a[..., : 2 * H] + u[..., : 2 * H] + B[: 2 * H]  # (2 H,)
@@ -297,7 +297,7 @@ def gru(
         reset = (r * high + (1 << 14)) >> 15
         p_n = a[..., 2 * H :] + product(R.part(slice(2 * H, None)), reset, bits) + B[2 * H :]
     n = activate(_limit(p_n, clip), functions[1])
-    if wide:
+    if int32_state:
         step = multiply_fine(n - high, fine_sigmoid(-_limit(p[..., :H], clip, 65535)))
         return h + step + step
     z = activate(_limit(p[..., :H], clip), functions[0])
@@ -318,22 +318,22 @@ def lstm(
     bits: int,
     candidate_shift: int,
     cell_shift: int,
-    wide: bool,
+    int32_state: bool,
 ) -> tuple[Array, Array]:
     """Gates i o f c; B (4 H,); P is multiplier and shift of the peepholes i o f, (3 H,) each. Returns new h, new c.
 
     `candidate_shift` is how many more fraction bits the candidate has than c, `cell_shift` how many more c has than the
-    input of the output function. With `wide`, c is int32 and the gates i and f are computed with 30 fraction bits.
+    input of the output function. With `int32_state`, c is int32 and the gates i and f are computed with 30 fraction bits.
     """
     H = R.weights.shape[1]
     p = product(W, x, bits) + product(R, h, bits) + B  # (4 H,)
     p_i, p_o, p_f, p_g = (p[..., gate * H : (gate + 1) * H] for gate in range(4))
-    high = c >> 16 if wide else c  # (H,) int16
+    high = c >> 16 if int32_state else c  # (H,) int16
     if P is not None:
         p_i = p_i + rescale(high, P[0][:H], P[1][:H])
         p_f = p_f + rescale(high, P[0][2 * H :], P[1][2 * H :])
     g = activate(_limit(p_g, clip), functions[1])
-    if wide:
+    if int32_state:
         fine_i = fine_sigmoid(_limit(p_i, clip, 65535))
         decay = fine_i if input_forget else fine_sigmoid(-_limit(p_f, clip, 65535))
         loss = multiply_fine(high, decay)

@@ -17,13 +17,13 @@ from edgernn.reference.int8 import (
     saturate16,
 )
 
-LARGEST_COUNT = 1 << 40
-LARGEST_MEAN_TOTAL = 1 << 55
-LARGEST_TOTAL = 1 << 62
-LARGEST_SUM = 1 << 30
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 1 << 43, 1 << 45  # of all frames of a running softmax
-LARGEST_REFERENCE = 1 << 29
-LARGEST_WEIGHTED = 1 << 60
+MAX_COUNT = 1 << 40
+MAX_MEAN_TOTAL = 1 << 55
+MAX_TOTAL = 1 << 62
+MAX_SUM = 1 << 30
+MIN_WEIGHT, MAX_WEIGHT = 1 << 43, 1 << 45  # of all frames of a running softmax
+MAX_REFERENCE = 1 << 29
+MAX_WEIGHTED = 1 << 60
 
 
 def reduce(x: Array, function: str, axis: int, multiplier: int, shift: int) -> Array:
@@ -39,13 +39,13 @@ def reduce(x: Array, function: str, axis: int, multiplier: int, shift: int) -> A
 
 def running_mean(x: Array, total: Array, count: Array, mean_bits: int) -> Array:
     """The mean of all x so far, with `mean_bits` more fraction bits; changes total and count."""
-    _limit(count, 0, LARGEST_COUNT)
-    if count[0] == LARGEST_COUNT:
+    _limit(count, 0, MAX_COUNT)
+    if count[0] == MAX_COUNT:
         total >>= 1
         count >>= 1
-    _limit(total, -LARGEST_MEAN_TOTAL, LARGEST_MEAN_TOTAL)
+    _limit(total, -MAX_MEAN_TOTAL, MAX_MEAN_TOTAL)
     total += x.ravel()
-    _limit(total, -LARGEST_MEAN_TOTAL, LARGEST_MEAN_TOTAL)
+    _limit(total, -MAX_MEAN_TOTAL, MAX_MEAN_TOTAL)
     count += 1
     mean = (total * (1 << mean_bits) + (count >> 1)) // count
     return saturate16(mean).reshape(x.shape)
@@ -53,19 +53,19 @@ def running_mean(x: Array, total: Array, count: Array, mean_bits: int) -> Array:
 
 def running_sum(x: Array, total: Array, count: Array, sum_shift: int, multiplier: int, shift: int) -> Array:
     """The sum of all x so far; changes total and count."""
-    _limit(total, -LARGEST_TOTAL, LARGEST_TOTAL)
+    _limit(total, -MAX_TOTAL, MAX_TOTAL)
     total += x.ravel()
-    _limit(total, -LARGEST_TOTAL, LARGEST_TOTAL)
-    _limit(count, 0, LARGEST_COUNT - 1)
+    _limit(total, -MAX_TOTAL, MAX_TOTAL)
+    _limit(count, 0, MAX_COUNT - 1)
     count += 1
-    limited = np.clip(total >> sum_shift, -LARGEST_SUM, LARGEST_SUM - 1)
+    limited = np.clip(total >> sum_shift, -MAX_SUM, MAX_SUM - 1)
     return saturate16(rescale(limited, np.int64(multiplier), np.int64(shift))).reshape(x.shape)
 
 
 def running_extreme(x: Array, total: Array, count: Array, function: str) -> Array:
     """The largest or smallest of all x so far; changes total and count."""
     total[...] = (np.maximum if function == "Max" else np.minimum)(total, x.ravel())
-    _limit(count, 0, LARGEST_COUNT - 1)
+    _limit(count, 0, MAX_COUNT - 1)
     count += 1
     return total.reshape(x.shape).copy()
 
@@ -87,12 +87,12 @@ def running_softmax(
     """
     u = rescale(scores, np.int64(multiplier), np.int64(shift))  # (G,) in 2^-12 octaves
     begins = total <= 0
-    _limit(total, SMALLEST_WEIGHT, LARGEST_WEIGHT)
-    _limit(reference, -LARGEST_REFERENCE, LARGEST_REFERENCE)
-    _limit(weighted, -LARGEST_WEIGHTED, LARGEST_WEIGHTED)
+    _limit(total, MIN_WEIGHT, MAX_WEIGHT)
+    _limit(reference, -MAX_REFERENCE, MAX_REFERENCE)
+    _limit(weighted, -MAX_WEIGHTED, MAX_WEIGHTED)
     total[begins], reference[begins], weighted[begins] = 0, u[begins], 0
     rise = np.maximum((u - reference + 4095) >> 12, 0)  # whole octaves, so that the old weights only shift
-    rise[(rise == 0) & (total >= LARGEST_WEIGHT >> 1)] = 1
+    rise[(rise == 0) & (total >= MAX_WEIGHT >> 1)] = 1
     reference += 4096 * rise
     total[...] = _rounded_shift(total, rise)
     weighted[...] = _rounded_shift(weighted, rise[:, np.newaxis])

@@ -29,7 +29,7 @@ from edgernn.program.operations import (
     Int8Softmax,
     Int8Unary,
     Int8Where,
-    Int8WideUpdate,
+    Int32StateUpdate,
     IntegerFunction,
     Quantize,
     StateRegion,
@@ -39,7 +39,7 @@ from edgernn.reference import int8
 from edgernn.reference import int8_products as products
 from edgernn.reference import int8_reductions as reductions
 from edgernn.reference import int8_selection as selection
-from edgernn.reference import int8_wide as wide
+from edgernn.reference import int8_wide as int32_state
 
 Array = NDArray[Any]
 
@@ -98,20 +98,20 @@ class IntegerOperations:
                 settings = (operation.epsilon, operation.norm_bits, operation.centred)
                 return reductions.layer_norm(inputs[0], *settings, *constants)
             case Int8FineGate():
-                return wide.fine_gate(inputs[0], operation.complement)
+                return int32_state.fine_gate(inputs[0], operation.complement)
             case Int8Compare():
                 return selection.compare(
                     operation.function, inputs[0], inputs[1], operation.multipliers, operation.shifts
                 )
             case Int8Where():
                 return selection.where(*inputs)
-            case Int8WideUpdate():
-                raise AssertionError("run by run_wide_update")
+            case Int32StateUpdate():
+                raise AssertionError("run by run_int32_state_update")
             case _:
                 return self._run_cell(operation, inputs[0], state)
 
-    def run_wide_update(
-        self, operation: Int8WideUpdate, inputs: list[Array], state: dict[str, Array]
+    def run_int32_state_update(
+        self, operation: Int32StateUpdate, inputs: list[Array], state: dict[str, Array]
     ) -> tuple[Array, Array]:
         """The new state and its high half."""
         values = [value.reshape(operation.shape) for value in inputs]
@@ -119,11 +119,11 @@ class IntegerOperations:
         for term in operation.terms:
             x = values[term.x] if term.minus is None else values[term.x] - values[term.minus]
             if term.gate is not None:
-                h = wide.add_product(h, x, values[term.gate], term.negative)
+                h = int32_state.add_product(h, x, values[term.gate], term.negative)
             elif term.factor is not None:
-                h = wide.add_product(h, x, self._weights[term.factor].reshape(operation.shape), term.negative)
+                h = int32_state.add_product(h, x, self._weights[term.factor].reshape(operation.shape), term.negative)
             else:
-                h = wide.add_shifted(h, x, term.shift, term.negative)
+                h = int32_state.add_shifted(h, x, term.shift, term.negative)
         return h, h >> 16
 
     def _run_product(self, operation: Int8GroupedDense | Int8MatMul, inputs: list[Array]) -> Array:
@@ -161,9 +161,9 @@ class IntegerOperations:
         clip, bits, size = operation.clip, operation.operand_bits, R.weights.shape[1]
         h = region(state, operation.h, size)
         match operation:
-            case Int8Gru(linear_before_reset=linear_before_reset, wide=wide):
-                h[...] = int8.gru(x, h, W, R, B, functions, linear_before_reset, clip, bits, wide)
-                return h >> 16 if wide else h.copy()
+            case Int8Gru(linear_before_reset=linear_before_reset, int32_state=int32_state):
+                h[...] = int8.gru(x, h, W, R, B, functions, linear_before_reset, clip, bits, int32_state)
+                return h >> 16 if int32_state else h.copy()
             case Int8Lstm():
                 c = region(state, operation.c, size)
                 h[...], c[...] = int8.lstm(
@@ -180,7 +180,7 @@ class IntegerOperations:
                     bits,
                     operation.candidate_shift,
                     operation.cell_shift,
-                    operation.wide,
+                    operation.int32_state,
                 )
             case _:
                 h[...] = int8.rnn(x, h, W, R, B, functions[0], clip, bits)

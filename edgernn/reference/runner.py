@@ -16,9 +16,9 @@ from edgernn.program.operations import (
     AnyOperation,
     Constant,
     Convert,
+    DelayLine,
     FloatOperation,
-    History,
-    Int8WideUpdate,
+    Int32StateUpdate,
     PutFrame,
     ReadState,
     Rearrange,
@@ -108,7 +108,7 @@ class ReferenceRunner:
         """Back to the initial state, before the first step."""
         self._copy = Copy(self._initial_state())
         self._windows: list[Copy] = []
-        self._rounds: dict[str, int] = {}
+        self._iterations: dict[str, int] = {}
 
     @property
     def state(self) -> dict[str, Array]:
@@ -249,9 +249,9 @@ class ReferenceRunner:
                 body = operations[index : index + operation.body]
                 index += operation.body
                 for round_ in range(operation.count if happens else 0):
-                    self._rounds[operation.name] = round_
+                    self._iterations[operation.name] = round_
                     self._run_operations(values, state, body)
-            elif isinstance(operation, History):
+            elif isinstance(operation, DelayLine):
                 self._remember(operation, values, state)
             elif happens:
                 inputs = [values[name] for name in operation.inputs]
@@ -266,7 +266,7 @@ class ReferenceRunner:
             if self._observe is not None:
                 self._observe(operation, name, result)
 
-    def _remember(self, operation: History, values: dict[str, Array], state: Copy) -> None:
+    def _remember(self, operation: DelayLine, values: dict[str, Array], state: Copy) -> None:
         """Write a frame into the ring, or padding behind the end, and read the taps."""
         index = operation.when.frame(state.clock)
         if index is None:
@@ -275,17 +275,17 @@ class ReferenceRunner:
         position = region(state.slots, operation.position, 1)
         ended = state.end is not None and index >= operation.when.frames(state.end)
         frame = np.full(operation.size, operation.fill) if ended else values[operation.inputs[0]].ravel()
-        ring[position[0]] = reference_int8.operand(frame.astype(np.int64), 8) if operation.narrow else frame
+        ring[position[0]] = reference_int8.operand(frame.astype(np.int64), 8) if operation.int8_storage else frame
         position[0] = (position[0] + 1) % operation.length
         if operation.read.happens(state.clock, state.end, self.program.tail_steps):
             rows = (position[0] + np.arange(operation.taps) * operation.dilation) % operation.length
             shape = self.program.values[operation.outputs[0]].shape
             taps = ring[rows].reshape(shape)
-            self._write(operation, (taps.astype(np.int64) * 256 if operation.narrow else taps,), values)
+            self._write(operation, (taps.astype(np.int64) * 256 if operation.int8_storage else taps,), values)
 
     def _collected(self, operation: PutFrame, x: Array, values: dict[str, Array]) -> Array:
         """The frames of a Repeat with this round's put in."""
-        name, round_ = operation.outputs[0], self._rounds[operation.loop]
+        name, round_ = operation.outputs[0], self._iterations[operation.loop]
         y = values[name] if name in values else np.zeros((operation.count, *x.shape), x.dtype)
         y[operation.count - 1 - round_ if operation.reverse else round_] = x
         return y
@@ -300,7 +300,7 @@ class ReferenceRunner:
             case Constant():
                 return (self._weights[operation.weight_name],)
             case TakeFrame():
-                round_ = self._rounds[operation.loop]
+                round_ = self._iterations[operation.loop]
                 return (np.atleast_1d(inputs[0][-1 - round_ if operation.reverse else round_]),)
             case PutFrame():
                 return (self._collected(operation, inputs[0], values),)
@@ -315,10 +315,10 @@ class ReferenceRunner:
             case WriteState():
                 region(state, operation.region, operation.size)[...] = inputs[0].ravel()
                 return ()
-            case Repeat() | History():
+            case Repeat() | DelayLine():
                 raise AssertionError("run by _run_operations")
-            case Int8WideUpdate():
-                return self._integer.run_wide_update(operation, inputs, state)
+            case Int32StateUpdate():
+                return self._integer.run_int32_state_update(operation, inputs, state)
             case _ if isinstance(operation, FloatOperation):
                 return self._float.run(operation, inputs, state)
             case _:

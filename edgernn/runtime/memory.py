@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 from edgernn.errors import CompileCacheError, InputError, ProgramFileError, RunnerStateError
 from edgernn.kernels import calls
-from edgernn.kernels.instructions import IS_PREFIX, STATE_PRELUDE_BYTES, Header
+from edgernn.kernels.instructions import IS_PREFIX, STATE_PRELUDE_BYTES, ExecutionContext
 from edgernn.kernels.objects import data_address
 from edgernn.program.program import Program
-from edgernn.runtime import intake
-from edgernn.runtime.lowering.table import Place, aligned_bytes
+from edgernn.runtime import input_conversion
+from edgernn.runtime.lowering.table import Allocation, aligned_bytes
 from edgernn.runtime.plan import plan_of
 
 Array: TypeAlias = NDArray[Any]
 Frame: TypeAlias = Array | dict[str, Array | None] | None  # what a step returns
 
-ENTRIES = {name: index for index, name in enumerate(Header._fields)}
+ENTRIES = {name: index for index, name in enumerate(ExecutionContext._fields)}
 
 SNAPSHOT_MAGIC = b"EDGERNN-SNAPSHOT"
 SNAPSHOT_FORMAT = 1
 SNAPSHOT_HEAD = struct.Struct("<16sI32sqI")  # magic, format, program hash, steps since the reset, 1 after flush()
 DIGEST_BYTES = 32
-MAX_PREPARED_BEATS = 6
+MAX_PREPARED_SCHEDULES = 6
 
 
 class HeaderArray(np.ndarray[Any, Any]):
@@ -62,12 +62,12 @@ class RunnerMemory:
         self._results: dict[int, Frame] = {0: None}
         self._raw_results: dict[int, Frame] = {0: None}
         self._input_table, self._output_table = self._port_table(plan.inputs), self._port_table(plan.outputs)
-        self._output_table = np.column_stack([self._output_table, plan.output_beats])
-        self._beats = np.array(plan.beats, np.int64)
+        self._output_table = np.column_stack([self._output_table, plan.output_schedule_indices])
+        self._output_schedules = np.array(plan.output_schedules, np.int64)
         self._input_addresses = self._input_table[:, 0].tolist()
-        self._places = np.zeros(len(plan.inputs) + len(plan.outputs) + len(plan.beats), np.int64)
+        self._places = np.zeros(len(plan.inputs) + len(plan.outputs) + len(plan.output_schedules), np.int64)
         self._places_address = self._places.ctypes.data
-        self._header = np.zeros(len(Header._fields), np.int64)
+        self._header = np.zeros(len(ExecutionContext._fields), np.int64)
         self._address = self._header.ctypes.data
         self._describe()
         self.reset()
@@ -75,10 +75,10 @@ class RunnerMemory:
     def _scratch_copy(self) -> NDArray[np.uint8]:
         """A copy of the state on which a prefix of the stream is ended."""
         block = aligned_bytes((self.plan.copy_bytes,))
-        Place("is_prefix", IS_PREFIX, (), np.dtype(np.int64)).view(block)[...] = 1
+        Allocation("is_prefix", IS_PREFIX, (), np.dtype(np.int64)).view(block)[...] = 1
         return block
 
-    def _port_table(self, places: tuple[Place, ...]) -> NDArray[np.int64]:
+    def _port_table(self, places: tuple[Allocation, ...]) -> NDArray[np.int64]:
         """Address and bytes of each port, (ports, 2)."""
         base = self._arena.ctypes.data
         return np.array([(base + place.offset, place.size_bytes) for place in places], np.int64)
@@ -101,8 +101,8 @@ class RunnerMemory:
             tail_steps=plan.tail_steps,
             prefix=0 if self._prefix is None else self._prefix.ctypes.data,
             prefix_bytes=plan.slots_end - STATE_PRELUDE_BYTES,
-            beats=self._beats.ctypes.data,
-            beat_count=len(plan.beats),
+            output_schedules=self._output_schedules.ctypes.data,
+            schedule_count=len(plan.output_schedules),
             inputs=self._input_table.ctypes.data,
             input_count=len(plan.inputs),
             outputs=self._output_table.ctypes.data,
@@ -125,8 +125,8 @@ class RunnerMemory:
         if len(arrays) == 1:
             return arrays[0]
         return {
-            place.name: array if due >> beat & 1 else None
-            for place, array, beat in zip(self.plan.outputs, arrays, self.plan.output_beats, strict=True)
+            place.name: array if due >> schedule & 1 else None
+            for place, array, schedule in zip(self.plan.outputs, arrays, self.plan.output_schedule_indices, strict=True)
         }
 
     def _write(self, **numbers: int) -> None:
@@ -168,15 +168,15 @@ class RunnerMemory:
     def bound_step(self) -> Any:
         """The runner's step function: compiled where the layout of Python's objects is known, else the slow step."""
         places = self.plan.inputs
-        beat_count = len(self.plan.beats)
+        schedule_count = len(self.plan.output_schedules)
         if (
             self._enter is None
             or len(places) > 1
             or places[0].dtype != np.float32
-            or beat_count > MAX_PREPARED_BEATS  # the results of all sets of beats would be too many
+            or schedule_count > MAX_PREPARED_SCHEDULES  # the results of all sets of beats would be too many
         ):
             return self.slow_step
-        self._result_table = np.array([id(self._result(due)) for due in range(1 << beat_count)], np.int64)
+        self._result_table = np.array([id(self._result(due)) for due in range(1 << schedule_count)], np.int64)
         slow_step = self.slow_step
         increment_reference, call_with_one = calls.python_functions()
         self._write(
@@ -193,21 +193,21 @@ class RunnerMemory:
             increment_reference=increment_reference,
             call_with_one=call_with_one,
         )
-        header = self._header.view(HeaderArray)
-        header.keeps = (self, slow_step)
-        return self._enter(header)
+        context = self._header.view(HeaderArray)
+        context.keeps = (self, slow_step)
+        return self._enter(context)
 
     def slow_step(self, x: Any) -> Frame:
         """One time step with any input."""
         self.expect_open()
         places = self.plan.inputs
-        given = intake.by_input(x, places)
+        given = input_conversion.by_input(x, places)
         for place, view, address in zip(places, self._inputs, self._input_addresses, strict=True):
-            intake.write_frame(given[place.name], place, view)
+            input_conversion.write_frame(given[place.name], place, view)
             if place.dtype == np.float32 and not self._is_finite(address, 1, 0, view.size):
-                raise intake.non_finite(place, view)
+                raise input_conversion.non_finite(place, view)
         for name, rows in self.plan.id_rows.items():
-            intake.expect_ids(name, np.asarray(given[name]).reshape(-1), rows)
+            input_conversion.expect_ids(name, np.asarray(given[name]).reshape(-1), rows)
         return self._result(self._step(self._address))
 
     def step_raw(self, counts: Any) -> Frame:
@@ -223,8 +223,8 @@ class RunnerMemory:
         if not self.program.takes_counts:
             raise InputError("the program cannot run on sensor counts: quantize it whole, with count_size")
         self.expect_open()
-        given = intake.by_input(counts, self.plan.inputs)
-        frames = [intake.counts(given[place.name], place) for place in self.plan.inputs]
+        given = input_conversion.by_input(counts, self.plan.inputs)
+        frames = [input_conversion.counts(given[place.name], place) for place in self.plan.inputs]
         for view, frame in zip(self._inputs, frames, strict=True):
             view.view(np.int32)[...] = frame
         self._write(rows=self.plan.raw_table.ctypes.data)
@@ -254,10 +254,10 @@ class RunnerMemory:
         self.expect_open()
         for place, column in zip(self.plan.inputs, columns, strict=True):
             if column.dtype == np.float32 and not self._is_finite(data_address(column), 1, 0, column.size):
-                raise intake.first_non_finite(place, column)
+                raise input_conversion.first_non_finite(place, column)
             if place.name in self.plan.id_rows:
-                intake.expect_ids(place.name, column.reshape(len(column), -1), self.plan.id_rows[place.name])
-        index_arrays = [None] * len(self.plan.beats) if indices is None else indices
+                input_conversion.expect_ids(place.name, column.reshape(len(column), -1), self.plan.id_rows[place.name])
+        index_arrays = [None] * len(self.plan.output_schedules) if indices is None else indices
         self._places[:] = [0 if array is None else data_address(array) for array in (*columns, *outputs, *index_arrays)]
         self._run(self._address, self._places_address, len(columns[0]))
 

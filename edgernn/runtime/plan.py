@@ -15,12 +15,21 @@ from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError, UnsupportedModelError
 from edgernn.kernels.codegen.library import Kernel, address_of
-from edgernn.kernels.instructions import CLOCK, END, ENDLESS, ROW_SLOTS, STATE_PRELUDE_BYTES, BeatRow, CopyRow, FrameRow
+from edgernn.kernels.instructions import (
+    CLOCK,
+    END,
+    ENDLESS,
+    ROW_SLOTS,
+    STATE_PRELUDE_BYTES,
+    CopyInstruction,
+    FrameInstruction,
+    OutputSchedule,
+)
 from edgernn.program.description import OutputDescription
 from edgernn.program.operations import (
     EVERY_STEP,
     AnyOperation,
-    History,
+    DelayLine,
     Lookup,
     PutFrame,
     ReadState,
@@ -30,12 +39,12 @@ from edgernn.program.operations import (
     TakeFrame,
 )
 from edgernn.program.program import Program
-from edgernn.runtime.lowering.table import Place, TableBuilder, aligned_bytes
+from edgernn.runtime.lowering.table import Allocation, InstructionBuilder, aligned_bytes
 from edgernn.runtime.lowering.time import NO_GATE, gate_of, lower_operations
 
 ANY_ROWS = 1 << 31  # of an id that meets no table
 MAX_BYTES = 1 << 32  # of one runner
-MAX_BEATS = 62  # bits of an int64, but for two
+MAX_OUTPUT_SCHEDULES = 62  # bits of an int64, but for two
 
 
 class Plan:
@@ -54,9 +63,9 @@ class Plan:
         at its end.
     inputs, outputs : tuple of Place
         Ports, in the arena.
-    beats : tuple of BeatRow
+    output_schedules : tuple of OutputSchedule
         The schedules that outputs have.
-    output_beats : tuple of int
+    output_schedule_indices : tuple of int
         The beat of each output.
     id_rows : dict of str to ndarray
         Inputs whose numbers choose rows of tables, and how many rows the smallest of these has.
@@ -80,9 +89,9 @@ class Plan:
         self.tail_steps = program.tail_steps
         self.runs_prefix = program.runs_tail_in_each_step
         self.copies = self.window.copies if self.window else 1
-        builder = TableBuilder(program)
+        builder = InstructionBuilder(program)
         self.inputs = tuple(
-            Place(port.name, builder.value(port.name), port.shape, np.dtype(port.dtype)) for port in program.inputs
+            Allocation(port.name, builder.value(port.name), port.shape, np.dtype(port.dtype)) for port in program.inputs
         )
         for_state, for_outputs = _split(program)
         lower_operations(builder, for_state)
@@ -93,7 +102,7 @@ class Plan:
         self.outputs = tuple(
             self._output(output, place, program, builder) for output, place in zip(outputs, frames, strict=True)
         )
-        self.beats, self.output_beats = _beats(program)
+        self.output_schedules, self.output_schedule_indices = _output_schedules(program)
         self.id_rows = _id_rows(program)
         self.frames = tuple(place for place in frames if place is not None)
         self.slots = tuple(builder.slots.values())
@@ -117,7 +126,7 @@ class Plan:
             )
         self._initial = {slot.name: program.weights[slot.initial] for slot in program.state if slot.initial is not None}
 
-    def _collect(self, output: OutputDescription, program: Program, builder: TableBuilder) -> Place | None:
+    def _collect(self, output: OutputDescription, program: Program, builder: InstructionBuilder) -> Allocation | None:
         """Let every step of a staggered window put its frame of an output beside the state.
 
         That is the output's next frame or, where one frame is all there is, the latest; what comes at the window's end
@@ -132,7 +141,7 @@ class Plan:
         offset = builder.state.take(prod(shape) * item_bytes)
         kernel, gate = gate_of(output.when, self.tail_steps)
         with builder.gate(kernel, gate, output.name):
-            row = FrameRow(
+            row = FrameInstruction(
                 source=builder.value(output.value),
                 frames=offset,
                 outer=prod(value.shape[:axis]) if output.per_frame else 1,
@@ -142,33 +151,33 @@ class Plan:
                 period=output.when.period if output.per_frame else ENDLESS,
             )
             builder.emit(Kernel("float32.movement", ("collect_frame",)), row, output.name)
-        return Place(output.name, offset, shape, np.dtype(value.dtype))
+        return Allocation(output.name, offset, shape, np.dtype(value.dtype))
 
     def _output(
-        self, output: OutputDescription, frames: Place | None, program: Program, builder: TableBuilder
-    ) -> Place:
+        self, output: OutputDescription, frames: Allocation | None, program: Program, builder: InstructionBuilder
+    ) -> Allocation:
         """Where an output lies in the arena; the frames of a window are brought there at its end."""
         if frames is not None:
             target = builder.arena.take(frames.size_bytes)
             kernel, gate = gate_of(Schedule(at_end=True), self.tail_steps)
             with builder.gate(kernel, gate, output.name):
-                row = CopyRow(source=frames.offset, target=target, size_bytes=frames.size_bytes)
+                row = CopyInstruction(source=frames.offset, target=target, size_bytes=frames.size_bytes)
                 builder.emit(Kernel("float32.movement", ("read_state",)), row, output.name)
             return frames._replace(offset=target)
         value = program.values[output.value]
-        place = Place(output.name, builder.value(output.value), value.shape, np.dtype(value.dtype))
+        place = Allocation(output.name, builder.value(output.value), value.shape, np.dtype(value.dtype))
         if not self.runs_prefix or output.when.at_end:
             return place
         # the tail of the stream so far, which each step runs, must leave this output alone
         target = builder.arena.take(place.size_bytes)
         with builder.gate(Kernel("float32.loops", ("stream",)), NO_GATE, output.name):
-            row = CopyRow(source=place.offset, target=target, size_bytes=place.size_bytes)
+            row = CopyInstruction(source=place.offset, target=target, size_bytes=place.size_bytes)
             builder.emit(Kernel("float32.movement", ("copy",)), row, output.name)
         return place._replace(offset=target)
 
     @cached_property
     def table(self) -> NDArray[np.int64]:
-        """The operation table with the addresses of this process's kernels, which are compiled where they are new."""
+        """The instructions with the addresses of this process's kernels, which are compiled where they are new."""
         table = self._table.copy()
         table[:, 0] = [address_of(kernel) for kernel in self.kernels]
         table.setflags(write=False)
@@ -198,7 +207,7 @@ class Plan:
         """The values of a step before the first one: zeros and constants."""
         block = aligned_bytes((self.arena_bytes,))
         for offset, array in self._constants:
-            Place("constant", offset, array.shape, array.dtype).view(block)[...] = array
+            Allocation("constant", offset, array.shape, array.dtype).view(block)[...] = array
         return block
 
     @property
@@ -212,23 +221,23 @@ class Plan:
         if self.window is not None:  # steps since the copy's window began, or -steps to go
             clocks -= self.window.hop * np.arange(self.copies, dtype=np.int64)
             clocks = np.where(clocks < 0, clocks, clocks % self.window_period)
-        Place("clock", CLOCK, (), np.dtype(np.int64)).view(block)[...] = clocks
-        Place("end", END, (), np.dtype(np.int64)).view(block)[...] = ENDLESS
+        Allocation("clock", CLOCK, (), np.dtype(np.int64)).view(block)[...] = clocks
+        Allocation("end", END, (), np.dtype(np.int64)).view(block)[...] = ENDLESS
 
-    def frames_within(self, steps: int, beat: int = 0) -> int:
+    def frames_within(self, steps: int, schedule: int = 0) -> int:
         """How many of the first `steps` steps after a reset have outputs of a beat."""
-        first, period, *_ = self.beats[beat]
+        first, period, *_ = self.output_schedules[schedule]
         return max(0, (steps - 1 - first) // period + 1)
 
-    def frames_in_tail(self, steps: int, beat: int = 0) -> int:
+    def frames_in_tail(self, steps: int, schedule: int = 0) -> int:
         """How many steps of the tail of a sequence of `steps` steps have outputs of a beat."""
-        _, period, extra, at_end, least = self.beats[beat]
+        _, period, extra, at_end, least = self.output_schedules[schedule]
         if self.window is not None or not self.tail_steps:
             return 0
         if at_end:
             return int(steps > least)
-        frames = min(self.frames_within(steps + self.tail_steps, beat), (steps + extra) // period)
-        return max(0, frames - self.frames_within(steps, beat))
+        frames = min(self.frames_within(steps + self.tail_steps, schedule), (steps + extra) // period)
+        return max(0, frames - self.frames_within(steps, schedule))
 
     @property
     def weight_bytes(self) -> int:
@@ -282,26 +291,26 @@ def _units(operations: tuple[AnyOperation, ...]) -> list[list[AnyOperation]]:
     return units
 
 
-def _beats(program: Program) -> tuple[tuple[BeatRow, ...], tuple[int, ...]]:
+def _output_schedules(program: Program) -> tuple[tuple[OutputSchedule, ...], tuple[int, ...]]:
     """The different schedules of the outputs, and which one each output has."""
-    rows = [_beat(output.when, program) for output in program.description.outputs]
-    beats = tuple(dict.fromkeys(rows))
-    if len(beats) > MAX_BEATS:
+    rows = [_schedule_of(output.when, program) for output in program.description.outputs]
+    output_schedules = tuple(dict.fromkeys(rows))
+    if len(output_schedules) > MAX_OUTPUT_SCHEDULES:
         raise UnsupportedModelError(
-            f"the outputs come at {len(beats)} different paces, the most is {MAX_BEATS}: leave some of them out"
+            f"the outputs come at {len(output_schedules)} different paces, the most is {MAX_OUTPUT_SCHEDULES}: leave some of them out"
         )
-    return beats, tuple(beats.index(row) for row in rows)
+    return output_schedules, tuple(output_schedules.index(row) for row in rows)
 
 
-def _beat(when: Schedule, program: Program) -> BeatRow:
+def _schedule_of(when: Schedule, program: Program) -> OutputSchedule:
     if program.staggered is not None:
         window = program.staggered
-        return BeatRow(window.steps - 1, window.hop, -ENDLESS, 0, 0)
+        return OutputSchedule(window.steps - 1, window.hop, -ENDLESS, 0, 0)
     if not when.at_end:
-        return BeatRow(when.first, when.period, when.extra, 0, 0)
+        return OutputSchedule(when.first, when.period, when.extra, 0, 0)
     if program.tail_steps and program.description.tail == "flush":
-        return BeatRow(ENDLESS, 1, 0, 1, when.first)
-    return BeatRow(when.first, 1, -ENDLESS, 0, 0)  # each step has given all of the stream so far
+        return OutputSchedule(ENDLESS, 1, 0, 1, when.first)
+    return OutputSchedule(when.first, 1, -ENDLESS, 0, 0)  # each step has given all of the stream so far
 
 
 def _id_rows(program: Program) -> dict[str, NDArray[np.int64]]:
@@ -328,7 +337,7 @@ def _id_rows(program: Program) -> dict[str, NDArray[np.int64]]:
             places = origins[operation.inputs[0]].ravel()
             places = places[places >= 0]
             least[places] = np.minimum(least[places], len(program.weights[operation.table]))
-        elif isinstance(operation, Rearrange | History | TakeFrame | PutFrame):
+        elif isinstance(operation, Rearrange | DelayLine | TakeFrame | PutFrame):
             ways = max(len(origins[name]) for name in operation.inputs if name in origins)
             joined = []
             for name in operation.inputs:
@@ -343,7 +352,7 @@ def _id_rows(program: Program) -> dict[str, NDArray[np.int64]]:
 
 
 def _moved(
-    operation: Rearrange | History | TakeFrame | PutFrame, origins: NDArray[np.int64], program: Program
+    operation: Rearrange | DelayLine | TakeFrame | PutFrame, origins: NDArray[np.int64], program: Program
 ) -> NDArray[np.int64]:
     """Where the numbers of an operation's output come from, (ways, size)."""
     size = program.values[operation.outputs[0]].size

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgernn.errors import InputError
 from edgernn.program.description import OutputDescription
 from edgernn.program.program import Program
-from edgernn.runtime import intake
+from edgernn.runtime import input_conversion
 from edgernn.runtime.memory import Frame, RunnerMemory
 from edgernn.runtime.state_view import StateView
 
@@ -172,7 +172,7 @@ class Runner:
             After `flush`, before `reset`.
         """
         memory = self._memory
-        columns = intake.columns(X, memory.plan.inputs)
+        columns = input_conversion.columns(X, memory.plan.inputs)
         outputs, indices = self._room_for(len(columns[0]))
         memory.run(columns, outputs, list(indices))
         Y = self._named(outputs)
@@ -182,12 +182,12 @@ class Runner:
         """Arrays for exactly the outputs of the next `steps` steps, and for the indices of each beat."""
         plan, before = self._memory.plan, self._memory.steps
         frames = [
-            plan.frames_within(before + steps, beat) - plan.frames_within(before, beat)
-            for beat in range(len(plan.beats))
+            plan.frames_within(before + steps, schedule) - plan.frames_within(before, schedule)
+            for schedule in range(len(plan.output_schedules))
         ]
         outputs = [
-            np.empty((frames[beat], *place.shape), place.dtype)
-            for place, beat in zip(plan.outputs, plan.output_beats, strict=True)
+            np.empty((frames[schedule], *place.shape), place.dtype)
+            for place, schedule in zip(plan.outputs, plan.output_schedule_indices, strict=True)
         ]
         return outputs, [np.empty(count, np.int64) for count in frames]
 
@@ -204,11 +204,11 @@ class Runner:
         """The row of X that each row of the outputs belongs to, by output where they differ."""
         plan = self._memory.plan
         named = {
-            output.name: np.repeat(indices[beat], 1 if plan.window else output.frames)
-            for output, beat in zip(self.program.description.outputs, plan.output_beats, strict=True)
+            output.name: np.repeat(indices[schedule], 1 if plan.window else output.frames)
+            for output, schedule in zip(self.program.description.outputs, plan.output_schedule_indices, strict=True)
         }
         frames = {output.frames for output in self.program.description.outputs}
-        if len(plan.beats) == 1 and (plan.window or len(frames) == 1):
+        if len(plan.output_schedules) == 1 and (plan.window or len(frames) == 1):
             return next(iter(named.values()))
         return named
 
@@ -242,7 +242,7 @@ class Runner:
             raise InputError("run_into needs a model with one input and one output: use run")
         frames = plan.frames_within(before + len(X)) - plan.frames_within(before)
         for name, array, rows, place in (("X", X, len(X), plan.inputs[0]), ("Y", Y, frames, plan.outputs[0])):
-            if not array.ndim or not intake.is_column(array, place) or len(array) < rows:
+            if not array.ndim or not input_conversion.is_column(array, place) or len(array) < rows:
                 raise InputError(
                     f"{name} must be a contiguous aligned {place.dtype} array of at least {(rows, *place.shape)}"
                 )
@@ -272,8 +272,8 @@ class Runner:
         """
         plan, steps = self._memory.plan, self._memory.steps
         outputs = [
-            np.empty((plan.frames_in_tail(steps, beat), *place.shape), place.dtype)
-            for place, beat in zip(plan.outputs, plan.output_beats, strict=True)
+            np.empty((plan.frames_in_tail(steps, schedule), *place.shape), place.dtype)
+            for place, schedule in zip(plan.outputs, plan.output_schedule_indices, strict=True)
         ]
         self._memory.drain(outputs)
         return self._named(outputs)

@@ -12,8 +12,8 @@ from edgernn.errors import ConfigError
 from edgernn.stream.formats import FORMATS, link_formats, make_format
 from edgernn.stream.formats.base import KINDS, Format, Samples
 from edgernn.stream.formats.detect import Detected, Detector
+from edgernn.stream.input_mapping import InputMapping, WholeNumbers, choose_columns
 from edgernn.stream.signals.normalise import Normalise
-from edgernn.stream.wiring import WholeNumbers, Wiring, choose_columns
 
 SIGHT_BYTES = 64  # of what was read last, for messages
 
@@ -42,7 +42,7 @@ class Decoder:
 
     Parameters
     ----------
-    wiring : Wiring
+    input mapping : InputMapping
         Which of the source's numbers are wanted.
     format_name : str, optional
         The format; found out if not given.
@@ -64,7 +64,7 @@ class Decoder:
 
     def __init__(
         self,
-        wiring: Wiring,
+        wiring: InputMapping,
         *,
         format_name: str | None = None,
         whole_start: bool = False,

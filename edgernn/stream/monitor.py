@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgernn.errors import FormatError
-from edgernn.stream.sampler import Sampler
+from edgernn.stream.sample_decoder import SampleDecoder
 from edgernn.stream.sources.base import Chunk, Source
 from edgernn.stream.sources.reader import Notice
 
@@ -35,7 +35,7 @@ class SourceMonitor:
     def __init__(
         self,
         source: Source,
-        sampler: Sampler,
+        sampler: SampleDecoder,
         say: Callable[[str], None],
         *,
         is_held: bool,

@@ -16,14 +16,14 @@ from edgernn.stream.config import StreamSettings
 from edgernn.stream.decisions import Decider
 from edgernn.stream.events import Event
 from edgernn.stream.formats import link_formats
-from edgernn.stream.sampler import Sampler
+from edgernn.stream.input_mapping import InputMapping, Inputs, WholeNumbers, map_inputs
+from edgernn.stream.sample_decoder import SampleDecoder
 from edgernn.stream.scores import Scores
 from edgernn.stream.signals.gaps import Segment
 from edgernn.stream.signals.normalise import Normalise
 from edgernn.stream.sources.base import Chunk
-from edgernn.stream.wiring import Inputs, WholeNumbers, Wiring, wire
 
-LONGEST_BLOCK = 4096  # samples in one call of the runner
+MAX_BLOCK = 4096  # samples in one call of the runner
 
 
 class StepRunner(Protocol):
@@ -59,7 +59,7 @@ class Pipeline:
     """Sampler, model and decisions in a row.
 
     Of a model whose inputs come from several sources it takes the samples of the fastest; those of the others are given
-    to `held`.
+    to `latched`.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Pipeline:
         The format, if the source's address names it.
     whole_start : bool
         The first byte begins a frame.
-    held_forms : sequence of (str or None, bool)
+    latched_forms : sequence of (str or None, bool)
         The last two for each further source.
     observer : Observer, optional
 
@@ -87,7 +87,7 @@ class Pipeline:
         What a person should know about how the model is run.
     steps : int
         Samples that the model has seen, those made up in gaps among them.
-    held : tuple of HeldInputs
+    latched : tuple of LatchedInputs
         One for each further source.
     waiting : int
         Samples that were not used because an input of another source was not known yet.
@@ -110,7 +110,7 @@ class Pipeline:
         runner: StepRunner | None = None,
         format_name: str | None = None,
         whole_start: bool = False,
-        held_forms: Sequence[tuple[str | None, bool]] = (),
+        latched_forms: Sequence[tuple[str | None, bool]] = (),
         observer: Observer | None = None,
     ) -> None:
         self.notes: list[str] = []
@@ -119,31 +119,37 @@ class Pipeline:
         self.metadata = metadata = changed_metadata(program.metadata, settings)
         if settings.resample is not None and metadata.rate_hz is None:
             raise ConfigError("resample needs the rate that the model was trained at: give --rate")
-        wiring, *others = wire(self.program, metadata, settings)
+        input_mapping, *others = map_inputs(self.program, metadata, settings)
         resample_to_hz = None if settings.resample is None else metadata.rate_hz
-        self.sampler = self._sampler(wiring, format_name, whole_start, resample_to_hz)
-        forms = [*held_forms, *[(None, False)] * len(others)]
-        self.held = tuple(HeldInputs(self._sampler(other, *form)) for other, form in zip(others, forms, strict=False))
+        self.sampler = self._sampler(input_mapping, format_name, whole_start, resample_to_hz)
+        forms = [*latched_forms, *[(None, False)] * len(others)]
+        self.latched = tuple(
+            LatchedInputs(self._sampler(other, *form)) for other, form in zip(others, forms, strict=False)
+        )
         self._scores = Scores(self.program, self.metadata, settings)
         self._decider = Decider(settings.decision.apply(self.metadata.decision), self._scores.labels)
         self._observer = observer
         self._runner = runner if runner is not None else _make_runner(self.program)
-        self._inputs = Inputs(self.program, (wiring, *others))
+        self._inputs = Inputs(self.program, (input_mapping, *others))
         self.steps = 0
         self.waiting = 0
         self.diverged = 0
         self._since_reset = 0  # steps
 
     def _sampler(
-        self, wiring: Wiring, format_name: str | None, whole_start: bool, resample_to_hz: float | None = None
-    ) -> Sampler:
-        return Sampler(
-            wiring,
+        self,
+        input_mapping: InputMapping,
+        format_name: str | None,
+        whole_start: bool,
+        resample_to_hz: float | None = None,
+    ) -> SampleDecoder:
+        return SampleDecoder(
+            input_mapping,
             self.settings,
             resample_to_hz=resample_to_hz,
             format_name=format_name,
             whole_start=whole_start,
-            whole_numbers=_whole_numbers(self.program, wiring),
+            whole_numbers=_whole_numbers(self.program, input_mapping),
         )
 
     @property
@@ -159,8 +165,8 @@ class Pipeline:
     def counts(self) -> dict[str, int]:
         """What was seen from all sources, by kind, and what became of it."""
         counts = self.sampler.counts()
-        for held in self.held:
-            counts = {kind: count + counts[kind] for kind, count in held.sampler.counts().items()}
+        for latched in self.latched:
+            counts = {kind: count + counts[kind] for kind, count in latched.sampler.counts().items()}
         return {**counts, "waiting": self.waiting, "diverged": self.diverged}
 
     def reset(self) -> None:
@@ -173,9 +179,9 @@ class Pipeline:
             self._observer.reset()
 
     @property
-    def samplers(self) -> tuple[Sampler, ...]:
+    def samplers(self) -> tuple[SampleDecoder, ...]:
         """One for each source, that of the fastest first."""
-        return (self.sampler, *(held.sampler for held in self.held))
+        return (self.sampler, *(latched.sampler for latched in self.latched))
 
     def feed(self, chunk: Chunk, place: int = 0) -> list[Event]:
         """Take bytes of the source at this place; give the events of the samples that are complete.
@@ -205,7 +211,7 @@ class Pipeline:
         """Bytes of a source are missing: the model begins anew with the next ones unless its state is kept."""
         self.samplers[place].interrupted()
         if place and not self.settings.keep_state:
-            self.held[place - 1].last = None
+            self.latched[place - 1].last = None
 
     @property
     def delay_steps(self) -> int:
@@ -230,8 +236,8 @@ class Pipeline:
 
     def _joined(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Samples with the last ones of all other sources beside (n, C of all); none while one of these is unknown."""
-        rows = [held.last for held in self.held if held.last is not None]
-        if len(rows) == len(self.held):
+        rows = [latched.last for latched in self.latched if latched.last is not None]
+        if len(rows) == len(self.latched):
             return np.concatenate([X, *(np.broadcast_to(row, (len(X), len(row))) for row in rows)], axis=1)
         self.waiting += len(X)
         if self._since_reset:
@@ -244,17 +250,17 @@ class Pipeline:
             if begins_anew:
                 self.reset()
             if place:
-                self.held[place - 1].hold(X)
+                self.latched[place - 1].hold(X)
             else:
                 events += self._run(X, chunk)
         return events
 
     def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
         events: list[Event] = []
-        X = self._joined(X) if self.held else X
+        X = self._joined(X) if self.latched else X
         start = 0
         while start < len(X):
-            end = min(start + self._steps_to_reset(), start + LONGEST_BLOCK, len(X))
+            end = min(start + self._steps_to_reset(), start + MAX_BLOCK, len(X))
             Y, index = self._step(X[start:end])
             events += self._decide(Y, index, self.steps, chunk)
             self.steps += end - start
@@ -297,10 +303,10 @@ class Pipeline:
     def _steps_to_reset(self) -> int:
         """Samples that the model may still take before it begins anew."""
         every = self.settings.reset_every
-        return LONGEST_BLOCK if every is None else every - self._since_reset
+        return MAX_BLOCK if every is None else every - self._since_reset
 
 
-class HeldInputs:
+class LatchedInputs:
     """Inputs from a slower source: they count with their last sample.
 
     Attributes
@@ -310,7 +316,7 @@ class HeldInputs:
         None before the first, and after an outage unless the state is kept.
     """
 
-    def __init__(self, sampler: Sampler) -> None:
+    def __init__(self, sampler: SampleDecoder) -> None:
         self.sampler = sampler
         self.last: NDArray[np.float32] | None = None
 
@@ -364,12 +370,12 @@ def changed_metadata(metadata: Metadata, settings: StreamSettings) -> Metadata:
         raise ConfigError(str(error)) from error
 
 
-def _whole_numbers(program: Program, wiring: Wiring) -> WholeNumbers | None:
+def _whole_numbers(program: Program, input_mapping: InputMapping) -> WholeNumbers | None:
     if all(port.dtype.startswith("float") for port in program.inputs):
         return None
     from edgernn.runtime.plan import plan_of
 
-    return WholeNumbers(program, wiring, plan_of(program).id_rows)
+    return WholeNumbers(program, input_mapping, plan_of(program).id_rows)
 
 
 def _make_runner(program: Program) -> StepRunner:

@@ -17,13 +17,13 @@ from edgernn.program.program import Program
 from edgernn.stream.clock import Clock, SystemClock
 from edgernn.stream.config import StreamSettings, resolve
 from edgernn.stream.events import Event
+from edgernn.stream.input_mapping import map_inputs
 from edgernn.stream.monitor import SourceMonitor
 from edgernn.stream.pipeline import Pipeline, changed_metadata
 from edgernn.stream.sources import make_source
 from edgernn.stream.sources.base import Chunk, Source
 from edgernn.stream.sources.merged import MergedReader
 from edgernn.stream.sources.reader import Notice
-from edgernn.stream.wiring import wire
 
 WAIT_S = 0.1  # for bytes, before looking whether to stop
 LATENCIES = 4096  # of the last reads, kept for percentiles
@@ -84,9 +84,9 @@ class Stream:
         if it is not given.
     runner : optional
         Runs the program instead of a `Runner`.
-    held : sequence of (Source, str or None)
+    latched : sequence of (Source, str or None)
         Further sources, and their formats if their addresses name them, in the order of
-        `edgernn.stream.wiring.wire`; `source` is the fastest.
+        `edgernn.stream.input_mapping.map_inputs`; `source` is the fastest.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Stream:
         format_name: str | None = None,
         on_notice: Callable[[str], None] | None = None,
         runner: Any = None,
-        held: Sequence[tuple[Source, str | None]] = (),
+        latched: Sequence[tuple[Source, str | None]] = (),
     ) -> None:
         self.pipeline = Pipeline(
             program,
@@ -111,20 +111,20 @@ class Stream:
             runner=runner,
             format_name=format_name,
             whole_start=source.whole_start,
-            held_forms=[(form, other.whole_start) for other, form in held],
+            latched_forms=[(form, other.whole_start) for other, form in latched],
         )
         self.settings = settings
         self.source = source
         self._clock = source.clock
         self._notice = on_notice or _log.warning
-        sources = (source, *(other for other, _ in held))
+        sources = (source, *(other for other, _ in latched))
         self._monitors = tuple(
             SourceMonitor(
                 one,
                 sampler,
                 self._notice,
                 is_held=place > 0,
-                is_only=not held,
+                is_only=not latched,
                 allow_rate=settings.allow_rate,
             )
             for place, (one, sampler) in enumerate(zip(sources, self.pipeline.samplers, strict=True))
@@ -309,14 +309,14 @@ def open_stream(
         flags["source"] = str(source)
     resolved, program = resolve_model(model, flags)
     made: list[tuple[Source, str | None]] = []
-    for wiring in wire(program, changed_metadata(program.metadata, resolved), resolved):
-        if wiring.source is None and isinstance(source, Source):
+    for input_mapping in map_inputs(program, changed_metadata(program.metadata, resolved), resolved):
+        if input_mapping.source is None and isinstance(source, Source):
             made.append((source, None))
         else:
-            address = wiring.source or only_port()
+            address = input_mapping.source or only_port()
             made.append(make_source(address, clock=clock or SystemClock(), baud=resolved.baud))
     (first, format_name), *others = made
-    return Stream(program, first, resolved, format_name=format_name, on_notice=on_notice, held=others)
+    return Stream(program, first, resolved, format_name=format_name, on_notice=on_notice, latched=others)
 
 
 def resolve_model(model: str | Path | Program, flags: Mapping[str, Any]) -> tuple[StreamSettings, Program]:

@@ -142,7 +142,7 @@ def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
         constants = _constants(
             step, operation, _unit_constants(_reset_first(W), _reset_first(R), _reset_first(B), sizes)
         )
-        states, orders = [h, str(int(operation.wide))], (_reset_first, _reset_first)
+        states, orders = [h, str(int(operation.int32_state))], (_reset_first, _reset_first)
         return _cell(step, operation, "gru_reset_first_int8", orders, sizes, states, constants, [], clip)
     W_z, W_r, W_h = np.split(W, 3)
     R_z, R_r, R_h = np.split(R, 3)
@@ -150,7 +150,7 @@ def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
     columns = [W_h, B_h, W_z, B_z, W_r, B_r, R_z, R_r, R_h, B_recurrent]  # (units,) each
     constants = _constants(step, operation, np.stack(columns, axis=1).ravel())
     orders = (lambda rows: by_unit(_gates_first(rows), 3), lambda rows: by_unit(rows, 3))
-    kernel = "gru_wide_int8" if operation.wide else "gru_int8"
+    kernel = "gru_wide_int8" if operation.int32_state else "gru_int8"
     return _cell(step, operation, kernel, orders, [3] * hidden_size, [h], constants, [], clip)
 
 
@@ -168,7 +168,7 @@ def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
     numbers = (int(operation.input_forget), operation.clip, operation.candidate_shift, operation.cell_shift)
     states = [step.state(operation.h), step.state(operation.c)]
     orders = (lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4))
-    kernel = "lstm_wide_int8" if operation.wide else "lstm_int8"
+    kernel = "lstm_wide_int8" if operation.int32_state else "lstm_int8"
     return _cell(
         step, operation, kernel, orders, sizes, states, constants, [peepholes], [str(number) for number in numbers]
     )

@@ -112,7 +112,7 @@ def lookup(step: StepWriter, operation: Lookup) -> list[str]:
 
 def _frame(step: StepWriter, operation: TakeFrame | PutFrame, frames: int, size: int) -> str:
     """Offset of the frame of this round."""
-    index = step.rounds[operation.loop]
+    index = step.iterations[operation.loop]
     frame = f"({frames - 1}u - {index})" if operation.reverse else index
     return f"{size}u * {frame}"
 

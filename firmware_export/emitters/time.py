@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from edgernn.program.operations import History
+from edgernn.program.operations import DelayLine
 from firmware_export.emitters.loops import count
 from firmware_export.literals import C_TYPES, float_literal, integer_literal
 from firmware_export.step import StepWriter
 
 
-def history(step: StepWriter, operation: History) -> list[str]:
+def history(step: StepWriter, operation: DelayLine) -> list[str]:
     """A write into the ring, of padding behind the sequence's end; and a read where one is due."""
-    number = "narrow" if operation.narrow else C_TYPES[operation.dtype]
-    step.need("history_narrow" if operation.narrow else f"history.{number}")
+    number = "narrow" if operation.int8_storage else C_TYPES[operation.dtype]
+    step.need("history_narrow" if operation.int8_storage else f"history.{number}")
     ring, position = step.state(operation.ring), step.state(operation.position)
     sizes = (
         f"{count(operation.length, f'{operation.name}: frames')}, {count(operation.size, f'{operation.name}: size')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgernn.program.operations import Int8FineGate, Int8WideUpdate, WideTerm
+from edgernn.program.operations import Int8FineGate, Int32StateTerm, Int32StateUpdate
 from firmware_export.emitters.loops import elementwise
 from firmware_export.step import StepWriter
 
@@ -16,19 +16,19 @@ def fine_gate(step: StepWriter, operation: Int8FineGate) -> list[str]:
     return elementwise((size,), [], f"({y})[{{y}}] = edgernn_fine_sigmoid({factor} * (int32_t)({x})[{{y}}]);")
 
 
-def wide_update(step: StepWriter, operation: Int8WideUpdate) -> list[str]:
+def wide_update(step: StepWriter, operation: Int32StateUpdate) -> list[str]:
     """All terms of one element after the other."""
     step.need("wide_int8")
-    wide, high = (step.place(name) for name in operation.outputs)
+    int32_state, high = (step.place(name) for name in operation.outputs)
     expression = f"({step.state(operation.region)})[{{y}}]"
     for term in operation.terms:
         expression = _with_term(step, operation, term, expression)
     size = step.value(operation.outputs[0]).size
-    lines = elementwise((size,), [], f"({wide})[{{y}}] = {expression};")
-    return [*lines, *elementwise((size,), [], f"({high})[{{y}}] = (int16_t)(({wide})[{{y}}] >> 16);")]
+    lines = elementwise((size,), [], f"({int32_state})[{{y}}] = {expression};")
+    return [*lines, *elementwise((size,), [], f"({high})[{{y}}] = (int16_t)(({int32_state})[{{y}}] >> 16);")]
 
 
-def _with_term(step: StepWriter, operation: Int8WideUpdate, term: WideTerm, h: str) -> str:
+def _with_term(step: StepWriter, operation: Int32StateUpdate, term: Int32StateTerm, h: str) -> str:
     inputs = [f"({step.place(name)})[{{y}}]" for name in operation.inputs]
     negative = int(term.negative)
     x = inputs[term.x] if term.minus is None else f"(int32_t){inputs[term.x]} - {inputs[term.minus]}"

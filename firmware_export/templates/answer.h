@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * Lets `edgernn verify --port` compare this board with the desk: each packet of inputs is answered with a packet of
+ * Lets `edgernn verify --port` compare this board with the host: each packet of inputs is answered with a packet of
  * outputs, the microseconds that the step took as its time. A packet with sequence 0 begins anew.
  */
 #ifndef ${PREFIX}_ANSWER_H

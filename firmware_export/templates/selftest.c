@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * Runs $steps real steps of $prefix and compares each output with the numbers computed on the desk.
- * On a desk: cc -std=c99 selftest.c && ./a.out. On a chip: call selftest() and look at what it returns.
+ * Runs $steps real steps of $prefix and compares each output with the numbers computed on the host.
+ * On a host: cc -std=c99 selftest.c && ./a.out. On a chip: call selftest() and look at what it returns.
  */
 #define ${PREFIX}_IMPLEMENTATION
 #include "$file"

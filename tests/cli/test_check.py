@@ -16,8 +16,8 @@ from sequence_models import make_model
 
 from edgernn.demo import MODEL, RECORDING
 from edgernn.errors import InputError
-from edgernn.evaluation.checking import check_streaming, random_sequences
-from edgernn.evaluation.original import Original, RigidLengthError
+from edgernn.evaluation.equivalence import check_streaming, random_sequences
+from edgernn.evaluation.onnxruntime_model import FixedLengthError, OnnxruntimeModel
 from edgernn.importers import import_onnx
 from edgernn.program.operations import Schedule
 from edgernn.program.program import Program
@@ -43,7 +43,7 @@ def check(path: Path, steps: int = 60, window: tuple[int, int] | None = None, ch
         program = Program(program.description, spoiled)
     if window is not None:
         program = program.with_window(*window)
-    original = Original(path, dataclasses.replace(imported, program=program))
+    original = OnnxruntimeModel(path, dataclasses.replace(imported, program=program))
     report = check_streaming(original, random_sequences(program, steps))
     assert report.agrees is not bool(change)
     return {comparison.name: comparison.compared for comparison in report.comparisons}
@@ -90,7 +90,7 @@ def test_frames_that_are_missing_are_found(when: Schedule, difference: str) -> N
     (output,) = description.outputs
     changed = msgspec.structs.replace(description, outputs=(msgspec.structs.replace(output, when=when),))
     program = Program(changed, imported.program.weights)
-    original = Original(FRAMES, dataclasses.replace(imported, program=program))
+    original = OnnxruntimeModel(FRAMES, dataclasses.replace(imported, program=program))
     report = check_streaming(original, random_sequences(program, 20))
     assert not report.agrees
     assert report.comparisons[0].largest_difference == np.inf
@@ -99,12 +99,12 @@ def test_frames_that_are_missing_are_found(when: Schedule, difference: str) -> N
 
 def test_a_frozen_length_is_named() -> None:
     imported = import_onnx(RIGID)
-    report = check_streaming(Original(RIGID, imported), random_sequences(imported.program, 60))
+    report = check_streaming(OnnxruntimeModel(RIGID, imported), random_sequences(imported.program, 60))
     assert report.steps == 25
     assert "frozen length of 25" in report.notes[0]
     windowed = dataclasses.replace(imported, program=imported.program.with_window(7))
-    with pytest.raises(RigidLengthError, match="only on 25 samples"):
-        check_streaming(Original(RIGID, windowed), random_sequences(imported.program, 60))
+    with pytest.raises(FixedLengthError, match="only on 25 samples"):
+        check_streaming(OnnxruntimeModel(RIGID, windowed), random_sequences(imported.program, 60))
 
 
 def recurrent_model(
@@ -235,7 +235,7 @@ def test_float16_is_compared_as_float16(tmp_path: Path, edgernn_command: Command
 def test_too_short_a_sequence_is_refused() -> None:
     imported = import_onnx(RIGID)
     with pytest.raises(InputError, match="has 9 samples, the model needs 25"):
-        check_streaming(Original(RIGID, imported), random_sequences(imported.program, 9))
+        check_streaming(OnnxruntimeModel(RIGID, imported), random_sequences(imported.program, 9))
 
 
 def test_the_command_compares_a_recording(edgernn_command: Command) -> None:
@@ -303,7 +303,9 @@ def test_a_graph_that_is_defined_for_even_lengths_only(tmp_path: Path, pooled: b
     ]
     nodes += [node("GlobalAveragePool", ["sum"], ["y"])] if pooled else []
     path = saved(tmp_path, nodes, "time", scales=np.float32([1, 1, 2]))
-    report = check_streaming(Original(path, import_onnx(path, time_axis=2)), {"x": np.ones((61, 2), np.float32)})
+    report = check_streaming(
+        OnnxruntimeModel(path, import_onnx(path, time_axis=2)), {"x": np.ones((61, 2), np.float32)}
+    )
     assert report.agrees
     assert (report.steps, report.notes) == (60, ())
     assert report.comparisons[0].compared == ("6 prefixes" if pooled else "30 frames")
@@ -317,7 +319,9 @@ def test_a_file_that_holds_its_number_of_frames_is_checked_on_its_length(tmp_pat
     ]
     W = np.ones((2, 3, 4), np.float32)
     path = saved(tmp_path, nodes, 8, W=W, **{"from": [1], "to": [17], "axis": [2]})
-    report = check_streaming(Original(path, import_onnx(path, time_axis=2)), {"x": np.ones((20, 2), np.float32)})
+    report = check_streaming(
+        OnnxruntimeModel(path, import_onnx(path, time_axis=2)), {"x": np.ones((20, 2), np.float32)}
+    )
     assert report.agrees
     assert report.steps == 8
     assert "frozen length of 8" in report.notes[0]

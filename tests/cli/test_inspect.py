@@ -201,5 +201,5 @@ def test_kinds_of_windows_and_their_worst_step(
     assert "cell" in facts["mode_reason"]
     assert facts["multiply_accumulates"] == 20 * 12 * (2 + 4)
     (cell,) = [operation for operation in facts["operations"] if operation["kind"] == "Gru"]
-    assert (cell["rounds"], cell["multiply_accumulates"]) == (20, 20 * 12 * (2 + 4))
+    assert (cell["iterations"], cell["multiply_accumulates"]) == (20, 20 * 12 * (2 + 4))
     assert "recomputed: frames are kept" in edgernn_command("inspect", tmp_path / "reverse.onnx")[1]

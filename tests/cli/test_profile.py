@@ -32,7 +32,7 @@ def test_tables(edgernn_command: Callable[..., tuple[int, str, str]], model: Pat
     ]
     for words in ("p99.99", "duty cycle", "a step allocates", "by measuring", "serial transfer", "shorter with"):
         assert words in out
-    assert "3 contestants by turns, 0 s in all" in err
+    assert "3 benchmark targets interleaved, 0 s in all" in err
 
 
 def test_json_and_files(edgernn_command: Callable[..., tuple[int, str, str]], model: Path, tmp_path: Path) -> None:

@@ -60,10 +60,10 @@ def test_equalising_can_be_switched_off(tmp_path: Path, recording: Path, edgernn
     output = tmp_path / "int8.safetensors"
     given = ["quantize", MODEL, "-c", recording, "-o", output, "--operands", "w8a8"]
     _, out, _ = edgernn_command(*given)
-    assert "\nequalised /net/" in out
-    _, out, _ = edgernn_command(*given, "--no-equalise")
-    assert "equalised" not in out
-    assert not edgernn.load(output).description.equalised
+    assert "\nequalized /net/" in out
+    _, out, _ = edgernn_command(*given, "--no-equalize")
+    assert "equalized" not in out
+    assert not edgernn.load(output).description.equalized
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from stream_models import larger_channel, turns
 from edgernn.cli.run import summary
 from edgernn.program.file import save
 from edgernn.stream.sources import ports as serial_ports
-from edgernn.stream.sources.virtual_port import Board, VirtualPort, csv_frames
+from edgernn.stream.sources.virtual_port import VirtualBoard, VirtualPort, csv_frames
 from edgernn.stream.stream import StreamStatus
 
 LINES = list(csv_frames(turns(6)))
@@ -176,7 +176,7 @@ def test_a_port_that_is_unplugged_while_it_is_read(start_run: Callable[..., Runn
 @contextlib.contextmanager
 def playing(port: VirtualPort) -> Iterator[None]:
     """A board that sends all the time, since opening a port drops what waits in it."""
-    board = Board(port.write, itertools.cycle(LINES[:20]), rate_hz=500)
+    board = VirtualBoard(port.write, itertools.cycle(LINES[:20]), rate_hz=500)
     board.start()
     try:
         yield

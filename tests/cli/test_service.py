@@ -31,12 +31,12 @@ def test_systemd_accepts_the_unit(
 ) -> None:
     status, out, _ = edgernn_command("service", "print", model, "/dev/ttyACM0", "--output", tmp_path / "events.csv")
     assert status == 0
-    unit = tmp_path / "edgernn.stream.systemd_unit"
+    unit = tmp_path / "edgernn.service"
     unit.write_text(out)
     command = [needs_tool("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert "edgernn.stream.systemd_unit" not in done.stderr  # not even a warning
+    assert "edgernn.service" not in done.stderr  # not even a warning
 
 
 def test_the_unit_says_what_was_asked_for(edgernn_command: Command, model: Path) -> None:

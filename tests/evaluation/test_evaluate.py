@@ -12,7 +12,7 @@ from edgernn.evaluation.evaluate import Evaluation, evaluate_sessions, side_by_s
 from edgernn.evaluation.measures import measure_events
 from edgernn.evaluation.sessions import Piece, Session
 from edgernn.evaluation.sweep import choose, decide, describe_front, pareto_front, sweep, with_decision
-from edgernn.evaluation.trace import LabelledEvent, Trace, trace_session
+from edgernn.evaluation.trace import LabelledEvent, ScoreTrace, trace_session
 from edgernn.program.metadata import DecisionSettings, Metadata
 from edgernn.program.program import Program
 from edgernn.runtime.runner import Runner
@@ -81,7 +81,7 @@ def test_labels_that_never_occur_have_no_f1_and_raw_scores_no_cross_entropy() ->
 
 def test_delays_false_and_repeated_events_of_constructed_events() -> None:
     truth = np.array([0] * 100 + [1] * 100 + [0] * 100 + [2] * 50 + [-1] * 50 + [1] * 100, np.int64)
-    trace = Trace(
+    trace = ScoreTrace(
         "t",
         10.0,
         ("rest", "wave", "circle"),

@@ -9,8 +9,8 @@ import pytest
 
 from edgernn.program.program import Program
 from firmware_export import export
-from firmware_export.desk import make_golden
 from firmware_export.emulators import EMULATORS, Emulator
+from firmware_export.host import make_golden
 from firmware_export.verify import Exported, open_export
 
 

@@ -14,9 +14,9 @@ from small_programs import cell_program, make, recording, uniform
 from edgernn.program.operations import Dense
 from edgernn.program.program import Program
 from edgernn.quantizer import quantize
-from firmware_export.desk import desk_outputs, random_inputs
 from firmware_export.emulators import EMULATORS, Emulator
 from firmware_export.generate import CModel
+from firmware_export.host import host_outputs, random_inputs
 from firmware_export.verify import Exported, verify
 
 STEPS, LONG_STEPS = 2000, 100_000
@@ -87,7 +87,7 @@ def test_rows_longer_than_a_byte_counts(
 def test_the_reference_of_long_streams_is_the_reference() -> None:
     for name in ("lstm-wide", "wild-gru_reset_first-w8a8", "feedforward-w8a16", "window"):
         inputs = random_inputs(CModel(INT8_PROGRAMS[name], name), 400)
-        expected = desk_outputs(INT8_PROGRAMS[name], inputs)
+        expected = host_outputs(INT8_PROGRAMS[name], inputs)
         np.testing.assert_array_equal(long_outputs(INT8_PROGRAMS[name], inputs, 50)["y"], expected["y"])
 
 
@@ -108,7 +108,7 @@ def test_a_difference_is_found_at_its_step(
     export.selftest.write_text(selftest)
     report = verify(export, machine("host"), steps=50)
     assert not report.equal
-    assert "on the desk" in report.difference
+    assert "on the host" in report.difference
 
 
 def window_of(steps: int, hop: int) -> Program:

@@ -28,10 +28,10 @@ from edgernn.reference.runner import ReferenceRunner
 from edgernn.stream.decisions import Decider
 from firmware_export import export
 from firmware_export.board_port import verify_port
-from firmware_export.desk import make_golden
 from firmware_export.emulators import EMULATORS, build, simavr_runner
 from firmware_export.emulators.emulator import HERE
 from firmware_export.generate import CModel
+from firmware_export.host import make_golden
 
 CORE = Path("/usr/share/arduino/hardware/arduino/avr")
 DATA = Path(edgernn.__file__).parent / "data"
@@ -108,7 +108,7 @@ def uno(program: Path, folder: Path) -> Iterator[str]:
         yield port
 
 
-def test_arduino_events_are_those_of_the_desk(
+def test_arduino_events_are_those_of_the_host(
     arduino_core: Path, needs_tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     """The shipped model, quantized, recognises pieces of the shipped recording on a Uno."""
@@ -138,7 +138,7 @@ def test_arduino_events_are_those_of_the_desk(
         assert float(line.split()[1]) == pytest.approx(float(own.split()[1]), abs=0.011)
 
 
-def test_a_uno_answers_as_the_desk(arduino_core: Path, needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_uno_answers_as_the_host(arduino_core: Path, needs_tool: Callable[[str], str], tmp_path: Path) -> None:
     needs_tool("gcc")
     program = int8_cell("lstm", "w8a8")
     export(program, tmp_path / "lib", "arduino", make_golden(program, "gesture"), name="gesture")
@@ -162,7 +162,7 @@ def mps2(program: Program, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["int8", "float", "window", "strided", "ids"])
-def test_a_cortex_m_answers_as_the_desk(kind: str, needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+def test_a_cortex_m_answers_as_the_host(kind: str, needs_tool: Callable[[str], str], tmp_path: Path) -> None:
     for tool in EMULATORS["cortex-m4"].tools:
         needs_tool(tool)
     program = {
@@ -175,10 +175,10 @@ def test_a_cortex_m_answers_as_the_desk(kind: str, needs_tool: Callable[[str], s
     with running(mps2(program, tmp_path), r"redirected to (/dev/\S+)") as location:
         report = verify_port(CModel(program, "gesture"), location, steps=100)
         assert report.equal, report.difference
-        if kind == "int8":  # another model on the desk than on the board
+        if kind == "int8":  # another model on the host than on the board
             other = verify_port(CModel(int8_cell("gru", "w8a16", seed=5), "gesture"), location, steps=100)
             assert not other.equal
-            assert "on the desk" in other.difference
+            assert "on the host" in other.difference
 
 
 def test_a_port_that_is_not_there_is_named() -> None:

@@ -27,9 +27,9 @@ from edgernn.program.metadata import Metadata
 from edgernn.program.operations import Binary, Dense, PutFrame, Rearrange, Repeat, Schedule, Softmax, TakeFrame
 from edgernn.program.program import Program
 from firmware_export import export
-from firmware_export.desk import make_golden
 from firmware_export.generate import CModel
-from firmware_export.schedules import Clock
+from firmware_export.host import make_golden
+from firmware_export.schedules import StepCounter
 from firmware_export.step import LOCALS, MEMBERS
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsign-conversion", "-Wdouble-promotion"]
@@ -252,7 +252,9 @@ def test_the_list_of_names_that_the_code_uses_is_whole() -> None:
             for name, rest in re.findall(rf"[ (]{number}(\w+)((?: =|\[|;)[^;]*)", "\n".join(functions)):
                 declared |= {name, *re.findall(r", (\w+) =", rest)}
             declared -= {port.name for port in (*program.inputs, *program.outputs)}
-            own = Clock(program).flags.values()  # conditions, and the rounds of loops, have names for each program
+            own = StepCounter(
+                program
+            ).flags.values()  # conditions, and the rounds of loops, have names for each program
             declared -= {*own, *(name for name in declared if re.fullmatch(r"round_\d+|frames_of_\w+", name))}
             assert declared <= set(LOCALS), declared
 

@@ -56,7 +56,7 @@ def scores_of_all_kinds(seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("arithmetic", ["float32", "int8"])
-def test_events_are_those_of_the_desk(
+def test_events_are_those_of_the_host(
     arithmetic: str, settings: DecisionSettings, needs_tool: Callable[[str], str], tmp_path: Path
 ) -> None:
     needs_tool("gcc")

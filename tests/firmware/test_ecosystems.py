@@ -19,7 +19,7 @@ from edgernn.program.description import InputDescription, OutputDescription, Pro
 from edgernn.program.operations import Binary
 from edgernn.program.program import Program
 from firmware_export import export
-from firmware_export.desk import make_golden
+from firmware_export.host import make_golden
 
 NAMES = ("gesture", "int", "9 lives*/")
 # https://arduino.github.io/arduino-cli/latest/library-specification/

@@ -10,9 +10,9 @@ import pytest
 from firmware_float_programs import PROGRAMS
 
 from firmware_export import export
-from firmware_export.desk import desk_outputs
 from firmware_export.emulators import EMULATORS, Emulator
 from firmware_export.golden import Golden
+from firmware_export.host import host_outputs
 from firmware_export.verify import Exported, checksums_on, open_export, verify
 
 STEPS = 200
@@ -38,10 +38,10 @@ def test_the_same_bits_on_every_machine(
 
 
 @pytest.mark.parametrize("name", ["gru", "gru_reset_first", "lstm_peephole", "rnn", "rnn_relu", "clipped"])
-def test_what_overflows_saturates_as_on_the_desk(name: str, machine: Callable[[str], Emulator], tmp_path: Path) -> None:
+def test_what_overflows_saturates_as_on_the_host(name: str, machine: Callable[[str], Emulator], tmp_path: Path) -> None:
     program, huge = PROGRAMS[name], np.array([3.4e38, -3.4e38, 3e38, -3e38], np.float32)
     X = np.random.default_rng(5).choice(huge, (12, 3))
-    golden = Golden({"x": X}, desk_outputs(program, {"x": X}))
+    golden = Golden({"x": X}, host_outputs(program, {"x": X}))
     export(program, tmp_path / name, "c", golden, name=name, command="edgernn export")
     report = verify(open_export(tmp_path / name), machine("host"))
     assert report.equal, report.difference

@@ -16,7 +16,7 @@ from written_out_cells import KINDS, written_out
 import edgernn
 from edgernn.program.program import Program
 from firmware_export.emulators import Emulator
-from firmware_export.verify import Exported, desk_run, verify
+from firmware_export.verify import Exported, host_run, verify
 
 MODELS = Path(__file__).parents[1] / "models"
 WATCH = MODELS / "watch"
@@ -76,7 +76,7 @@ def test_operations_in_float_among_integers(
     for form in ("host", "cortex-m4"):
         report = verify(export, machine(form), steps=100)
         assert report.equal, f"{form}: {report.difference}"
-    wrong = {output: 1.5 * frames for output, frames in desk_run(export, 100).items()}
+    wrong = {output: 1.5 * frames for output, frames in host_run(export, 100).items()}
     assert not verify(export, machine("host"), steps=100, expected=wrong).equal
 
 

@@ -21,10 +21,10 @@ from written_out_cells import written_out
 import edgernn
 from edgernn.program.program import Program
 from firmware_export import export, pieces
-from firmware_export.desk import make_golden
 from firmware_export.emulators import EMULATORS, Emulator
 from firmware_export.generate import CModel
-from firmware_export.verify import Exported, desk_run, open_export, verify
+from firmware_export.host import make_golden
+from firmware_export.verify import Exported, host_run, open_export, verify
 
 LEVELS = ("-Os", "-O1", "-O2", "-O3", "-Og")
 COMPILERS = {
@@ -103,7 +103,7 @@ def expected_steps(name: str, folder: Path) -> tuple[Exported, dict[str, np.ndar
     program = INT8_PROGRAMS[name]
     export(program, folder / name, "c", make_golden(program, name), name=name)
     opened = open_export(folder / name)
-    return opened, desk_run(opened, 200)
+    return opened, host_run(opened, 200)
 
 
 @pytest.fixture(scope="module")

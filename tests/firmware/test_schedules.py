@@ -19,9 +19,9 @@ from edgernn.program.description import InputDescription, OutputDescription, Pro
 from edgernn.program.operations import EVERY_STEP, Constant, Dense, PutFrame, Repeat, Schedule, TakeFrame, Unary
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
-from firmware_export.desk import make_golden
 from firmware_export.generate import CModel
-from firmware_export.schedules import Clock
+from firmware_export.host import make_golden
+from firmware_export.schedules import StepCounter
 
 schedules = st.builds(
     Schedule,
@@ -32,7 +32,7 @@ schedules = st.builds(
 )
 
 
-def clock_of(tail_steps: int, *whens: Schedule) -> Clock:
+def clock_of(tail_steps: int, *whens: Schedule) -> StepCounter:
     """The clock of a program with these schedules."""
     operations = tuple(
         Constant(name=f"c{k}", inputs=(), outputs=(f"y{k}",), weight_name="W", when=when)
@@ -44,16 +44,16 @@ def clock_of(tail_steps: int, *whens: Schedule) -> Clock:
         operations=operations,
         tail_steps=tail_steps,
     )
-    return Clock(Program(description, {"W": np.ones(1, np.float32)}))
+    return StepCounter(Program(description, {"W": np.ones(1, np.float32)}))
 
 
-def holds(clock: Clock, schedule: Schedule, step: int, ended: int) -> bool:
+def holds(clock: StepCounter, schedule: Schedule, step: int, ended: int) -> bool:
     """What C makes of a condition."""
     text = clock.condition(clock.when(schedule)).replace("&&", "and").replace("u", "")
     return bool(eval(text, {"step": step, "ended": ended})) if text else True
 
 
-def steps_of(clock: Clock, schedule: Schedule, length: int) -> list[int]:
+def steps_of(clock: StepCounter, schedule: Schedule, length: int) -> list[int]:
     """Steps of a stream of some length, and of its tail, in which C has a condition hold."""
     counter, found = 0, []
     for step in range(length):

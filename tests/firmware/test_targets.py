@@ -24,8 +24,8 @@ from edgernn.program.operations import Schedule, Softmax
 from edgernn.stream.decisions import Decider
 from firmware_export import export
 from firmware_export.boards import BOARDS, fit
-from firmware_export.desk import desk_outputs, make_golden
 from firmware_export.generate import CModel
+from firmware_export.host import host_outputs, make_golden
 from firmware_export.targets import TARGETS
 from firmware_export.verify import open_export
 
@@ -80,7 +80,7 @@ def test_cmake_builds_and_tests(needs_tool: Callable[[str], str], tmp_path: Path
     assert "100% tests passed" in done.stdout
 
 
-def test_the_example_prints_what_the_desk_computes(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
+def test_the_example_prints_what_the_host_computes(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
     needs_tool("make")
     program = cell_program("gru")
     golden = make_golden(program, "gesture")
@@ -108,7 +108,7 @@ def test_the_example_decides_to_the_end_of_a_delayed_model(needs_tool: Callable[
     samples = np.repeat(recording(3, 25, seed=8) * 3, 2, axis=0)  # (steps, 3)
     lines = "\n".join(",".join(f"{number:.9g}" for number in sample) for sample in samples) + "\n"
     done = subprocess.run([tmp_path / "example"], input=lines, capture_output=True, text=True, check=True)
-    scores = desk_outputs(program, {"x": samples}, flush=True)["y_out"]
+    scores = host_outputs(program, {"x": samples}, flush=True)["y_out"]
     assert len(scores) == len(samples)
     expected = [labels[event.label] for event in Decider(decision, labels).feed(scores)]
     assert len(set(expected)) > 1

@@ -19,9 +19,9 @@ from edgernn.program.operations import (
     Binary,
     Constant,
     Convert,
+    DelayLine,
     Dense,
     GroupedDense,
-    History,
     Int8Gru,
     LayerNorm,
     Lookup,
@@ -79,12 +79,12 @@ class Builder:
         dtype = fields.get("dtype", "float32")
         scale = fields.get("scale")
         slot = StateSlot(f"{name}.ring", (length, size), dtype, scale=scale)
-        if fields.get("narrow"):
+        if fields.get("int8_storage"):
             slot = msgspec.structs.replace(slot, dtype="int8", scale=256 * scale)
         self.slots.append(slot)
         position = self.state(f"{name}.position", 1, dtype="int32")
         ring = StateRegion(slot.name)
-        return self.add(History, name, x, ring=ring, position=position, length=length, size=size, **fields)
+        return self.add(DelayLine, name, x, ring=ring, position=position, length=length, size=size, **fields)
 
     def convolution(self, name: str, x: str, size: int, rows: int, read: Schedule, **fields: Any) -> str:
         """A ring, and a matrix over its taps."""
@@ -276,7 +276,7 @@ def held_program() -> Program:
     other = Schedule(first=1, period=2)
     region = b.state("held", 2)
     b.add(WriteState, "write", "x", outputs=(), region=region, size=2, when=other)
-    b.add(ReadState, "read", region=region, shape=(2,), held=True)
+    b.add(ReadState, "read", region=region, shape=(2,), latched=True)
     b.give(b.add(Unary, "y", "read", function="Sigmoid"))
     return b.program(2)
 
@@ -319,7 +319,7 @@ def integer_program(operands: str) -> Program:
     b.weights = dict(whole.weights)
     b.operations = [quantized]
     b.slots = [StateSlot("h", (8,), "int16", scale=cell.scale), StateSlot("copy", (8,), "int16", scale=cell.scale)]
-    ring = {"fill": 300.0, "dtype": "int16", "scale": scale, "narrow": operands == "w8a8"}
+    ring = {"fill": 300.0, "dtype": "int16", "scale": scale, "int8_storage": operands == "w8a8"}
     b.history("frames", quantized.outputs[0], 5, 3, taps=5, read=due, **ring)
     state: dict[str, Any] = {"region": StateRegion("h"), "dtype": "int16", "scale": cell.scale}
     begin = b.rng.integers(-9999, 9999, 8).astype(np.int16)
@@ -333,7 +333,7 @@ def integer_program(operands: str) -> Program:
     b.add(Rearrange, "first", "all", shape=(8,), indices=first, when=due)
     state["region"] = StateRegion("copy")
     b.add(WriteState, "keep", "first", outputs=(), size=8, when=due, **state)
-    b.add(ReadState, "kept", shape=(8,), held=True, **state)
+    b.add(ReadState, "kept", shape=(8,), latched=True, **state)
     b.operations += [msgspec.structs.replace(head, inputs=("kept",)), softmax, dequantize]
     b.outputs = [OutputDescription("y", *dequantize.outputs, True), OutputDescription("h", "all", False, when=due)]
     return b.program(3, arithmetic="int8")

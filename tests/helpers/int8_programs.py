@@ -105,8 +105,8 @@ def int8_program(kind: str, K: int, H: int, bits: int = 16, fill: str = "random"
         weights["P_shift"] = random.integers(2, 31, 3 * H).astype(np.int8)
         settings |= {"P_multiplier": "P_multiplier", "P_shift": "P_shift"}
     wide = settings.get("wide", False)
-    wide_h = wide and cell is Int8Gru
-    state = [StateSlot("h", (H,), "int32" if wide_h else "int16", scale=UNIT / 65536 if wide_h else UNIT)]
+    is_int32_h = wide and cell is Int8Gru
+    state = [StateSlot("h", (H,), "int32" if is_int32_h else "int16", scale=UNIT / 65536 if is_int32_h else UNIT)]
     if cell is Int8Lstm:
         settings["c"] = StateRegion("c")
         scale = settings["cell_scale"]

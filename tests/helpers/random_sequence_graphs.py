@@ -16,8 +16,8 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from sequence_models import IR_VERSION, cell_weights
 
 Array = NDArray[Any]
-MOST_STEPS = 14  # that a graph may need until each of its tensors has a frame
-MOST_PERIOD = 6
+MAX_STEPS = 14  # that a graph may need until each of its tensors has a frame
+MAX_PERIOD = 6
 END = np.iinfo(np.int64).max
 
 
@@ -80,7 +80,7 @@ class RandomGraph:
         self.rng = np.random.default_rng(seed)
         self.opset = int(self.rng.choice([13, 17, 20]))
         self.may_window = bool(self.rng.random() < 0.25)
-        self.frozen_steps = int(self.rng.integers(MOST_STEPS + 2, 25)) if self.rng.random() < 0.3 else None
+        self.frozen_steps = int(self.rng.integers(MAX_STEPS + 2, 25)) if self.rng.random() < 0.3 else None
         self.batch: int | str = "batch" if self.rng.random() < 0.2 else 1
         self.is_time_last = bool(self.rng.random() < 0.5)
         self.layers = int(self.rng.integers(2, 15))
@@ -219,7 +219,7 @@ class RandomGraph:
 
     def _fits(self, *tensors: Frames) -> bool:
         """Whether tensors keep to the bounds."""
-        return all(x.least_steps <= MOST_STEPS and x.period <= MOST_PERIOD and x.width <= 16 for x in tensors)
+        return all(x.least_steps <= MAX_STEPS and x.period <= MAX_PERIOD and x.width <= 16 for x in tensors)
 
     def _keep(self, x: Frames) -> Frames:
         self.least_steps = max(self.least_steps, x.least_steps)
@@ -432,7 +432,7 @@ class RandomGraph:
         pads = self._pads(span, most=kernel - 1)
         y = replace(self._slid(x, span, stride, pads), is_time_last=True)
         least_steps = x.period * span - x.extra if dilation > 1 else 1  # a window must not lie in padding alone
-        if not self._fits(y) or least_steps > MOST_STEPS:
+        if not self._fits(y) or least_steps > MAX_STEPS:
             return self._activation(x)
         self.least_steps = max(self.least_steps, least_steps)
         x = self._turned(x, True)
@@ -542,7 +542,7 @@ class RandomGraph:
         if kind in ("slice", "frames"):
             count = 1 if kind == "slice" else self._integer(2, 3)
             least = x.period * count - x.extra
-            if least > MOST_STEPS:
+            if least > MAX_STEPS:
                 return self._activation(x)
             self.least_steps = max(self.least_steps, least)
             bounds = [self._integers(number) for number in (-count, END, axis)]
@@ -593,7 +593,7 @@ class RandomGraph:
         return self._recurrent(x, self._pick(["reverse", "bidirectional"]))
 
     def _mirrored(self, x: Frames) -> Frames:
-        if x.least_steps + 2 * x.period > MOST_STEPS:
+        if x.least_steps + 2 * x.period > MAX_STEPS:
             return self._activation(x)
         self.least_steps = max(self.least_steps, x.least_steps + 2 * x.period)
         y = self._padded(x, self._integer(0, 2), self._integer(1, 2), mode=self._pick(["reflect", "edge"]))

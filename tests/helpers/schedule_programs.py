@@ -15,10 +15,10 @@ from edgernn.program.description import InputDescription, OutputDescription, Pro
 from edgernn.program.operations import (
     EVERY_STEP,
     AnyOperation,
+    DelayLine,
     Dense,
     GroupedDense,
     Gru,
-    History,
     PutFrame,
     ReadState,
     Rearrange,
@@ -88,7 +88,7 @@ class Maker:
         fill = float(self.random.choice([0.0, -1.5]))
         initial = np.full((length, x.size), fill, np.float32)
         taps = self.add(
-            History,
+            DelayLine,
             (x.value,),
             x.when,
             ring=self.slot((length, x.size), initial=initial),
@@ -170,7 +170,7 @@ class Maker:
         self.operations.append(
             WriteState(name=name, inputs=(x.value,), outputs=(), when=x.when, region=region, size=x.size)
         )
-        return Stream(self.add(ReadState, (), when, region=region, shape=(x.size,), held=True), x.size, when)
+        return Stream(self.add(ReadState, (), when, region=region, shape=(x.size,), latched=True), x.size, when)
 
 
 def random_program(seed: int, operations: int = 5, tail: str = "step") -> Program:

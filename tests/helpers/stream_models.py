@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
 from edgernn.program.metadata import DecisionSettings, Metadata
 from edgernn.program.operations import (
+    DelayLine,
     Dense,
     Gru,
-    History,
     Lookup,
     Rearrange,
     Reduce,
@@ -159,7 +159,7 @@ def looks_ahead(taps: int = 7, stride: int = 2) -> Program:
         state=(StateSlot("ring", (taps, 2)), StateSlot("position", (1,), "int32")),
         operations=(
             Unary(name="now", inputs=("x",), outputs=("now",), function="Tanh"),
-            History(
+            DelayLine(
                 name="history",
                 inputs=("x",),
                 outputs=("taps",),

@@ -12,9 +12,9 @@ from edgernn.program.operations import (
     ArgMax,
     Binary,
     Constant,
+    DelayLine,
     Dense,
     GroupedDense,
-    History,
     LayerNorm,
     Lookup,
     MatMul,
@@ -45,8 +45,8 @@ def recording(steps: int = 400, channels: int = 3, seed: int = 0) -> np.ndarray:
     return (waves + rng.normal(0, 0.2, (steps, channels))).astype(np.float32)
 
 
-def history(name: str, source: str, size: int, length: int, fill: float = 0.0, **fields: Any) -> History:
-    return History(
+def history(name: str, source: str, size: int, length: int, fill: float = 0.0, **fields: Any) -> DelayLine:
+    return DelayLine(
         name=name,
         inputs=(source,),
         outputs=(name,),

@@ -9,20 +9,20 @@ import pytest
 from stepped_clock import SteppedClock
 from stream_models import larger_channel
 
-from edgernn.latency.contestants import StepContestant
 from edgernn.latency.measurement import Measurement
+from edgernn.latency.pacing import Pacing
 from edgernn.latency.profiler import profile
-from edgernn.latency.recorder import BLOCK_STEPS, SLICES, Recorder, Slices
-from edgernn.latency.schedule import Schedule
-from edgernn.latency.streams import StreamContestant
+from edgernn.latency.recorder import BLOCK_STEPS, SLICES, LatencyRecorder, Slices
+from edgernn.latency.streams import StreamTarget
+from edgernn.latency.targets import StepTarget
 from edgernn.runtime.runner import Runner
 
 MS = 1_000_000
 
 
-def taking(clock: SteppedClock, *times_ns: int) -> StepContestant:
-    """Takes these times by turns."""
-    return StepContestant("step", clock.pass_ns, times_ns)
+def taking(clock: SteppedClock, *times_ns: int) -> StepTarget:
+    """Takes these times interleaved."""
+    return StepTarget("step", clock.pass_ns, times_ns)
 
 
 def test_a_rare_delay_is_at_its_percentile() -> None:
@@ -67,9 +67,9 @@ class StallingRunner:
 
 def test_a_stalled_stream_gives_twenty_late_samples() -> None:
     clock = SteppedClock()
-    contestant = StreamContestant(larger_channel(), clock, StallingRunner(clock))
-    (recorder,) = profile([contestant], steps=1000, period_ns=MS, deadline_ns=MS - 1, clock=clock)
-    contestant.close()
+    benchmark_target = StreamTarget(larger_channel(), clock, StallingRunner(clock))
+    (recorder,) = profile([benchmark_target], steps=1000, period_ns=MS, deadline_ns=MS - 1, clock=clock)
+    benchmark_target.close()
     assert recorder.response.total == 1000
     assert recorder.misses == 20
     assert recorder.response.largest == 20 * MS
@@ -100,8 +100,8 @@ def test_pauses_of_the_collector_are_attributed(slow_collector: SteppedClock) ->
             gc.collect()
 
     samples = [False] * 999 + [True]
-    contestant = StepContestant("step", step, samples)
-    (recorder,) = profile([contestant], steps=3000, period_ns=5 * MS, clock=clock)
+    benchmark_target = StepTarget("step", step, samples)
+    (recorder,) = profile([benchmark_target], steps=3000, period_ns=5 * MS, clock=clock)
     pauses = recorder.garbage.pauses
     assert (pauses.count, pauses.total_ns, pauses.longest_ns) == (3, 9 * MS, 3 * MS)
     assert pauses.steps_hit == 3
@@ -112,19 +112,19 @@ def test_pauses_of_the_collector_are_attributed(slow_collector: SteppedClock) ->
 
 
 def test_a_pause_hits_all_steps_that_wait_for_its_end(slow_collector: SteppedClock) -> None:
-    contestant = StepContestant("step", lambda collects: collects and gc.collect(), [False] * 99 + [True])
-    (recorder,) = profile([contestant], steps=150, period_ns=MS, clock=slow_collector)
+    benchmark_target = StepTarget("step", lambda collects: collects and gc.collect(), [False] * 99 + [True])
+    (recorder,) = profile([benchmark_target], steps=150, period_ns=MS, clock=slow_collector)
     assert recorder.garbage.pauses.steps_hit == 3
     assert recorder.misses == 2  # the third is as late as the deadline allows
 
 
-def test_contestants_take_turns_on_the_same_schedule() -> None:
+def test_targets_run_interleaved_on_the_same_schedule() -> None:
     clock, order = SteppedClock(), []
-    contestants = [StepContestant(name, lambda x, name=name: order.append(name), [0]) for name in "ab"]
-    recorders = profile(contestants, steps=2500, period_ns=MS, clock=clock)
+    benchmark_targets = [StepTarget(name, lambda x, name=name: order.append(name), [0]) for name in "ab"]
+    recorders = profile(benchmark_targets, steps=2500, period_ns=MS, clock=clock)
     assert [recorder.response.total for recorder in recorders] == [2500, 2500]
-    turns = [name for k, name in enumerate(order) if k == 0 or order[k - 1] != name]
-    assert turns == list("ababab")
+    slices = [name for k, name in enumerate(order) if k == 0 or order[k - 1] != name]
+    assert slices == list("ababab")
 
 
 def test_control_c_leaves_what_there_is() -> None:
@@ -136,7 +136,7 @@ def test_control_c_leaves_what_there_is() -> None:
             raise KeyboardInterrupt
 
     (recorder,) = profile(
-        [StepContestant("step", step, [0])], 5000, MS, clock=clock, on_progress=lambda *done: progress.append(done)
+        [StepTarget("step", step, [0])], 5000, MS, clock=clock, on_progress=lambda *done: progress.append(done)
     )
     assert recorder.response.total == 1600 - 1 - 2 * 50  # but for the interrupted one and those that settle
     assert recorder.elapsed_ns >= recorder.response.total * MS
@@ -146,7 +146,7 @@ def test_control_c_leaves_what_there_is() -> None:
 @pytest.mark.parametrize("busy", [False, True])
 def test_samples_are_taken_when_they_are_due(busy: bool) -> None:
     clock = SteppedClock(look_ns=100)
-    schedule = Schedule(clock, MS, busy=busy)
+    schedule = Pacing(clock, MS, busy=busy)
     for k in range(5):
         due_ns = schedule.wait(k)
         assert due_ns == schedule.begin_ns + k * MS
@@ -159,7 +159,7 @@ def test_samples_are_taken_when_they_are_due(busy: bool) -> None:
 
 def test_the_profilers_own_work_makes_no_sample_late() -> None:
     clock = SteppedClock()
-    schedule = Schedule(clock, MS)
+    schedule = Pacing(clock, MS)
     since_ns = schedule.wait(3)
     clock.pass_ns(5 * MS)
     schedule.hold(since_ns, 4)
@@ -194,9 +194,9 @@ def test_slices_keep_the_largest_of_each_moment_however_long_it_goes() -> None:
 
 def test_misses_are_counted_against_the_deadline() -> None:
     clock = SteppedClock()
-    recorder = Recorder(clock, MS, deadline_ns=100)
-    recorder.begin_turn()
+    recorder = LatencyRecorder(clock, MS, deadline_ns=100)
+    recorder.begin_slice()
     for response_ns in (50, 100, 101, 5000):
         recorder.add(clock.now_ns, clock.now_ns, clock.now_ns + response_ns)
-    recorder.end_turn(held_ns=0)
+    recorder.end_slice(held_ns=0)
     assert recorder.misses == 2

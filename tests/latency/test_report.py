@@ -12,12 +12,12 @@ from stream_models import larger_channel
 from edgernn.errors import InputError
 from edgernn.html_report import Bar, Series, bars, line_plot
 from edgernn.latency.budget import latency_budget
-from edgernn.latency.contestants import StepContestant
 from edgernn.latency.measurement import Measurement
 from edgernn.latency.operations import OperationTime, OperationTimes
 from edgernn.latency.profiler import profile
-from edgernn.latency.recorder import Recorder
+from edgernn.latency.recorder import LatencyRecorder
 from edgernn.latency.report import Profile, html_report
+from edgernn.latency.targets import StepTarget
 from edgernn.latency.trace import trace_text
 from edgernn.latency.verified import Verified, read_verified
 from edgernn.stream.realtime import Grant
@@ -26,15 +26,15 @@ HOSTILE = '<script>alert("1")</script>'
 
 
 @pytest.fixture
-def recorders() -> dict[str, Recorder]:
+def recorders() -> dict[str, LatencyRecorder]:
     clock = SteppedClock()
-    steps = [StepContestant(name, clock.pass_ns, times) for name, times in (("a", [1000]), (HOSTILE, [500, 90_000]))]
+    steps = [StepTarget(name, clock.pass_ns, times) for name, times in (("a", [1000]), (HOSTILE, [500, 90_000]))]
     recorders = profile(steps, 3000, 1_000_000, clock=clock)
     return {step.name: recorder for step, recorder in zip(steps, recorders, strict=True)}
 
 
 @pytest.fixture
-def html(recorders: dict[str, Recorder]) -> str:
+def html(recorders: dict[str, LatencyRecorder]) -> str:
     found = Profile(
         model=HOSTILE,
         machine={"CPU": HOSTILE},
@@ -67,7 +67,7 @@ def test_the_page_opens_in_a_browser_without_complaint(
     assert done.stdout.count("<svg") == 4  # percentiles, over time, operations, budget
 
 
-def test_the_trace_shows_lateness_and_work(recorders: dict[str, Recorder]) -> None:
+def test_the_trace_shows_lateness_and_work(recorders: dict[str, LatencyRecorder]) -> None:
     events = json.loads(trace_text(recorders))["traceEvents"]
     assert [event["args"]["name"] for event in events if event["ph"] == "M"] == ["a", HOSTILE]
     spans = [event for event in events if event["ph"] == "X" and event["tid"] == 2]

@@ -12,7 +12,7 @@ from unquantized_programs import convolutions, recording
 from written_out_cells import written_out
 
 from edgernn.errors import MalformedModelError
-from edgernn.program.operations import StateRegion, WideTerm
+from edgernn.program.operations import Int32StateTerm, StateRegion
 from edgernn.program.program import Program
 from edgernn.quantizer import quantize
 
@@ -94,7 +94,7 @@ def test_a_group_that_could_overflow() -> None:
 def test_terms_of_a_wide_state(term: dict[str, Any]) -> None:
     program = quantize(written_out("linear"), recording(50, 2), states="s32")
     with pytest.raises(MalformedModelError, match="operation new"):
-        damaged(program, "new", terms=(WideTerm(**({"x": 0} | term)),))
+        damaged(program, "new", terms=(Int32StateTerm(**({"x": 0} | term)),))
 
 
 def test_padding_that_a_ring_cannot_hold() -> None:

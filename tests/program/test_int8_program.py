@@ -76,7 +76,7 @@ def filled(value: int) -> Callable[[np.ndarray], None]:
         ("gru", with_field("cell", clip=0), "clip is 0"),
         ("gru", with_field("cell", scale=0.0), "scale is 0"),
         ("gru", with_field("cell", scale=3e-5), "power of two"),
-        ("gru", with_field("cell", wide=True), "needs state cell.h to be int32"),
+        ("gru", with_field("cell", int32_state=True), "needs state cell.h to be int32"),
         ("gru", with_field("cell", activations=(IntegerFunction("Tanh"),) * 2), "can be negative"),
         ("gru", with_field("cell", activations=(IntegerFunction("Sigmoid"),)), "needs 2"),
         ("gru", with_field("cell", activations=(IntegerFunction("Table"),) * 2), "do not fit together"),

@@ -15,9 +15,9 @@ from edgernn.program.description import InputDescription, OutputDescription, Pro
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import (
     EVERY_STEP,
+    DelayLine,
     Dense,
     Gru,
-    History,
     PutFrame,
     ReadState,
     Rearrange,
@@ -178,7 +178,7 @@ def scheduled(*changes: tuple[str, dict[str, Any]], **fields: Any) -> Program:
     """Taps around every second frame, in a loop a function of each; `changes` to operations by name."""
     slow = Schedule(1, 2, 1)
     made = {
-        "taps": History(
+        "taps": DelayLine(
             name="taps",
             inputs=("x",),
             outputs=("taps",),

@@ -360,8 +360,8 @@ def with_other_numbers(value: Any, rng: random.Random) -> Any:
 def is_small(program: Program) -> bool:
     """Whether its steps take neither long nor much memory."""
     work = sum(
-        rounds * prod(program.values[name].size for name in operation.inputs)
-        for rounds, operation in zip(program.rounds, program.operations, strict=True)
+        iterations * prod(program.values[name].size for name in operation.inputs)
+        for iterations, operation in zip(program.iterations, program.operations, strict=True)
     )
     plan = plan_of(program)
     return plan.arena_bytes + plan.state_bytes < 1 << 24 and work * (1 + program.tail_steps) < 1 << 20

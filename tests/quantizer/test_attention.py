@@ -12,7 +12,7 @@ from unquantized_programs import convolutions, recording
 
 import edgernn
 from edgernn.importers.onnx.importer import import_model
-from edgernn.program.operations import History
+from edgernn.program.operations import DelayLine
 from edgernn.program.program import Program
 from edgernn.quantizer import rings
 from edgernn.reference.runner import ReferenceRunner
@@ -48,14 +48,14 @@ def test_rings_that_are_read_in_8_bits_hold_8_bits_and_the_same_integers(monkeyp
     X = np.random.default_rng(0).standard_normal((200, *program.inputs[0].shape)).astype("f")
     narrow = edgernn.quantize(program, X)
     with monkeypatch.context() as patched:
-        patched.setattr(rings, "narrow_rings", lambda converter: None)
+        patched.setattr(rings, "store_rings_in_int8", lambda converter: None)
         wide = edgernn.quantize(program, X)
-    kept = {operation.name: operation for operation in narrow.operations if isinstance(operation, History)}
+    kept = {operation.name: operation for operation in narrow.operations if isinstance(operation, DelayLine)}
     assert kept
     for name, operation in kept.items():
         slots = {each.name: each for each in narrow.state}
-        assert (slots[operation.ring.slot].dtype == "int8") == operation.narrow, name
-    assert sum(operation.narrow for operation in kept.values()) >= 2  # keys and values
+        assert (slots[operation.ring.slot].dtype == "int8") == operation.int8_storage, name
+    assert sum(operation.int8_storage for operation in kept.values()) >= 2  # keys and values
     assert narrow.state_bytes < 0.7 * wide.state_bytes
     for kind in (ReferenceRunner, edgernn.Runner):
         np.testing.assert_array_equal(kind(narrow).run(X), kind(wide).run(X))
@@ -63,7 +63,9 @@ def test_rings_that_are_read_in_8_bits_hold_8_bits_and_the_same_integers(monkeyp
 
 def test_a_ring_that_is_read_in_16_bits_too_keeps_them() -> None:
     int8 = edgernn.quantize(convolutions(), recording(200), operands="w8a8")
-    narrow = {operation.name: operation.narrow for operation in int8.operations if isinstance(operation, History)}
+    narrow = {
+        operation.name: operation.int8_storage for operation in int8.operations if isinstance(operation, DelayLine)
+    }
     assert narrow == {"h1": True, "h2": True, "h3": False}  # the largest of h3 is taken in 16 bits
 
 

@@ -19,7 +19,7 @@ from edgernn.reference.runner import ReferenceRunner
 
 MODELS = Path(__file__).parents[1] / "models" / "made"
 FRAMES = 2000
-LARGEST_ERRORS = {"w8a16": 0.01, "w8a8": 0.02}  # of the range
+MAX_ERRORS = {"w8a16": 0.01, "w8a8": 0.02}  # of the range
 MEAN_ERRORS = {"w8a16": 0.001, "w8a8": 0.005}
 
 Array = NDArray[Any]
@@ -44,7 +44,7 @@ def test_models_of_an_exporter(name: str, operands: str) -> None:
     program = edgernn.load(MODELS / f"{name}.onnx")
     int8, X = integers_of(program, operands), samples(20_000, 1)
     y, got = edgernn.Runner(program).run(X), edgernn.Runner(int8).run(X)
-    assert np.abs(got - y).max() < LARGEST_ERRORS[operands] * np.ptp(y)
+    assert np.abs(got - y).max() < MAX_ERRORS[operands] * np.ptp(y)
     expect_reference(int8, X[:300])
 
 

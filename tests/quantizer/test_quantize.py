@@ -236,9 +236,9 @@ def test_channels_of_different_size_are_equalised_where_it_helps() -> None:
     X = recording(3) * np.float32([100.0, 1.0, 0.01])
     program = make((Dense(name="d", inputs=("x",), outputs=("y",), W="W"),), {"W": W}, "y", 3, [])
     errors = {}
-    for equalise in (False, True):
-        expected, actual = both(program, quantize(program, X, operands="w8a8", equalise=equalise), X)
-        errors[equalise] = np.sqrt(np.mean((expected - actual) ** 2))
+    for equalize in (False, True):
+        expected, actual = both(program, quantize(program, X, operands="w8a8", equalize=equalize), X)
+        errors[equalize] = np.sqrt(np.mean((expected - actual) ** 2))
     assert errors[True] < 0.2 * errors[False]
 
 

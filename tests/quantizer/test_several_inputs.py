@@ -9,7 +9,7 @@ import pytest
 
 from edgernn import Runner, quantize
 from edgernn.errors import InputError, QuantizationError
-from edgernn.evaluation.checking import recorded_sequences
+from edgernn.evaluation.equivalence import recorded_sequences
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import Binary, Dense

@@ -9,7 +9,7 @@ import pytest
 from written_out_cells import KINDS, written_out
 
 from edgernn.program.file import load_program, save
-from edgernn.program.operations import Int8WideUpdate
+from edgernn.program.operations import Int32StateUpdate
 from edgernn.program.program import Program
 from edgernn.quantizer import quantize
 from edgernn.reference.runner import ReferenceRunner
@@ -43,7 +43,7 @@ def test_slow_units_get_32_bits_and_follow_float(kind: str) -> None:
     program, X = written_out(kind), recording(SOAK)
     int8 = quantize(program, X[::10], states="auto")
     assert int8.state[0].dtype == "int32"
-    assert any(isinstance(operation, Int8WideUpdate) for operation in int8.operations)
+    assert any(isinstance(operation, Int32StateUpdate) for operation in int8.operations)
     expected, actual = Runner(program).run(X), Runner(int8).run(X)
     spread = np.ptp(expected, axis=0)
     assert (np.abs(expected - actual).max(axis=0) < 0.01 * spread).all(), np.abs(expected - actual).max(axis=0) / spread

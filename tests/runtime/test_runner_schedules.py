@@ -15,7 +15,7 @@ from schedule_programs import random_program
 
 from edgernn.errors import MalformedModelError, RunnerStateError
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
-from edgernn.program.operations import History, ReadState, Rearrange, Schedule, StateRegion, WriteState
+from edgernn.program.operations import DelayLine, ReadState, Rearrange, Schedule, StateRegion, WriteState
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
 from edgernn.runtime.plan import plan_of
@@ -147,7 +147,7 @@ def test_reset_begins_anew_also_after_flush(seed: int) -> None:
 
 def upsampled(time_axis: int) -> Program:
     """Two frames in each step, from the step before, (2, 3) or (3, 2); and the input itself."""
-    history = History(
+    history = DelayLine(
         name="delay",
         inputs=("x",),
         outputs=("late",),
@@ -193,7 +193,7 @@ def test_a_history_holds_numbers_of_any_type(dtype: str) -> None:
     """Taps of a ring, put through a state, turned round; with padding behind the end."""
     when = Schedule(first=1)
     operations = (
-        History(
+        DelayLine(
             name="past",
             inputs=("x",),
             outputs=("taps",),
@@ -216,7 +216,7 @@ def test_a_history_holds_numbers_of_any_type(dtype: str) -> None:
             outputs=("kept",),
             region=StateRegion("kept"),
             shape=(10,),
-            held=True,
+            latched=True,
             dtype=dtype,
             when=when,
         ),
@@ -251,7 +251,9 @@ def test_a_position_that_a_user_wrote_cannot_lead_outside_of_the_ring() -> None:
 
 
 def test_steps_of_several_outputs_allocate_nothing() -> None:
-    program = random_program(next(seed for seed in range(100) if len(plan_of(random_program(seed)).beats) == 3))
+    program = random_program(
+        next(seed for seed in range(100) if len(plan_of(random_program(seed)).output_schedules) == 3)
+    )
     step, x = Runner(program).step, samples(program, 1)[0]
     for _ in range(100):
         step(x)

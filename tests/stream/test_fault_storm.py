@@ -30,9 +30,9 @@ from edgernn.stream.sources.virtual_port import VirtualPort
 
 FAULTS = 52_000  # of each format
 BATCH = 40  # faults written together; they fit the buffer of a pseudo-terminal
-LARGEST_BATCH_BYTES = 3500
+MAX_BATCH_BYTES = 3500
 RESTART_EVERY = 50  # batches from one unplugging to the next
-MOST_GROWTH_BYTES = 16 << 20
+MAX_GROWTH_BYTES = 16 << 20
 QUEUE_BYTES = 4000  # for a slow consumer
 BURST = 400  # frames, many times what the queue holds
 PATIENCE_S = 60.0
@@ -211,7 +211,7 @@ class JsonBoard(CobsBoard):
         return self.line(b"1" * (MAX_FRAME_BYTES + 100), "too_long")
 
 
-Board = CsvBoard | CobsBoard | JsonBoard
+VirtualBoard = CsvBoard | CobsBoard | JsonBoard
 
 
 def _all_came(reader: Reader, sent: int) -> bool:
@@ -232,7 +232,7 @@ class SteppingClock(ManualClock):
 class Line:
     """A board, a port that comes and goes, and a pipeline that gets what comes through."""
 
-    def __init__(self, board: Board, name: str, link: str) -> None:
+    def __init__(self, board: VirtualBoard, name: str, link: str) -> None:
         self.board = board
         self.pipeline = Pipeline(larger_channel(), StreamSettings(), format_name=name, whole_start=True)
         self.clock = SteppingClock()
@@ -245,8 +245,8 @@ class Line:
 
     def send(self, data: bytes) -> None:
         """Through the port, in pieces that its buffer takes; each is read before the next is written."""
-        for start in range(0, len(data), LARGEST_BATCH_BYTES):
-            piece = data[start : start + LARGEST_BATCH_BYTES]
+        for start in range(0, len(data), MAX_BATCH_BYTES):
+            piece = data[start : start + MAX_BATCH_BYTES]
             assert self._port.write(piece) == len(piece)
             received = 0
             while received < len(piece):
@@ -299,8 +299,8 @@ class Line:
         data = b"".join(frames)
         reader = Reader(self._source, queue_bytes=QUEUE_BYTES)
         reader.start()
-        for start in range(0, len(data), LARGEST_BATCH_BYTES):
-            piece = data[start : start + LARGEST_BATCH_BYTES]
+        for start in range(0, len(data), MAX_BATCH_BYTES):
+            piece = data[start : start + MAX_BATCH_BYTES]
             assert self._port.write(piece) == len(piece)
             sent = start + len(piece)
             with reader._changed:
@@ -397,7 +397,7 @@ def storm(line: Line, faults: int) -> Sent:
             sent += 6
         if rss == 0 and sent > faults // 4:
             rss = process.memory_info().rss
-    assert process.memory_info().rss - rss < MOST_GROWTH_BYTES
+    assert process.memory_info().rss - rss < MAX_GROWTH_BYTES
     return Sent(sent, replugs)
 
 
@@ -420,7 +420,7 @@ def faults(request: pytest.FixtureRequest) -> int:
 @pytest.mark.parametrize(("name", "make_board"), [("csv", CsvBoard), ("cobs", CobsBoard), ("jsonl", JsonBoard)])
 def test_every_fault_is_counted_as_what_it_is(
     name: str,
-    make_board: type[Board],
+    make_board: type[VirtualBoard],
     faults: int,
     tmp_path: os.PathLike[str],
     monkeypatch: pytest.MonkeyPatch,

@@ -310,7 +310,7 @@ def test_a_source_at_another_rate_than_it_should_have_is_named(tmp_path: Path) -
         clock.sleep(0.02)
     sources[0].end()
     with (
-        Stream(fusion(), sources[0], settings, held=[(sources[1], None)]) as stream,
+        Stream(fusion(), sources[0], settings, latched=[(sources[1], None)]) as stream,
         pytest.raises(FormatError, match=r"thermometer: 25 samples a second come, inputs.heat says 20: set"),
     ):
         list(stream)

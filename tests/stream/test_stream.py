@@ -12,7 +12,7 @@ from edgernn.errors import ConfigError, FormatError, SourceError, SourceNotFound
 from edgernn.program.file import save
 from edgernn.stream.config import StreamSettings
 from edgernn.stream.sources.memory import MemorySource
-from edgernn.stream.sources.virtual_port import Board, VirtualPort, cobs_frames, csv_frames
+from edgernn.stream.sources.virtual_port import VirtualBoard, VirtualPort, cobs_frames, csv_frames
 from edgernn.stream.stream import Stream, open_stream
 
 PATIENT = pytest.mark.timeout(60)
@@ -25,7 +25,7 @@ def labels_of(stream: Stream, count: int) -> list[str]:
 @PATIENT
 def test_events_of_a_board_on_a_port() -> None:
     with VirtualPort() as port, open_stream(larger_channel(), port.device) as stream:
-        board = Board(port.write, csv_frames(turns(6)), rate_hz=1000)
+        board = VirtualBoard(port.write, csv_frames(turns(6)), rate_hz=1000)
         board.start()
         events = list(itertools.islice(stream, 6))
         board.stop()

@@ -14,8 +14,8 @@ from random_sequence_graphs import RandomGraph
 from sequence_models import cell_weights, make_model
 
 from edgernn.errors import InputError
-from edgernn.evaluation.checking import check_streaming, least_steps, random_sequences, recorded_sequences
-from edgernn.evaluation.original import Original
+from edgernn.evaluation.equivalence import check_streaming, least_steps, random_sequences, recorded_sequences
+from edgernn.evaluation.onnxruntime_model import OnnxruntimeModel
 from edgernn.importers import import_onnx
 from edgernn.importers.onnx.translation import ImportedModel
 from edgernn.program.operations import Schedule
@@ -38,7 +38,7 @@ def test_random_graphs_are_proved(first: int, tmp_path: Path) -> None:
     path = tmp_path / "graph.onnx"
     for seed in range(first, first + 20):
         imported = imported_graph(path, RandomGraph(seed))
-        report = check_streaming(Original(path, imported), random_sequences(imported.program, 40))
+        report = check_streaming(OnnxruntimeModel(path, imported), random_sequences(imported.program, 40))
         assert report.agrees, (seed, report)
         assert {comparison.name for comparison in report.comparisons} == {p.name for p in imported.program.outputs}
 
@@ -59,7 +59,7 @@ def test_a_program_that_is_late_by_a_step_is_found(tmp_path: Path) -> None:
             outputs = list(description.outputs)
             outputs[place] = msgspec.structs.replace(output, when=late)
             changed = Program(msgspec.structs.replace(description, outputs=tuple(outputs)), imported.program.weights)
-            original = Original(path, replace(imported, program=changed))
+            original = OnnxruntimeModel(path, replace(imported, program=changed))
             report = check_streaming(original, random_sequences(changed, 40))
             assert not report.agrees
             (wrong,) = [comparison for comparison in report.comparisons if comparison.first_difference]
@@ -80,7 +80,7 @@ def test_whole_outputs_behind_look_ahead_come_with_flush(tmp_path: Path) -> None
     for tail, compared in (("step", "7 prefixes"), ("flush", "1 prefixes")):
         imported = import_onnx(tmp_path / "model.onnx")
         imported = replace(imported, program=imported.program.with_tail(tail))
-        original = Original(tmp_path / "model.onnx", imported)
+        original = OnnxruntimeModel(tmp_path / "model.onnx", imported)
         report = check_streaming(original, random_sequences(imported.program, 60))
         assert report.agrees
         assert report.comparisons[0].compared == compared
@@ -107,7 +107,7 @@ def test_ids_are_drawn_from_the_table_or_recorded(tmp_path: Path) -> None:
     path = tmp_path / "ids.onnx"
     ids_model(path)
     imported = import_onnx(path)
-    original = Original(path, imported)
+    original = OnnxruntimeModel(path, imported)
     drawn = random_sequences(imported.program, 60)
     assert set(drawn["ids"].ravel().tolist()) == set(range(7))
     assert check_streaming(original, drawn).agrees
@@ -127,7 +127,7 @@ def test_prefixes_begin_where_the_model_is_defined(tmp_path: Path) -> None:
     onnx.save(make_model(nodes, {"x": [1, 2, "time"]}, ["y"], {"W": W}), tmp_path / "model.onnx")
     imported = import_onnx(tmp_path / "model.onnx")
     assert least_steps(imported.program) == 13
-    original = Original(tmp_path / "model.onnx", imported)
+    original = OnnxruntimeModel(tmp_path / "model.onnx", imported)
     report = check_streaming(original, random_sequences(imported.program, 60))
     assert report.agrees
     assert report.comparisons[0].compared == "5 prefixes"
@@ -147,6 +147,8 @@ def test_last_states_behind_look_ahead_are_those_after_the_tail(tmp_path: Path) 
     onnx.save(make_model(nodes, inputs, ["y", "hn", "cn"], weights), tmp_path / "model.onnx")
     imported = import_onnx(tmp_path / "model.onnx")
     assert (imported.program.mode, imported.pairs) == ("delayed", {"h": "hn", "c_in": "cn"})
-    report = check_streaming(Original(tmp_path / "model.onnx", imported), random_sequences(imported.program, 30))
+    report = check_streaming(
+        OnnxruntimeModel(tmp_path / "model.onnx", imported), random_sequences(imported.program, 30)
+    )
     assert report.agrees
     assert [comparison.compared for comparison in report.comparisons] == ["30 frames", "last state", "last state"]

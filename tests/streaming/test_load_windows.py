@@ -33,11 +33,11 @@ def model() -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize(("window", "hop"), [(9, 1), (8, 3), (7, 10)])
-@pytest.mark.parametrize("largest", [0, importers.LARGEST_STATES])
+@pytest.mark.parametrize("largest", [0, importers.MAX_STATES])
 def test_both_kinds_of_window_equal_onnxruntime(
     window: int, hop: int, largest: int, model: onnx.ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importers, "LARGEST_STATES", largest)
+    monkeypatch.setattr(importers, "MAX_STATES", largest)
     onnx.save(model, tmp_path / "model.onnx")
     imported = import_onnx(tmp_path / "model.onnx", window=window, hop=hop)
     program = imported.program
@@ -58,7 +58,7 @@ def test_copies_of_the_state_decide(model: onnx.ModelProto, tmp_path: Path) -> N
     assert small.state_bytes == 200 * (slots + 100 * HIDDEN * 4)
     assert small.staggered is not None
     large = edgernn.load(path, window=3000)
-    assert 3000 * (slots + 1500 * HIDDEN * 4) > importers.LARGEST_STATES
+    assert 3000 * (slots + 1500 * HIDDEN * 4) > importers.MAX_STATES
     assert large.staggered is None
     assert large.state_bytes < 100_000
     assert "copies of the state would take too much memory" in large.description.mode_reason
@@ -66,7 +66,7 @@ def test_copies_of_the_state_decide(model: onnx.ModelProto, tmp_path: Path) -> N
 
 
 def test_what_does_not_fit_as_a_window_stays_staggered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importers, "LARGEST_STATES", 0)
+    monkeypatch.setattr(importers, "MAX_STATES", 0)
     nodes = [helper.make_node("Relu", ["x"], ["y"])]
     onnx.save(make_model(nodes, {"x": ["time", 1, 4096]}, ["y"]), tmp_path / "wide.onnx")
     program = edgernn.load(tmp_path / "wide.onnx", window=2000, hop=500)

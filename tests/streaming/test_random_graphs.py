@@ -17,9 +17,9 @@ from edgernn.importers.onnx.translation import ImportedModel
 from edgernn.reference.runner import ReferenceRunner
 
 TOLERANCE = 1e-5
-LEAST_COUNT = 20  # of each operator and mode
+MIN_COUNT = 20  # of each operator and mode
 TRUE_REASONS: dict[str, str] = {}  # why a graph is refused although it could be followed: a pattern and what it means
-MOST_REFUSED = 0.02
+MAX_REFUSED = 0.02
 
 
 def import_as_meant(graph: RandomGraph, window: int | None, hop: int = 1) -> ImportedModel:
@@ -101,7 +101,7 @@ def test_random_graph_streams_as_the_whole_sequence(graphs: int) -> None:
         modes[mode] += 1
     assert not failures, f"{len(failures)} of {graphs} graphs fail:\n" + "\n".join(failures[:10])
     refused = sum(count for mode, count in modes.items() if mode.startswith("refused"))
-    assert refused <= MOST_REFUSED * graphs, modes
+    assert refused <= MAX_REFUSED * graphs, modes
     assert {"continuous", "delayed", "delayed, its tail flushed", "staggered", "recomputed"} <= set(modes)
-    rare = {name: count for name, count in (operators | modes).items() if count < LEAST_COUNT and "refused" not in name}
+    rare = {name: count for name, count in (operators | modes).items() if count < MIN_COUNT and "refused" not in name}
     assert not rare, f"too few of {rare}"

@@ -98,7 +98,7 @@ def test_nets_in_integers_are_measured_where_they_find_the_same_labels(monkeypat
 
     for name in int8_nets.NETS:
         assert set(int8_nets.measure_net(name, 50)) == {"edgernn", "edgernn w8a16", "edgernn w8a8"}
-    monkeypatch.setattr(int8_nets, "LEAST_AGREEMENT", 1.1)
+    monkeypatch.setattr(int8_nets, "MIN_AGREEMENT", 1.1)
     with pytest.raises(ValueError, match="edgernn computes something else for tcn"):
         int8_nets.measure_net("tcn", 50)
 

@@ -26,7 +26,7 @@ OWN, LOOP = "edgernn", "edgernn run"
 PEER, WEIGHTS = "onnxruntime, receptive field", "weights from cache"
 LAYERS, CHANNELS, KERNEL = 6, 32, 3
 SIZE, COUNT = 16, 30
-LARGEST_ERROR = 1e-5
+MAX_ERROR = 1e-5
 ROWS = 2000
 BLOCK_STEPS = 200
 WEIGHTS_SOURCE = Path(__file__).with_name("weights.c")
@@ -132,11 +132,11 @@ def measure_graph(graph: Graph, steps: int) -> dict[str, Spread]:
     X = samples(ROWS)
     (expected,) = session.run(None, {"x": X[np.newaxis]})
     error = float(np.abs(runner.run(X) - expected[0]).max())
-    if not error <= LARGEST_ERROR:
+    if not error <= MAX_ERROR:
         raise ValueError(f"edgernn computes something else for {graph.name}: it differs by {error:.1e}")
     field = np.ascontiguousarray(X[np.newaxis, : graph.receptive_field])
-    contestants = {OWN: timing.hot(runner.step), PEER: timing.hot(_bound(session, field))}
-    spreads = timing.interleave(contestants, list(X), steps, BLOCK_STEPS)
+    benchmark_targets = {OWN: timing.hot(runner.step), PEER: timing.hot(_bound(session, field))}
+    spreads = timing.interleave(benchmark_targets, list(X), steps, BLOCK_STEPS)
     loops = {LOOP: timing.per_row(runner.run, 5, X, ROWS)}
     if floor.compiler() is not None:
         loops[WEIGHTS] = _reader(graph.weight_count)

@@ -17,7 +17,7 @@ from benchmarks.timing import Spread
 WATCH = Path(__file__).parents[2] / "tests" / "models" / "watch"
 NETS = ("fastgrnn", "tcn")
 ROWS, BLOCK_STEPS = 2000, 500
-LEAST_AGREEMENT = 0.95  # of steps with the same label; tools/int8_accuracy.py measures it on whole recordings
+MIN_AGREEMENT = 0.95  # of steps with the same label; tools/int8_accuracy.py measures it on whole recordings
 
 
 def measure_net(name: str, steps: int) -> dict[str, Spread]:
@@ -42,9 +42,9 @@ def measure_net(name: str, steps: int) -> dict[str, Spread]:
     labels = {peer: runner.run(X).argmax(axis=1) for peer, runner in runners.items()}
     for peer, found in labels.items():
         agreement = float(np.mean(found == labels[Edgernn.name]))
-        if agreement < LEAST_AGREEMENT:
+        if agreement < MIN_AGREEMENT:
             raise ValueError(
                 f"{peer} computes something else for {name}: {agreement:.1%} of its labels are those of float"
             )
-    contestants = {peer: timing.hot(runner.step) for peer, runner in runners.items()}
-    return timing.interleave(contestants, list(X), steps, BLOCK_STEPS)
+    benchmark_targets = {peer: timing.hot(runner.step) for peer, runner in runners.items()}
+    return timing.interleave(benchmark_targets, list(X), steps, BLOCK_STEPS)

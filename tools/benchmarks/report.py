@@ -40,7 +40,7 @@ OPERATORS_TARGET_NS = 1000.0  # a step of thirty small operators
 OPERATIONS_TARGET = 0.05  # by which timing the operations may make a step longer
 
 PROJECT = "edgernn"
-ALONE = "edgernn, alone"  # without other contestants between its blocks
+ALONE = "edgernn, alone"  # without other benchmark targets between its blocks
 LOOP, C_LOOP = "edgernn run", "C loop"
 FIRST_EVENT = "edgernn run, replay to first event"
 WHOLE_PATH = "{} to decisions"  # format
@@ -50,7 +50,7 @@ C_STEP = "C kernel, timed in C"
 
 @dataclass
 class Results:
-    """All that was measured. Times by model name, then by contestant."""
+    """All that was measured. Times by model name, then by benchmark target."""
 
     machine: dict[str, str]
     versions: dict[str, str] = field(default_factory=dict)
@@ -228,8 +228,8 @@ def _spread_table(
     models: list[Model], spreads: dict[str, dict[str, Spread]], cell: Callable[[Spread], str]
 ) -> Iterator[str]:
     measured = [model.name for model in models if model.name in spreads]
-    contestants = dict.fromkeys(contestant for name in measured for contestant in spreads[name])
-    rows = ((name, *(cell(spreads[model][name]) for model in measured)) for name in contestants)
+    benchmark_targets = dict.fromkeys(benchmark_target for name in measured for benchmark_target in spreads[name])
+    rows = ((name, *(cell(spreads[model][name]) for model in measured)) for name in benchmark_targets)
     yield from _rows(("", *measured), rows)
 
 

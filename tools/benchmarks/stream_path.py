@@ -10,7 +10,7 @@ from benchmarks.report import WHOLE_PATH
 from benchmarks.timing import Spread, interleave_runs, per_row
 
 READ_SAMPLES = 64
-TURNS, READS = 40, 25
+SLICES, READS = 40, 25
 SAMPLE_US = 1000
 FORMATS = ("csv", "cobs")
 
@@ -37,9 +37,11 @@ def measure_stream(runner: Any) -> dict[str, Spread]:
         "run": (runner.run, x),
         "decide": (decider.feed, runner.run(x)),
     }
-    contestants = {name: per_row(call, READS, None, READ_SAMPLES) for name, call in feeds.items()}
-    contestants |= {name: per_row(call, READS, argument, READ_SAMPLES) for name, (call, argument) in stages.items()}
-    return interleave_runs(contestants, TURNS)
+    benchmark_targets = {name: per_row(call, READS, None, READ_SAMPLES) for name, call in feeds.items()}
+    benchmark_targets |= {
+        name: per_row(call, READS, argument, READ_SAMPLES) for name, (call, argument) in stages.items()
+    }
+    return interleave_runs(benchmark_targets, SLICES)
 
 
 def _pipeline_feed(program: Any, mean: tuple[float, ...], std: tuple[float, ...], decision: Any, name: str) -> Any:
@@ -51,7 +53,7 @@ def _pipeline_feed(program: Any, mean: tuple[float, ...], std: tuple[float, ...]
     metadata = Metadata(mean=mean, std=std, decision=decision)
     settings = StreamSettings(continuous=True)
     pipeline = Pipeline(program.with_metadata(metadata), settings, format_name=name, whole_start=True)
-    chunks = list(_chunks(name, TURNS * READS))[::-1]
+    chunks = list(_chunks(name, SLICES * READS))[::-1]
     return lambda _: pipeline.feed(chunks.pop())
 
 

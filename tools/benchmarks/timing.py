@@ -1,4 +1,4 @@
-"""Taking times: pinned to a core, without the garbage collector, all contestants turn by turn in one process."""
+"""Taking times: pinned to a core, without the garbage collector, all benchmark targets turn by turn in one process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BlockTimer: TypeAlias = Callable[[Rows], list[int]]  # runs the rows, returns th
 BLOCK_STEPS = 500
 PACED_BLOCK_STEPS = 50
 PACE_NS = 2_000_000
-SETTLING_STEPS = 100  # untimed at the head of a block: the processor holds what the contestant before left
+SETTLING_STEPS = 100  # untimed at the head of a block: the processor holds what the benchmark target before left
 
 
 @dataclass(frozen=True)
@@ -86,17 +86,19 @@ def paced(step: Callable[[Any], Any]) -> BlockTimer:
     return block
 
 
-def interleave(contestants: Mapping[str, BlockTimer], rows: Rows, steps: int, block_steps: int) -> dict[str, Spread]:
-    """Each contestant's times over `steps` steps, in blocks by turns: a noisy moment meets all of them alike.
+def interleave(
+    benchmark_targets: Mapping[str, BlockTimer], rows: Rows, steps: int, block_steps: int
+) -> dict[str, Spread]:
+    """Each benchmark target's times over `steps` steps, in blocks interleaved: a noisy moment meets all of them alike.
 
     A first block is not counted: the first hundreds of steps of a new model are slower than all that follow.
     """
-    times_ns: dict[str, list[int]] = {name: [] for name in contestants}
-    for timer in contestants.values():
+    times_ns: dict[str, list[int]] = {name: [] for name in benchmark_targets}
+    for timer in benchmark_targets.values():
         timer(rows[:block_steps])
     for block in range(max(1, steps // block_steps)):
         start = block * block_steps % (len(rows) - block_steps + 1)
-        for name, timer in contestants.items():
+        for name, timer in benchmark_targets.items():
             times_ns[name] += timer(rows[start : start + block_steps])
     return {name: Spread.of(times) for name, times in times_ns.items()}
 
@@ -115,10 +117,10 @@ def per_row(run: Callable[[Any], Any], rounds: int, X: Any, count: int) -> Calla
     return measure
 
 
-def interleave_runs(contestants: Mapping[str, Callable[[], list[float]]], turns: int) -> dict[str, Spread]:
-    """Times a step of contestants that loop by themselves, by turns."""
-    times_ns: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(turns):
-        for name, measure in contestants.items():
+def interleave_runs(benchmark_targets: Mapping[str, Callable[[], list[float]]], slices: int) -> dict[str, Spread]:
+    """Times a step of benchmark targets that loop by themselves, interleaved."""
+    times_ns: dict[str, list[float]] = {name: [] for name in benchmark_targets}
+    for _ in range(slices):
+        for name, measure in benchmark_targets.items():
             times_ns[name] += measure()
     return {name: Spread.of(times) for name, times in times_ns.items()}

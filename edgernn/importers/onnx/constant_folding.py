@@ -16,7 +16,7 @@ from edgernn.reference.runner import ReferenceRunner
 CLOCK = "\0clock"  # a step needs an input
 
 
-def computed(
+def fold_constants(
     constants: tuple[Tensor | None, ...],
     rule: Callable[[ProgramBuilder, tuple[Tensor | None, ...]], tuple[Tensor, ...]],
 ) -> tuple[Tensor, ...]:

@@ -28,7 +28,7 @@ def _divide(a: Array, b: Array) -> Array:
         return np.asarray(a.astype(object) // b.astype(object))
     if a.dtype.kind == "f":
         return np.divide(a, b)
-    return np.asarray((a - np.fmod(a, b)) // b)  # ONNX rounds towards zero
+    return np.asarray((a - np.fmod(a, b)) // b)  # ONNX iterations towards zero
 
 
 def _equal(a: Array, b: Array) -> Array:
@@ -226,7 +226,7 @@ def _range(node: Node, start: Constant, limit: Constant, delta: Constant) -> Con
     return Constant.of((first + np.arange(max(int(count), 0)) * step).astype(bounds[0].dtype))
 
 
-FOLDS: dict[str, Callable[..., Constant]] = {
+CONSTANT_FOLDING: dict[str, Callable[..., Constant]] = {
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
     "Range": _range,

@@ -11,7 +11,7 @@ import numpy as np
 from onnx import ModelProto
 
 from edgernn.errors import InputError, MalformedModelError, ModelError, StatePairingError, UnsupportedModelError
-from edgernn.importers.onnx.fusions.loop_rerolling import roll_up
+from edgernn.importers.onnx.fusions.loop_rerolling import reroll_loops
 from edgernn.importers.onnx.graph.graph import Graph
 from edgernn.importers.onnx.rules.call import Options
 from edgernn.importers.onnx.search.axes import (
@@ -25,7 +25,7 @@ from edgernn.importers.onnx.search.axes import (
 )
 from edgernn.importers.onnx.streams.state_binding import named_states, stated_pairs
 from edgernn.importers.onnx.streams.timing import CountsStepsError, NeedsWindowError
-from edgernn.importers.onnx.translation import Attempt, ImportedModel, frozen_steps
+from edgernn.importers.onnx.translation import GraphTranslation, ImportedModel, frozen_steps
 from edgernn.program.description import Window
 from edgernn.program.metadata import Metadata
 from edgernn.program.program import Program
@@ -70,7 +70,7 @@ def import_model(
         raise InputError(f"attention_steps is {attention_steps}, it must be at least 1")
     options = Options(assume_torch_gru, attention_steps)
     with np.errstate(all="ignore"):
-        if roll_up(graph):
+        if reroll_loops(graph):
             try:
                 return _Search(graph, window, hop, time_axis, states, options, recompute).run()
             except UnsupportedModelError:
@@ -148,7 +148,7 @@ class _Search:
                     return imported
                 may_step = False
             is_sure = place == 0 or self.time_axis is not None
-            attempt = Attempt(self.graph, layout, state_inputs, replace(options, is_sure=is_sure))
+            attempt = GraphTranslation(self.graph, layout, state_inputs, replace(options, is_sure=is_sure))
             try:
                 attempt.apply_nodes()
                 imported = attempt.finish(self.stated, self.metadata)
@@ -181,7 +181,7 @@ class _Search:
         if layout is None:
             return None
         named = self._named()
-        attempt = Attempt(self.graph, layout, named, options)
+        attempt = GraphTranslation(self.graph, layout, named, options)
         try:
             attempt.apply_nodes()
             imported = attempt.finish(self.stated, self.metadata)
@@ -208,7 +208,7 @@ class _Search:
                 for length in lengths:
                     graph = self.graph.frozen(axes, length)
                     options = replace(self.options, any_length=True)
-                    attempt = Attempt(graph, failure.layout, failure.state_inputs, options)
+                    attempt = GraphTranslation(graph, failure.layout, failure.state_inputs, options)
                     attempt.written = self.graph
                     try:
                         attempt.apply_nodes()
@@ -229,7 +229,9 @@ class _Search:
             steps = self.window or frozen_steps(self.graph, failure.layout)
             if steps is None or isinstance(failure.error, MalformedModelError | StatePairingError):
                 continue
-            attempt = Attempt(self.graph, failure.layout, failure.state_inputs, options, Window(steps, self.hop, True))
+            attempt = GraphTranslation(
+                self.graph, failure.layout, failure.state_inputs, options, Window(steps, self.hop, True)
+            )
             try:
                 attempt.apply_nodes()
                 return attempt.finish(self.stated, self.metadata, f"{failure.error}")

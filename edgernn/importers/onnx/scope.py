@@ -8,13 +8,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edgernn.errors import ModelError, UnsupportedModelError
-from edgernn.importers.onnx.constant_folding import computed
-from edgernn.importers.onnx.constants import FOLDS, tidied
+from edgernn.importers.onnx.constant_folding import fold_constants
+from edgernn.importers.onnx.constants import CONSTANT_FOLDING, tidied
 from edgernn.importers.onnx.graph.graph import Body, Graph
 from edgernn.importers.onnx.graph.node import Node
 from edgernn.importers.onnx.rules import RULES, TAKES_CONSTANTS, Call, advice
 from edgernn.importers.onnx.rules.attention_ring import of_pairs
-from edgernn.importers.onnx.rules.call import Options, Results, Rounds
+from edgernn.importers.onnx.rules.call import Iterations, Options, Results
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.values import Constant, Tensor, TimePairs
 
@@ -43,12 +43,12 @@ class Scope:
         tensors: Mapping[str, Tensor],
         initializer: Callable[[str], NDArray[Any] | None],
         parent: Scope | None = None,
-        rounds: Rounds | None = None,
+        iterations: Iterations | None = None,
     ) -> None:
         self._graph, self._builder, self._options = graph, builder, options
         self._tensors = dict(tensors)
         self._initializer = initializer
-        self._parent, self._rounds = parent, rounds
+        self._parent, self._iterations = parent, iterations
         self._depth: int = 0 if parent is None else parent._depth + 1
 
     def find(self, name: str) -> Tensor | None:
@@ -79,12 +79,12 @@ class Scope:
             self._apply(node)
 
     def run(
-        self, body: Body, bound: Mapping[str, Tensor], outputs: Collection[str], rounds: Rounds | None
+        self, body: Body, bound: Mapping[str, Tensor], outputs: Collection[str], iterations: Iterations | None
     ) -> Callable[[str], Tensor]:
         """Follow a graph inside of a node as far as `outputs` need it; returns what reads its tensors."""
         if self._depth >= MAX_DEPTH:
             raise UnsupportedModelError(f"the model has graphs inside of graphs, more than {MAX_DEPTH} deep")
-        inner = Scope(self._graph, self._builder, self._options, bound, body.initializer, self, rounds)
+        inner = Scope(self._graph, self._builder, self._options, bound, body.initializer, self, iterations)
         source = self._builder.source
         inner.apply(body.needed(outputs))
         self._builder.source = source
@@ -112,15 +112,15 @@ class Scope:
                 f"is of the operator set {node.domain}, which is not supported: {advice(node.operator, node.domain)}"
             )
         constants = [tensor for tensor in inputs if isinstance(tensor, Constant)]
-        if len(constants) == len(inputs) and operator in FOLDS:
-            return (FOLDS[operator](node, *constants),)
+        if len(constants) == len(inputs) and operator in CONSTANT_FOLDING:
+            return (CONSTANT_FOLDING[operator](node, *constants),)
         if operator not in RULES:
             raise node.unsupported(f"is not supported: {advice(operator)}")
         if any(isinstance(tensor, TimePairs) for tensor in inputs):
             return of_pairs(self._call(node, inputs, self._builder))
         if inputs and len(constants) == len(inputs) and operator not in TAKES_CONSTANTS:
-            return computed(inputs, lambda builder, streams: RULES[operator](self._call(node, streams, builder)))
+            return fold_constants(inputs, lambda builder, streams: RULES[operator](self._call(node, streams, builder)))
         return RULES[operator](self._call(node, inputs, self._builder))
 
     def _call(self, node: Node, inputs: tuple[Tensor | None, ...], builder: ProgramBuilder) -> Call:
-        return Call(node, inputs, builder, self._graph, self._options, self, self._rounds)
+        return Call(node, inputs, builder, self._graph, self._options, self, self._iterations)

@@ -10,9 +10,9 @@ from onnx import TensorProto
 
 from edgernn.errors import UnsupportedModelError
 from edgernn.importers.onnx.fusions.biases import fuse_biases
-from edgernn.importers.onnx.fusions.cells import recognise_cells
+from edgernn.importers.onnx.fusions.cells import fuse_cells
 from edgernn.importers.onnx.fusions.composites import composed
-from edgernn.importers.onnx.fusions.dead_code import pruned
+from edgernn.importers.onnx.fusions.dead_code import eliminate_dead_code
 from edgernn.importers.onnx.graph.graph import Graph
 from edgernn.importers.onnx.graph.tensors import type_name
 from edgernn.importers.onnx.graph.traps import traps
@@ -20,13 +20,13 @@ from edgernn.importers.onnx.rules.call import Options
 from edgernn.importers.onnx.scope import Scope
 from edgernn.importers.onnx.search.axes import Layout
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
-from edgernn.importers.onnx.streams.sequence import frames_of, settled
+from edgernn.importers.onnx.streams.sequence import frames_of, materialize_padding
 from edgernn.importers.onnx.streams.state_binding import pair_states
-from edgernn.importers.onnx.streams.timing import EVERY_FRAME, STILL, NeedsWindowError, Timing
+from edgernn.importers.onnx.streams.timing import EVERY_FRAME, TIME_INVARIANT, NeedsWindowError, Timing
 from edgernn.importers.onnx.streams.values import Role, Stream, check_step_shape, features, has_role, width_of
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
 from edgernn.program.metadata import Metadata
-from edgernn.program.operations import AnyOperation, History, ReadState, RecurrentOperation, StateRegion, WriteState
+from edgernn.program.operations import AnyOperation, DelayLine, ReadState, RecurrentOperation, StateRegion, WriteState
 from edgernn.program.program import Program
 
 CONTINUOUS = "each output needs only the samples up to its own, so the states simply go on"
@@ -55,7 +55,7 @@ class ImportedModel:
     pairs: dict[str, str]
 
 
-class Attempt:
+class GraphTranslation:
     """One pass over the graph with assumed axes of time and batch, on a stream or, with `window`, on windows."""
 
     def __init__(
@@ -83,8 +83,8 @@ class Attempt:
             if entry.number_type != TensorProto.FLOAT and not entry.is_integer:
                 wider = type_name(entry.number_type)
                 self.builder.warnings.append(f"the model computes in {wider}, edgernn in float32: results may differ")
-            is_still = self.sequences and entry.name not in self.sequences and entry.name not in state_inputs
-            timing = STILL if is_still else EVERY_FRAME
+            is_time_invariant = self.sequences and entry.name not in self.sequences and entry.name not in state_inputs
+            timing = TIME_INVARIANT if is_time_invariant else EVERY_FRAME
             self.inputs[entry.name] = self._input(Stream.of(entry.name, axes[entry.name], timing))
         self.scope = Scope(graph, self.builder, options, self.inputs, graph.initializer)
 
@@ -107,7 +107,7 @@ class Attempt:
     def runs_over_time(self) -> bool:
         """Whether an operator has accepted the axis of time as the one that it runs over."""
         operations = self.builder.operations
-        return self.builder.ran_over_time or any(isinstance(o, RecurrentOperation | History) for o in operations)
+        return self.builder.ran_over_time or any(isinstance(o, RecurrentOperation | DelayLine) for o in operations)
 
     # ---- what becomes of the inputs and outputs
 
@@ -118,21 +118,23 @@ class Attempt:
         pairs = pair_states(builder, self.inputs, streams, stated, self.sequences)
         ports = [name for name in streams if name not in pairs.values()] or list(streams)
         outputs = tuple(self._output(name, streams[name]) for name in ports)
-        states = {name for name in self.inputs if name in pairs or any(c.state_input == name for c in builder.claims)}
+        states = {
+            name for name in self.inputs if name in pairs or any(c.state_input == name for c in builder.state_bindings)
+        }
         tail_steps = max(output.timing.tail_steps for name, output in streams.items() if name in ports)
         writes = [write for name in pairs for write in self._writes(name, streams[pairs[name]])]
         kept_values = [output.value for output in outputs] + [write.inputs[0] for write in writes]
         reads = self._reads(states, kept_values)
         state_writes = {write.region.slot for write in writes if isinstance(write, WriteState)}
-        claimed = {claim.state_input for claim in builder.claims if claim.state_input in pairs}
-        kept_slots = state_writes | claimed
-        steps = pruned(builder.operations, builder.weights, kept_values, kept_slots)
+        bound = {binding.state_input for binding in builder.state_bindings if binding.state_input in pairs}
+        kept_slots = state_writes | bound
+        steps = eliminate_dead_code(builder.operations, builder.weights, kept_values, kept_slots)
         self._check_doubts(steps, kept_values)
         steps = composed(steps, builder.weights, builder.values, kept_values)
-        steps = pruned(steps, builder.weights, kept_values, kept_slots)
+        steps = eliminate_dead_code(steps, builder.weights, kept_values, kept_slots)
         steps = fuse_biases(steps, builder.weights, kept_values)
-        operations = recognise_cells(builder, [*reads, *steps, *writes])
-        operations = pruned(operations, builder.weights, [output.value for output in outputs], kept_slots)
+        operations = fuse_cells(builder, [*reads, *steps, *writes])
+        operations = eliminate_dead_code(operations, builder.weights, [output.value for output in outputs], kept_slots)
         slots = [
             StateSlot(name, builder.values[name].shape, builder.values[name].dtype)
             for name in self.inputs
@@ -163,10 +165,10 @@ class Attempt:
         return ImportedModel(Program(description, weights), self.layout, pairs)
 
     def _check_doubts(self, operations: list[AnyOperation], values: list[str]) -> None:
-        doubtful = self.builder.doubtful
+        deferred_errors = self.builder.deferred_errors
         for name in (*values, *(name for operation in operations for name in operation.outputs)):
-            if name in doubtful:
-                raise NeedsWindowError(doubtful[name])
+            if name in deferred_errors:
+                raise NeedsWindowError(deferred_errors[name])
 
     def _output_stream(self, name: str) -> Stream:
         tensor = self.scope.read(name)
@@ -174,7 +176,7 @@ class Attempt:
             raise UnsupportedModelError(
                 f"output {name} does not depend on the model's inputs: remove it from the graph"
             )
-        return settled(self.builder, tensor)
+        return materialize_padding(self.builder, tensor)
 
     def _output(self, name: str, stream: Stream) -> OutputDescription:
         """Describe an output; a batch or time of one, which nobody follows, is taken to be its leading axes of one."""
@@ -185,7 +187,7 @@ class Attempt:
                 kept = kept[1:]
         shape = tuple(width_of(stream.axes[i]) for i in kept) or (1,)
         time_axis = 0 if time is None else sum(i < time for i in kept)
-        per_frame = not stream.whole
+        per_frame = not stream.per_sequence
         if self.window is not None:  # the axis as long as the window is that of its frames
             frames = [i for i, extent in enumerate(shape) if extent == self.window.steps > 1]
             per_frame, time_axis = len(frames) == 1, frames[0] if len(frames) == 1 else 0
@@ -226,9 +228,9 @@ class Attempt:
         """Writes of those parts of a state that no recurrence keeps by itself."""
         kept = np.zeros(stream.elements.size + 2, bool)  # with an edge on either side
         kept[0] = kept[-1] = True
-        for claim in self.builder.claims:
-            if claim.state_input == state:
-                kept[1 + claim.offset : 1 + claim.offset + claim.size] = True
+        for binding in self.builder.state_bindings:
+            if binding.state_input == state:
+                kept[1 + binding.offset : 1 + binding.offset + binding.size] = True
         edges = np.flatnonzero(np.diff(kept))
         writes: list[AnyOperation] = []
         flat = stream.elements.ravel()

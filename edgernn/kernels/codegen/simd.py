@@ -23,7 +23,7 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 BYTE, SHORT, INT, LONG = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 
-LARGEST = 3.4028234663852886e38  # the largest finite float32
+MAX_FLOAT32 = 3.4028234663852886e38  # the largest finite float32
 
 inline = njit(forceinline=True, error_model="numpy")  # for the small functions that kernels are made of
 
@@ -296,7 +296,7 @@ largest_lane = _across_lanes(lambda builder, a, b: builder.select(builder.fcmp_o
 
 def _bounded(builder, register):
     """Finite where it is infinite; NaN stays NaN."""
-    least, most = (ir.Constant(register.type, [limit] * register.type.count) for limit in (-LARGEST, LARGEST))
+    least, most = (ir.Constant(register.type, [limit] * register.type.count) for limit in (-MAX_FLOAT32, MAX_FLOAT32))
     register = builder.select(builder.fcmp_ordered("<", register, least), least, register)
     return builder.select(builder.fcmp_ordered(">", register, most), most, register)
 

@@ -17,9 +17,9 @@ from edgernn.kernels.codegen.simd import (
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.float32.double import remainder, sine_from
 from edgernn.kernels.float32.functions import FUNCTIONS, INFINITY, saturate_overflow
-from edgernn.kernels.instructions import ElementwiseRow, slots
+from edgernn.kernels.instructions import ElementwiseInstruction, slots
 
-A, B, Y, SIZE = slots(ElementwiseRow)
+A, B, Y, SIZE = slots(ElementwiseInstruction)
 LANES = processor().lanes
 
 POLES = frozenset({"Exp", "Log", "Reciprocal"})  # infinite by definition, for some finite numbers

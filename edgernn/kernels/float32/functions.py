@@ -10,7 +10,7 @@ Imports Numba: loaded only while kernels are compiled.
 from __future__ import annotations
 
 from edgernn.kernels.codegen.simd import (
-    LARGEST,
+    MAX_FLOAT32,
     absolute,
     exponent_of,
     inline,
@@ -25,7 +25,7 @@ from edgernn.kernels.codegen.simd import (
 )
 
 INFINITY, NOT_A_NUMBER = float("inf"), float("nan")
-SMALLEST_STATE = 2.0**-100  # below, states become zero: denormal numbers cost up to 100 times as much
+MIN_STATE = 2.0**-100  # below, states become zero: denormal numbers cost up to 100 times as much
 
 
 @inline
@@ -38,7 +38,7 @@ def clamp(x, low, high):
 @inline
 def saturate(x):
     """x, with the largest float32 in place of infinity; NaN stays NaN."""
-    return clamp(x, -LARGEST, LARGEST)
+    return clamp(x, -MAX_FLOAT32, MAX_FLOAT32)
 
 
 @inline
@@ -47,14 +47,14 @@ def saturate_overflow(y, size):
 
     With `size` infinite, because a number that y came of was, y stays as it is.
     """
-    limit = where_less(size, LARGEST, LARGEST, size)
+    limit = where_less(size, MAX_FLOAT32, MAX_FLOAT32, size)
     return where_less(limit, y, limit, where_less(y, 0.0 - limit, 0.0 - limit, y))
 
 
 @inline
-def settle(state):
-    """A state as it is kept: exactly zero where its magnitude is below `SMALLEST_STATE`."""
-    return where_less(absolute(state), SMALLEST_STATE, 0.0, state)
+def flush_denormals(state):
+    """A state as it is kept: exactly zero where its magnitude is below `MIN_STATE`."""
+    return where_less(absolute(state), MIN_STATE, 0.0, state)
 
 
 @inline
@@ -218,11 +218,11 @@ BOUNDED = frozenset({"Tanh", "Sigmoid", "HardSigmoid", "Softsign"})  # never abo
 RIGHT_AT_INFINITY = frozenset({"Tanh", "Sigmoid"})
 
 
-def make_settle(*gates):
-    """`settle` for a cell with these gate functions: a state that may overflow is bounded, too."""
+def make_flush_denormals(*gates):
+    """`flush_denormals` for a cell with these gate functions: a state that may overflow is bounded, too."""
     if BOUNDED.issuperset(gates):
-        return settle
-    return inline(lambda state: settle(saturate(state)))
+        return flush_denormals
+    return inline(lambda state: flush_denormals(saturate(state)))
 
 
 def make_gate(name, position, clipped):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from edgernn.kernels.codegen.simd import load_long, slot, store_long
-from edgernn.kernels.instructions import CLOCK, END, IS_PREFIX, GateRow, LoopRow, slots
+from edgernn.kernels.instructions import CLOCK, END, IS_PREFIX, GateInstruction, LoopInstruction, slots
 
-SKIP_BYTES, FIRST, PERIOD, EXTRA = slots(GateRow)
-ROUND, COUNT, BODY_BYTES = slots(LoopRow)
+SKIP_BYTES, FIRST, PERIOD, EXTRA = slots(GateInstruction)
+ITERATION, COUNT, BODY_BYTES = slots(LoopInstruction)
 
 
 def build(what):
@@ -42,9 +42,9 @@ def stream(row, weights, state, arena):
 
 def repeat(row, weights, state, arena):
     """The end of a loop's body: back to its beginning, until all rounds are over. Rounds begin at 0, as memory does."""
-    count = load_long(arena + slot(row, ROUND)) + 1
+    count = load_long(arena + slot(row, ITERATION)) + 1
     if count < slot(row, COUNT):
-        store_long(arena + slot(row, ROUND), count)
+        store_long(arena + slot(row, ITERATION), count)
         return -slot(row, BODY_BYTES)
-    store_long(arena + slot(row, ROUND), 0)
+    store_long(arena + slot(row, ITERATION), 0)
     return 0

@@ -17,8 +17,16 @@ from edgernn.kernels.codegen.simd import (
     store_short,
 )
 from edgernn.kernels.codegen.target import processor
-from edgernn.kernels.float32.functions import settle
-from edgernn.kernels.instructions import CLOCK, CopyRow, FrameRow, GatherRow, LookupRow, LoopFrameRow, slots
+from edgernn.kernels.float32.functions import flush_denormals
+from edgernn.kernels.instructions import (
+    CLOCK,
+    CopyInstruction,
+    FrameInstruction,
+    GatherInstruction,
+    LookupInstruction,
+    LoopFrameInstruction,
+    slots,
+)
 
 LANES = processor().lanes
 
@@ -69,7 +77,7 @@ def build(what, item_bytes="4"):
     }[what]
 
 
-SOURCE, TARGET, SIZE_BYTES = slots(CopyRow)
+SOURCE, TARGET, SIZE_BYTES = slots(CopyInstruction)
 
 
 def copy(row, weights, state, arena):
@@ -103,17 +111,17 @@ def write_floats(row, weights, state, arena):
     target, source = state + slot(row, TARGET), arena + slot(row, SOURCE)
     end = source + slot(row, SIZE_BYTES)
     while source + 4 * LANES <= end:
-        store(target, settle(load(source, LANES)))
+        store(target, flush_denormals(load(source, LANES)))
         source += 4 * LANES
         target += 4 * LANES
     while source < end:
-        store(target, settle(load(source, 1)))
+        store(target, flush_denormals(load(source, 1)))
         source += 4
         target += 4
     return 0
 
 
-GATHER_TARGET, OFFSETS, GATHER_SIZE = slots(GatherRow)
+GATHER_TARGET, OFFSETS, GATHER_SIZE = slots(GatherInstruction)
 ITEMS = {  # how a number of so many bytes is moved
     "1": (1, load_byte, store_byte),
     "2": (2, load_short, store_short),
@@ -132,7 +140,7 @@ def _gather(item_bytes, load_item, store_item):
     return gather
 
 
-FRAME_SOURCE, FRAMES, OUTER, PIECE_BYTES, FRAME_COUNT, FIRST, PERIOD = slots(FrameRow)
+FRAME_SOURCE, FRAMES, OUTER, PIECE_BYTES, FRAME_COUNT, FIRST, PERIOD = slots(FrameInstruction)
 
 
 def collect_frame(row, weights, state, arena):
@@ -149,13 +157,13 @@ def collect_frame(row, weights, state, arena):
     return 0
 
 
-LOOP_SOURCE, LOOP_TARGET, ROUND, FRAME_BYTES, LAST = slots(LoopFrameRow)
+LOOP_SOURCE, LOOP_TARGET, ITERATION, FRAME_BYTES, LAST = slots(LoopFrameInstruction)
 
 
 @inline
 def frame_offset(row, arena):
     """Bytes from the first of a loop's frames to that of the round, forwards or backwards."""
-    round_, last = load_long(arena + slot(row, ROUND)), slot(row, LAST)
+    round_, last = load_long(arena + slot(row, ITERATION)), slot(row, LAST)
     return slot(row, FRAME_BYTES) * (round_ if last < 0 else last - round_)
 
 
@@ -173,7 +181,7 @@ def put_frame(row, weights, state, arena):
     return 0
 
 
-IDS, LOOKUP_Y, TABLE, LOOKUP_SIZE, LOOKUP_ROWS, ROW_BYTES = slots(LookupRow)
+IDS, LOOKUP_Y, TABLE, LOOKUP_SIZE, LOOKUP_ROWS, ROW_BYTES = slots(LookupInstruction)
 
 
 def lookup(row, weights, state, arena):

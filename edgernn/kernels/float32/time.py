@@ -6,15 +6,15 @@ from edgernn.kernels.codegen.pointers import int8_at, int16_at
 from edgernn.kernels.codegen.simd import inline, load_int, load_long, slot, store_int
 from edgernn.kernels.codegen.simd_int32 import load8, load16, smaller, store8, store16
 from edgernn.kernels.float32.movement import LANES, copy_bytes, copy_registers
-from edgernn.kernels.instructions import CLOCK, END, HistoryRow, slots
+from edgernn.kernels.instructions import CLOCK, END, DelayLineInstruction, slots
 
-SOURCE, Y, RING, POSITION, LENGTH, TAPS, DILATION, FRAME_BYTES, PADDING, *SCHEDULES = slots(HistoryRow)
+SOURCE, Y, RING, POSITION, LENGTH, TAPS, DILATION, FRAME_BYTES, PADDING, *SCHEDULES = slots(DelayLineInstruction)
 FIRST, PERIOD, EXTRA, READ_FIRST, READ_PERIOD, READ_EXTRA = SCHEDULES
 
 
 def build(form, width="wide"):
     """The kernel that works in "every" step, or "timed" by its row; with int16 as int8 in a "narrow" ring."""
-    remember, give_taps = (_remember_narrow, _give_narrow_taps) if width == "narrow" else (_remember, _give_taps)
+    remember, give_taps = (_remember_int8, _give_int8_taps) if width == "narrow" else (_remember, _give_taps)
     return {"every": _every, "timed": _timed}[form](remember, give_taps)
 
 
@@ -59,7 +59,7 @@ def _narrowed(x):
 
 
 @inline
-def _remember_narrow(row, state, source):
+def _remember_int8(row, state, source):
     """The same, each int16 rounded to 8 bits."""
     position, size, k = _advance(row, state), slot(row, FRAME_BYTES) >> 1, 0
     frame = state + slot(row, RING) + position * size
@@ -73,7 +73,7 @@ def _remember_narrow(row, state, source):
 
 
 @inline
-def _give_narrow_taps(row, state, arena, oldest, source):
+def _give_int8_taps(row, state, arena, oldest, source):
     """The taps out of the ring, times 256, the newest from its source; what lies behind the last one is overwritten."""
     length, dilation, size = slot(row, LENGTH), slot(row, DILATION), slot(row, FRAME_BYTES) >> 1
     ring, y = state + slot(row, RING), arena + slot(row, Y)

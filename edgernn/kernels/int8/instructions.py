@@ -1,4 +1,4 @@
-"""What an integer kernel finds in its row of the operation table; rows.py says what a row is."""
+"""What an integer kernel finds in its row of the instructions; rows.py says what a row is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 FUNCTION_CONSTANTS = 3  # of a function: low, high, and where its table lies among the weights
 
 
-class Int8CellRow(NamedTuple):
+class Int8CellInstruction(NamedTuple):
     """A recurrent cell. Values are int16."""
 
     x: int  # arena: (input_size,)
@@ -43,7 +43,7 @@ class CellConstants(NamedTuple):
     cell_right: int = 0
 
 
-class Int8DenseRow(NamedTuple):
+class Int8DenseInstruction(NamedTuple):
     """Matrix times vector plus bias, for each of `rows` vectors."""
 
     x: int  # arena: (rows, input_size)
@@ -57,7 +57,7 @@ class Int8DenseRow(NamedTuple):
     high: int
 
 
-class Int8ElementwiseRow(NamedTuple):
+class Int8ElementwiseInstruction(NamedTuple):
     """A function of each element of a, or of a and b."""
 
     a: int  # arena: (size,)
@@ -67,7 +67,7 @@ class Int8ElementwiseRow(NamedTuple):
     size: int
 
 
-class Int8SoftmaxRow(NamedTuple):
+class Int8SoftmaxInstruction(NamedTuple):
     """Softmax of each of `rows` vectors."""
 
     x: int  # arena: (rows, size)
@@ -81,7 +81,7 @@ class Int8SoftmaxRow(NamedTuple):
     scale: int  # weights: float32, of y as float32
 
 
-class Int8LogSoftmaxRow(NamedTuple):
+class Int8LogSoftmaxInstruction(NamedTuple):
     """Logarithm of the softmax of each of `rows` vectors."""
 
     x: int  # arena: (rows, size)
@@ -96,7 +96,7 @@ class Int8LogSoftmaxRow(NamedTuple):
     size: int
 
 
-class Int8GroupedRow(NamedTuple):
+class Int8GroupedInstruction(NamedTuple):
     """A matrix product for each group, of each of `rows` matrices."""
 
     x: int  # arena: (rows, inputs, groups)
@@ -112,7 +112,7 @@ class Int8GroupedRow(NamedTuple):
     high: int
 
 
-class Int8MatMulRow(NamedTuple):
+class Int8MatMulInstruction(NamedTuple):
     """A product of two values, for each of `batch` pairs."""
 
     a: int  # arena: (batch, n, k)
@@ -125,7 +125,7 @@ class Int8MatMulRow(NamedTuple):
     m: int
 
 
-class Int8ReduceRow(NamedTuple):
+class Int8ReduceInstruction(NamedTuple):
     """A reduction over the middle axis."""
 
     x: int  # arena: (outer, count, inner)
@@ -136,7 +136,7 @@ class Int8ReduceRow(NamedTuple):
     inner: int
 
 
-class Int8RunningRow(NamedTuple):
+class Int8RunningInstruction(NamedTuple):
     """A reduction over all frames so far."""
 
     x: int  # arena: (size,)
@@ -149,7 +149,7 @@ class Int8RunningRow(NamedTuple):
     shift: int = 0
 
 
-class Int8RunningSoftmaxRow(NamedTuple):
+class Int8RunningSoftmaxInstruction(NamedTuple):
     """Attention pooling of all frames so far."""
 
     scores: int  # arena: (groups,)
@@ -166,7 +166,7 @@ class Int8RunningSoftmaxRow(NamedTuple):
     size: int
 
 
-class Int8LayerNormRow(NamedTuple):
+class Int8LayerNormInstruction(NamedTuple):
     """Layer normalisation of each of `rows` vectors."""
 
     x: int  # arena: (rows, size)
@@ -179,7 +179,7 @@ class Int8LayerNormRow(NamedTuple):
     centred: int  # 0: the mean is taken for 0
 
 
-class Int8WhereRow(NamedTuple):
+class Int8WhereInstruction(NamedTuple):
     """A choice between two values."""
 
     condition: int  # arena: (size,)
@@ -189,7 +189,7 @@ class Int8WhereRow(NamedTuple):
     size: int
 
 
-class Int8WideRow(NamedTuple):
+class Int32StateInstruction(NamedTuple):
     """One step of the update of an int32 state, which is collected in h."""
 
     h: int  # arena: (size,) int32
@@ -200,7 +200,7 @@ class Int8WideRow(NamedTuple):
     shift: int = 0
 
 
-class Int8FineGateRow(NamedTuple):
+class Int8FineGateInstruction(NamedTuple):
     """A fine sigmoid of each element."""
 
     x: int  # arena: (size,) int16

@@ -29,14 +29,14 @@ from edgernn.program.operations.int8.products import Int8GroupedDense, Int8MatMu
 from edgernn.program.operations.int8.recurrent import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
 from edgernn.program.operations.int8.reductions import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
 from edgernn.program.operations.int8.selection import Int8Compare, Int8Where
-from edgernn.program.operations.int8.state_updates import Int8FineGate, Int8WideUpdate, WideTerm
+from edgernn.program.operations.int8.state_updates import Int8FineGate, Int32StateTerm, Int32StateUpdate
 from edgernn.program.operations.loops import Constant, Lookup, PutFrame, Repeat, TakeFrame
 from edgernn.program.operations.movement import ReadState, Rearrange, WriteState
 from edgernn.program.operations.products import Dense, GroupedDense, MatMul
 from edgernn.program.operations.recurrent import SIGMOID, TANH, GateFunction, Gru, Lstm, RecurrentOperation, Rnn
 from edgernn.program.operations.reductions import ArgMax, LayerNorm, Reduce, RunningReduce, RunningSoftmax, TopK
 from edgernn.program.operations.schedule import EVERY_STEP, Schedule
-from edgernn.program.operations.time import History
+from edgernn.program.operations.time import DelayLine
 
 # all operations that a program file may hold, told apart by "kind"
 FloatOperation = (
@@ -47,10 +47,10 @@ FloatOperation = (
 Int8Operation = (
     (Int8Dense | Int8GroupedDense | Int8MatMul | Int8Rnn | Int8Gru | Int8Lstm)
     | (Int8Unary | Int8Affine | Int8Binary | Int8Compare | Int8Where | Int8Softmax | Int8LogSoftmax | Int8LayerNorm)
-    | (Int8Reduce | Int8RunningReduce | Int8RunningSoftmax | Int8FineGate | Int8WideUpdate)
+    | (Int8Reduce | Int8RunningReduce | Int8RunningSoftmax | Int8FineGate | Int32StateUpdate)
 )
 # that move numbers of any type without changing them, and what repeats others
-Movement = Rearrange | ReadState | WriteState | History | Repeat | TakeFrame | PutFrame | Constant | Convert
+Movement = Rearrange | ReadState | WriteState | DelayLine | Repeat | TakeFrame | PutFrame | Constant | Convert
 AnyOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Movement
 
 __all__ = [
@@ -65,13 +65,13 @@ __all__ = [
     "Binary",
     "Constant",
     "Convert",
+    "DelayLine",
     "Dense",
     "Dequantize",
     "FloatOperation",
     "GateFunction",
     "GroupedDense",
     "Gru",
-    "History",
     "Int8Affine",
     "Int8Binary",
     "Int8Compare",
@@ -92,7 +92,8 @@ __all__ = [
     "Int8Softmax",
     "Int8Unary",
     "Int8Where",
-    "Int8WideUpdate",
+    "Int32StateTerm",
+    "Int32StateUpdate",
     "IntegerFunction",
     "IntegerOperation",
     "LayerNorm",
@@ -121,6 +122,5 @@ __all__ = [
     "Value",
     "Weights",
     "Where",
-    "WideTerm",
     "WriteState",
 ]

@@ -42,7 +42,7 @@ class Rearrange(Operation, frozen=True, kw_only=True):
 class ReadState(Operation, frozen=True, kw_only=True):
     """The content that a state has at this point of the step, shaped as `shape`.
 
-    That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state. With `held`
+    That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state. With `latched`
     it comes after a WriteState, whose last value it is, also in steps in which nothing is written. `dtype` and `scale`
     are the state's; of an int32 state with a scale the high half is read, as int16.
     """
@@ -51,7 +51,7 @@ class ReadState(Operation, frozen=True, kw_only=True):
 
     region: StateRegion
     shape: Shape
-    held: bool = False
+    latched: bool = msgspec.field(default=False, name="held")  # the file's name
     dtype: str = "float32"
     scale: float | None = None
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from math import isfinite
 from typing import ClassVar
 
+import msgspec
 import numpy as np
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Operation, StateRegion, Value, Weights
 from edgernn.program.operations.schedule import EVERY_STEP, Schedule
 
 
-class History(Operation, frozen=True, kw_only=True):
+class DelayLine(Operation, frozen=True, kw_only=True, tag="History"):  # the file's name
     """Keeps the last `length` frames of its input, and gives `taps` of them, oldest first, `dilation` frames apart.
 
     Tap k is the frame that was written ``length - 1 - k * dilation`` frames before the newest: the first tap is the
@@ -33,7 +34,7 @@ class History(Operation, frozen=True, kw_only=True):
         Padding behind the end, in the unit of the ring's numbers, whole where these are integers.
     read : Schedule
         Steps in which the output is made, all of which are steps of the input.
-    narrow : bool
+    int8_storage : bool
         The ring holds int16 numbers as int8, rounded as matrix products of 8 bits read them; taps are 256 times that.
     """
 
@@ -51,7 +52,7 @@ class History(Operation, frozen=True, kw_only=True):
     size: int  # numbers of a frame
     dtype: str = "float32"
     scale: float | None = None
-    narrow: bool = False
+    int8_storage: bool = msgspec.field(default=False, name="narrow")  # the file's name
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=1, outputs=1)
@@ -65,7 +66,7 @@ class History(Operation, frozen=True, kw_only=True):
             raise self.malformed(f"fill is {self.fill}")
         if self.dtype.startswith("int") and not np.iinfo(self.dtype).min <= self.fill <= np.iinfo(self.dtype).max:
             raise self.malformed(f"fill is {self.fill}, which {self.dtype} cannot hold")
-        if self.narrow and (self.dtype != "int16" or self.scale is None):
+        if self.int8_storage and (self.dtype != "int16" or self.scale is None):
             raise self.malformed(f"holds {self.dtype} in 8 bits, which is for int16 with a scale")
         if not self.read.is_valid or self.read.at_end or self.when.at_end:
             raise self.malformed("its schedules are out of range")
@@ -75,5 +76,5 @@ class History(Operation, frozen=True, kw_only=True):
         return {"ring": self.length * self.size, "position": 1}
 
     def state_values(self) -> dict[str, tuple[str, float | None]]:
-        ring = ("int8", 256 * self.scale) if self.narrow and self.scale is not None else (self.dtype, self.scale)
+        ring = ("int8", 256 * self.scale) if self.int8_storage and self.scale is not None else (self.dtype, self.scale)
         return {"ring": ring, "position": ("int32", None)}

@@ -17,20 +17,20 @@ from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.float32.products.packing import panel_lanes
 from edgernn.kernels.int8.elementwise import tables as int8_tables
 from edgernn.kernels.int8.instructions import (
-    Int8DenseRow,
-    Int8ElementwiseRow,
-    Int8LogSoftmaxRow,
-    Int8SoftmaxRow,
+    Int8DenseInstruction,
+    Int8ElementwiseInstruction,
+    Int8LogSoftmaxInstruction,
+    Int8SoftmaxInstruction,
 )
 from edgernn.kernels.int8.products.forms import FORMS, forms_of, tables_of
 from edgernn.kernels.int8.products.packing import (
     GateRows,
     pack_factors,
     pack_int8_panels,
-    pack_narrow_panel,
     pack_pairs,
     pack_shared_table,
     pack_short_factors,
+    pack_single_panel,
     padded_columns,
 )
 from edgernn.program.operations import (
@@ -45,7 +45,7 @@ from edgernn.program.operations import (
     Quantize,
     Shape,
 )
-from edgernn.runtime.lowering.table import TableBuilder, gather
+from edgernn.runtime.lowering.table import InstructionBuilder, gather
 
 Array: TypeAlias = NDArray[Any]
 SMALL_INPUT = 64  # so few operands are not worth being split into halves: "pairs" reads them as they lie
@@ -65,12 +65,12 @@ def table_form(form: str = "") -> str:
 # ---- matrices
 
 
-def operands(builder: TableBuilder, columns: int, form: str, groups: int = 1) -> int:
+def operands(builder: InstructionBuilder, columns: int, form: str, groups: int = 1) -> int:
     """Room in the arena for what a matrix product reads of `columns` numbers."""
     return builder.arena.take(padded_columns(columns, form, groups) * FORMS[form].operand_bytes)
 
 
-def gate_rows(builder: TableBuilder, operation: Any, field: str, gates: int, B: Array) -> GateRows:
+def gate_rows(builder: InstructionBuilder, operation: Any, field: str, gates: int, B: Array) -> GateRows:
     """The rows of the matrix `field`, by gate."""
     names = (getattr(operation, field + suffix) for suffix in ("", "_multiplier", "_shift"))
     W, multiplier, shift = (builder.program.weights[name] for name in names)
@@ -78,7 +78,7 @@ def gate_rows(builder: TableBuilder, operation: Any, field: str, gates: int, B: 
     return GateRows(W.reshape(gates, units, -1), multiplier.reshape(gates, units), shift.reshape(gates, units), B)
 
 
-def lower_int8_dense(builder: TableBuilder, operation: Int8Dense, limits: Int8Unary | None = None) -> None:
+def lower_int8_dense(builder: InstructionBuilder, operation: Int8Dense, limits: Int8Unary | None = None) -> None:
     """Emit a product and, where its result goes nowhere else, the limits of that."""
     form, lanes, groups = product_form(operation.operand_bits), processor().lanes, 1
     B = builder.program.weights[operation.B][np.newaxis]
@@ -89,7 +89,7 @@ def lower_int8_dense(builder: TableBuilder, operation: Int8Dense, limits: Int8Un
         form = "pairs"
     if count < lanes:
         groups = lanes // count
-        packed = pack_narrow_panel(rows, count, groups, form)
+        packed = pack_single_panel(rows, count, groups, form)
     else:
         lanes = panel_lanes(output_size, 1, lanes)
         packed = pack_int8_panels(rows, lanes, form, 1)
@@ -97,7 +97,7 @@ def lower_int8_dense(builder: TableBuilder, operation: Int8Dense, limits: Int8Un
     if operation.operand_bits == 8:  # each panel rounds anew
         in_place &= output_size <= lanes and (groups > 1 or input_size <= SMALL_INPUT)
     low, high = limits_of(limits)
-    row = Int8DenseRow(
+    row = Int8DenseInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value((limits or operation).outputs[0]),
         W=builder.pack(packed),
@@ -120,7 +120,7 @@ def limits_of(operation: Int8Unary | None) -> tuple[int, int]:
 # ---- functions of one value
 
 
-def function_constants(builder: TableBuilder, function: IntegerFunction, tables: str) -> tuple[int, int, int]:
+def function_constants(builder: InstructionBuilder, function: IntegerFunction, tables: str) -> tuple[int, int, int]:
     """Low, high and where the table lies; int8_functions.py reads them."""
     if function.table is not None:
         return 0, 0, builder.pack(builder.program.weights[function.table].astype(np.int32))
@@ -129,16 +129,18 @@ def function_constants(builder: TableBuilder, function: IntegerFunction, tables:
     return function.low, function.high, 0
 
 
-def _lower_unary(builder: TableBuilder, operation: Int8Unary) -> None:
+def _lower_unary(builder: InstructionBuilder, operation: Int8Unary) -> None:
     tables = table_form()
     constants = np.array(function_constants(builder, operation.function, tables), np.int64)
     _emit_elementwise(builder, operation, ("unary", operation.function.function, tables), constants)
 
 
-def _elementwise_row(builder: TableBuilder, operation: Int8Unary | Int8Binary, constants: Array) -> Int8ElementwiseRow:
+def _elementwise_row(
+    builder: InstructionBuilder, operation: Int8Unary | Int8Binary, constants: Array
+) -> Int8ElementwiseInstruction:
     output = builder.program.values[operation.outputs[0]]
     sides = [broadcast_shorts(builder, name, output.shape, operation.name) for name in operation.inputs]
-    return Int8ElementwiseRow(
+    return Int8ElementwiseInstruction(
         a=sides[0],
         b=sides[-1],
         y=builder.value(operation.outputs[0]),
@@ -148,7 +150,7 @@ def _elementwise_row(builder: TableBuilder, operation: Int8Unary | Int8Binary, c
 
 
 def _emit_elementwise(
-    builder: TableBuilder,
+    builder: InstructionBuilder,
     operation: Int8Unary | Int8Binary,
     options: tuple[str, ...],
     constants: Array,
@@ -157,7 +159,7 @@ def _emit_elementwise(
     builder.emit(Kernel("int8.elementwise.arithmetic", options), row, operation.name)
 
 
-def lower_int8_affine(builder: TableBuilder, operation: Int8Affine, following: Int8Unary | None = None) -> None:
+def lower_int8_affine(builder: InstructionBuilder, operation: Int8Affine, following: Int8Unary | None = None) -> None:
     """Emit arithmetic with constants and, where its result goes nowhere else, the function of that."""
     names = (operation.multiplier, operation.shift, operation.B)
     output = builder.program.values[operation.outputs[0]]
@@ -166,7 +168,7 @@ def lower_int8_affine(builder: TableBuilder, operation: Int8Affine, following: I
     if following:
         name = following.function.function
         of_function = function_constants(builder, following.function, tables)
-    row = Int8ElementwiseRow(
+    row = Int8ElementwiseInstruction(
         a=broadcast_shorts(builder, operation.inputs[0], output.shape, operation.name),
         b=builder.pack(np.array(of_function, np.int64)),
         y=builder.value((following or operation).outputs[0]),
@@ -176,7 +178,7 @@ def lower_int8_affine(builder: TableBuilder, operation: Int8Affine, following: I
     builder.emit(Kernel("int8.elementwise.arithmetic", ("affine", name, tables)), row, operation.name)
 
 
-def _lower_binary(builder: TableBuilder, operation: Int8Binary) -> None:
+def _lower_binary(builder: InstructionBuilder, operation: Int8Binary) -> None:
     multipliers, shifts = np.array(operation.multipliers), np.array(operation.shifts)
     if operation.function == "Div":
         row = _elementwise_row(builder, operation, np.concatenate([multipliers, shifts]).astype(np.int64))
@@ -197,11 +199,11 @@ def _in_registers(constants: list[Array], dtype: type[np.generic], lanes: int) -
     return np.ascontiguousarray(padded.reshape(len(constants), -1, lanes).transpose(1, 0, 2))
 
 
-def lower_int8_softmax(builder: TableBuilder, operation: Int8Softmax, way_out: Dequantize | None = None) -> None:
+def lower_int8_softmax(builder: InstructionBuilder, operation: Int8Softmax, way_out: Dequantize | None = None) -> None:
     """Emit a softmax and, where its result goes nowhere else, the way out of the integers."""
     value = builder.program.values[operation.inputs[0]]
     scale = builder.program.values[operation.outputs[0]].scale
-    row = Int8SoftmaxRow(
+    row = Int8SoftmaxInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value((way_out or operation).outputs[0]),
         scratch=builder.arena.take(4 * value.shape[-1]),
@@ -224,9 +226,9 @@ def _lanes_of(size: int) -> int:
     return min(processor().lanes, max(4, 1 << (size - 1).bit_length()))
 
 
-def _lower_log_softmax(builder: TableBuilder, operation: Int8LogSoftmax) -> None:
+def _lower_log_softmax(builder: InstructionBuilder, operation: Int8LogSoftmax) -> None:
     value = builder.program.values[operation.inputs[0]]
-    row = Int8LogSoftmaxRow(
+    row = Int8LogSoftmaxInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
         powers=builder.pack(np.array(int8_tables.EXP2, np.int64)),
@@ -244,8 +246,10 @@ def _lower_log_softmax(builder: TableBuilder, operation: Int8LogSoftmax) -> None
 # ---- ways in and out
 
 
-def _port_row(builder: TableBuilder, operation: Quantize | Dequantize, constants: Array) -> Int8ElementwiseRow:
-    return Int8ElementwiseRow(
+def _port_row(
+    builder: InstructionBuilder, operation: Quantize | Dequantize, constants: Array
+) -> Int8ElementwiseInstruction:
+    return Int8ElementwiseInstruction(
         a=builder.value(operation.inputs[0]),
         b=0,
         y=builder.value(operation.outputs[0]),
@@ -254,7 +258,7 @@ def _port_row(builder: TableBuilder, operation: Quantize | Dequantize, constants
     )
 
 
-def _lower_quantize(builder: TableBuilder, operation: Quantize) -> None:
+def _lower_quantize(builder: InstructionBuilder, operation: Quantize) -> None:
     weights, shape = builder.program.weights, builder.program.values[operation.outputs[0]].shape
     constants = [np.broadcast_to(weights[name], shape) for name in (operation.mean, operation.inverse)]
     row = _port_row(builder, operation, _in_registers(constants, np.float32, processor().lanes))
@@ -265,7 +269,7 @@ def _lower_quantize(builder: TableBuilder, operation: Quantize) -> None:
         builder.emit_raw(Kernel("int8.elementwise.ports", ("quantize_counts",)), row)
 
 
-def _lower_dequantize(builder: TableBuilder, operation: Dequantize) -> None:
+def _lower_dequantize(builder: InstructionBuilder, operation: Dequantize) -> None:
     scale = builder.program.values[operation.inputs[0]].scale
     row = _port_row(builder, operation, np.array([scale], np.float32))
     lanes = str(_lanes_of(row.size))
@@ -276,7 +280,7 @@ def _lower_dequantize(builder: TableBuilder, operation: Dequantize) -> None:
 # ---- moves
 
 
-def broadcast_shorts(builder: TableBuilder, name: str, shape: Shape, operation_name: str) -> int:
+def broadcast_shorts(builder: InstructionBuilder, name: str, shape: Shape, operation_name: str) -> int:
     """Offset of a value repeated to `shape`; the value's own where nothing is repeated."""
     value = builder.program.values[name]
     if value.size == prod(shape):
@@ -287,7 +291,7 @@ def broadcast_shorts(builder: TableBuilder, name: str, shape: Shape, operation_n
     return target
 
 
-INT8_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
+INT8_LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {
     Quantize: _lower_quantize,
     Dequantize: _lower_dequantize,
     Int8Dense: lower_int8_dense,

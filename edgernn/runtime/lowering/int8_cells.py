@@ -12,22 +12,22 @@ from edgernn.kernels.codegen.library import Kernel
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.float32.products.packing import panel_lanes
 from edgernn.kernels.int8.elementwise import tables as int8_tables
-from edgernn.kernels.int8.instructions import CellConstants, Int8CellRow
+from edgernn.kernels.int8.instructions import CellConstants, Int8CellInstruction
 from edgernn.kernels.int8.products.packing import GateRows, pack_int8_panels, pack_int8_units
 from edgernn.program.operations import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
 from edgernn.runtime.lowering import int8 as lowering_int8
-from edgernn.runtime.lowering.table import TableBuilder
+from edgernn.runtime.lowering.table import InstructionBuilder
 
 Array: TypeAlias = NDArray[Any]
 
 
 def _cell_row(
-    builder: TableBuilder, operation: Int8RecurrentOperation, W: GateRows, R: GateRows, R_biases: int = 0
-) -> Int8CellRow:
+    builder: InstructionBuilder, operation: Int8RecurrentOperation, W: GateRows, R: GateRows, R_biases: int = 0
+) -> Int8CellInstruction:
     """The row with what all cells have, but for the constants; the last `R_biases` gates of R have biases."""
     form, lanes = lowering_int8.product_form(operation.operand_bits), _cell_lanes(builder, operation)
     hidden_size, input_size = R.W.shape[2], W.W.shape[2]
-    return Int8CellRow(
+    return Int8CellInstruction(
         x=builder.value(operation.inputs[0]),
         h=builder.region(operation.h),
         y=builder.value(operation.outputs[0]),
@@ -42,13 +42,13 @@ def _cell_row(
     )
 
 
-def _cell_lanes(builder: TableBuilder, operation: Int8RecurrentOperation) -> int:
+def _cell_lanes(builder: InstructionBuilder, operation: Int8RecurrentOperation) -> int:
     hidden_size = builder.program.weights[operation.R].shape[1]
     return panel_lanes(hidden_size, operation.gates, processor().lanes)
 
 
 def _cell_rows(
-    builder: TableBuilder, operation: Int8RecurrentOperation, R_bias: Array | None = None
+    builder: InstructionBuilder, operation: Int8RecurrentOperation, R_bias: Array | None = None
 ) -> tuple[GateRows, GateRows]:
     """W with the first biases, R with `R_bias` for its last gate, else without."""
     gates, hidden_size = operation.gates, builder.program.weights[operation.R].shape[1]
@@ -61,7 +61,7 @@ def _cell_rows(
     )
 
 
-def _cell_constants(builder: TableBuilder, operation: Int8RecurrentOperation, **shifts: int) -> int:
+def _cell_constants(builder: InstructionBuilder, operation: Int8RecurrentOperation, **shifts: int) -> int:
     """CellConstants and the constants of the functions."""
     clip = operation.clip
     constants = CellConstants(
@@ -77,7 +77,7 @@ def _cell_constants(builder: TableBuilder, operation: Int8RecurrentOperation, **
     return builder.pack(np.array([*constants, *np.ravel(functions)], np.int64))
 
 
-def _cell_options(builder: TableBuilder, operation: Int8RecurrentOperation) -> tuple[str, ...]:
+def _cell_options(builder: InstructionBuilder, operation: Int8RecurrentOperation) -> tuple[str, ...]:
     """Form, bits, lanes, form of tables, clip and functions, the last options of every cell's kernel."""
     bits, form = operation.operand_bits, lowering_int8.product_form(operation.operand_bits)
     functions = (function.function for function in operation.activations)
@@ -85,14 +85,14 @@ def _cell_options(builder: TableBuilder, operation: Int8RecurrentOperation) -> t
     return form, str(bits), str(_cell_lanes(builder, operation)), lowering_int8.table_form(form), clip, *functions
 
 
-def _lower_rnn(builder: TableBuilder, operation: Int8Rnn) -> None:
+def _lower_rnn(builder: InstructionBuilder, operation: Int8Rnn) -> None:
     row = _cell_row(builder, operation, *_cell_rows(builder, operation))
     row = row._replace(constants=_cell_constants(builder, operation))
     builder.emit(Kernel("int8.recurrent.rnn", _cell_options(builder, operation)), row, operation.name)
 
 
-def _lower_gru(builder: TableBuilder, operation: Int8Gru) -> None:
-    width, options = "wide" if operation.wide else "narrow", _cell_options(builder, operation)
+def _lower_gru(builder: InstructionBuilder, operation: Int8Gru) -> None:
+    width, options = "wide" if operation.int32_state else "narrow", _cell_options(builder, operation)
     if operation.linear_before_reset:
         hidden_size = builder.program.weights[operation.R].shape[1]
         W, R = _cell_rows(builder, operation, builder.program.weights[operation.B][3 * hidden_size :])
@@ -111,7 +111,7 @@ def _lower_gru(builder: TableBuilder, operation: Int8Gru) -> None:
     builder.emit(Kernel("int8.recurrent.gru", ("before", width, *options)), row, operation.name)
 
 
-def _lower_lstm(builder: TableBuilder, operation: Int8Lstm) -> None:
+def _lower_lstm(builder: InstructionBuilder, operation: Int8Lstm) -> None:
     row = _cell_row(builder, operation, *_cell_rows(builder, operation))
     constants = _cell_constants(builder, operation, **_gain_shifts(operation), **_output_shifts(operation))
     row = row._replace(c=builder.region(operation.c), constants=constants)
@@ -119,7 +119,7 @@ def _lower_lstm(builder: TableBuilder, operation: Int8Lstm) -> None:
         P = [builder.program.weights[name].reshape(3, -1) for name in (operation.P_multiplier, operation.P_shift)]
         row = row._replace(P=builder.pack(pack_int8_units(np.concatenate(P), _cell_lanes(builder, operation))))
     options = (
-        "wide" if operation.wide else "narrow",
+        "wide" if operation.int32_state else "narrow",
         "open" if operation.P_multiplier is None else "peepholes",
         "coupled" if operation.input_forget else "forget",
     )
@@ -129,7 +129,7 @@ def _lower_lstm(builder: TableBuilder, operation: Int8Lstm) -> None:
 def _gain_shifts(operation: Int8Lstm) -> dict[str, int]:
     """From the candidate times its gate to the format of c; with a wide c half of G in ARITHMETIC.md is at hand."""
     k = operation.candidate_shift
-    if not operation.wide:
+    if not operation.int32_state:
         return {"gain_rounding": 1 << (14 + k), "gain_right": 15 + k}
     return {"gain_left": int(k == 0), "gain_rounding": 1 << (k - 2) if k > 1 else 0, "gain_right": max(k - 1, 0)}
 
@@ -140,7 +140,7 @@ def _output_shifts(operation: Int8Lstm) -> dict[str, int]:
     return {"cell_left": max(-j, 0), "cell_rounding": 1 << (j - 1) if j > 0 else 0, "cell_right": max(j, 0)}
 
 
-INT8_CELL_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
+INT8_CELL_LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {
     Int8Rnn: _lower_rnn,
     Int8Gru: _lower_gru,
     Int8Lstm: _lower_lstm,

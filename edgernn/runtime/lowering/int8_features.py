@@ -12,16 +12,16 @@ from edgernn.kernels.codegen.library import Kernel
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.int8.elementwise import tables as int8_tables
 from edgernn.kernels.int8.instructions import (
-    Int8ElementwiseRow,
-    Int8FineGateRow,
-    Int8GroupedRow,
-    Int8LayerNormRow,
-    Int8MatMulRow,
-    Int8ReduceRow,
-    Int8RunningRow,
-    Int8RunningSoftmaxRow,
-    Int8WhereRow,
-    Int8WideRow,
+    Int8ElementwiseInstruction,
+    Int8FineGateInstruction,
+    Int8GroupedInstruction,
+    Int8LayerNormInstruction,
+    Int8MatMulInstruction,
+    Int8ReduceInstruction,
+    Int8RunningInstruction,
+    Int8RunningSoftmaxInstruction,
+    Int8WhereInstruction,
+    Int32StateInstruction,
 )
 from edgernn.kernels.int8.products.packing import pack_biases, pack_factors, pack_short_factors
 from edgernn.program.operations import (
@@ -35,10 +35,10 @@ from edgernn.program.operations import (
     Int8RunningSoftmax,
     Int8Unary,
     Int8Where,
-    Int8WideUpdate,
+    Int32StateUpdate,
 )
 from edgernn.runtime.lowering.int8 import broadcast_shorts, limits_of, table_form
-from edgernn.runtime.lowering.table import TableBuilder
+from edgernn.runtime.lowering.table import InstructionBuilder
 
 
 def _factor(multiplier: int, shift: int) -> int:
@@ -47,7 +47,7 @@ def _factor(multiplier: int, shift: int) -> int:
 
 
 def lower_int8_grouped_dense(
-    builder: TableBuilder, operation: Int8GroupedDense, limits: Int8Unary | None = None
+    builder: InstructionBuilder, operation: Int8GroupedDense, limits: Int8Unary | None = None
 ) -> None:
     """Emit the products and, where their results go nowhere else, the limits of those."""
     weights, lanes = builder.program.weights, processor().lanes
@@ -60,7 +60,7 @@ def lower_int8_grouped_dense(
     constants[:, :, :groups] = np.stack([pack_factors(m, s), pack_biases(B)], axis=1)
     constants = constants.reshape(outputs, 2, registers, lanes).transpose(0, 2, 1, 3)
     low, high = limits_of(limits)
-    row = Int8GroupedRow(
+    row = Int8GroupedInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value((limits or operation).outputs[0]),
         W=builder.pack(padded),
@@ -76,9 +76,9 @@ def lower_int8_grouped_dense(
     builder.emit(Kernel("int8.products.grouped", (str(operation.operand_bits),)), row, operation.name)
 
 
-def _lower_matmul(builder: TableBuilder, operation: Int8MatMul) -> None:
+def _lower_matmul(builder: InstructionBuilder, operation: Int8MatMul) -> None:
     *batch, n, k = builder.program.values[operation.inputs[0]].shape
-    row = Int8MatMulRow(
+    row = Int8MatMulInstruction(
         a=builder.value(operation.inputs[0]),
         b=builder.value(operation.inputs[1]),
         y=builder.value(operation.outputs[0]),
@@ -92,9 +92,9 @@ def _lower_matmul(builder: TableBuilder, operation: Int8MatMul) -> None:
     builder.emit(Kernel("int8.products.matmul", (order, str(operation.operand_bits))), row, operation.name)
 
 
-def _lower_reduce(builder: TableBuilder, operation: Int8Reduce) -> None:
+def _lower_reduce(builder: InstructionBuilder, operation: Int8Reduce) -> None:
     shape, axis = builder.program.values[operation.inputs[0]].shape, operation.axis
-    row = Int8ReduceRow(
+    row = Int8ReduceInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
         factor=_factor(operation.multiplier, operation.shift),
@@ -108,8 +108,8 @@ def _lower_reduce(builder: TableBuilder, operation: Int8Reduce) -> None:
     )
 
 
-def _lower_running_reduce(builder: TableBuilder, operation: Int8RunningReduce) -> None:
-    row = Int8RunningRow(
+def _lower_running_reduce(builder: InstructionBuilder, operation: Int8RunningReduce) -> None:
+    row = Int8RunningInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
         total=builder.region(operation.total),
@@ -122,8 +122,8 @@ def _lower_running_reduce(builder: TableBuilder, operation: Int8RunningReduce) -
     builder.emit(Kernel("int8.reductions.running", (operation.function,)), row, operation.name)
 
 
-def _lower_running_softmax(builder: TableBuilder, operation: Int8RunningSoftmax) -> None:
-    row = Int8RunningSoftmaxRow(
+def _lower_running_softmax(builder: InstructionBuilder, operation: Int8RunningSoftmax) -> None:
+    row = Int8RunningSoftmaxInstruction(
         scores=builder.value(operation.inputs[0]),
         x=builder.value(operation.inputs[1]),
         y=builder.value(operation.outputs[0]),
@@ -140,10 +140,10 @@ def _lower_running_softmax(builder: TableBuilder, operation: Int8RunningSoftmax)
     builder.emit(Kernel("int8.reductions.running_softmax"), row, operation.name)
 
 
-def _lower_layer_norm(builder: TableBuilder, operation: Int8LayerNorm) -> None:
+def _lower_layer_norm(builder: InstructionBuilder, operation: Int8LayerNorm) -> None:
     value = builder.program.values[operation.inputs[0]]
     names = (operation.multiplier, operation.shift, operation.B)
-    row = Int8LayerNormRow(
+    row = Int8LayerNormInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
         constants=builder.pack(np.stack([builder.program.weights[name].astype(np.int64) for name in names], axis=1)),
@@ -156,24 +156,24 @@ def _lower_layer_norm(builder: TableBuilder, operation: Int8LayerNorm) -> None:
     builder.emit(Kernel("int8.reductions.layer_norm"), row, operation.name)
 
 
-def _lower_compare(builder: TableBuilder, operation: Int8Compare) -> None:
+def _lower_compare(builder: InstructionBuilder, operation: Int8Compare) -> None:
     output = builder.program.values[operation.outputs[0]]
     a, b = (broadcast_shorts(builder, name, output.shape, operation.name) for name in operation.inputs)
     constants = pack_short_factors(np.array(operation.multipliers), np.array(operation.shifts))
     y = builder.value(operation.outputs[0])
-    row = Int8ElementwiseRow(a=a, b=b, y=y, constants=builder.pack(constants), size=output.size)
+    row = Int8ElementwiseInstruction(a=a, b=b, y=y, constants=builder.pack(constants), size=output.size)
     builder.emit(Kernel("int8.selection.compare", ("compare", operation.function)), row, operation.name)
 
 
-def _lower_where(builder: TableBuilder, operation: Int8Where) -> None:
+def _lower_where(builder: InstructionBuilder, operation: Int8Where) -> None:
     condition, a, b = (builder.value(name) for name in operation.inputs)
     size = builder.program.values[operation.outputs[0]].size
-    row = Int8WhereRow(condition=condition, a=a, b=b, y=builder.value(operation.outputs[0]), size=size)
+    row = Int8WhereInstruction(condition=condition, a=a, b=b, y=builder.value(operation.outputs[0]), size=size)
     builder.emit(Kernel("int8.selection.compare", ("where",)), row, operation.name)
 
 
-def _lower_fine_gate(builder: TableBuilder, operation: Int8FineGate) -> None:
-    row = Int8FineGateRow(
+def _lower_fine_gate(builder: InstructionBuilder, operation: Int8FineGate) -> None:
+    row = Int8FineGateInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
         table=builder.pack(np.array(int8_tables.FINE_SIGMOID, np.int32)),
@@ -183,11 +183,11 @@ def _lower_fine_gate(builder: TableBuilder, operation: Int8FineGate) -> None:
     builder.emit(Kernel("int8.recurrent.state_updates", ("gate", table_form())), row, operation.name)
 
 
-def _lower_wide_update(builder: TableBuilder, operation: Int8WideUpdate) -> None:
+def _lower_wide_update(builder: InstructionBuilder, operation: Int32StateUpdate) -> None:
     """A row for each term: the new state grows where it will be."""
     h, size = builder.value(operation.outputs[0]), prod(operation.shape)
     zeros = builder.arena.take(2 * size)
-    begin = Int8WideRow(h=h, x=builder.region(operation.region), minus=zeros, fine=0, size=size)
+    begin = Int32StateInstruction(h=h, x=builder.region(operation.region), minus=zeros, fine=0, size=size)
     builder.emit(Kernel("int8.recurrent.state_updates", ("begin",)), begin, operation.name)
     for term in operation.terms:
         kernel, fine = ("shifted", ""), 0
@@ -197,14 +197,14 @@ def _lower_wide_update(builder: TableBuilder, operation: Int8WideUpdate) -> None
             kernel, fine = ("product", "weights"), builder.pack(builder.program.weights[term.factor])
         minus = zeros if term.minus is None else builder.value(operation.inputs[term.minus])
         x = builder.value(operation.inputs[term.x])
-        row = Int8WideRow(h=h, x=x, minus=minus, fine=fine, size=size, shift=term.shift)
+        row = Int32StateInstruction(h=h, x=x, minus=minus, fine=fine, size=size, shift=term.shift)
         sign = "minus" if term.negative else "plus"
         builder.emit(Kernel("int8.recurrent.state_updates", (*kernel, sign)), row, operation.name)
-    row = Int8WideRow(h=h, x=builder.value(operation.outputs[1]), minus=zeros, fine=0, size=size)
+    row = Int32StateInstruction(h=h, x=builder.value(operation.outputs[1]), minus=zeros, fine=0, size=size)
     builder.emit(Kernel("int8.recurrent.state_updates", ("high",)), row, operation.name)
 
 
-INT8_FEATURE_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
+INT8_FEATURE_LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {
     Int8GroupedDense: lower_int8_grouped_dense,
     Int8MatMul: _lower_matmul,
     Int8Reduce: _lower_reduce,
@@ -214,5 +214,5 @@ INT8_FEATURE_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
     Int8Compare: _lower_compare,
     Int8Where: _lower_where,
     Int8FineGate: _lower_fine_gate,
-    Int8WideUpdate: _lower_wide_update,
+    Int32StateUpdate: _lower_wide_update,
 }

@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 
 from edgernn.kernels.codegen.library import Kernel
-from edgernn.kernels.instructions import CopyRow, ElementwiseRow, LookupRow, LoopFrameRow
+from edgernn.kernels.instructions import (
+    CopyInstruction,
+    ElementwiseInstruction,
+    LookupInstruction,
+    LoopFrameInstruction,
+)
 from edgernn.program.operations import Constant, Convert, Lookup, PutFrame, ReadState, Rearrange, TakeFrame, WriteState
-from edgernn.runtime.lowering.table import TableBuilder, gather
+from edgernn.runtime.lowering.table import InstructionBuilder, gather
 
 
-def _lower_rearrange(builder: TableBuilder, operation: Rearrange) -> None:
+def _lower_rearrange(builder: InstructionBuilder, operation: Rearrange) -> None:
     if operation.indices is None and len(operation.inputs) == 1:
         builder.alias(operation.outputs[0], operation.inputs[0])
         return
@@ -31,9 +36,9 @@ def _lower_rearrange(builder: TableBuilder, operation: Rearrange) -> None:
     gather(builder, offsets, builder.value(operation.outputs[0]), operation.name, item_bytes)
 
 
-def _lower_read_state(builder: TableBuilder, operation: ReadState) -> None:
+def _lower_read_state(builder: InstructionBuilder, operation: ReadState) -> None:
     output = builder.program.values[operation.outputs[0]]
-    row = CopyRow(
+    row = CopyInstruction(
         source=builder.region(operation.region),
         target=builder.value(operation.outputs[0]),
         size_bytes=output.size * np.dtype(output.dtype).itemsize,
@@ -42,8 +47,8 @@ def _lower_read_state(builder: TableBuilder, operation: ReadState) -> None:
     builder.emit(Kernel("float32.movement", (kernel,)), row, operation.name)
 
 
-def _lower_write_state(builder: TableBuilder, operation: WriteState) -> None:
-    row = CopyRow(
+def _lower_write_state(builder: InstructionBuilder, operation: WriteState) -> None:
+    row = CopyInstruction(
         source=builder.value(operation.inputs[0]),
         target=builder.region(operation.region),
         size_bytes=operation.size * np.dtype(operation.dtype).itemsize,
@@ -52,49 +57,49 @@ def _lower_write_state(builder: TableBuilder, operation: WriteState) -> None:
     builder.emit(Kernel("float32.movement", (kernel,)), row, operation.name)
 
 
-def _lower_constant(builder: TableBuilder, operation: Constant) -> None:
+def _lower_constant(builder: InstructionBuilder, operation: Constant) -> None:
     builder.constants.append((builder.value(operation.outputs[0]), builder.program.weights[operation.weight_name]))
 
 
-def _lower_convert(builder: TableBuilder, operation: Convert) -> None:
+def _lower_convert(builder: InstructionBuilder, operation: Convert) -> None:
     value = builder.program.values[operation.inputs[0]]
     if value.dtype == operation.dtype:
         builder.alias(operation.outputs[0], operation.inputs[0])
         return
-    row = ElementwiseRow(
+    row = ElementwiseInstruction(
         a=builder.value(operation.inputs[0]), b=0, y=builder.value(operation.outputs[0]), size=value.size
     )
     kernel = "to_int" if operation.dtype == "int32" else "to_float"
     builder.emit(Kernel("float32.selection.where", (kernel,)), row, operation.name)
 
 
-def _lower_take_frame(builder: TableBuilder, operation: TakeFrame) -> None:
+def _lower_take_frame(builder: InstructionBuilder, operation: TakeFrame) -> None:
     frames = builder.program.values[operation.inputs[0]]
     frame_bytes = prod(frames.shape[1:]) * np.dtype(frames.dtype).itemsize
     _emit_loop_frame(builder, operation, "take_frame", frame_bytes, frames.shape[0])
 
 
-def _lower_put_frame(builder: TableBuilder, operation: PutFrame) -> None:
+def _lower_put_frame(builder: InstructionBuilder, operation: PutFrame) -> None:
     frame = builder.program.values[operation.inputs[0]]
     _emit_loop_frame(builder, operation, "put_frame", frame.size * np.dtype(frame.dtype).itemsize, operation.count)
 
 
 def _emit_loop_frame(
-    builder: TableBuilder, operation: TakeFrame | PutFrame, kernel: str, frame_bytes: int, count: int
+    builder: InstructionBuilder, operation: TakeFrame | PutFrame, kernel: str, frame_bytes: int, count: int
 ) -> None:
-    row = LoopFrameRow(
+    row = LoopFrameInstruction(
         source=builder.value(operation.inputs[0]),
         target=builder.value(operation.outputs[0]),
-        round=builder.rounds[operation.loop],
+        round=builder.iterations[operation.loop],
         frame_bytes=frame_bytes,
         last=count - 1 if operation.reverse else -1,
     )
     builder.emit(Kernel("float32.movement", (kernel,)), row, operation.name)
 
 
-def _lower_lookup(builder: TableBuilder, operation: Lookup) -> None:
+def _lower_lookup(builder: InstructionBuilder, operation: Lookup) -> None:
     table = builder.program.weights[operation.table]
-    row = LookupRow(
+    row = LookupInstruction(
         ids=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
         table=builder.pack(table),
@@ -105,7 +110,7 @@ def _lower_lookup(builder: TableBuilder, operation: Lookup) -> None:
     builder.emit(Kernel("float32.movement", ("lookup",)), row, operation.name)
 
 
-LAYOUT_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
+LAYOUT_LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {
     Rearrange: _lower_rearrange,
     ReadState: _lower_read_state,
     WriteState: _lower_write_state,

@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from edgernn.kernels.codegen.library import Kernel
 from edgernn.kernels.codegen.target import processor
-from edgernn.kernels.float32.products.packing import pack_narrow, pack_panels, pack_units, panel_lanes
+from edgernn.kernels.float32.products.packing import pack_panels, pack_single_panel, pack_units, panel_lanes
 from edgernn.kernels.instructions import (
     ROW_SLOTS,
     STATE_PRELUDE_BYTES,
-    CellRow,
-    DenseRow,
-    ElementwiseRow,
-    GateRow,
-    GatherRow,
-    SoftmaxRow,
+    CellInstruction,
+    DenseInstruction,
+    ElementwiseInstruction,
+    GateInstruction,
+    GatherInstruction,
+    SoftmaxInstruction,
 )
 from edgernn.program.operations import (
     UNARY_FUNCTIONS,
@@ -49,7 +49,7 @@ Floats: TypeAlias = NDArray[np.float32]
 LARGEST = float(np.finfo(np.float32).max)
 
 
-class Place(NamedTuple):
+class Allocation(NamedTuple):
     """A named array inside a block of memory, at a byte offset."""
 
     name: str
@@ -68,7 +68,7 @@ class Place(NamedTuple):
         return content.view(self.dtype).reshape(block.shape[:-1] + self.shape, copy=False)
 
 
-class Memory:
+class ArenaAllocator:
     """A block of memory that is handed out piece by piece."""
 
     def __init__(self, reserved: int = 0) -> None:
@@ -86,8 +86,8 @@ class Memory:
         return -(-self._end // ALIGNMENT) * ALIGNMENT
 
 
-class TableBuilder:
-    """The operation table of a program while it is being made.
+class InstructionBuilder:
+    """The instructions of a program while it is being made.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class TableBuilder:
         Where each state slot lies in a copy of the state; float32 slots come first.
     constants : list of (int, ndarray)
         What stands in the arena from the beginning, and where.
-    rounds : dict of str to int
+    iterations : dict of str to int
         Where in the arena each loop counts its rounds.
     readers : dict of str to int
         How often each value is read.
@@ -113,15 +113,15 @@ class TableBuilder:
         self.kernels: list[Kernel] = []
         self.operation_names: list[str] = []
         self.raw: dict[int, tuple[Kernel, list[int]]] = {}
-        self.arena = Memory()
-        self.state = Memory(STATE_PRELUDE_BYTES)
-        self.slots: dict[str, Place] = {}
+        self.arena = ArenaAllocator()
+        self.state = ArenaAllocator(STATE_PRELUDE_BYTES)
+        self.slots: dict[str, Allocation] = {}
         self.constants: list[tuple[int, NDArray[Any]]] = []
-        self.rounds: dict[str, int] = {}
+        self.iterations: dict[str, int] = {}
         for slot in sorted(program.state, key=lambda slot: slot.dtype != "float32"):
-            place = Place(slot.name, 0, slot.shape, np.dtype(slot.dtype))
+            place = Allocation(slot.name, 0, slot.shape, np.dtype(slot.dtype))
             self.slots[slot.name] = place._replace(offset=self.state.take(place.size_bytes))
-        self._packed = Memory()
+        self._packed = ArenaAllocator()
         self._pieces: list[tuple[int, NDArray[Any]]] = []
         self._values: dict[str, int] = {}
         self.readers = Counter(name for operation in program.operations for name in operation.inputs)
@@ -164,7 +164,7 @@ class TableBuilder:
         self.operation_names.append(operation_name)
 
     @contextmanager
-    def gate(self, kernel: Kernel | None, row: GateRow, operation_name: str) -> Iterator[None]:
+    def gate(self, kernel: Kernel | None, row: GateInstruction, operation_name: str) -> Iterator[None]:
         """What is emitted inside runs only where a gate lets it; none if `kernel` is None or nothing is emitted."""
         if kernel is None:
             yield
@@ -199,7 +199,7 @@ def aligned_bytes(shape: tuple[int, ...]) -> NDArray[np.uint8]:
 # ---- recurrent cells
 
 
-def _gates(builder: TableBuilder, operation: RecurrentOperation) -> tuple[Floats, Floats, Floats, Floats]:
+def _gates(builder: InstructionBuilder, operation: RecurrentOperation) -> tuple[Floats, Floats, Floats, Floats]:
     """Weights by gate: W (gates, hidden, input), R (gates, hidden, hidden), their biases (gates, hidden) each."""
     weights = builder.program.weights
     W, R = weights[operation.W], weights[operation.R]
@@ -228,12 +228,12 @@ def _function_names(operation: RecurrentOperation) -> tuple[str, ...]:
     return "free" if operation.clip is None else "clip", *(gate.function for gate in operation.activations)
 
 
-def _cell_row(builder: TableBuilder, operation: RecurrentOperation, gates: slice, lanes: int) -> CellRow:
+def _cell_row(builder: InstructionBuilder, operation: RecurrentOperation, gates: slice, lanes: int) -> CellInstruction:
     """The row with what all cells have; W and R hold the panels of `gates`."""
     W, R, Wb, Rb = _gates(builder, operation)
     _, hidden_size, input_size = W.shape
     panels = -(-hidden_size // lanes)
-    return CellRow(
+    return CellInstruction(
         x=builder.value(operation.inputs[0]),
         h=builder.region(operation.h),
         y=builder.value(operation.outputs[0]),
@@ -247,18 +247,18 @@ def _cell_row(builder: TableBuilder, operation: RecurrentOperation, gates: slice
     )
 
 
-def _cell_lanes(builder: TableBuilder, operation: RecurrentOperation) -> int:
+def _cell_lanes(builder: InstructionBuilder, operation: RecurrentOperation) -> int:
     hidden_size = builder.program.weights[operation.R].shape[1]
     return panel_lanes(hidden_size, operation.gates, processor().lanes)
 
 
-def _lower_rnn(builder: TableBuilder, operation: Rnn) -> None:
+def _lower_rnn(builder: InstructionBuilder, operation: Rnn) -> None:
     lanes = _cell_lanes(builder, operation)
     row = _cell_row(builder, operation, slice(None), lanes)
     builder.emit(Kernel("float32.recurrent.rnn", (str(lanes), *_function_names(operation))), row, operation.name)
 
 
-def _lower_gru(builder: TableBuilder, operation: Gru) -> None:
+def _lower_gru(builder: InstructionBuilder, operation: Gru) -> None:
     lanes = _cell_lanes(builder, operation)
     if operation.linear_before_reset:
         kernel = Kernel("float32.recurrent.gru", ("after", str(lanes), *_function_names(operation)))
@@ -276,7 +276,7 @@ def _lower_gru(builder: TableBuilder, operation: Gru) -> None:
     )
 
 
-def _lower_lstm(builder: TableBuilder, operation: Lstm) -> None:
+def _lower_lstm(builder: InstructionBuilder, operation: Lstm) -> None:
     lanes = _cell_lanes(builder, operation)
     row = _cell_row(builder, operation, slice(None), lanes)
     row = row._replace(c=builder.region(operation.c), scratch=builder.arena.take(4 * row.panels * lanes))
@@ -295,7 +295,7 @@ def _lower_lstm(builder: TableBuilder, operation: Lstm) -> None:
 FUSED_FUNCTIONS = ("Relu", "Tanh", "Sigmoid")  # that a Dense applies to its result itself
 
 
-def lower_dense(builder: TableBuilder, operation: Dense, activation: Unary | None = None) -> None:
+def lower_dense(builder: InstructionBuilder, operation: Dense, activation: Unary | None = None) -> None:
     """Emit a Dense and, where its result goes nowhere else, the function of that."""
     W = builder.program.weights[operation.W]
     B = None if operation.B is None else builder.program.weights[operation.B][np.newaxis]
@@ -304,12 +304,12 @@ def lower_dense(builder: TableBuilder, operation: Dense, activation: Unary | Non
     rows = 1 << (output_size - 1).bit_length()
     form = "narrow" if rows < lanes else "panels"
     if form == "narrow":
-        packed = pack_narrow(W, None if B is None else B[0], rows, lanes)
+        packed = pack_single_panel(W, None if B is None else B[0], rows, lanes)
         lanes = rows
     else:
         lanes = panel_lanes(output_size, 1, lanes)
         packed = pack_panels(W[np.newaxis], B, lanes)
-    row = DenseRow(
+    row = DenseInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value((activation or operation).outputs[0]),
         W=builder.pack(packed),
@@ -322,9 +322,9 @@ def lower_dense(builder: TableBuilder, operation: Dense, activation: Unary | Non
     builder.emit(Kernel("float32.products.dense", (form, str(lanes), function)), row, operation.name)
 
 
-def _lower_unary(builder: TableBuilder, operation: Unary) -> None:
+def _lower_unary(builder: InstructionBuilder, operation: Unary) -> None:
     constants = _function_constants(operation.function, operation.alpha, operation.beta)
-    row = ElementwiseRow(
+    row = ElementwiseInstruction(
         a=builder.value(operation.inputs[0]),
         b=builder.pack(np.array(constants, np.float32)),
         y=builder.value(operation.outputs[0]),
@@ -333,18 +333,18 @@ def _lower_unary(builder: TableBuilder, operation: Unary) -> None:
     builder.emit(Kernel("float32.elementwise", ("unary", operation.function)), row, operation.name)
 
 
-def _lower_binary(builder: TableBuilder, operation: Binary) -> None:
+def _lower_binary(builder: InstructionBuilder, operation: Binary) -> None:
     output = builder.program.values[operation.outputs[0]]
     sides = [("arena", _broadcast(builder, name, output.shape, operation.name)) for name in operation.inputs]
     if operation.constant is not None:
         constant = np.broadcast_to(builder.program.weights[operation.constant], output.shape)
         sides.insert(0 if operation.constant_side == "left" else 1, ("weights", builder.pack(constant)))
     (a_place, a), (b_place, b) = sides
-    row = ElementwiseRow(a=a, b=b, y=builder.value(operation.outputs[0]), size=output.size)
+    row = ElementwiseInstruction(a=a, b=b, y=builder.value(operation.outputs[0]), size=output.size)
     builder.emit(Kernel("float32.elementwise", ("binary", operation.function, a_place, b_place)), row, operation.name)
 
 
-def _broadcast(builder: TableBuilder, name: str, shape: Shape, operation_name: str) -> int:
+def _broadcast(builder: InstructionBuilder, name: str, shape: Shape, operation_name: str) -> int:
     """Offset of a value repeated to `shape`; the value's own where nothing is repeated."""
     value = builder.program.values[name]
     if value.size == prod(shape):
@@ -356,16 +356,16 @@ def _broadcast(builder: TableBuilder, name: str, shape: Shape, operation_name: s
 
 
 def gather(
-    builder: TableBuilder, offsets: NDArray[np.int64], target: int, operation_name: str, item_bytes: int = 4
+    builder: InstructionBuilder, offsets: NDArray[np.int64], target: int, operation_name: str, item_bytes: int = 4
 ) -> None:
     """Emit a row that collects numbers of `item_bytes` from anywhere in the arena."""
-    row = GatherRow(target=target, offsets=builder.pack(offsets.astype(np.int64)), size=offsets.size)
+    row = GatherInstruction(target=target, offsets=builder.pack(offsets.astype(np.int64)), size=offsets.size)
     builder.emit(Kernel("float32.movement", ("gather", str(item_bytes))), row, operation_name)
 
 
-def _lower_softmax(builder: TableBuilder, operation: Softmax) -> None:
+def _lower_softmax(builder: InstructionBuilder, operation: Softmax) -> None:
     value = builder.program.values[operation.inputs[0]]
-    row = SoftmaxRow(
+    row = SoftmaxInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
         rows=value.size // value.shape[-1],
@@ -377,7 +377,7 @@ def _lower_softmax(builder: TableBuilder, operation: Softmax) -> None:
     builder.emit(Kernel("float32.reductions.softmax", (form, length, str(lanes))), row, operation.name)
 
 
-LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
+LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {
     Rnn: _lower_rnn,
     Gru: _lower_gru,
     Lstm: _lower_lstm,

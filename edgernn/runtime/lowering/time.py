@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 
 from edgernn.kernels.codegen.library import Kernel
-from edgernn.kernels.instructions import ROW_SLOTS, GateRow, HistoryRow, LoopRow, RunningReduceRow, RunningSoftmaxRow
+from edgernn.kernels.instructions import (
+    ROW_SLOTS,
+    DelayLineInstruction,
+    GateInstruction,
+    LoopInstruction,
+    RunningReduceInstruction,
+    RunningSoftmaxInstruction,
+)
 from edgernn.program.operations import (
     EVERY_STEP,
     AnyOperation,
+    DelayLine,
     Dense,
     Dequantize,
-    History,
     Int8Affine,
     Int8Dense,
     Int8GroupedDense,
@@ -31,12 +38,14 @@ from edgernn.runtime.lowering.int8 import INT8_LOWERINGS, lower_int8_affine, low
 from edgernn.runtime.lowering.int8_cells import INT8_CELL_LOWERINGS
 from edgernn.runtime.lowering.int8_features import INT8_FEATURE_LOWERINGS, lower_int8_grouped_dense
 from edgernn.runtime.lowering.layout import LAYOUT_LOWERINGS
-from edgernn.runtime.lowering.table import FUSED_FUNCTIONS, LOWERINGS, TableBuilder, lower_dense
+from edgernn.runtime.lowering.table import FUSED_FUNCTIONS, LOWERINGS, InstructionBuilder, lower_dense
 
 ROW_BYTES = 8 * ROW_SLOTS
 
 
-def lower_operations(builder: TableBuilder, operations: Sequence[AnyOperation], around: Schedule | None = None) -> None:
+def lower_operations(
+    builder: InstructionBuilder, operations: Sequence[AnyOperation], around: Schedule | None = None
+) -> None:
     """Append the rows of operations in their order.
 
     Those of one schedule that follow each other share a gate; those of the schedule `around`, of the loop whose body
@@ -56,30 +65,30 @@ def lower_operations(builder: TableBuilder, operations: Sequence[AnyOperation], 
 
 def _schedule(operation: AnyOperation) -> Schedule | None:
     """When a gate lets an operation run, None if it knows by itself."""
-    return None if isinstance(operation, History) else operation.when
+    return None if isinstance(operation, DelayLine) else operation.when
 
 
 def _body(operation: AnyOperation) -> int:
     return operation.body if isinstance(operation, Repeat) else 0
 
 
-NO_GATE = GateRow(0, 0, 0, 0)
+NO_GATE = GateInstruction(0, 0, 0, 0)
 
 
-def gate_of(when: Schedule, tail_steps: int) -> tuple[Kernel | None, GateRow]:
+def gate_of(when: Schedule, tail_steps: int) -> tuple[Kernel | None, GateInstruction]:
     """The gate of a schedule in a program with a tail of so many steps; no kernel where it is always open."""
     if when.at_end:
         if tail_steps:
-            return Kernel("float32.loops", ("at_end",)), GateRow(0, when.first, 1, tail_steps)
+            return Kernel("float32.loops", ("at_end",)), GateInstruction(0, when.first, 1, tail_steps)
         when = Schedule(first=when.first)
     if when == EVERY_STEP and not tail_steps:
         return None, NO_GATE
-    return Kernel("float32.loops", ("each" if when.period == 1 else "beat",)), GateRow(
+    return Kernel("float32.loops", ("each" if when.period == 1 else "beat",)), GateInstruction(
         0, when.first, when.period, when.extra
     )
 
 
-def _lower_run(builder: TableBuilder, run: Sequence[Sequence[AnyOperation]]) -> None:
+def _lower_run(builder: InstructionBuilder, run: Sequence[Sequence[AnyOperation]]) -> None:
     """Operations of one schedule. A function of nothing but one result is done where that comes from, if it can be."""
     fused: AnyOperation | None = None
     following: list[AnyOperation | None] = [*(unit[0] for unit in run[1:]), None]
@@ -92,7 +101,7 @@ def _lower_run(builder: TableBuilder, run: Sequence[Sequence[AnyOperation]]) -> 
             _lower_unit(builder, unit)
 
 
-def _lower_fused(builder: TableBuilder, first: AnyOperation, second: AnyOperation | None) -> AnyOperation | None:
+def _lower_fused(builder: InstructionBuilder, first: AnyOperation, second: AnyOperation | None) -> AnyOperation | None:
     """Emit an operation together with the one that alone reads its result, which is returned.
 
     None if no kernel does both.
@@ -101,7 +110,7 @@ def _lower_fused(builder: TableBuilder, first: AnyOperation, second: AnyOperatio
         return None
     if builder.readers[first.outputs[0]] != 1:
         return None
-    lower: Callable[[TableBuilder, Any, Any], None] | None = None
+    lower: Callable[[InstructionBuilder, Any, Any], None] | None = None
     if isinstance(second, Unary) and second.function in FUSED_FUNCTIONS:
         lower = lower_dense if isinstance(first, Dense) else None
     elif isinstance(second, Dequantize):
@@ -116,30 +125,32 @@ def _lower_fused(builder: TableBuilder, first: AnyOperation, second: AnyOperatio
     return second
 
 
-FUSED_WITH_LIMITS: dict[type, Callable[[TableBuilder, Any, Any], None]] = {
+FUSED_WITH_LIMITS: dict[type, Callable[[InstructionBuilder, Any, Any], None]] = {
     Int8Dense: lower_int8_dense,
     Int8GroupedDense: lower_int8_grouped_dense,
 }
 
 
-def _lower_unit(builder: TableBuilder, unit: Sequence[AnyOperation]) -> None:
+def _lower_unit(builder: InstructionBuilder, unit: Sequence[AnyOperation]) -> None:
     """An operation, or a loop with its body."""
     operation = unit[0]
     if not isinstance(operation, Repeat):
         ALL_LOWERINGS[type(operation)](builder, operation)
         return
-    counter = builder.rounds[operation.name] = builder.arena.take(8)
+    counter = builder.iterations[operation.name] = builder.arena.take(8)
     begin = len(builder.rows)
     lower_operations(builder, unit[1:], operation.when)
     body_bytes = ROW_BYTES * (len(builder.rows) + 1 - begin)
-    builder.emit(Kernel("float32.loops", ("repeat",)), LoopRow(counter, operation.count, body_bytes), operation.name)
+    builder.emit(
+        Kernel("float32.loops", ("repeat",)), LoopInstruction(counter, operation.count, body_bytes), operation.name
+    )
     # rounds are not told apart: the time of the whole loop is its own
     builder.operation_names[begin:] = [operation.name] * (len(builder.rows) - begin)
 
 
-def _lower_history(builder: TableBuilder, operation: History) -> None:
-    item, width = np.dtype(operation.dtype), "narrow" if operation.narrow else "wide"
-    row = HistoryRow(
+def _lower_history(builder: InstructionBuilder, operation: DelayLine) -> None:
+    item, width = np.dtype(operation.dtype), "narrow" if operation.int8_storage else "wide"
+    row = DelayLineInstruction(
         source=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
         ring=builder.region(operation.ring),
@@ -164,8 +175,8 @@ def _lower_history(builder: TableBuilder, operation: History) -> None:
     builder.emit(Kernel("float32.time", ("timed", width)), row, operation.name)
 
 
-def _lower_running_reduce(builder: TableBuilder, operation: RunningReduce) -> None:
-    row = RunningReduceRow(
+def _lower_running_reduce(builder: InstructionBuilder, operation: RunningReduce) -> None:
+    row = RunningReduceInstruction(
         x=builder.value(operation.inputs[0]),
         y=builder.value(operation.outputs[0]),
         total=builder.region(operation.total),
@@ -175,8 +186,8 @@ def _lower_running_reduce(builder: TableBuilder, operation: RunningReduce) -> No
     builder.emit(Kernel("float32.reductions.running", (operation.function,)), row, operation.name)
 
 
-def _lower_running_softmax(builder: TableBuilder, operation: RunningSoftmax) -> None:
-    row = RunningSoftmaxRow(
+def _lower_running_softmax(builder: InstructionBuilder, operation: RunningSoftmax) -> None:
+    row = RunningSoftmaxInstruction(
         scores=builder.value(operation.inputs[0]),
         x=builder.value(operation.inputs[1]),
         y=builder.value(operation.outputs[0]),
@@ -189,14 +200,14 @@ def _lower_running_softmax(builder: TableBuilder, operation: RunningSoftmax) -> 
     builder.emit(Kernel("float32.reductions.running", ("Softmax",)), row, operation.name)
 
 
-ALL_LOWERINGS: dict[type, Callable[[TableBuilder, Any], None]] = {
+ALL_LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {
     **LOWERINGS,
     **FEATURE_LOWERINGS,
     **LAYOUT_LOWERINGS,
     **INT8_LOWERINGS,
     **INT8_CELL_LOWERINGS,
     **INT8_FEATURE_LOWERINGS,
-    History: _lower_history,
+    DelayLine: _lower_history,
     RunningReduce: _lower_running_reduce,
     RunningSoftmax: _lower_running_softmax,
 }

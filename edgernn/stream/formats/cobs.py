@@ -30,7 +30,7 @@ NumberKind = Literal["int16", "float32"]
 KIND_BYTES: dict[NumberKind, tuple[int, str]] = {"int16": (1, "h"), "float32": (2, "f")}  # byte, struct code
 HEADER_BYTES = 7
 CRC_BYTES = 2
-SMALLEST_FRAME_BYTES = 1 + HEADER_BYTES + 2 + CRC_BYTES + 1  # stuffed, with one int16 and the zero byte
+MIN_FRAME_BYTES = 1 + HEADER_BYTES + 2 + CRC_BYTES + 1  # stuffed, with one int16 and the zero byte
 
 
 class Cobs(Format):
@@ -50,7 +50,7 @@ class Cobs(Format):
     def __init__(self, width: int, *, whole_start: bool = False) -> None:
         super().__init__(width, whole_start=whole_start)
         self._parse_cobs = native_function("parsers.cobs", 10)
-        most = (MAX_FRAME_BYTES + SLICE_BYTES) // SMALLEST_FRAME_BYTES + 1
+        most = (MAX_FRAME_BYTES + SLICE_BYTES) // MIN_FRAME_BYTES + 1
         self._values = np.zeros((MAX_FRAME_BYTES + SLICE_BYTES) // 2 + width, np.float64)
         self._sequence = np.zeros(most, np.int64)
         self._device_time_us = np.zeros(most, np.int64)

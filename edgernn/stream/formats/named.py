@@ -26,7 +26,7 @@ from edgernn.stream.formats.base import (
     Samples,
 )
 
-LARGEST_FLOAT32 = 3.4028235677973362e38  # everything above rounds to infinity
+MAX_FLOAT32 = 3.4028235677973362e38  # everything above rounds to infinity
 
 Fields = dict[str, float]  # of one line, in its order; not finite where the line says so
 
@@ -86,7 +86,7 @@ class NamedLines(Format):
         if kind != SAMPLES or fields is None:
             return None
         values = [fields[name] for name in self.channels]
-        too_large = [LARGEST_FLOAT32 < abs(value) < math.inf for value in values]
+        too_large = [MAX_FLOAT32 < abs(value) < math.inf for value in values]
         self.counts[OUT_OF_RANGE] += any(too_large)
         self.counts[NON_FINITE] += not all(map(math.isfinite, values))
         return [

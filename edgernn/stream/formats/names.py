@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 MAX_NAME_BYTES = 64
 SEQUENCES = 1 << 16
 TIMES_US = 1 << 32
-LARGEST_WHOLE = float(1 << 53)  # whole numbers up to here are exact in float64
+MAX_WHOLE = float(1 << 53)  # whole numbers up to here are exact in float64
 
 _NAME = r"[^\W\d][\w./-]*"
 _HEADED = re.compile(rf"({_NAME})\s*(?:\[([^\[\]]*)\]|\(([^()]*)\))?")
@@ -158,10 +158,10 @@ class ClockColumns(NamedTuple):
         """Which samples (n, width) have a clock and sequence that can be ones, (n,)."""
         right = np.ones(len(values), np.bool_)
         if self.time is not None:
-            right &= np.abs(values[:, self.time]) * self.unit_us < LARGEST_WHOLE  # False for NaN
+            right &= np.abs(values[:, self.time]) * self.unit_us < MAX_WHOLE  # False for NaN
         if self.sequence is not None:
             numbers = values[:, self.sequence]
-            right &= (numbers >= 0) & (numbers < LARGEST_WHOLE) & (numbers == np.floor(numbers))
+            right &= (numbers >= 0) & (numbers < MAX_WHOLE) & (numbers == np.floor(numbers))
         return right
 
 

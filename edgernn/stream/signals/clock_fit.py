@@ -11,7 +11,7 @@ import numpy as np
 
 SPAN_NS = 1_000_000_000  # of the sender's time, of which the earliest arrival is kept
 SPANS = 64
-FEWEST_SPANS = 8  # for a line
+MIN_SPANS = 8  # for a line
 TIMES_US = 1 << 32
 
 
@@ -73,7 +73,7 @@ class ClockFit:
     def _line(self) -> tuple[float, float, float] | None:
         """The slope, and a point on the line: device and host, in nanoseconds."""
         count = min(self._spans, SPANS)
-        if count < FEWEST_SPANS:
+        if count < MIN_SPANS:
             return None
         device, arrival = (self._points[:count] - self._points[0]).T.astype(np.float64)  # (count,) each
         first, second = np.triu_indices(count, 1)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-SHORTEST_SPAN_NS = 2_000_000_000  # of a measurement
-FEWEST_SAMPLES = 50
+MIN_SPAN_NS = 2_000_000_000  # of a measurement
+MIN_SAMPLES = 50
 
 
 class RateMeter:
@@ -38,7 +38,7 @@ class RateMeter:
             return
         self._samples += samples
         span_ns = arrival_ns - self._begin_ns
-        if span_ns >= SHORTEST_SPAN_NS and self._samples >= FEWEST_SAMPLES:
+        if span_ns >= MIN_SPAN_NS and self._samples >= MIN_SAMPLES:
             self.rate_hz = self._samples * 1e9 / span_ns
             self.spans += 1
             self._begin_ns, self._samples = arrival_ns, 0

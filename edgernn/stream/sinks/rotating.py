@@ -10,9 +10,9 @@ from edgernn.errors import ConfigError
 from edgernn.stream.clock import Clock, SystemClock
 
 DEFAULT_MAX_BYTES = 1_000_000_000
-MOST_ROTATED = 1000
+MAX_ROTATED = 1000
 FLUSH_PERIOD_NS = 1_000_000_000
-MOST_PENDING_BYTES = 4 << 20  # kept while the disk is full
+MAX_PENDING_BYTES = 4 << 20  # kept while the disk is full
 
 
 class RotatingFile:
@@ -56,8 +56,8 @@ class RotatingFile:
         on_notice: Callable[[str], None],
         clock: Clock | None = None,
     ) -> None:
-        if max_bytes < 1000 or not 0 <= rotate <= MOST_ROTATED:
-            raise ConfigError(f"{path}: max_bytes must be at least 1000, rotate from 0 to {MOST_ROTATED}")
+        if max_bytes < 1000 or not 0 <= rotate <= MAX_ROTATED:
+            raise ConfigError(f"{path}: max_bytes must be at least 1000, rotate from 0 to {MAX_ROTATED}")
         self.path = path
         self.lost_records = 0
         self._max_bytes, self._rotate, self._heading = max_bytes, rotate, heading
@@ -73,9 +73,9 @@ class RotatingFile:
 
     def write(self, record: bytes) -> None:
         """Append a record; it reaches the file within a second if `tick` is called."""
-        if len(self._pending) + len(record) > MOST_PENDING_BYTES:
+        if len(self._pending) + len(record) > MAX_PENDING_BYTES:
             self.flush()
-            if len(self._pending) + len(record) > MOST_PENDING_BYTES:
+            if len(self._pending) + len(record) > MAX_PENDING_BYTES:
                 self.lost_records += 1
                 return
         if self._size + len(self._pending) + len(record) > self._max_bytes:

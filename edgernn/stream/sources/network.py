@@ -13,7 +13,7 @@ from edgernn.stream.clock import Clock, SystemClock
 from edgernn.stream.sources.base import READ_BYTES, Chunk, Source
 
 CONNECT_TIMEOUT_S = 5.0
-LARGEST_DATAGRAM_BYTES = 65535
+MAX_DATAGRAM_BYTES = 65535
 
 
 class NetworkSource(Source):
@@ -113,5 +113,5 @@ class UdpSource(NetworkSource):
         data = bytearray()
         with contextlib.suppress(BlockingIOError):
             while len(data) < READ_BYTES:
-                data += connection.recv(LARGEST_DATAGRAM_BYTES)
+                data += connection.recv(MAX_DATAGRAM_BYTES)
         return bytes(data)

@@ -12,7 +12,7 @@ from edgernn.stream.sources.base import Chunk, Source
 QUEUE_BYTES = 4 << 20  # waiting for a slow consumer; the oldest are dropped first
 READ_TIMEOUT_S = 0.2
 FIRST_BACK_OFF_S = 0.05
-LONGEST_BACK_OFF_S = 2.0
+MAX_BACK_OFF_S = 2.0
 
 NoticeKind = Literal["lost", "reopened", "dropped", "end"]
 
@@ -151,7 +151,7 @@ class Reader:
             try:
                 self.source.open()
             except SourceError:
-                pause_s = min(2 * pause_s, LONGEST_BACK_OFF_S)
+                pause_s = min(2 * pause_s, MAX_BACK_OFF_S)
                 continue
             self.reconnects += 1
             self._put(Notice("reopened", f"{self.source.name} is back"))

@@ -17,7 +17,7 @@ from edgernn.errors import SourceError
 from edgernn.stream.formats.cobs import encode_packet
 
 SETTLING_S = 0.2  # in which a reader that has opened the port sets it up; pyserial empties it last
-LONGEST_LATE_S = 0.5  # that a board makes up for after nobody took its bytes
+MAX_LATE_S = 0.5  # that a board makes up for after nobody took its bytes
 
 
 class VirtualPort:
@@ -108,7 +108,7 @@ def cobs_frames(samples: NDArray[np.floating], rate_hz: float) -> Iterator[bytes
         yield encode_packet(sequence, round(sequence * 1e6 / rate_hz), sample.tolist())
 
 
-class Board:
+class VirtualBoard:
     """Sends frames at an even pace in a thread of its own.
 
     Parameters
@@ -151,5 +151,5 @@ class Board:
                 break
             self._write(frame)
             self.sent += 1
-            due_s = max(due_s + self._period_s, time.monotonic() - LONGEST_LATE_S)
+            due_s = max(due_s + self._period_s, time.monotonic() - MAX_LATE_S)
         self.done.set()

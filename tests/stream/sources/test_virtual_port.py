@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from edgernn.stream.sources import virtual_port
-from edgernn.stream.sources.virtual_port import LONGEST_LATE_S, Board
+from edgernn.stream.sources.virtual_port import MAX_LATE_S, VirtualBoard
 
 
 def test_a_board_that_was_held_up_does_not_make_up_for_hours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,9 +24,9 @@ def test_a_board_that_was_held_up_does_not_make_up_for_hours(monkeypatch: pytest
                 now_s[0] += 3600.0  # nobody took its bytes
             yield b"1\n"
 
-    board = Board(lambda data: None, frames(), rate_hz=100)
+    board = VirtualBoard(lambda data: None, frames(), rate_hz=100)
     monkeypatch.setattr(board, "_stopping", SimpleNamespace(wait=wait))
     board._play()
     assert board.sent == 400
-    assert sum(seconds == 0 for seconds in waits_s) <= 100 * LONGEST_LATE_S + 2
-    assert now_s[0] == pytest.approx(3700.0 + 4.0 - LONGEST_LATE_S, abs=0.05)
+    assert sum(seconds == 0 for seconds in waits_s) <= 100 * MAX_LATE_S + 2
+    assert now_s[0] == pytest.approx(3700.0 + 4.0 - MAX_LATE_S, abs=0.05)

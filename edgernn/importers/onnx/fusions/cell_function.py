@@ -43,7 +43,7 @@ class State(NamedTuple):
         return self.write.size
 
 
-class Gate(NamedTuple):
+class ActivatedUnits(NamedTuple):
     """What an activation gives: `units` of a value, which is the function of `scale` times the value `before`."""
 
     value: str
@@ -141,7 +141,7 @@ class CellFunction:
         """Whether two arrays are the same numbers, as far as float32 weights can make them."""
         return a.shape == b.shape and bool(np.abs(a - b).max() <= TOLERANCE * max(1.0, float(np.abs(b).max())))
 
-    def gates(self) -> list[Gate]:
+    def gates(self) -> list[ActivatedUnits]:
         """Activations of affine functions of sample and state."""
         zero = self.compute(np.zeros((1, self.inputs)), np.zeros((len(self.states), 1, self.size)))
         half = self.compute(self.x / 2, self.h / 2)
@@ -155,7 +155,7 @@ class CellFunction:
             if is_affine and width % self.size == 0:
                 for begin in range(0, width, self.size):
                     units = slice(begin, begin + self.size)
-                    gates.append(Gate(operation.outputs[0], units, function, before, scale))
+                    gates.append(ActivatedUnits(operation.outputs[0], units, function, before, scale))
         return gates
 
     def activation(self, operation: AnyOperation | None) -> tuple[GateFunction | None, str, float]:
@@ -179,7 +179,7 @@ class CellFunction:
             return GateFunction("Clip", *limits), before, scale * number  # number * clip(x) = clip(number * x)
         return None, "", 1.0
 
-    def of(self, gate: Gate) -> Array:
+    def of(self, gate: ActivatedUnits) -> Array:
         """What a gate gives at the probes, (probes, size)."""
         return self.values[gate.value][:, gate.units]
 

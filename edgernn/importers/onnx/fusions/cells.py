@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ModelError
-from edgernn.importers.onnx.fusions.cell_function import TOLERANCE, Affine, Array, CellFunction, Gate, State
+from edgernn.importers.onnx.fusions.cell_function import TOLERANCE, ActivatedUnits, Affine, Array, CellFunction, State
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.program.operations import (
     AnyOperation,
@@ -34,17 +34,17 @@ from edgernn.program.operations import (
 from edgernn.reference import float32 as reference_float32
 
 PROBES = 5
-MOST_NUMBERS = 4096  # of sample and state
-MOST_GROUPS = 256  # that are tried; a probe takes milliseconds
+MAX_NUMBERS = 4096  # of sample and state
+MAX_GROUPS = 256  # that are tried; a probe takes milliseconds
 IDENTITY = GateFunction("Affine", 1.0, 0.0)
 
 
-def recognise_cells(builder: ProgramBuilder, operations: Sequence[AnyOperation]) -> list[AnyOperation]:
+def fuse_cells(builder: ProgramBuilder, operations: Sequence[AnyOperation]) -> list[AnyOperation]:
     """The operations with every written-out cell replaced; what only it needed is left for pruning."""
     result = list(operations)
     states = _states(result)
     done: set[str] = set()
-    for group in islice(_groups(result, states), MOST_GROUPS):
+    for group in islice(_groups(result, states), MAX_GROUPS):
         if done.isdisjoint(state.write.region.slot for state in group):
             cell = _Candidate(builder, result, group).cell()
             if cell is not None:
@@ -128,7 +128,7 @@ class _Candidate(CellFunction):
         """The cell that it is, None where it is none that is known."""
         if self.sample is None or not self.operations or any(state.size != self.size for state in self.states):
             return None
-        if self.inputs + self.size > MOST_NUMBERS:
+        if self.inputs + self.size > MAX_NUMBERS:
             return None
         self.probe()
         gates = self.gates()
@@ -139,7 +139,7 @@ class _Candidate(CellFunction):
 
     # ---- the cells
 
-    def _rnn(self, gates: Sequence[Gate]) -> Any:
+    def _rnn(self, gates: Sequence[ActivatedUnits]) -> Any:
         for gate in gates:
             if self.agree(self.of(gate), self.values[self.new[0]]):
                 affine = self.affine(gate.before, gate.units, gate.scale)
@@ -149,7 +149,7 @@ class _Candidate(CellFunction):
                 return self._checked(Rnn(**self._fields(weights), activations=(gate.function,)))
         return None
 
-    def _gru(self, gates: Sequence[Gate]) -> Gru | None:
+    def _gru(self, gates: Sequence[ActivatedUnits]) -> Gru | None:
         old, new = self.values[self.old[0]], self.values[self.new[0]]
         for z in gates:
             for name, values in self.values.items():
@@ -165,7 +165,9 @@ class _Candidate(CellFunction):
                                 return found
         return None
 
-    def _gru_with(self, gates: Sequence[Gate], z: Gate, is_turned: bool, n: str, units: slice) -> Gru | None:
+    def _gru_with(
+        self, gates: Sequence[ActivatedUnits], z: ActivatedUnits, is_turned: bool, n: str, units: slice
+    ) -> Gru | None:
         """The GRU with these update gate and candidate, for the first reset gate with which it is one."""
         operation = self.writers.get(n)
         function, before, scale = self.activation(operation)
@@ -197,13 +199,13 @@ class _Candidate(CellFunction):
                     return cell
         return None
 
-    def _with_gate(self, gate: Gate, value: float) -> Array:
+    def _with_gate(self, gate: ActivatedUnits, value: float) -> Array:
         """The row of a gate's value with its units all `value`."""
         row: Array = self.values[gate.value][0].copy()
         row[gate.units] = value
         return row
 
-    def _lstm(self, gates: Sequence[Gate]) -> Any:
+    def _lstm(self, gates: Sequence[ActivatedUnits]) -> Any:
         """States are h, then c."""
         old_c, (new_h, new_c) = self.values[self.old[1]], (self.values[name] for name in self.new)
         for f, i, g in permutations(gates, 3):

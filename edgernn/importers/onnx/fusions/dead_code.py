@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgernn.program.operations import AnyOperation, Repeat
 
 
-def pruned(
+def eliminate_dead_code(
     operations: Sequence[AnyOperation],
     weights: Mapping[str, NDArray[Any]],
     values: Collection[str],

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ModelError
-from edgernn.importers.onnx.fusions.unrolled_steps import LEAST_STEPS, Steps, equal_steps
+from edgernn.importers.onnx.fusions.unrolled_steps import MIN_STEPS, Steps, equal_steps
 from edgernn.importers.onnx.graph.graph import Graph
 from edgernn.importers.onnx.graph.node import Node
 from edgernn.importers.onnx.rules.call import Options
@@ -31,7 +31,7 @@ BEFORE_NEXT = {"Add", "Gemm", "Identity", "MatMul", "Reshape", "Slice", "Split",
 
 def steps_after_zeros(graph: Graph, groups: Sequence[Sequence[Node]], frames: Sequence[str]) -> Steps | None:
     """Steps of which the first gives what the others would give of zeros; None where that is not so."""
-    later = equal_steps(groups[1:], frames[1:]) if len(frames) > LEAST_STEPS else None
+    later = equal_steps(groups[1:], frames[1:]) if len(frames) > MIN_STEPS else None
     if later is None or any(node.captured for node in groups[0]):
         return None
     try:

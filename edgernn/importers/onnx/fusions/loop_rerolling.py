@@ -14,51 +14,51 @@ from onnx import NodeProto, helper
 
 from edgernn.importers.onnx.fusions.first_step import steps_after_zeros
 from edgernn.importers.onnx.fusions.unrolled_steps import (
-    Picks,
+    IndexedFrames,
     Steps,
     begun_earlier,
     equal_steps,
     groups,
-    picked_sequences,
+    indexed_sequences,
 )
 from edgernn.importers.onnx.graph.graph import Graph
 from edgernn.importers.onnx.graph.node import Node
 
-MOST_VISITS = 10_000_000  # of nodes, in search of a recurrence; a second or two
+MAX_VISITS = 10_000_000  # of nodes, in search of a recurrence; a second or two
 
 
-def roll_up(graph: Graph) -> bool:
+def reroll_loops(graph: Graph) -> bool:
     """Roll up all recurrences of a graph, one after the other; whether there were any."""
     found = False
-    if next(picked_sequences(graph), None) is not None:
-        graph.share_equals()
-    while any(_roll(graph, picks, is_reversed) for picks in _longest(graph) for is_reversed in (False, True)):
+    if next(indexed_sequences(graph), None) is not None:
+        graph.eliminate_common_subexpressions()
+    while any(_roll(graph, indexed, is_reversed) for indexed in _longest(graph) for is_reversed in (False, True)):
         found = True
     return found
 
 
-def _longest(graph: Graph) -> list[Picks]:
+def _longest(graph: Graph) -> list[IndexedFrames]:
     """Sequences whose frames are picked one by one, those of most frames first: gates are picked like that too."""
-    found = sorted(picked_sequences(graph), key=lambda picks: -len(picks.frames))
-    return found[: max(1, MOST_VISITS // len(graph.nodes))]
+    found = sorted(indexed_sequences(graph), key=lambda indexed: -len(indexed.frames))
+    return found[: max(1, MAX_VISITS // len(graph.nodes))]
 
 
-def _roll(graph: Graph, picks: Picks, is_reversed: bool) -> bool:
+def _roll(graph: Graph, indexed: IndexedFrames, is_reversed: bool) -> bool:
     """Replace the recurrence over these frames, if there is one."""
-    frames = picks.frames[::-1] if is_reversed else picks.frames
+    frames = indexed.frames[::-1] if is_reversed else indexed.frames
     found = groups(graph, frames)
     steps = equal_steps(found, frames) or steps_after_zeros(graph, found, frames)
     if steps is None:
         return False
-    scan = _Replacement(graph, picks, begun_earlier(graph, steps), is_reversed)
+    scan = _Replacement(graph, indexed, begun_earlier(graph, steps), is_reversed)
     return scan.is_possible() and scan.put()
 
 
 class _Replacement:
     """A Scan that gives all that the rest of the graph reads of the steps."""
 
-    def __init__(self, graph: Graph, picks: Picks, steps: Steps, is_reversed: bool) -> None:
-        self.graph, self.picks, self.steps, self.is_reversed = graph, picks, steps, is_reversed
+    def __init__(self, graph: Graph, indexed: IndexedFrames, steps: Steps, is_reversed: bool) -> None:
+        self.graph, self.indexed, self.steps, self.is_reversed = graph, indexed, steps, is_reversed
         self.dropped = {id(node) for node in (*self._step_nodes(), *steps.shortened)}
         self.collected: dict[str, tuple[str, int, bool]] = {}  # output -> tensor of the body, axis, turned round
         self.joins: list[Node] = []
@@ -115,12 +115,12 @@ class _Replacement:
         reads = {new: old for old, new in steps.before.items()}
         final = steps.names[-1]
         finals = [final[name] if name in self.last else unique(f"{name}:last") for name in carried]
-        outside = self.picks.frames[-1 - steps.place if self.is_reversed else steps.place]
+        outside = self.indexed.frames[-1 - steps.place if self.is_reversed else steps.place]
         frame = unique(f"{outside}:frame")  # a name of its own, or the graph would still need what picked the frame
-        row = unique(f"{frame}:row") if self.picks.keeps_axis else frame
+        row = unique(f"{frame}:row") if self.indexed.keeps_axis else frame
         nodes = [node.reading({outside: frame}).proto for node in steps.body]
-        if self.picks.keeps_axis:
-            nodes.insert(0, self._with_axes("Unsqueeze", row, frame, self.picks.axis))
+        if self.indexed.keeps_axis:
+            nodes.insert(0, self._with_axes("Unsqueeze", row, frame, self.indexed.axis))
         given: list[tuple[str, str, int, int]] = []  # name in the body and outside, axis, direction
         added = []
         for name, (tensor, axis, is_backward) in self.collected.items():
@@ -139,12 +139,12 @@ class _Replacement:
         self.graph.rolled[name] = len(steps.names)
         scan = helper.make_node(
             "Scan",
-            [*(steps.initial[name] for name in carried), self.picks.sequence],
+            [*(steps.initial[name] for name in carried), self.indexed.sequence],
             [*finals, *(entry[1] for entry in given)],
             name=f"{name}:rolled",
             body=helper.make_graph(nodes, "step", values, results),
             num_scan_inputs=1,
-            scan_input_axes=[self.picks.axis],
+            scan_input_axes=[self.indexed.axis],
             scan_input_directions=[int(self.is_reversed)],
             scan_output_axes=[entry[2] for entry in given] or None,
             scan_output_directions=[entry[3] for entry in given] or None,

@@ -20,7 +20,7 @@ from edgernn.program.operations import AnyOperation, Binary, LayerNorm, Rearrang
 Row: TypeAlias = NDArray[np.float64]  # (1,) or (width,)
 Terms: TypeAlias = dict[str, Row]  # factors of products of the letters below, in their order; "" is a constant
 X, MEAN, INVERSE = "x", "m", "r"  # r is one over the deviation
-MOST_TERMS = 8
+MAX_TERMS = 8
 CLOSE = 1e-5  # how far the inverse of a width may be off, relative: it is float32
 EXACT = 1e-6  # how far factors that cancel may be off
 
@@ -70,7 +70,7 @@ class NormFinder:
             self.deviations[output] = deviation
             return None
         part = self._part(operation)
-        if part is None or part.norm.when != operation.when or len(part.terms) > MOST_TERMS:
+        if part is None or part.norm.when != operation.when or len(part.terms) > MAX_TERMS:
             return None
         found = None if isinstance(operation, LayerNorm) else self._as_layer_norm(operation, part)
         if self.readers[output] == 1 or (found is None and not isinstance(operation, LayerNorm)):

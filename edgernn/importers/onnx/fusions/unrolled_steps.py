@@ -10,12 +10,12 @@ import numpy as np
 from edgernn.importers.onnx.graph.graph import Graph
 from edgernn.importers.onnx.graph.node import Node
 
-LEAST_STEPS = 3
+MIN_STEPS = 3
 PICKERS = {"Slice", "Gather", "Split"}
 
 
 @dataclass(frozen=True)
-class Picks:
+class IndexedFrames:
     """A sequence of which every frame is picked by itself; `frames` in order of time, without the axis."""
 
     sequence: str
@@ -52,7 +52,7 @@ class Steps:
     shortened: tuple[Node, ...] = ()
 
 
-def picked_sequences(graph: Graph) -> Iterator[Picks]:
+def indexed_sequences(graph: Graph) -> Iterator[IndexedFrames]:
     """Sequences of which all frames, from the first to the last, are picked one by one."""
     readers: dict[str, list[Node]] = {}
     for node in graph.nodes:
@@ -67,9 +67,9 @@ def picked_sequences(graph: Graph) -> Iterator[Picks]:
         for axis, found in by_axis.items():
             positions = sorted(found)
             is_whole = positions == list(range(len(positions)))
-            if is_whole and len(positions) >= LEAST_STEPS and len({keeps for _, keeps in found.values()}) == 1:
+            if is_whole and len(positions) >= MIN_STEPS and len({keeps for _, keeps in found.values()}) == 1:
                 frames = tuple(found[position][0] for position in positions)
-                yield Picks(sequence, axis, frames, found[0][1])
+                yield IndexedFrames(sequence, axis, frames, found[0][1])
 
 
 def _picks_of(graph: Graph, node: Node) -> Iterator[tuple[int, int, str, bool]]:

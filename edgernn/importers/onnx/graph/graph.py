@@ -114,7 +114,7 @@ class Graph:
             return self._constant_nodes[name].tensor("value")
         return self.initializer(name)
 
-    def share_equals(self) -> None:
+    def eliminate_common_subexpressions(self) -> None:
         """Let nodes read equal tensors by one name, be they constants or what equal nodes make of the same.
 
         Exporters that write out steps write the constants anew for each.

@@ -29,7 +29,7 @@ LEAST = -1e4  # a mask that adds less than this forbids
 
 
 @dataclass(frozen=True, eq=False)
-class Scores(TimePairs):
+class AttentionScores(TimePairs):
     """Scores of frames with each other: ``scale * queries @ keys + bias``, and with `shares` the softmax of that.
 
     Its axes are those of the product. `bias` is (..., T, T), or None.
@@ -44,20 +44,20 @@ class Scores(TimePairs):
     shares: bool = False
 
 
-def scores_of(a: Stream, b: Stream, scale: float) -> Scores:
+def scores_of(a: Stream, b: Stream, scale: float) -> AttentionScores:
     """The product of frames (..., time, size) with frames (..., size, time)."""
     axes = (*a.axes[:-2], a.axes[-2], b.axes[-1])
     elements = np.zeros((*a.elements.shape[:-2], 1, 1), np.int64)
-    return Scores(axes, elements, bases=(), timing=a.timing, queries=a, keys=b, scale=scale)
+    return AttentionScores(axes, elements, bases=(), timing=a.timing, queries=a, keys=b, scale=scale)
 
 
 def of_pairs(call: Call) -> Results:
     """The rule of an operator that reads scores of frames with each other."""
     node = call.node
     operator = "Mul" if node.operator == "Sum" else node.operator
-    places = [i for i, tensor in enumerate(call.inputs) if isinstance(tensor, Scores)]
+    places = [i for i, tensor in enumerate(call.inputs) if isinstance(tensor, AttentionScores)]
     scores = call.inputs[places[0]]
-    assert isinstance(scores, Scores)
+    assert isinstance(scores, AttentionScores)
     if len(places) == 1:
         if operator in ("Identity", "Dropout", "Cast"):
             node.ignore("to", "saturate", "ratio", "seed", "round_mode")
@@ -77,7 +77,7 @@ def of_pairs(call: Call) -> Results:
     raise NeedsWindowError(f"{node!r} uses products of all frames with each other, as attention does")
 
 
-def _with_constants(call: Call, scores: Scores, operator: str, place: int) -> Scores | None:
+def _with_constants(call: Call, scores: AttentionScores, operator: str, place: int) -> AttentionScores | None:
     """Scores times or plus a constant, or masked by one."""
     if operator == "Where":
         condition = call.constant(0, "condition").elements
@@ -97,11 +97,11 @@ def _with_constants(call: Call, scores: Scores, operator: str, place: int) -> Sc
     return _masked(scores, numbers) if operator == "Add" else None
 
 
-def _masked(scores: Scores, mask: Array) -> Scores:
+def _masked(scores: AttentionScores, mask: Array) -> AttentionScores:
     return replace(scores, bias=mask.astype(np.float64) if scores.bias is None else scores.bias + mask)
 
 
-def _attended(call: Call, scores: Scores, values: Stream) -> Tensor:
+def _attended(call: Call, scores: AttentionScores, values: Stream) -> Tensor:
     """The shares times the values."""
     assert scores.queries is not None
     assert scores.keys is not None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
-from edgernn.importers.onnx.streams.sequence import frames_of, padded, settled
+from edgernn.importers.onnx.streams.sequence import frames_of, materialize_padding, padded
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import Stream, features, width_of
 
@@ -57,7 +57,7 @@ def windows_of_blocks(builder: ProgramBuilder, x: Stream, axis: int, slide: Slid
     taps = newest - oldest + 1
     pads = (-oldest, blocks_more + oldest + taps - blocks_apart)
     if min(pads) < 0:  # blocks that no window reaches
-        x = padded(builder, settled(builder, x), axis, (min(pads[0], 0), min(pads[1], 0)), 0.0)
+        x = padded(builder, materialize_padding(builder, x), axis, (min(pads[0], 0), min(pads[1], 0)), 0.0)
         pads = (max(pads[0], 0), max(pads[1], 0))
     frames = frames_of(builder, x, taps, stride=blocks_apart, pads=pads, fill=fill)  # (taps, *axes of x)
     elements = np.moveaxis(frames.elements, 1 + axis, 1)  # (taps, frames of a block, *others)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgernn.importers.onnx.rules.call import Call
-from edgernn.importers.onnx.streams.sequence import join, settled
+from edgernn.importers.onnx.streams.sequence import join, materialize_padding
 from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, features, width_of
 
 MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}  # ONNX's name and NumPy's
@@ -17,7 +17,7 @@ def pad_features(call: Call, x: Tensor, axis: int, pads: tuple[int, int], mode: 
         raise call.node.malformed(f"has mode = {mode!r}")
     before, after = pads
     if mode == "constant" and isinstance(x, Stream):
-        x = settled(call.builder, x)
+        x = materialize_padding(call.builder, x)
     begin, end = max(0, -before), x.elements.shape[axis] - max(0, -after)
     if end - begin < 1 or (mode == "reflect" and max(pads) >= end - begin):
         raise call.node.malformed(f"pads an axis of {x.elements.shape[axis]} with {pads}")

@@ -12,7 +12,7 @@ from edgernn.importers.onnx.graph.graph import Body, Graph
 from edgernn.importers.onnx.graph.node import Node
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.dimension import Dimension, Extent
-from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.sequence import materialize_padding
 from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor
 
 Results: TypeAlias = tuple[Tensor, ...]  # the outputs of a node, in order
@@ -49,21 +49,21 @@ class Options:
     is_window: bool = False
 
 
-class Scope(Protocol):
+class GraphScope(Protocol):
     """The tensors that a node can see."""
 
     def find(self, name: str) -> Tensor | None:
         """The tensor of that name."""
 
     def run(
-        self, body: Body, bound: Mapping[str, Tensor], outputs: Collection[str], rounds: Rounds | None
+        self, body: Body, bound: Mapping[str, Tensor], outputs: Collection[str], iterations: Iterations | None
     ) -> Callable[[str], Tensor]:
         """Follow a graph inside of a node."""
 
 
 @dataclass(frozen=True)
-class Rounds:
-    """The loop whose body is being followed: `count` rounds, over time unless a Repeat called `repeat` runs them."""
+class Iterations:
+    """The loop whose body is being followed: `count` iterations, over time unless a Repeat called `repeat` runs them."""
 
     count: Extent
     repeat: str | None
@@ -78,8 +78,8 @@ class Call:
     builder: ProgramBuilder
     graph: Graph
     options: Options
-    scope: Scope
-    rounds: Rounds | None = None
+    scope: GraphScope
+    iterations: Iterations | None = None
 
     def body(self, name: str) -> Body:
         """A graph inside of the node."""
@@ -94,13 +94,13 @@ class Call:
         body: Body,
         bound: Mapping[str, Tensor],
         outputs: Collection[str] | None = None,
-        rounds: Rounds | None = None,
+        iterations: Iterations | None = None,
     ) -> Callable[[str], Tensor]:
         """Follow the nodes of a graph inside of the node, with its inputs bound; returns what reads its tensors.
 
         `outputs` are those that are needed, None for all.
         """
-        return self.scope.run(body, bound, body.outputs if outputs is None else outputs, rounds or self.rounds)
+        return self.scope.run(body, bound, body.outputs if outputs is None else outputs, iterations or self.iterations)
 
     @property
     def output(self) -> str:
@@ -128,7 +128,7 @@ class Call:
 
     def stream(self, index: int) -> Stream:
         """An input that varies from step to step, its padding made frames."""
-        return settled(self.builder, self.sequence(index))
+        return materialize_padding(self.builder, self.sequence(index))
 
     def sequence(self, index: int) -> Stream:
         """An input that varies from step to step, as it is."""

@@ -17,7 +17,7 @@ from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.layout import merged
 from edgernn.importers.onnx.search.axes import WrongAxisError
 from edgernn.importers.onnx.streams.dimension import Extent
-from edgernn.importers.onnx.streams.sequence import frames_of, is_blocks, is_time, join, settled, windows
+from edgernn.importers.onnx.streams.sequence import frames_of, is_blocks, is_time, join, materialize_padding, windows
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import (
     Axis,
@@ -33,7 +33,7 @@ from edgernn.importers.onnx.streams.values import (
 from edgernn.program.operations import Dense, GroupedDense
 
 Array = NDArray[Any]
-MOST_PRODUCTS = 8  # groups that are a Dense each; more are one GroupedDense
+MAX_PRODUCTS = 8  # groups that are a Dense each; more are one GroupedDense
 
 
 def sliding(call: Call, x: Stream, kernel: tuple[int, ...]) -> list[Sliding]:
@@ -92,7 +92,7 @@ def unfolded(call: Call, x: Stream, slidings: list[Sliding], fill: float) -> tup
     time = check_spatial_axes(call, x)
     rank = len(slidings)
     if time is None:
-        x = settled(call.builder, x)
+        x = materialize_padding(call.builder, x)
         axes, elements = x.axes, x.elements[np.newaxis]  # (1, batch, channels, spatial...)
     else:
         slide = slidings[time - 2]
@@ -177,7 +177,7 @@ def products(
     rows = rows.reshape(*outside, taps, group, W.shape[1])
     biases = None if B is None else B.reshape(group, outputs // group)
     axes = (patches.axes[0], *spatial)
-    if group == 1 or (group <= MOST_PRODUCTS and W.shape[1] > 1):
+    if group == 1 or (group <= MAX_PRODUCTS and W.shape[1] > 1):
         parts = [
             _dense(
                 call,
@@ -287,7 +287,7 @@ def _stuffed(call: Call, x: Stream, axis: int, stride: int) -> Stream:
     """The stream with ``stride - 1`` zeros between neighbours along features."""
     if stride == 1:
         return x
-    x = settled(call.builder, x)
+    x = materialize_padding(call.builder, x)
     width = x.elements.shape[axis]
     zero = call.builder.constant(Constant.of(np.zeros(1, np.float32), f"{call.output}:zero"), x.timing)
     shape = (*x.elements.shape[:axis], (width - 1) * stride + 1, *x.elements.shape[axis + 1 :])

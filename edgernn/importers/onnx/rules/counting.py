@@ -11,12 +11,12 @@ import numpy as np
 
 from edgernn.importers.onnx.rules.call import Call
 from edgernn.importers.onnx.streams.dimension import Dimension
-from edgernn.importers.onnx.streams.sequence import as_whole, is_time
+from edgernn.importers.onnx.streams.sequence import as_per_sequence, is_time
 from edgernn.importers.onnx.streams.timing import Timing
 from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, Tensor
 from edgernn.program.operations import Binary, RunningReduce, Unary
 
-LEAST_COUNT = 4  # numbers that are seen to count
+MIN_COUNT = 4  # numbers that are seen to count
 
 
 def counted(call: Call, constant: Constant, x: Stream) -> Tensor:
@@ -26,7 +26,7 @@ def counted(call: Call, constant: Constant, x: Stream) -> Tensor:
     axes = x.axes[max(0, x.rank - constant.rank) :]
     times = [i for i, axis in enumerate(axes, start=constant.rank - len(axes)) if is_time(axis)]
     numbers = constant.elements
-    if len(times) != 1 or numbers.size < LEAST_COUNT or numbers.size != numbers.shape[times[0]]:
+    if len(times) != 1 or numbers.size < MIN_COUNT or numbers.size != numbers.shape[times[0]]:
         return constant
     row = numbers.ravel().astype(float)
     for is_reciprocal in (False, True):
@@ -47,18 +47,18 @@ def counted(call: Call, constant: Constant, x: Stream) -> Tensor:
 
 def _is_running_sum(call: Call, x: Stream) -> bool:
     writers = (by for by in call.builder.operations if isinstance(by, RunningReduce) and by.outputs == x.bases)
-    return not x.whole and any(by.function == "Sum" for by in writers)
+    return not x.per_sequence and any(by.function == "Sum" for by in writers)
 
 
 def _length(call: Call, constant: Constant, x: Stream) -> Tensor:
     """A number of frames of the sequence so far, in proportion and so many more; there is none before it is above 0."""
     extent = constant.elements.ravel()[0] if constant.elements.size == 1 else None
-    if not isinstance(extent, Dimension) or extent.counted is None or x.timing.tail or not x.whole:
+    if not isinstance(extent, Dimension) or extent.counted is None or x.timing.tail or not x.per_sequence:
         return constant
     unknown, times, more = extent.counted
     axes: tuple[Axis, ...] = ((),) * constant.rank
     timing = Timing(unknown.period - 1 - unknown.extra, unknown.period, unknown.extra)  # each when it is complete
-    length = as_whole(call.builder, _count(call, axes, timing, times, more, False))
+    length = as_per_sequence(call.builder, _count(call, axes, timing, times, more, False))
     least = -((more - 1) // times) if times > 0 else 1  # frames of which it is one at least
     waited = unknown.period * max(0, least - 1)
     return length.timed(replace(length.timing, first=length.timing.first + waited))

@@ -14,7 +14,7 @@ from edgernn.importers.onnx.rules.elementwise import emit_pair, number
 from edgernn.importers.onnx.rules.number_types import floats
 from edgernn.importers.onnx.search.axes import WrongAxisError
 from edgernn.importers.onnx.streams.builder import without_leading_ones
-from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.sequence import materialize_padding
 from edgernn.importers.onnx.streams.values import (
     Constant,
     Stream,
@@ -117,7 +117,7 @@ def transposed(x: TensorType) -> TensorType:
 
 def emit_dense(call: Call, x: Stream, W: Array, B: Array | None, output: str) -> Stream:
     """Dense over the last axis of x; W is (outputs, inputs)."""
-    x = settled(call.builder, x)
+    x = materialize_padding(call.builder, x)
     if x.rank == 0 or not is_features(x.axes[-1]):
         raise WrongAxisError(
             f"{call.node!r} has weights that span time or the batch, so it needs a window of frames: only weights over "

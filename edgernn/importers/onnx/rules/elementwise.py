@@ -19,7 +19,7 @@ from edgernn.importers.onnx.rules.number_types import COMPARISONS, converted, fl
 from edgernn.importers.onnx.search.axes import WrongAxisError
 from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.builder import without_leading_ones
-from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.sequence import materialize_padding
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import (
     Axis,
@@ -132,7 +132,7 @@ def emit_unary(
 ) -> Stream:
     """Emit one Unary; of integers it gives integers."""
     assert isinstance(x, Stream)
-    x = settled(call.builder, x)
+    x = materialize_padding(call.builder, x)
     if is_integer(call.builder, x):
         y = emit_unary(call, floats(call, x), call.inner("float"), function, alpha, beta)
         return converted(call, y, "int32", output)
@@ -186,10 +186,10 @@ def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> T
     if any(isinstance(operand, Stream) and is_integer(call.builder, operand) for operand in (a, b)):
         return _emit_integer_pair(call, function, a, b, output)
     if isinstance(a, Stream) and isinstance(b, Constant):
-        a = settled(call.builder, a)
+        a = materialize_padding(call.builder, a)
         b = counted(call, b, a)
     elif isinstance(b, Stream) and isinstance(a, Constant):
-        b = settled(call.builder, b)
+        b = materialize_padding(call.builder, b)
         a = counted(call, a, b)
     if isinstance(a, Stream) and isinstance(b, Stream):
         a, b = aligned(call.builder, (a, b), repr(call.node))

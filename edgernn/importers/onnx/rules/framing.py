@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgernn.importers.onnx.rules.call import Call
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.dimension import Extent, divide, product
-from edgernn.importers.onnx.streams.sequence import frames_of, is_time, packed, settled
+from edgernn.importers.onnx.streams.sequence import frames_of, is_time, materialize_padding, packed
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import (
     Axis,
@@ -49,7 +49,7 @@ def split_frames(call: Call, x: Tensor, axis: int, sizes: list[int] | None, part
     is_all = parts > 1 and extent_of(x.axes[axis]) == parts and sizes in (None, [1] * parts)
     if not is_all or not isinstance(x, Stream) or not is_time(x.axes[axis]):
         return None
-    x = settled(call.builder, x)
+    x = materialize_padding(call.builder, x)
     axes = (*x.axes[:axis], (), *x.axes[axis + 1 :])
     return tuple(
         FrameAt(axes, x.elements, bases=x.bases, timing=x.timing, sequence=x, axis=axis, position=i)
@@ -124,4 +124,4 @@ def stackings(call: Call, x: Tensor, targets: list[Extent], factors: Axis) -> It
 def stacked(builder: ProgramBuilder, x: Stream, count: int) -> Stream:
     """A sequence with so many frames stacked to one."""
     (axis,) = (i for i, axis in enumerate(x.axes) if is_time(axis))
-    return packed(builder, settled(builder, x), axis, count)
+    return packed(builder, materialize_padding(builder, x), axis, count)

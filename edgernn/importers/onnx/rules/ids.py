@@ -20,14 +20,14 @@ from edgernn.importers.onnx.streams.values import Constant as ConstantTensor
 from edgernn.importers.onnx.streams.values import Stream, features, is_features
 from edgernn.program.operations import Lookup
 
-MOST_ENTRIES = 1 << 20
+MAX_ENTRIES = 1 << 20
 
 
 def one_hot(call: Call) -> Results:
     """OneHot: positions below 0 count from the end, what lies outside gives no 1."""
     indices, depth = call.tensor(0), int(call.array(1, "depth").ravel()[0])
     values = call.array(2, "values")
-    if values.shape != (2,) or not 1 <= depth <= MOST_ENTRIES:
+    if values.shape != (2,) or not 1 <= depth <= MAX_ENTRIES:
         raise call.node.malformed(f"has the depth {depth} and values of shape {values.shape}")
     axis = call.node.integer("axis", -1)
     place = axis % (indices.rank + 1)

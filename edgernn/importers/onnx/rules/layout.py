@@ -262,7 +262,7 @@ def expand(call: Call) -> Results:
         if not fits or (isinstance(target, int) and target < 1):
             raise call.node.malformed(f"expands to the shape {targets}")
         axes.append(axis if axis or target == 1 else _repeating_axis(call, x, target))
-    if isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.timing.still:
+    if isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.timing.time_invariant:
         x = x.timed(EVERY_FRAME)
     elif isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.find(Role.TIME) is None:
         raise call.node.unsupported("repeats one frame or state for every time step: such a decoder is not supported")
@@ -275,14 +275,14 @@ def expand(call: Call) -> Results:
 
 def _repeating_axis(call: Call, x: Tensor, extent: Extent) -> Axis:
     """An axis along which a tensor is repeated; of an input without time that is time, where it is as long."""
-    if isinstance(x, Stream) and x.timing.still and extent == call.builder.steps:
+    if isinstance(x, Stream) and x.timing.time_invariant and extent == call.builder.steps:
         return (Factor(Role.TIME, extent),)
     return axis_of(extent)
 
 
-def repeated_still(call: Call, x: Tensor, axis: int, count: Extent) -> Tensor | None:
+def repeated_time_invariant(call: Call, x: Tensor, axis: int, count: Extent) -> Tensor | None:
     """An input without time repeated for each time step, along an axis of one; None where it is something else."""
-    if not isinstance(x, Stream) or not x.timing.still or x.axes[axis]:
+    if not isinstance(x, Stream) or not x.timing.time_invariant or x.axes[axis]:
         return None
     time = _repeating_axis(call, x, count)
     if not has_role(time, Role.TIME) or width_of(time) > 1:

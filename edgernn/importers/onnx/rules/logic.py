@@ -65,7 +65,7 @@ def chosen_by(call: Call, condition: Constant, a: Tensor, b: Tensor) -> Tensor:
     chosen, (first, second), axes = together(call, [a, b], condition)
     offset = sum(call.builder.size_of(base) for base in first.bases)
     elements = np.where(chosen, first.elements, second.elements + offset)
-    return pruned(call, Stream(axes, elements, bases=(*first.bases, *second.bases), timing=first.timing))
+    return without_unused_bases(call, Stream(axes, elements, bases=(*first.bases, *second.bases), timing=first.timing))
 
 
 def chosen(call: Call, condition: Tensor, a: Tensor, b: Tensor, name: str) -> Tensor:
@@ -119,7 +119,7 @@ def together(
     return numbers, result, axes
 
 
-def pruned(call: Call, x: Stream) -> Stream:
+def without_unused_bases(call: Call, x: Stream) -> Stream:
     """The stream without bases that no element is of."""
     sizes = [call.builder.size_of(base) for base in x.bases]
     bounds = np.cumsum([0, *sizes])

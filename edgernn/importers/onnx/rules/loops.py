@@ -14,7 +14,7 @@ import numpy as np
 
 from edgernn.importers.onnx.graph.graph import Body
 from edgernn.importers.onnx.rules.call import Call, Results
-from edgernn.importers.onnx.rules.rounds import Loop, in_time
+from edgernn.importers.onnx.rules.iterations import Loop, in_time
 from edgernn.importers.onnx.streams.dimension import INDEX, Dimension, Extent, extents_array
 from edgernn.importers.onnx.streams.values import (
     Constant,
@@ -111,7 +111,7 @@ def _is_true(tensor: Tensor) -> bool:
 
 
 def _counts(call: Call, body: Body, number: int, tensor: Tensor) -> bool:
-    """Whether a carried integer depends on nothing but itself, the round and constants."""
+    """Whether a carried integer depends on nothing but itself, the iteration and constants."""
     is_integer = isinstance(tensor, Constant) and tensor.elements.size == 1 and tensor.elements.dtype.kind in "iu"
     return is_integer and _depends_on(call, body, body.outputs[1 + number], {body.inputs[0], body.inputs[2 + number]})
 
@@ -154,7 +154,7 @@ def _count(call: Call, body: Body, carried: Sequence[Tensor]) -> Extent:
 def _expect_counted(call: Call, after: Tensor, before: Tensor) -> None:
     (new, old) = (tensor.elements.reshape(-1)[0] for tensor in (after, before))
     if not isinstance(after, Constant) or new != old + 1:
-        raise call.node.unsupported("carries an integer that does not count the rounds by one")
+        raise call.node.unsupported("carries an integer that does not count the iterations by one")
 
 
 def _check_condition(call: Call, body: Body, carried: int) -> None:
@@ -182,7 +182,7 @@ def sequence_insert(call: Call) -> Results:
     """SequenceInsert at the end: the frame of this round."""
     frames = call.tensor(0)
     if not isinstance(frames, Frames) or frames.item is not None or call.has(2):
-        raise call.node.unsupported("collects frames in another way than one at the end in each round of a loop")
+        raise call.node.unsupported("collects frames in another way than one at the end in each iteration of a loop")
     return (replace(frames, item=call.tensor(1)),)
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import one_frame
-from edgernn.importers.onnx.rules.layout import repeated_still
-from edgernn.importers.onnx.rules.logic import chosen_by, pruned
+from edgernn.importers.onnx.rules.layout import repeated_time_invariant
+from edgernn.importers.onnx.rules.logic import chosen_by, without_unused_bases
 from edgernn.importers.onnx.rules.number_types import floats, is_integer
 from edgernn.importers.onnx.search.axes import WrongAxisError
 from edgernn.importers.onnx.streams.alignment import aligned
@@ -68,7 +68,7 @@ def tile(call: Call) -> Results:
         raise call.node.malformed(f"has {len(repeats)} repeats for {x.rank} axes")
     axes, counts = [], []
     for i, count in enumerate(repeats):
-        again = repeated_still(call, x, i, count)
+        again = repeated_time_invariant(call, x, i, count)
         x, repeats[i] = (x, count) if again is None else (again, 1)
     for axis, count in zip(x.axes, repeats, strict=True):
         if isinstance(count, Dimension):
@@ -165,7 +165,7 @@ def _scattered(call: Call, places: tuple[Elements, ...]) -> Tensor:
         old, new = floats(call, old), floats(call, new)
     elements = np.array(old.elements)
     elements[places] = new.elements + sum(call.builder.size_of(base) for base in old.bases)
-    return pruned(call, Stream(old.axes, elements, bases=(*old.bases, *new.bases), timing=timing))
+    return without_unused_bases(call, Stream(old.axes, elements, bases=(*old.bases, *new.bases), timing=timing))
 
 
 def trilu(call: Call) -> Results:

@@ -12,7 +12,7 @@ import numpy as np
 from edgernn.importers.onnx.graph.tensors import NUMBER_TYPES, type_name
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
-from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.sequence import materialize_padding
 from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor
 from edgernn.program.operations import Binary, Convert, Unary
 
@@ -37,7 +37,7 @@ def converted(call: Call, x: Stream, dtype: str, output: str) -> Stream:
     builder = call.builder
     if is_integer(builder, x) == (dtype == "int32"):
         return x
-    x = settled(builder, x)
+    x = materialize_padding(builder, x)
     builder.emit(
         Convert(
             name=builder.unique_operation(call.node.name),
@@ -84,7 +84,7 @@ def _cast(call: Call, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
     assert isinstance(x, Stream)
     if dtype.kind == "f":
         return converted(call, x, "float32", call.output) if is_integer(call.builder, x) else x
-    x = settled(call.builder, x)
+    x = materialize_padding(call.builder, x)
     if dtype.kind == "b":
         return truth(call, x, call.output)
     if dtype.itemsize < 4 and not is_truth(call.builder, x):

@@ -15,7 +15,7 @@ from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.deviations import Deviations
 from edgernn.importers.onnx.rules.elementwise import emit_pair
 from edgernn.importers.onnx.streams.alignment import aligned
-from edgernn.importers.onnx.streams.sequence import frames_of, held, is_time, settled
+from edgernn.importers.onnx.streams.sequence import frames_of, is_time, latched, materialize_padding
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import Role, Stream, TimeSoftmax, features, has_role, width_of
 from edgernn.program.operations import Reduce, RunningReduce, RunningSoftmax
@@ -34,7 +34,7 @@ def reduced(call: Call, x: Stream, axes: list[int], function: Function, keep_axe
         x = _squares(call, x)
     if isinstance(x, TimeWeighted):
         return _attention(call, x, axes, function, keep_axes)
-    x = settled(call.builder, x)
+    x = materialize_padding(call.builder, x)
     if inner:
         output = call.builder.unique(f"{call.output}:frame") if times else call.output
         x = over_features(call, x, inner, function, output)
@@ -90,10 +90,10 @@ def over_all_frames(call: Call, x: Stream, axis: int, function: Function, output
         time = tuple(factor for factor in x.axes[axis] if factor.role is Role.TIME)
         x = frames.moved((*x.axes[:axis], time, *x.axes[axis + 1 :]), frames.elements)
     running = running_reduction(call, x, function, output if _is_plain(x) else call.builder.unique(f"{output}:running"))
-    whole = _as_whole(call, running, axis)
+    per_sequence = _as_per_sequence(call, running, axis)
     if function == "Mean":
-        call.builder.running_means[whole.bases[0]] = (x, running)
-    return whole
+        call.builder.running_means[per_sequence.bases[0]] = (x, running)
+    return per_sequence
 
 
 def _squares(call: Call, x: Deviations) -> Stream:
@@ -111,9 +111,9 @@ def _is_plain(x: Stream) -> bool:
     return x.timing.period == 1 and not x.timing.tail_steps
 
 
-def _as_whole(call: Call, running: Stream, axis: int) -> Stream:
-    whole = running.timing.as_whole()
-    last = running.timed(whole) if _is_plain(running) else held(call.builder, running, whole)
+def _as_per_sequence(call: Call, running: Stream, axis: int) -> Stream:
+    per_sequence = running.timing.as_per_sequence()
+    last = running.timed(per_sequence) if _is_plain(running) else latched(call.builder, running, per_sequence)
     return last.moved((*last.axes[:axis], (), *last.axes[axis + 1 :]), last.elements)
 
 
@@ -227,5 +227,5 @@ def _attention(call: Call, x: TimeWeighted, axes: list[int], function: Function,
     places = np.empty(flat.size, np.int64)
     places[order] = np.arange(flat.size)
     pooled = Stream(x.axes, places.reshape(x.elements.shape), bases=(output,), timing=x.timing)
-    whole = _as_whole(call, pooled, axes[0])
-    return whole if keep_axes else _without(whole, axes)
+    per_sequence = _as_per_sequence(call, pooled, axes[0])
+    return per_sequence if keep_axes else _without(per_sequence, axes)

@@ -14,7 +14,7 @@ from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.convolution import check_spatial_axes, sliding, unfolded
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.rules.over_time import reduced
-from edgernn.importers.onnx.streams.sequence import settled
+from edgernn.importers.onnx.streams.sequence import materialize_padding
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, extent_of, features
 from edgernn.program.operations import Reduce
@@ -43,7 +43,7 @@ def average_pool(call: Call) -> Results:
     if with_padding and padded and call.node.integer("ceil_mode", 0):
         raise call.node.unsupported("counts padding and has ceil_mode: what it divides by differs between runtimes")
     if padded and not with_padding:
-        x = settled(call.builder, x)  # frames of a Pad before count
+        x = materialize_padding(call.builder, x)  # frames of a Pad before count
     total = _pooled(call, x, slidings, "Sum", 0.0, call.builder.unique(f"{call.output}:sum"))
     if not padded or with_padding:
         size = prod(slide.kernel for slide in slidings)

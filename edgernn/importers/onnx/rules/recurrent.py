@@ -180,7 +180,7 @@ class _Layer:
         x = self.X.moved((self.X.axes[0], (), self.X.axes[2]), self.X.elements[:, row : row + 1])
         tag += f":{row}" if row else ""
         is_reversed, steps = self.directions[place], self.X.elements.shape[0]
-        if has_role(x.axes[0], Role.TIME) or (not x.axes[0] and not x.whole and not self.call.options.is_window):
+        if has_role(x.axes[0], Role.TIME) or (not x.axes[0] and not x.per_sequence and not self.call.options.is_window):
             if is_reversed and x.axes[0]:
                 raise NeedsWindowError(f"{self.call.node!r} reads the sequence from its end")
             if x.axes[0] or not self._begins_from_signals(place, row):
@@ -195,7 +195,7 @@ class _Layer:
     def _begins_from_signals(self, place: int, row: int) -> bool:
         """Whether a single step begins from states that the graph keeps elsewhere: packed, or carried by a loop."""
         initial = [self._initial(place, row, letter) for letter in self.letters]
-        return any(isinstance(x, Stream) and not x.whole and not self.call.builder.is_claimable(x) for x in initial)
+        return any(isinstance(x, Stream) and not x.per_sequence and not self.call.builder.can_bind(x) for x in initial)
 
     def _filled(self, Y: Stream, steps: int) -> Stream:
         """Y (length, 1, hidden_size) with zeros behind it."""
@@ -208,7 +208,7 @@ class _Layer:
         """The cell runs once for each frame; its states last."""
         call, builder, H = self.call, self.call.builder, features(self.hidden_size)
         names = self._names(tag)
-        whole = x.timing.as_whole() if has_role(x.axes[0], Role.TIME) else x.timing
+        per_sequence = x.timing.as_per_sequence() if has_role(x.axes[0], Role.TIME) else x.timing
         is_plain = x.timing.period == 1 and not x.timing.tail_steps
         last_names = {**names, "h": names["h"] if is_plain else builder.unique(f"{names['h']}:last")}
         regions: dict[str, Any] = {
@@ -228,7 +228,7 @@ class _Layer:
         for letter in self.letters:
             if last_names[letter] != names["h"]:
                 builder.final_state(last_names[letter], regions[letter], self.hidden_size)
-        last = [Stream.of(last_names[letter], ((), H), whole) for letter in self.letters]
+        last = [Stream.of(last_names[letter], ((), H), per_sequence) for letter in self.letters]
         return [Stream.of(names["h"], (x.axes[0], (), H), x.timing), *last]
 
     def _over_features(
@@ -335,10 +335,10 @@ class _Layer:
         if isinstance(initial, Constant):
             return call.builder.hidden_state(name, initial.elements)
         if isinstance(initial, Stream):
-            region = call.builder.claim(initial, last)
+            region = call.builder.bind_state(initial, last)
             if region is not None:
                 return region
-            if initial.whole:
+            if initial.per_sequence:
                 raise NeedsWindowError(f"{call.node!r} begins from a state that the end of a sequence gives")
         raise call.node.unsupported(
             f"computes its initial_{letter} from other signals; it must be constant, or an input of the model as it is"

@@ -13,7 +13,7 @@ import numpy as np
 from edgernn.importers.onnx.rules.blocks import Sliding, windows_of_blocks
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.framing import cut_windows, joined_frames, split_frames
-from edgernn.importers.onnx.rules.rounds import frame_of_round
+from edgernn.importers.onnx.rules.iterations import frame_of_iteration
 from edgernn.importers.onnx.search.axes import WrongAxisError
 from edgernn.importers.onnx.streams import sequence
 from edgernn.importers.onnx.streams.alignment import aligned
@@ -64,8 +64,8 @@ def _slice_axis(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     node = call.node
     if step == 0:
         raise node.malformed("has a step of 0")
-    if isinstance(start, Dimension) and start.is_of_round and end - start == 1:
-        return frame_of_round(call, x, axis, start, keep_axis=True)
+    if isinstance(start, Dimension) and start.is_of_iteration and end - start == 1:
+        return frame_of_iteration(call, x, axis, start, keep_axis=True)
     if is_features(x.axes[axis]):
         if isinstance(x, Constant) and any(isinstance(edge, Dimension) and edge.is_time for edge in (start, end)):
             raise CountsStepsError(f"{node!r} takes as much of a table as the sequence is long: that counts time steps")
@@ -89,11 +89,11 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     start, stop = _position(start, extent), _position(end, extent)
     if step == 1 and start == 0 and stop == extent and not (start_counts_back and extent == 1):
         return x
-    trail = extent - stop  # frames left out at the end
-    if isinstance(x, Stream) and is_blocks(x.axes[axis]) and isinstance(start, int) and isinstance(trail, int):
+    pad_end = extent - stop  # frames left out at the end
+    if isinstance(x, Stream) and is_blocks(x.axes[axis]) and isinstance(start, int) and isinstance(pad_end, int):
         if step != 1:
             raise _refusal(call, x.axes[axis])
-        slide = Sliding(1, 1, 1, (-start, -trail))
+        slide = Sliding(1, 1, 1, (-start, -pad_end))
         cut = windows_of_blocks(call.builder, x, axis, slide, 0.0, repr(call.node))
         return cut.moved(cut.axes[1:], cut.elements[0])
     if step < 1 or not is_time(x.axes[axis]) or not isinstance(x, Stream):
@@ -101,13 +101,13 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     if isinstance(x, Continued):
         return _slice_continued(x, axis, start, stop)
     last = stop - start  # frames that are taken
-    if not isinstance(trail, int) or (isinstance(extent, int) and 2 * trail > extent and not end_counts_back):
+    if not isinstance(pad_end, int) or (isinstance(extent, int) and 2 * pad_end > extent and not end_counts_back):
         if isinstance(last, int) and last > 0 and step == 1:
             why = str(_refusal(call, x.axes[axis]))
             return sequence.out_of_reach(call.builder, x, axis, last, why)
         raise _refusal(call, x.axes[axis])
-    x = sequence.settled(call.builder, x)
-    x = sequence.padded(call.builder, x, axis, (0, -trail), 0.0)
+    x = sequence.materialize_padding(call.builder, x)
+    x = sequence.padded(call.builder, x, axis, (0, -pad_end), 0.0)
     if last == 1:
         return last_frame(call, x, axis, keep_axis=True)
     if start_counts_back or isinstance(start, Dimension) or (isinstance(extent, int) and 2 * start > extent):
@@ -121,10 +121,10 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
 def _slice_continued(x: Continued, axis: int, start: Extent, stop: Extent) -> Tensor:
     """Of a sequence behind frames of a state: what stays in the state, or the sequence without these frames."""
     extent = extent_of(x.axes[axis])
-    if stop == extent and extent - start == x.lead:
+    if stop == extent and extent - start == x.pad_begin:
         kept = x.frames_kept(axis)
-        return kept.timed(kept.timing.as_whole())
-    if stop == extent and start == x.lead:
+        return kept.timed(kept.timing.as_per_sequence())
+    if stop == extent and start == x.pad_begin:
         return x.frame(axis)
     raise x.unknown()
 
@@ -185,8 +185,8 @@ def gather(call: Call) -> Results:
         return (_lookup(call, data, axis),)
     indices = call.constant(1, "indices").elements
     (first, *_) = indices.reshape(-1)[:1].tolist() or [0]
-    if isinstance(first, Dimension) and first.is_of_round and indices.size == 1:
-        return (frame_of_round(call, data, axis, first, keep_axis=indices.ndim == 1),)
+    if isinstance(first, Dimension) and first.is_of_iteration and indices.size == 1:
+        return (frame_of_iteration(call, data, axis, first, keep_axis=indices.ndim == 1),)
     if is_features(data.axes[axis]):
         return (_gather_features(call, data, axis),)
     windows = cut_windows(call, data, axis, indices)
@@ -324,10 +324,10 @@ def _join_state(call: Call, tensors: list[Tensor], axis: int) -> Stream | None:
     if len(tensors) != 2:
         return None
     past, x = tensors
-    is_past = isinstance(past, Stream) and is_features(past.axes[axis]) and call.builder.is_claimable(past)
+    is_past = isinstance(past, Stream) and is_features(past.axes[axis]) and call.builder.can_bind(past)
     if not is_past or not isinstance(past, Stream) or not isinstance(x, Stream):
         return None
-    x = sequence.settled(call.builder, x)
+    x = sequence.materialize_padding(call.builder, x)
     others = [_common(call, [_with_axis(tensor, axis, ()) for tensor in tensors], i) for i in range(x.rank)]
     if tuple(others) != _with_axis(x, axis, ()):
         raise call.node.unsupported("joins frames of a state to a sequence with other axes")

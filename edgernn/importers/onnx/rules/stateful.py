@@ -14,7 +14,7 @@ from edgernn.importers.onnx.rules.dense import product, transposed
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.cached import Continued, continued
-from edgernn.importers.onnx.streams.sequence import as_whole, frames_of, is_time, join
+from edgernn.importers.onnx.streams.sequence import as_per_sequence, frames_of, is_time, join
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import Stream, Tensor, features, width_of
 from edgernn.program.operations import StateRegion
@@ -39,7 +39,7 @@ def causal_conv_with_state(call: Call) -> Results:
     if call.has(3) and isinstance(call.tensor(3), Stream):
         x, before = _joined_frames(call, call.stream(3), x), (0, 0)
         if isinstance(x, Continued):
-            present = (as_whole(call.builder, x.frames_kept(2)),)
+            present = (as_per_sequence(call.builder, x.frames_kept(2)),)
         else:
             newest = x.elements[:, :, x.elements.shape[2] - kernel + 1 :]
             present = (x.moved((*x.axes[:2], features(kernel - 1)), newest),)
@@ -48,7 +48,7 @@ def causal_conv_with_state(call: Call) -> Results:
     elif len(node.outputs) > 1 and node.outputs[1] and kernel > 1 and is_time(x.axes[2]):
         taken = frames_of(call.builder, x, kernel - 1, pads=(kernel - 2, 0))  # (taps, batch, channels, time)
         frames = taken.moved((*x.axes[:2], taken.axes[0]), np.moveaxis(taken.elements.squeeze(3), 0, 2))
-        present = (as_whole(call.builder, frames),)
+        present = (as_per_sequence(call.builder, frames),)
     patches, spatial = unfolded(call, x, [Sliding(kernel, 1, 1, before)], 0.0)
     plain = call.output if activation == "none" else call.inner("plain")
     y: Tensor = products(call, patches, spatial, W, bias, len(W), plain)
@@ -61,7 +61,7 @@ def causal_conv_with_state(call: Call) -> Results:
 def _joined_frames(call: Call, past: Stream, x: Stream) -> Stream:
     """The frames that the state holds, and those of this step behind them, as features; a sequence of them all."""
     if is_time(x.axes[2]):
-        if past.elements.shape[:2] != x.elements.shape[:2] or not call.builder.is_claimable(past):
+        if past.elements.shape[:2] != x.elements.shape[:2] or not call.builder.can_bind(past):
             raise call.node.unsupported("begins a sequence from past_state that is no input: export one time step")
         return continued(call.builder, past, x, 2)
     past, x = aligned(call.builder, (past, x), repr(call.node))
@@ -146,7 +146,7 @@ def _past(call: Call, x: Stream, heads: int, rows: int, columns: int) -> tuple[S
         raise call.node.malformed(f"has a past_state of shape {past.extents}, it must have {size} numbers")
     name = f"{call.output}.state"
     if isinstance(past, Stream):
-        region = builder.claim(past, "")
+        region = builder.bind_state(past, "")
         if region is None:
             raise NeedsWindowError(f"{call.node!r} begins from a state that is computed from other signals")
     else:
@@ -162,8 +162,8 @@ def _keep(call: Call, region: StateRegion, state: Stream) -> Stream:
     builder = call.builder
     value = builder.value_of_any_shape(state)
     builder.write_state(f"write {region.slot}", region, value, state.elements.size, state.timing)
-    if builder.claims and not builder.claims[-1].last:
-        builder.claims[-1] = replace(builder.claims[-1], last=value)
+    if builder.state_bindings and not builder.state_bindings[-1].last:
+        builder.state_bindings[-1] = replace(builder.state_bindings[-1], last=value)
     axes = (state.axes[0], *state.axes[2:])
     last = state.moved(axes, state.elements.squeeze(1))
-    return as_whole(builder, last) if is_time(state.axes[1]) else last
+    return as_per_sequence(builder, last) if is_time(state.axes[1]) else last

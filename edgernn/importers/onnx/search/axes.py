@@ -79,9 +79,9 @@ def find_state_inputs(graph: Graph) -> frozenset[str]:
     only_begins: dict[str, bool] = dict.fromkeys(graph.outputs, False)
     for node in reversed(graph.nodes):
         for name in filter(None, node.outputs):
-            _settle(name, readers, only_begins)
+            _decide(name, readers, only_begins)
     for entry in graph.inputs:
-        _settle(entry.name, readers, only_begins)
+        _decide(entry.name, readers, only_begins)
     return frozenset(entry.name for entry in graph.inputs if only_begins[entry.name])
 
 
@@ -93,8 +93,8 @@ def find_caches(graph: Graph) -> frozenset[str]:
     return found if len(found) < len(graph.inputs) else frozenset()
 
 
-def _settle(name: str, readers: dict[str, list[Node]], only_begins: dict[str, bool]) -> None:
-    """Whether all that is computed from a tensor begins recurrences; its readers are settled already."""
+def _decide(name: str, readers: dict[str, list[Node]], only_begins: dict[str, bool]) -> None:
+    """Whether all that is computed from a tensor begins recurrences; its readers are materialized already."""
     if name in only_begins:
         return
     only_begins[name] = name in readers and all(
@@ -128,17 +128,17 @@ def layouts(graph: Graph, time_axis: int | None, state_inputs: frozenset[str]) -
         )
     )
     found = False
-    for has_still in (False, True):
+    for has_time_invariant in (False, True):
         for choice in choices:
             chosen = dict(zip(by_rank, choice, strict=True))
             placed = {entry.name: chosen[len(entry.dimensions)] for entry in data}
-            if has_still:
+            if has_time_invariant:
                 placed |= _without_time(data, placed)
             batch, time = (
                 {entry.dimensions[axis] for entry in data if (axis := getattr(placed[entry.name], kind)) is not None}
                 for kind in ("batch_axis", "time_axis")
             )
-            if not _agree(batch) or not _agree(time) or (has_still and time <= {1}):
+            if not _agree(batch) or not _agree(time) or (has_time_invariant and time <= {1}):
                 continue
             states = {entry.name: _state_layout(entry, batch) for entry in graph.inputs if entry.name in state_inputs}
             found = True

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.dimension import Dimension, Extent, is_less
-from edgernn.importers.onnx.streams.sequence import delayed, held, is_blocks, is_time, packed, settled
+from edgernn.importers.onnx.streams.sequence import delayed, is_blocks, is_time, latched, materialize_padding, packed
 from edgernn.importers.onnx.streams.timing import NeedsWindowError, Timing
 from edgernn.importers.onnx.streams.values import Role, Stream, width_of
 
@@ -21,44 +21,44 @@ def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> l
     NeedsWindowError
         They cannot meet in a stream.
     """
-    streams = [settled(builder, stream) for stream in streams]
+    streams = [materialize_padding(builder, stream) for stream in streams]
     for base in (base for stream in streams for base in stream.bases):
         builder.check_readable(base)
     timings = [stream.timing for stream in streams]
     if len(set(timings)) < 2:
         return streams
-    if any(timing.still for timing in timings):
+    if any(timing.time_invariant for timing in timings):
         return _with_still(builder, streams, where)
-    if not any(timing.whole for timing in timings) and len({timing.period for timing in timings}) > 1:
+    if not any(timing.per_sequence for timing in timings) and len({timing.period for timing in timings}) > 1:
         streams = _at_one_rate(builder, streams, where)
         timings = [stream.timing for stream in streams]
-    if len({timing.whole for timing in timings}) > 1:
+    if len({timing.per_sequence for timing in timings}) > 1:
         raise NeedsWindowError(
             f"{where} combines what belongs to the whole sequence, as a last frame does, with every frame, so it needs "
             "the end of the sequence before its beginning"
         )
-    if timings[0].whole:
+    if timings[0].per_sequence:
         return _aligned_wholes(builder, streams)
     period, latest = timings[0].period, max(timing.first for timing in timings)
     extra = min(timing.extra for timing in timings)
     meeting = []
     for stream in streams:
         frames, rest = divmod(latest - stream.timing.first, period)
-        late = delayed(builder, stream, frames)
+        shifted = delayed(builder, stream, frames)
         if rest:
-            late = held(builder, late, replace(late.timing, first=latest))
-        meeting.append(late.timed(replace(late.timing, extra=extra)))
+            shifted = latched(builder, shifted, replace(shifted.timing, first=latest))
+        meeting.append(shifted.timed(replace(shifted.timing, extra=extra)))
     return _of_one_length(meeting)
 
 
 def _with_still(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:
     """Streams, some of which are the same for all frames, so that they come whenever the others do."""
-    moving = aligned(builder, [stream for stream in streams if not stream.timing.still], where)
+    moving = aligned(builder, [stream for stream in streams if not stream.timing.time_invariant], where)
     timing, waiting = moving[0].timing, iter(moving)
     return [
         next(waiting)
-        if not stream.timing.still
-        else held(builder, stream, timing)
+        if not stream.timing.time_invariant
+        else latched(builder, stream, timing)
         if timing.tail_steps
         else stream.timed(timing)
         for stream in streams
@@ -113,10 +113,10 @@ def _may_equal(a: Extent, b: Extent) -> bool:
 def _aligned_wholes(builder: ProgramBuilder, streams: Sequence[Stream]) -> list[Stream]:
     timing = Timing(
         first=max(stream.timing.first for stream in streams),
-        whole=True,
+        per_sequence=True,
         tail=max(stream.timing.tail for stream in streams),
     )
     return [
-        stream.timed(timing) if bool(stream.timing.tail) == bool(timing.tail) else held(builder, stream, timing)
+        stream.timed(timing) if bool(stream.timing.tail) == bool(timing.tail) else latched(builder, stream, timing)
         for stream in streams
     ]

@@ -20,7 +20,7 @@ from edgernn.program.operations import AnyOperation, ReadState, Rearrange, Shape
 
 
 @dataclass(frozen=True)
-class Claim:
+class StateBinding:
     """A run of elements of a state input that a recurrence begins from, and the value that holds its last state."""
 
     state_input: str
@@ -40,7 +40,7 @@ class ProgramBuilder:
         Type of each value written so far.
     slots : dict of str to StateSlot
         States that the graph hides, in order.
-    claims : list of Claim
+    state_bindings : list of StateBinding
         Pieces of state inputs that recurrences run on.
     inputs : set of str
         Inputs of the graph that may be read as values.
@@ -62,7 +62,7 @@ class ProgramBuilder:
         What loops within a step begin from, and what they make of it.
     running_means : dict of str to tuple of Stream
         For the value of a mean over time the frames that it is of, and the mean of all up to each.
-    doubtful : dict of str to str
+    deferred_errors : dict of str to str
         Values and states that stand for something that a stream does not have, with what that is. Their shapes are
         right; a program that needs their numbers is refused.
     """
@@ -72,7 +72,7 @@ class ProgramBuilder:
         self.weights: dict[str, NDArray[Any]] = {}
         self.values: dict[str, Value] = {}
         self.slots: dict[str, StateSlot] = {}
-        self.claims: list[Claim] = []
+        self.state_bindings: list[StateBinding] = []
         self.inputs: set[str] = set()
         self.has_time = has_time
         self.state_inputs = state_inputs
@@ -81,7 +81,7 @@ class ProgramBuilder:
         self.batch = 1
         self.steps: int | None = None
         self.ran_over_time = False
-        self.doubtful: dict[str, str] = {}
+        self.deferred_errors: dict[str, str] = {}
         self.carried: list[tuple[Stream, Stream]] = []
         self.running_means: dict[str, tuple[Stream, Stream]] = {}
         self.timings_of_repeats: dict[str, Timing] = {}
@@ -120,10 +120,10 @@ class ProgramBuilder:
     def _pass_doubts(self, operation: AnyOperation) -> None:
         """What is computed from a doubtful value or state is as doubtful."""
         slots = [region.slot for region, _ in operation.regions(self.weights)]
-        doubts = [self.doubtful[name] for name in (*operation.inputs, *slots) if name in self.doubtful]
-        if doubts:
+        deferred = [self.deferred_errors[name] for name in (*operation.inputs, *slots) if name in self.deferred_errors]
+        if deferred:
             changed = slots if operation.changes_state else []
-            self.doubtful.update(dict.fromkeys((*operation.outputs, *changed), doubts[0]))
+            self.deferred_errors.update(dict.fromkeys((*operation.outputs, *changed), deferred[0]))
 
     def weight(self, name: str, array: ArrayLike, dtype: str = "float32") -> str:
         """Store a weight and return its name; equal weights are stored once."""
@@ -276,7 +276,7 @@ class ProgramBuilder:
         size: int,
         timing: Timing,
         *,
-        held: bool = False,
+        latched: bool = False,
         dtype: str = "float32",
     ) -> None:
         """Emit the operation `name` that reads a state, (size,), as a value."""
@@ -287,7 +287,7 @@ class ProgramBuilder:
             sources=self.sources,
             region=region,
             shape=(size,),
-            held=held,
+            latched=latched,
             dtype=dtype,
         )
         self.emit(read, timing)
@@ -316,29 +316,29 @@ class ProgramBuilder:
         )
         self.emit(write, timing)
 
-    def is_claimable(self, stream: Stream) -> bool:
+    def can_bind(self, stream: Stream) -> bool:
         """Whether a stream is a run of elements of one input of the graph, which can be a state."""
         flat = stream.elements.ravel()
         is_run = len(stream.bases) == 1 and flat.size > 0 and bool((np.diff(flat) == 1).all())
         return is_run and stream.bases[0] in (self.state_inputs if self.has_time else self.inputs)
 
-    def claim(self, stream: Stream, last: str) -> StateRegion | None:
+    def bind_state(self, stream: Stream, last: str) -> StateRegion | None:
         """The region of a state input that `stream` is, now owned by a recurrence whose last state is `last`.
 
         None if the stream is no run of elements of one input of the graph.
         """
-        if not self.is_claimable(stream):
+        if not self.can_bind(stream):
             return None
         flat, base = stream.elements.ravel(), stream.bases[0]
-        claim = Claim(base, int(flat[0]), flat.size, last)
-        for other in self.claims:
-            overlaps = other.offset < claim.offset + claim.size and claim.offset < other.offset + other.size
+        binding = StateBinding(base, int(flat[0]), flat.size, last)
+        for other in self.state_bindings:
+            overlaps = other.offset < binding.offset + binding.size and binding.offset < other.offset + other.size
             if other.state_input == base and overlaps:
                 raise UnsupportedModelError(
                     f"the state input {base} begins two recurrences: give each layer a state of its own"
                 )
-        self.claims.append(claim)
-        return StateRegion(base, claim.offset)
+        self.state_bindings.append(binding)
+        return StateRegion(base, binding.offset)
 
     def final_state(self, name: str, region: StateRegion, size: int) -> None:
         """Say that the value `name` is what a recurrence has made of a state; it is read only if somebody needs it."""

@@ -35,19 +35,19 @@ class Continued(Stream):
     places: Elements = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     @property
-    def lead(self) -> int:
+    def pad_begin(self) -> int:
         """Frames that the state holds."""
         return len(self.places)
 
     def frame(self, axis: int) -> Stream:
         """The newest frame, of the sequence as it was."""
-        return Stream(self._with_time(axis, -self.lead), self.elements, bases=self.bases, timing=self.timing)
+        return Stream(self._with_time(axis, -self.pad_begin), self.elements, bases=self.bases, timing=self.timing)
 
     def frames_kept(self, axis: int) -> Stream:
         """What the state holds behind the newest frame, as features."""
         size = self.places.shape[1]
-        frames = self.places[:, self.elements.squeeze(axis) - self.lead * size]  # (frames, *others)
-        axes = (*self.axes[:axis], features(self.lead), *self.axes[axis + 1 :])
+        frames = self.places[:, self.elements.squeeze(axis) - self.pad_begin * size]  # (frames, *others)
+        axes = (*self.axes[:axis], features(self.pad_begin), *self.axes[axis + 1 :])
         return Stream(axes, np.moveaxis(frames, 0, axis), bases=(self.kept,), timing=self.timing)
 
     def windows(self, taps: int, dilation: int, stride: int, axis: int) -> Stream:
@@ -59,15 +59,15 @@ class Continued(Stream):
             The windows have another length.
         """
         span = (taps - 1) * dilation + 1
-        if span != self.lead + 1:
+        if span != self.pad_begin + 1:
             raise UnsupportedModelError(
-                f"a window of {span} frames runs over a sequence that begins with {self.lead} frames from a state: a "
+                f"a window of {span} frames runs over a sequence that begins with {self.pad_begin} frames from a state: a "
                 f"state of {span - 1} frames can be streamed; for another, export the model for one time step (time "
                 "length 1)"
             )
         size = self.places.shape[1]
-        elements = np.stack([self.elements - (self.lead - k * dilation) * size for k in range(taps)])
-        axes = (features(taps), *self._with_time(axis, -self.lead, stride))
+        elements = np.stack([self.elements - (self.pad_begin - k * dilation) * size for k in range(taps)])
+        axes = (features(taps), *self._with_time(axis, -self.pad_begin, stride))
         timing = self.timing if stride == 1 else self.timing.strided(stride)
         return Stream(axes, elements, bases=self.bases, timing=timing)
 
@@ -77,7 +77,7 @@ class Continued(Stream):
 
     def unknown(self) -> NeedsWindowError:
         return NeedsWindowError(
-            f"a sequence that begins with {self.lead} frames from a state is read by something else than a convolution "
+            f"a sequence that begins with {self.pad_begin} frames from a state is read by something else than a convolution "
             "or pooling over these frames and one more: export the model for one time step (time length 1)"
         )
 
@@ -87,30 +87,30 @@ def continued(builder: ProgramBuilder, past: Stream, x: Stream, axis: int) -> Co
 
     `past` is known to be claimable, and has the other axes of x.
     """
-    lead = width_of(past.axes[axis])
-    region = builder.claim(past, "")
+    pad_begin = width_of(past.axes[axis])
+    region = builder.bind_state(past, "")
     assert region is not None
     old = builder.unique(f"{region.slot}:old")
     size = past.elements.size
     builder.read_state(f"read {region.slot}", region, old, size, x.timing)
     places = np.moveaxis(np.arange(size).reshape(past.elements.shape), axis, 0)  # (frames, *others)
     newest = np.moveaxis(x.elements, axis, 0) + size
-    joined = np.concatenate([places, newest]).reshape(lead + 1, -1)
+    joined = np.concatenate([places, newest]).reshape(pad_begin + 1, -1)
     frames = Stream(tuple(map(features, joined.shape)), joined, bases=(old, *x.bases), timing=x.timing)
     value = builder.value(frames, joined.shape)
     after = np.empty(size, np.int64)
     after[places.ravel()] = joined[1:].ravel()
     kept = builder.value(Stream((features(size),), after, bases=(old, *x.bases), timing=x.timing), (size,))
     builder.write_state(f"write {region.slot}", region, kept, size, x.timing)
-    builder.claims[-1] = replace(builder.claims[-1], last=kept)
-    axes = (*x.axes[:axis], (Factor(Role.TIME, extent_of(x.axes[axis]) + lead),), *x.axes[axis + 1 :])
+    builder.state_bindings[-1] = replace(builder.state_bindings[-1], last=kept)
+    axes = (*x.axes[:axis], (Factor(Role.TIME, extent_of(x.axes[axis]) + pad_begin),), *x.axes[axis + 1 :])
     inner = prod(joined.shape[1:])
-    elements = np.arange(lead * inner, (lead + 1) * inner).reshape(np.moveaxis(x.elements, axis, 0).shape)
+    elements = np.arange(pad_begin * inner, (pad_begin + 1) * inner).reshape(np.moveaxis(x.elements, axis, 0).shape)
     return Continued(
         axes,
         np.moveaxis(elements, 0, axis),
         bases=(value,),
         timing=x.timing,
         kept=kept,
-        places=places.reshape(lead, -1),
+        places=places.reshape(pad_begin, -1),
     )

@@ -22,7 +22,7 @@ MAX_POWER = 8
 class Unknown(NamedTuple):
     """The batch size, where `period` is 0, or ``(T + extra) // period`` with extra from 0 to period - 1.
 
-    A period of -1 stands for the round of a loop.
+    A period of -1 stands for the iteration of a loop.
     """
 
     period: int
@@ -122,8 +122,8 @@ class Dimension:
         return None if others or rest or power > 1 or unknown.period < 1 else (unknown, coefficient, more)
 
     @property
-    def is_of_round(self) -> bool:
-        """Whether it depends on the round of a loop."""
+    def is_of_iteration(self) -> bool:
+        """Whether it depends on the iteration of a loop."""
         return any(unknown.period < 0 for monomial in self._terms for unknown, _ in monomial)
 
 
@@ -132,7 +132,7 @@ Extent: TypeAlias = Union[int, Dimension]  # noqa: UP007
 
 TIME = Dimension({((Unknown(1), 1),): 1})
 BATCH = Dimension({((Unknown(0), 1),): 1})
-INDEX = Dimension({((Unknown(-1), 1),): 1})  # the round of a loop
+INDEX = Dimension({((Unknown(-1), 1),): 1})  # the iteration of a loop
 
 
 def _terms_of(extent: Any) -> dict[Monomial, int]:

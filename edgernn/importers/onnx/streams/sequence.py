@@ -12,7 +12,7 @@ from edgernn.importers.onnx.streams.cached import Continued
 from edgernn.importers.onnx.streams.dimension import Extent
 from edgernn.importers.onnx.streams.timing import Timing
 from edgernn.importers.onnx.streams.values import Axis, Factor, Role, Stream, features
-from edgernn.program.operations import History, Rearrange
+from edgernn.program.operations import DelayLine, Rearrange
 
 
 def frames_of(
@@ -24,22 +24,22 @@ def frames_of(
     stride: int = 1,
     pads: tuple[int, int] = (0, 0),
     fill: float = 0.0,
-    late: int = 0,
+    delay: int = 0,
 ) -> Stream:
     """Windows of `taps` frames along time, `dilation` frames apart, one every `stride` frames of the padded sequence.
 
-    The axes of the result are the taps, oldest first, and those of x. A window comes with its newest frame, or `late`
+    The axes of the result are the taps, oldest first, and those of x. A window comes with its newest frame, or `delay`
     frames after it.
     """
-    if isinstance(x, Continued) and not late and pads == (0, 0):
+    if isinstance(x, Continued) and not delay and pads == (0, 0):
         return x.windows(taps, dilation, stride, next(i for i in range(x.rank) if is_time(x.axes[i])))
     if not x.is_known or (x.timing.is_padded and x.timing.fill != fill and pads != (0, 0)):
-        x = settled(builder, x)
+        x = materialize_padding(builder, x)
     timing = x.timing.padded(*pads, fill)
     fill = timing.fill if timing.is_padded else fill
     real, period, span = timing.real, timing.period, (taps - 1) * dilation + 1
     first = timing.first + period * (span - 1)
-    late = max(late, -((first - real.first) // period))
+    delay = max(delay, -((first - real.first) // period))
     is_padded = timing.is_padded
     axes = tuple(
         tuple(
@@ -48,21 +48,21 @@ def frames_of(
         )
         for axis in x.axes
     )
-    timing = Timing(first + period * late, period * stride, timing.extra + period * (stride - span))
-    if span + late == 1 and not is_padded:  # each frame by itself, or every so many
+    timing = Timing(first + period * delay, period * stride, timing.extra + period * (stride - span))
+    if span + delay == 1 and not is_padded:  # each frame by itself, or every so many
         return replace(x, axes=((), *axes), elements=np.expand_dims(x.elements, 0), timing=timing)
     value = builder.value(x.timed(real))
     name = builder.unique(f"{value}:history")
-    ring, position = builder.ring(name, span + late, builder.values[value], fill)
+    ring, position = builder.ring(name, span + delay, builder.values[value], fill)
     builder.emit(
-        History(
+        DelayLine(
             name=builder.unique_operation(name),
             inputs=(value,),
             outputs=(name,),
             sources=builder.sources,
             ring=ring,
             position=position,
-            length=span + late,
+            length=span + delay,
             taps=taps,
             dilation=dilation,
             fill=fill,
@@ -114,13 +114,13 @@ def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int],
     Frames that are taken away at the end are the newest at each step, so the others come that much later.
     """
     if x.timing.is_padded and (x.timing.fill != fill or min(pads) < 0):
-        x = settled(builder, x)
+        x = materialize_padding(builder, x)
     if pads[1] < 0:
         x = delayed(builder, x, x.timing.padded(*pads, fill).frames_early)
     return with_length(x, axis, x.axes[axis][0].extent + sum(pads), x.timing.padded(*pads, fill))
 
 
-def settled(builder: ProgramBuilder, x: Stream) -> Stream:
+def materialize_padding(builder: ProgramBuilder, x: Stream) -> Stream:
     """The stream with its padding made real frames."""
     if not x.is_known:
         raise x.unknown()
@@ -134,30 +134,30 @@ def delayed(builder: ProgramBuilder, x: Stream, frames: int) -> Stream:
     """The stream, so many frames later."""
     if frames == 0:
         return x
-    return _only_tap(frames_of(builder, x, 1, late=frames), x)
+    return _only_tap(frames_of(builder, x, 1, delay=frames), x)
 
 
 def _only_tap(frames: Stream, x: Stream) -> Stream:
     return replace(frames, axes=frames.axes[1:], elements=frames.elements[0])
 
 
-def held(builder: ProgramBuilder, x: Stream, timing: Timing) -> Stream:
+def latched(builder: ProgramBuilder, x: Stream, timing: Timing) -> Stream:
     """What came last, at other steps: it is kept in a state."""
     value = builder.value(x)
     name = builder.unique(f"{value}:held")
     size, dtype = builder.values[value].size, builder.values[value].dtype
     region = builder.hidden_state(name, np.zeros(size, dtype))
     builder.write_state(f"hold {value}", region, value, size, x.timing, dtype=dtype)
-    builder.read_state(f"read {name}", region, name, size, timing, held=True, dtype=dtype)
+    builder.read_state(f"read {name}", region, name, size, timing, latched=True, dtype=dtype)
     return Stream.of(name, x.axes, timing)
 
 
 def last_frame(builder: ProgramBuilder, x: Stream, axis: int, keep_axis: bool) -> Stream:
     """The newest frame of a sequence, which belongs to the whole of it."""
-    x = settled(builder, x)
-    timing = x.timing.as_whole()
+    x = materialize_padding(builder, x)
+    timing = x.timing.as_per_sequence()
     if x.timing.period > 1 or timing.tail:
-        x = held(builder, x, timing)
+        x = latched(builder, x, timing)
     axes = (*x.axes[:axis], *([()] if keep_axis else []), *x.axes[axis + 1 :])
     return replace(x, axes=axes, elements=x.elements if keep_axis else x.elements.squeeze(axis), timing=timing)
 
@@ -173,10 +173,10 @@ def join(builder: ProgramBuilder, streams: Sequence[Stream], place: int, axes: t
     return Stream(axes, np.concatenate(parts, place), bases=tuple(bases), timing=streams[0].timing)
 
 
-def as_whole(builder: ProgramBuilder, x: Stream) -> Stream:
+def as_per_sequence(builder: ProgramBuilder, x: Stream) -> Stream:
     """The last of what comes with each frame, which belongs to the whole sequence."""
-    timing = x.timing.as_whole()
-    return held(builder, x, timing) if x.timing.period > 1 or timing.tail else x.timed(timing)
+    timing = x.timing.as_per_sequence()
+    return latched(builder, x, timing) if x.timing.period > 1 or timing.tail else x.timed(timing)
 
 
 def out_of_reach(builder: ProgramBuilder, x: Stream, axis: int, count: int | None, why: str) -> Stream:
@@ -184,7 +184,7 @@ def out_of_reach(builder: ProgramBuilder, x: Stream, axis: int, count: int | Non
 
     `count` frames stand in place of the axis of time; None for one frame without that axis.
     """
-    x = settled(builder, x)
+    x = materialize_padding(builder, x)
     source = builder.value(x)
     name = builder.unique(f"{source}:out_of_reach")
     frames = 1 if count is None else count
@@ -200,6 +200,6 @@ def out_of_reach(builder: ProgramBuilder, x: Stream, axis: int, count: int | Non
         ),
         x.timing,
     )
-    builder.doubtful[name] = why
+    builder.deferred_errors[name] = why
     axes = (*x.axes[:axis], *([] if count is None else [features(count)]), *x.axes[axis + 1 :])
-    return Stream.of(name, axes, x.timing.as_whole())
+    return Stream.of(name, axes, x.timing.as_per_sequence())

@@ -63,7 +63,7 @@ def pair_states(
     inputs, outputs : mapping of str to Stream
         Of the graph.
     stated : mapping of str to str, or None
-        Pairs that are settled.
+        Pairs that are materialized.
     sequences : collection of str
         Inputs that have time, so that they are no states.
 
@@ -74,9 +74,9 @@ def pair_states(
     """
     pairs = dict(stated or {})
     _check_stated(builder, pairs, inputs, outputs, sequences)
-    claimed = dict.fromkeys(claim.state_input for claim in builder.claims)
+    bound = dict.fromkeys(binding.state_input for binding in builder.state_bindings)
     steps = {name: stream for name, stream in outputs.items() if stream.find(Role.TIME) is None}
-    for name in claimed:
+    for name in bound:
         proven = [
             output
             for output, stream in steps.items()
@@ -88,14 +88,14 @@ def pair_states(
         unsettled = {
             name: stream
             for name, stream in inputs.items()
-            if name not in claimed and name not in pairs and name not in sequences
+            if name not in bound and name not in pairs and name not in sequences
         }
         free = {name: stream for name, stream in steps.items() if name not in pairs.values()}
         found = _pair_by_name(builder, unsettled, free)
         if found and builder.has_time:
             raise UnsupportedModelError(builder.unreadable(next(iter(found))))
         pairs.update(found)
-    if not set(inputs) - set(pairs) - set(claimed):
+    if not set(inputs) - set(pairs) - set(bound):
         raise StatePairingError(
             f"every input of the model is a state ({_listed(pairs)}), none is left for the samples: say which are, "
             "with states={...}"
@@ -140,10 +140,12 @@ def _continues(builder: ProgramBuilder, output: Stream, state_input: str) -> boo
     begins = dict(zip(output.bases, np.cumsum([0, *map(builder.size_of, output.bases[:-1])]), strict=True))
     flat = output.elements.ravel()
     return all(
-        claim.last in begins
-        and (flat[claim.offset : claim.offset + claim.size] == begins[claim.last] + np.arange(claim.size)).all()
-        for claim in builder.claims
-        if claim.state_input == state_input
+        binding.last in begins
+        and (
+            flat[binding.offset : binding.offset + binding.size] == begins[binding.last] + np.arange(binding.size)
+        ).all()
+        for binding in builder.state_bindings
+        if binding.state_input == state_input
     )
 
 

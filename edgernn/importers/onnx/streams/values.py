@@ -159,9 +159,9 @@ class Stream(Tensor):
         return NeedsWindowError("a softmax over time is used by something other than a sum over time")
 
     @property
-    def whole(self) -> bool:
+    def per_sequence(self) -> bool:
         """Whether it belongs to the whole sequence so far, as a last frame does."""
-        return self.timing.whole
+        return self.timing.per_sequence
 
     def timed(self, timing: Timing) -> Stream:
         """The same numbers, coming at other steps."""
@@ -190,9 +190,9 @@ class TimePairs(Stream):
 
 @dataclass(frozen=True, eq=False)
 class Frames(Tensor):
-    """A sequence of tensors that a loop collects: `item` is that of each round, `count` the number of rounds.
+    """A sequence of tensors that a loop collects: `item` is that of each iteration, `count` the number of iterations.
 
-    Of a loop that is over and did not run over time, `rows` holds the items of all rounds, along its first axis.
+    Of a loop that is over and did not run over time, `rows` holds the items of all iterations, along its first axis.
     """
 
     item: Tensor | None = None

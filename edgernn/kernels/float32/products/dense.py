@@ -8,11 +8,11 @@ from __future__ import annotations
 from edgernn.kernels.codegen.simd import broadcast, inline, slot, store
 from edgernn.kernels.float32.functions import FUNCTIONS
 from edgernn.kernels.float32.guard import guard, has_nan, watch
-from edgernn.kernels.float32.products.few_rows import make_narrow_affine
+from edgernn.kernels.float32.products.few_rows import make_single_panel_affine
 from edgernn.kernels.float32.products.panels import make_affine
-from edgernn.kernels.instructions import DenseRow, slots
+from edgernn.kernels.instructions import DenseInstruction, slots
 
-X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, PANELS = slots(DenseRow)
+X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, PANELS = slots(DenseInstruction)
 
 
 def build(form, lanes, function="none"):
@@ -21,7 +21,7 @@ def build(form, lanes, function="none"):
     Results go through a `function` without constants. One more row would cost little, but the next layer would wait for
     what that row stores and loads.
     """
-    make = {"panels": _make_dense, "narrow": _make_narrow}[form]
+    make = {"panels": _make_dense, "narrow": _make_single_panel}[form]
     activation = inline(lambda x: x) if function == "none" else _without_constants(FUNCTIONS[function])
     compute = guard(lambda scaled: make(int(lanes), scaled, activation))
 
@@ -59,8 +59,8 @@ def _make_dense(lanes, scaled, activation):
     return dense
 
 
-def _make_narrow(lanes, scaled, activation):
-    affine = make_narrow_affine(lanes, scaled)
+def _make_single_panel(lanes, scaled, activation):
+    affine = make_single_panel_affine(lanes, scaled)
 
     def dense(row, weights, state, arena):
         x, y, matrix = arena + slot(row, X), arena + slot(row, Y), weights + slot(row, W)

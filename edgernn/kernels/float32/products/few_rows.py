@@ -50,7 +50,7 @@ def _add_groups(groups, rows):
     return add
 
 
-def make_narrow_affine(rows, scaled=False):
+def make_single_panel_affine(rows, scaled=False):
     """`make_affine` for a matrix of up to `rows` rows, a power of two below the lanes of a register.
 
     A register works on as many numbers of x as it holds columns; packing.py has the layout.

@@ -6,9 +6,9 @@ from edgernn.kernels.codegen.simd import broadcast, first_lanes, load, multiply_
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.float32.guard import guard, has_nan, watch
 from edgernn.kernels.float32.products.panels import SCALE, rescued
-from edgernn.kernels.instructions import GroupedDenseRow, slots
+from edgernn.kernels.instructions import GroupedDenseInstruction, slots
 
-X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, GROUPS = slots(GroupedDenseRow)
+X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, GROUPS = slots(GroupedDenseInstruction)
 LANES = processor().lanes
 REGISTER_BYTES = 4 * LANES
 

@@ -15,9 +15,9 @@ from edgernn.kernels.codegen.simd import (
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.float32.guard import guard, has_nan, watch
 from edgernn.kernels.float32.products.panels import SCALE, rescued
-from edgernn.kernels.instructions import MatMulRow, slots
+from edgernn.kernels.instructions import MatMulInstruction, slots
 
-A, B, Y, MATRICES, N, K, M = slots(MatMulRow)
+A, B, Y, MATRICES, N, K, M = slots(MatMulInstruction)
 LANES = processor().lanes
 REGISTER_BYTES = 4 * LANES
 

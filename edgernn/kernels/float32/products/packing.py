@@ -84,7 +84,7 @@ def pack_groups(weights: Floats, bias: Floats | None, lanes: int) -> Floats:
     return np.ascontiguousarray(padded.reshape(outputs, 1 + inputs, panels, lanes).transpose(0, 2, 1, 3))
 
 
-def pack_narrow(matrix: Floats, bias: Floats | None, rows: int, lanes: int) -> Floats:
+def pack_single_panel(matrix: Floats, bias: Floats | None, rows: int, lanes: int) -> Floats:
     """Lay out a matrix of few rows: a register holds `rows` numbers of each of several columns.
 
     Parameters
@@ -103,7 +103,7 @@ def pack_narrow(matrix: Floats, bias: Floats | None, rows: int, lanes: int) -> F
 
     Examples
     --------
-    >>> pack_narrow(np.array([[1, 2, 3], [4, 5, 6]], np.float32), np.array([7, 8], np.float32), 2, 4).tolist()
+    >>> pack_single_panel(np.array([[1, 2, 3], [4, 5, 6]], np.float32), np.array([7, 8], np.float32), 2, 4).tolist()
     [[[7.0, 8.0], [0.0, 0.0]], [[1.0, 4.0], [2.0, 5.0]], [[3.0, 6.0], [0.0, 0.0]]]
     """
     units, columns = matrix.shape

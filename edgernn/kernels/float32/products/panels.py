@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from edgernn.kernels.codegen.simd import (
     FLOAT,
-    LARGEST,
+    MAX_FLOAT32,
     Register,
     call_intrinsic,
     inline,
@@ -145,7 +145,7 @@ def rescued(typing, sums, scaled_sums):
 
 
 def _saturated(builder, register):
-    least, most = _constant(register.type, -LARGEST), _constant(register.type, LARGEST)
+    least, most = _constant(register.type, -MAX_FLOAT32), _constant(register.type, MAX_FLOAT32)
     register = builder.select(builder.fcmp_ordered("<", register, least), least, register)
     return builder.select(builder.fcmp_ordered("<", most, register), most, register)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from edgernn.kernels.codegen.simd import broadcast, inline, load, multiply_add, slot, store
-from edgernn.kernels.float32.functions import BOUNDED, make_gate, make_settle, saturate
+from edgernn.kernels.float32.functions import BOUNDED, make_flush_denormals, make_gate, saturate
 from edgernn.kernels.float32.guard import guard, has_nan, watch
 from edgernn.kernels.float32.movement import copy_bytes
 from edgernn.kernels.float32.products.panels import make_gates
 from edgernn.kernels.float32.recurrent.cells import nth, turn_around
-from edgernn.kernels.instructions import CellRow, slots
+from edgernn.kernels.instructions import CellInstruction, slots
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, _, _, SCRATCH, W_RESET, R_RESET = slots(CellRow)
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, _, _, SCRATCH, W_RESET, R_RESET = slots(
+    CellInstruction
+)
 
 
 def build(form, lanes, clip, f, g):
@@ -28,10 +30,10 @@ def build(form, lanes, clip, f, g):
 
 def _make_mix(f, g):
     """``(1 - z) * n + z * h``, as a state is kept; of what is bounded no difference overflows."""
-    settle = make_settle(f, g)
+    flush_denormals = make_flush_denormals(f, g)
     if BOUNDED.issuperset((f, g)):
-        return inline(lambda z, h, n: settle(multiply_add(z, h - n, n)))
-    return inline(lambda z, h, n: settle(multiply_add(z, h, multiply_add(z * -1.0, n, n))))
+        return inline(lambda z, h, n: flush_denormals(multiply_add(z, h - n, n)))
+    return inline(lambda z, h, n: flush_denormals(multiply_add(z, h, multiply_add(z * -1.0, n, n))))
 
 
 def _make_reset_after(lanes, clipped, f, g, scaled):

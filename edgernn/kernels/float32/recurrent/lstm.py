@@ -6,14 +6,14 @@ Imports Numba: loaded only while kernels are compiled.
 from __future__ import annotations
 
 from edgernn.kernels.codegen.simd import broadcast, load, multiply_add, slot, store
-from edgernn.kernels.float32.functions import make_gate, make_settle
+from edgernn.kernels.float32.functions import make_flush_denormals, make_gate
 from edgernn.kernels.float32.guard import guard, has_nan, watch
 from edgernn.kernels.float32.movement import copy_bytes
 from edgernn.kernels.float32.products.panels import make_gates
 from edgernn.kernels.float32.recurrent.cells import nth, turn_around
-from edgernn.kernels.instructions import CellRow, slots
+from edgernn.kernels.instructions import CellInstruction, slots
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, C, P, SCRATCH, *_ = slots(CellRow)
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, C, P, SCRATCH, *_ = slots(CellInstruction)
 
 
 def build(lanes, peepholes, forget, clip, f, g, h_function):
@@ -31,7 +31,7 @@ def build(lanes, peepholes, forget, clip, f, g, h_function):
 
 
 def _make_lstm(lanes, has_peepholes, coupled, clipped, f, g, h_function, scaled):
-    gates, settle = make_gates(lanes, 4, 4, scaled), make_settle(f, g, h_function)
+    gates, flush_denormals = make_gates(lanes, 4, 4, scaled), make_flush_denormals(f, g, h_function)
     gate, cell, output = make_gate(f, 0, clipped), make_gate(g, 1, clipped), make_gate(h_function, 2, False)
     register_bytes = 4 * lanes
 
@@ -57,10 +57,10 @@ def _make_lstm(lanes, has_peepholes, coupled, clipped, f, g, h_function, scaled)
                 f = multiply_add(load(peephole + 2 * register_bytes, lanes), c_old, f)
             i = gate(i, constants)
             f = 1.0 - i if coupled else gate(f, constants)
-            c_new = settle(multiply_add(f, c_old, i * cell(g, constants)))
+            c_new = flush_denormals(multiply_add(f, c_old, i * cell(g, constants)))
             if has_peepholes:
                 o = multiply_add(load(peephole + register_bytes, lanes), c_new, o)
-            store(y + unit, settle(gate(o, constants) * output(c_new, constants)))
+            store(y + unit, flush_denormals(gate(o, constants) * output(c_new, constants)))
             store(new_c + unit, c_new)
         return has_nan(watched)
 

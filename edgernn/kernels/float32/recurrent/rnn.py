@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from edgernn.kernels.codegen.simd import broadcast, slot, store
-from edgernn.kernels.float32.functions import make_gate, make_settle
+from edgernn.kernels.float32.functions import make_flush_denormals, make_gate
 from edgernn.kernels.float32.guard import guard, has_nan, watch
 from edgernn.kernels.float32.movement import copy_bytes
 from edgernn.kernels.float32.products.panels import make_gates
 from edgernn.kernels.float32.recurrent.cells import nth, turn_around
-from edgernn.kernels.instructions import CellRow, slots
+from edgernn.kernels.instructions import CellInstruction, slots
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, *_ = slots(CellRow)
+X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, *_ = slots(CellInstruction)
 
 
 def build(lanes, clip, f):
@@ -26,7 +26,7 @@ def build(lanes, clip, f):
 
 
 def _make_rnn(lanes, clipped, f, scaled):
-    gates, gate, settle = make_gates(lanes, 1, 1, scaled), make_gate(f, 0, clipped), make_settle(f)
+    gates, gate, flush_denormals = make_gates(lanes, 1, 1, scaled), make_gate(f, 0, clipped), make_flush_denormals(f)
     register_bytes = 4 * lanes
 
     def rnn(row, weights, state, arena):
@@ -41,7 +41,7 @@ def _make_rnn(lanes, clipped, f, scaled):
             R_panel = panels_R + panel * (1 + hidden_size) * register_bytes
             sums = gates(W_panel, x, input_size, R_panel, h, hidden_size)
             watched = watch(watched, sums)
-            store(y + register_bytes * panel, settle(gate(sums[0], constants)))
+            store(y + register_bytes * panel, flush_denormals(gate(sums[0], constants)))
         return has_nan(watched)
 
     return rnn

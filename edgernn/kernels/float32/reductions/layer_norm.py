@@ -16,9 +16,9 @@ from edgernn.kernels.codegen.simd import (
 )
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.float32.functions import INFINITY
-from edgernn.kernels.instructions import LayerNormRow, slots
+from edgernn.kernels.instructions import LayerNormInstruction, slots
 
-X, Y, SCALE, BIAS, EPSILON, ROWS, SIZE, CENTRED = slots(LayerNormRow)
+X, Y, SCALE, BIAS, EPSILON, ROWS, SIZE, CENTRED = slots(LayerNormInstruction)
 LANES = processor().lanes
 
 

@@ -18,9 +18,9 @@ from edgernn.kernels.codegen.simd import (
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.float32.elementwise import BINARY_FUNCTIONS
 from edgernn.kernels.float32.functions import INFINITY
-from edgernn.kernels.instructions import ReduceRow, slots
+from edgernn.kernels.instructions import ReduceInstruction, slots
 
-X, Y, OUTER, N, INNER = slots(ReduceRow)
+X, Y, OUTER, N, INNER = slots(ReduceInstruction)
 LANES = processor().lanes
 REGISTER_BYTES = 4 * LANES
 

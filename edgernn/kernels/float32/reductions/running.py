@@ -5,12 +5,12 @@ from __future__ import annotations
 from math import isnan
 
 from edgernn.kernels.codegen.pointers import float32_at, float64_at
-from edgernn.kernels.codegen.simd import LARGEST, inline, load_long, slot, store_long
+from edgernn.kernels.codegen.simd import MAX_FLOAT32, inline, load_long, slot, store_long
 from edgernn.kernels.float32.double import exp_of_negative
-from edgernn.kernels.instructions import RunningReduceRow, RunningSoftmaxRow, slots
+from edgernn.kernels.instructions import RunningReduceInstruction, RunningSoftmaxInstruction, slots
 
-X, Y, TOTAL, COUNT, SIZE = slots(RunningReduceRow)
-SCORES, VALUES, POOLED, LARGEST_SCORE, WEIGHT, WEIGHTED, GROUPS, GROUP_SIZE = slots(RunningSoftmaxRow)
+X, Y, TOTAL, COUNT, SIZE = slots(RunningReduceInstruction)
+SCORES, VALUES, POOLED, MAX_SCORE, WEIGHT, WEIGHTED, GROUPS, GROUP_SIZE = slots(RunningSoftmaxInstruction)
 
 COMBINE = {
     "Sum": inline(lambda total, x: total + x),
@@ -37,7 +37,7 @@ def _running_reduce(combine, is_mean):
         for k in range(slot(row, SIZE)):
             total[k] = combine(total[k], x[k])
             result = total[k] / count if is_mean else total[k]
-            y[k] = max(-LARGEST, min(LARGEST, result)) if abs(result) > LARGEST else result
+            y[k] = max(-MAX_FLOAT32, min(MAX_FLOAT32, result)) if abs(result) > MAX_FLOAT32 else result
         return 0
 
     return running_reduce
@@ -45,7 +45,7 @@ def _running_reduce(combine, is_mean):
 
 def running_softmax(row, weights, state, arena):
     """An online softmax: sums are scaled down when a larger score comes."""
-    scores, largest = float32_at(arena + slot(row, SCORES)), float64_at(state + slot(row, LARGEST_SCORE))
+    scores, largest = float32_at(arena + slot(row, SCORES)), float64_at(state + slot(row, MAX_SCORE))
     x, y = float32_at(arena + slot(row, VALUES)), float32_at(arena + slot(row, POOLED))
     total, weighted = float64_at(state + slot(row, WEIGHT)), float64_at(state + slot(row, WEIGHTED))
     size = slot(row, GROUP_SIZE)

@@ -13,9 +13,9 @@ from edgernn.kernels.codegen.simd import (
     where_less,
 )
 from edgernn.kernels.float32.functions import INFINITY, exp_of_negative, log, saturate
-from edgernn.kernels.instructions import SoftmaxRow, slots
+from edgernn.kernels.instructions import SoftmaxInstruction, slots
 
-X, Y, ROWS, SIZE = slots(SoftmaxRow)
+X, Y, ROWS, SIZE = slots(SoftmaxInstruction)
 
 
 def build(form, length, lanes):

@@ -8,9 +8,9 @@ from __future__ import annotations
 from math import isnan
 
 from edgernn.kernels.codegen.simd import inline, load_float, load_int, slot, store_float, store_int
-from edgernn.kernels.instructions import SelectRow, slots
+from edgernn.kernels.instructions import SelectInstruction, slots
 
-X, Y, INDICES, ROWS, SIZE, K = slots(SelectRow)
+X, Y, INDICES, ROWS, SIZE, K = slots(SelectInstruction)
 
 
 @inline

@@ -9,12 +9,12 @@ from math import isnan
 
 from edgernn.kernels.codegen.simd import load, load_float, load_int, slot, store, store_float, store_int, where_equal
 from edgernn.kernels.codegen.target import processor
-from edgernn.kernels.instructions import ElementwiseRow, WhereRow, slots
+from edgernn.kernels.instructions import ElementwiseInstruction, WhereInstruction, slots
 
-CONDITION, IF_TRUE, IF_FALSE, CHOICE, CHOICE_SIZE = slots(WhereRow)
-A, _, Y, SIZE = slots(ElementwiseRow)
+CONDITION, IF_TRUE, IF_FALSE, CHOICE, CHOICE_SIZE = slots(WhereInstruction)
+A, _, Y, SIZE = slots(ElementwiseInstruction)
 LANES = processor().lanes
-LARGEST_INT = 2147483647
+MAX_INT = 2147483647
 
 
 def build(what):
@@ -37,9 +37,9 @@ def to_int(row, weights, state, arena):
     for k in range(0, 4 * slot(row, SIZE), 4):
         x = load_float(a + k)
         if x >= 2147483648.0:
-            store_int(y + k, LARGEST_INT)
+            store_int(y + k, MAX_INT)
         elif x < -2147483648.0:
-            store_int(y + k, -LARGEST_INT - 1)
+            store_int(y + k, -MAX_INT - 1)
         else:
             store_int(y + k, 0 if isnan(x) else int(x))
     return 0

@@ -18,7 +18,7 @@ from edgernn.kernels.codegen.simd_int32 import (
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import make_function
-from edgernn.kernels.int8.instructions import Int8ElementwiseRow
+from edgernn.kernels.int8.instructions import Int8ElementwiseInstruction
 from edgernn.kernels.int8.rescale import (
     NO_BIAS,
     rescale,
@@ -26,7 +26,7 @@ from edgernn.kernels.int8.rescale import (
     rescale_signed,
 )
 
-A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseRow)
+A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseInstruction)
 LANES = 2 * processor().lanes
 
 BINARY_FUNCTIONS = {

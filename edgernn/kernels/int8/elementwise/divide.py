@@ -5,9 +5,9 @@ from __future__ import annotations
 from edgernn.kernels.codegen.pointers import int16_at, int64_at
 from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import Int8ElementwiseRow
+from edgernn.kernels.int8.instructions import Int8ElementwiseInstruction
 
-A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseRow)
+A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseInstruction)
 
 
 def build():

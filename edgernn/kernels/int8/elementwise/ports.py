@@ -18,9 +18,9 @@ from edgernn.kernels.codegen.simd_int32 import (
 )
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import Int8ElementwiseRow
+from edgernn.kernels.int8.instructions import Int8ElementwiseInstruction
 
-A, _, Y, CONSTANTS, SIZE = slots(Int8ElementwiseRow)
+A, _, Y, CONSTANTS, SIZE = slots(Int8ElementwiseInstruction)
 LANES = processor().lanes
 COUNT_LIMIT = 1 << 30
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.codegen.simd_int32 import clamp, store16
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import Int8DenseRow
+from edgernn.kernels.int8.instructions import Int8DenseInstruction
 from edgernn.kernels.int8.products.operands import make_operands
 from edgernn.kernels.int8.products.panels import make_product
 
-X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, OPERANDS, LOW, HIGH = slots(Int8DenseRow)
+X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, OPERANDS, LOW, HIGH = slots(Int8DenseInstruction)
 
 
 def build(form, operand_bits, lanes, groups, reading):

@@ -13,13 +13,13 @@ from edgernn.kernels.codegen.simd_int32 import (
 )
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import Int8GroupedRow
+from edgernn.kernels.int8.instructions import Int8GroupedInstruction
 from edgernn.kernels.int8.rescale import (
     rescale_shifted,
     shift_before,
 )
 
-X, Y, W, CONSTANTS, ROWS, INPUTS, OUTPUTS, GROUPS, SHIFTS, LOW, HIGH = slots(Int8GroupedRow)
+X, Y, W, CONSTANTS, ROWS, INPUTS, OUTPUTS, GROUPS, SHIFTS, LOW, HIGH = slots(Int8GroupedInstruction)
 LANES = processor().lanes
 
 

@@ -12,14 +12,14 @@ from edgernn.kernels.codegen.simd_int32 import (
 )
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import Int8MatMulRow
+from edgernn.kernels.int8.instructions import Int8MatMulInstruction
 from edgernn.kernels.int8.rescale import (
     NO_BIAS,
     rescale,
     rescale_number,
 )
 
-A, B, Y, FACTOR, BATCH, ROWS, TERMS, COLUMNS = slots(Int8MatMulRow)
+A, B, Y, FACTOR, BATCH, ROWS, TERMS, COLUMNS = slots(Int8MatMulInstruction)
 LANES = processor().lanes
 
 

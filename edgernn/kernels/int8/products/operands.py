@@ -17,14 +17,14 @@ from edgernn.kernels.int8.products.forms import FORMS
 NATIVE_LANES = processor().lanes
 
 
-def make_operands(form, operand_bits, wide=False, count=NATIVE_LANES):
+def make_operands(form, operand_bits, int32_state=False, count=NATIVE_LANES):
     """A function ``operands(target, source, size)``: what a matrix product reads of `size` numbers.
 
-    The source holds int16, or with `wide` int32 whose high halves count. It is read in pieces of `count` numbers, no
+    The source holds int16, or with `int32_state` int32 whose high halves count. It is read in pieces of `count` numbers, no
     more than were stored at once: a larger piece would have to wait until they are in the cache.
     """
     operand_bytes, offset, splits = FORMS[form].operand_bytes, FORMS[form].offset, FORMS[form].splits
-    source_bytes = 4 if wide else 2
+    source_bytes = 4 if int32_state else 2
     shorts = vector(SHORT, count)
 
     @intrinsic
@@ -33,8 +33,8 @@ def make_operands(form, operand_bits, wide=False, count=NATIVE_LANES):
 
         def lower(context, builder, signature, arguments):
             target, source = arguments
-            numbers = builder.load(pointer(builder, source, vector(INT, count) if wide else shorts), align=1)
-            if wide:
+            numbers = builder.load(pointer(builder, source, vector(INT, count) if int32_state else shorts), align=1)
+            if int32_state:
                 numbers = builder.trunc(builder.lshr(numbers, constant(numbers.type, 16)), shorts)
             if operand_bits == 8:
                 numbers = _rounded(builder, numbers)

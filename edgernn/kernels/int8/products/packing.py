@@ -103,7 +103,7 @@ def pack_int8_panels(rows: GateRows, lanes: int, form: str, biases: int) -> NDAr
     return np.concatenate([_first_line(rows.shift), np.concatenate(parts, axis=1).ravel()])
 
 
-def pack_narrow_panel(rows: GateRows, count: int, groups: int, form: str) -> NDArray[np.uint8]:
+def pack_single_panel(rows: GateRows, count: int, groups: int, form: str) -> NDArray[np.uint8]:
     """Lay out the rows of one gate as a narrow panel of `count` rows, a power of two not below theirs.
 
     Each row has `groups` of lanes side by side.

@@ -32,7 +32,7 @@ from edgernn.kernels.int8.rescale import (
 
 NATIVE_LANES = processor().lanes
 FETCHED_LINES = 64  # of a cache
-MOST_SUMS = 12  # registers: enough to hide the latency of two multiply-adds a cycle
+MAX_SUMS = 12  # registers: enough to hide the latency of two multiply-adds a cycle
 FORMS_HERE = forms_of(processor(), 8)  # "halves" needs the instruction of "vnni"
 
 
@@ -188,7 +188,7 @@ def make_product(form, lanes, gates, biases, groups=1, rounds=False):
     head_bytes = 4 * lanes * (2 * gates + biases if groups == 1 else 2)
     panel_bytes = make_panel_bytes(form, lanes, gates, biases)
     turn = SUMS * gates * parts  # sums of one turn of the loop
-    turns = next(turns for turns in (4, 2, 1) if turns * turn <= MOST_SUMS or turns == 1)
+    turns = next(turns for turns in (4, 2, 1) if turns * turn <= MAX_SUMS or turns == 1)
     sums_type = types.UniTuple(Integers(NATIVE_LANES), turns * turn)
     result_type = types.UniTuple(Integers(rows), gates)
     side_bytes = gates * lanes * columns  # of weights that are worked on with one operand in each lane

@@ -13,7 +13,7 @@ from edgernn.kernels.codegen.simd_int32 import (
 )
 from edgernn.kernels.float32.recurrent.cells import turn_around
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import CellConstants, Int8CellRow
+from edgernn.kernels.int8.instructions import CellConstants, Int8CellInstruction
 from edgernn.kernels.int8.products.operands import make_operands
 from edgernn.kernels.int8.products.panels import NATIVE_LANES, make_fetch, make_product
 
@@ -31,7 +31,7 @@ from edgernn.kernels.int8.products.panels import NATIVE_LANES, make_fetch, make_
     CELL_ROUNDING,
     CELL_RIGHT,
 ) = range(len(CellConstants._fields))
-X, H, _, W, R, _, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS, *_ = slots(Int8CellRow)
+X, H, _, W, R, _, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS, *_ = slots(Int8CellInstruction)
 FIRST_LEVEL_BYTES = 1 << 15  # of a processor's cache: smaller matrices lie there already
 FIRST_FUNCTION = len(CellConstants._fields)  # where the constants of the functions begin
 
@@ -43,8 +43,8 @@ def make_limit(clip):
     return inline(lambda p, constants: clamp(p, slot(constants, LOW), slot(constants, HIGH)))
 
 
-def make_gates(form, operand_bits, lanes, gates, wide=False, h_biases=0):
-    """What a cell begins with, and the matrix products of its gates; with `wide`, h is int32.
+def make_gates(form, operand_bits, lanes, gates, int32_state=False, h_biases=0):
+    """What a cell begins with, and the matrix products of its gates; with `int32_state`, h is int32.
 
     ``begin(row, state, arena)`` reads x and h for the products, and gives how many panels there are and whether this
     step goes through them backwards. ``products(row, weights, arena, panel, following)`` gives those of W and x, then
@@ -54,7 +54,7 @@ def make_gates(form, operand_bits, lanes, gates, wide=False, h_biases=0):
     product_W, product_R = make_product(form, lanes, gates, gates), make_product(form, lanes, gates, h_biases)
     fetch = make_fetch(form, lanes, gates, h_biases)
     prepare_x = make_operands(form, operand_bits)
-    prepare_h = make_operands(form, operand_bits, wide, min(lanes, 2 * NATIVE_LANES))
+    prepare_h = make_operands(form, operand_bits, int32_state, min(lanes, 2 * NATIVE_LANES))
 
     @inline
     def begin(row, state, arena):
@@ -75,16 +75,16 @@ def make_gates(form, operand_bits, lanes, gates, wide=False, h_biases=0):
     return begin, products
 
 
-def make_state(wide, lanes):
+def make_state(int32_state, lanes):
     """Functions ``load_state(base, unit)`` and ``store_state(base, unit, register, size)`` of int16 or int32 states."""
 
     @inline
     def load_state(base, unit):
-        return load32(base + 4 * unit, lanes) if wide else load16(base + 2 * unit, lanes)
+        return load32(base + 4 * unit, lanes) if int32_state else load16(base + 2 * unit, lanes)
 
     @inline
     def store_state(base, unit, register, size):
-        if wide:
+        if int32_state:
             store32_first(base + 4 * unit, register, size - unit, lanes)
         else:
             store16_first(base + 2 * unit, register, size - unit, lanes)

@@ -13,7 +13,7 @@ from edgernn.kernels.codegen.simd_int32 import (
 from edgernn.kernels.float32.recurrent.cells import nth
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import BLEND, TIMES, make_fine_sigmoid, make_function, multiply_fine
-from edgernn.kernels.int8.instructions import FUNCTION_CONSTANTS, Int8CellRow
+from edgernn.kernels.int8.instructions import FUNCTION_CONSTANTS, Int8CellInstruction
 from edgernn.kernels.int8.products.operands import make_operands
 from edgernn.kernels.int8.products.panels import make_product
 from edgernn.kernels.int8.recurrent.cells import (
@@ -42,17 +42,17 @@ from edgernn.kernels.int8.recurrent.cells import (
     _,
     W_RESET,
     R_RESET,
-) = slots(Int8CellRow)
+) = slots(Int8CellInstruction)
 
 
 def build(order, width, form, operand_bits, lanes, tables, clip, f, g):
     """The kernel with the reset gate "after" or "before" the recurrence product and a "wide" or "narrow" state."""
-    lanes, operand_bits, wide = int(lanes), int(operand_bits), width == "wide"
+    lanes, operand_bits, int32_state = int(lanes), int(operand_bits), width == "wide"
     gate = _make_limited(f, FIRST_FUNCTION, tables, clip)
     candidate = _make_limited(g, FIRST_FUNCTION + FUNCTION_CONSTANTS, tables, clip)
-    update, blend = _make_wide_update(tables) if wide else (gate, BLEND[tables])
+    update, blend = _make_int32_update(tables) if int32_state else (gate, BLEND[tables])
     make = {"after": _reset_after, "before": _reset_before}[order]
-    return make(form, operand_bits, lanes, wide, gate, candidate, update, blend, TIMES[tables])
+    return make(form, operand_bits, lanes, int32_state, gate, candidate, update, blend, TIMES[tables])
 
 
 def _make_limited(name, first, tables, clip):
@@ -61,7 +61,7 @@ def _make_limited(name, first, tables, clip):
     return inline(lambda p, constants, weights: function(limit(p, constants), constants, weights))
 
 
-def _make_wide_update(tables):
+def _make_int32_update(tables):
     """``update(p, constants, weights)``: 1 - z with 30 bits; ``blend(h, n, z)``: the new h from that."""
     fine_sigmoid = make_fine_sigmoid(tables)
 
@@ -78,10 +78,10 @@ def _make_wide_update(tables):
     return update, blend
 
 
-def _reset_after(form, operand_bits, lanes, wide, gate, candidate, update, blend, times):
+def _reset_after(form, operand_bits, lanes, int32_state, gate, candidate, update, blend, times):
     """``n = g(Wh x + Wbh + r * (Rh h + Rbh))``."""
-    begin, products = make_gates(form, operand_bits, lanes, 3, wide, h_biases=1)
-    load_state, store_state = make_state(wide, lanes)
+    begin, products = make_gates(form, operand_bits, lanes, 3, int32_state, h_biases=1)
+    load_state, store_state = make_state(int32_state, lanes)
 
     def gru(row, weights, state, arena):
         h, y = state + slot(row, H), arena + slot(row, Y)
@@ -95,19 +95,19 @@ def _reset_after(form, operand_bits, lanes, wide, gate, candidate, update, blend
             r = gate(Wr + Rr, constants, weights)
             n = candidate(Wn + times(r, saturate16(Rn)), constants, weights)
             h_new = blend(load_state(h, unit), n, update(Wz + Rz, constants, weights))
-            store16(y + 2 * unit, h_new >> 16 if wide else h_new)
+            store16(y + 2 * unit, h_new >> 16 if int32_state else h_new)
             store_state(h, unit, h_new, hidden_size)
         return 0
 
     return gru
 
 
-def _reset_before(form, operand_bits, lanes, wide, gate, candidate, update, blend, times):
+def _reset_before(form, operand_bits, lanes, int32_state, gate, candidate, update, blend, times):
     """``n = g(Wh x + Wbh + Rh (r * h) + Rbh)``: r of all units comes first, then the panels of h."""
-    begin, products = make_gates(form, operand_bits, lanes, 2, wide)
+    begin, products = make_gates(form, operand_bits, lanes, 2, int32_state)
     product_W, product_R = make_product(form, lanes, 1, 1), make_product(form, lanes, 1, 0)
     prepare = make_operands(form, operand_bits)
-    load_state, store_state = make_state(wide, lanes)
+    load_state, store_state = make_state(int32_state, lanes)
 
     def gru(row, weights, state, arena):
         h, y = state + slot(row, H), arena + slot(row, Y)
@@ -124,7 +124,7 @@ def _reset_before(form, operand_bits, lanes, wide, gate, candidate, update, blen
             h_old = load_state(h, unit)
             r = gate(Wr + Rr, constants, weights)
             store32(z_values + 4 * unit, update(Wz + Rz, constants, weights))
-            store16(reset_h + 2 * unit, times(r, h_old >> 16 if wide else h_old))
+            store16(reset_h + 2 * unit, times(r, h_old >> 16 if int32_state else h_old))
         prepare(h_operands, reset_h, hidden_size)
         panels_W, panels_R = weights + slot(row, W_RESET), weights + slot(row, R_RESET)
         for index in range(panels):
@@ -134,7 +134,7 @@ def _reset_before(form, operand_bits, lanes, wide, gate, candidate, update, blen
             unit = lanes * panel
             n = candidate(Wn + Rn, constants, weights)
             h_new = blend(load_state(h, unit), n, load32(z_values + 4 * unit, lanes))
-            store16(y + 2 * unit, h_new >> 16 if wide else h_new)
+            store16(y + 2 * unit, h_new >> 16 if int32_state else h_new)
             store_state(h, unit, h_new, hidden_size)
         return 0
 

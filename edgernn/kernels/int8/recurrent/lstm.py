@@ -15,7 +15,7 @@ from edgernn.kernels.codegen.simd_int32 import (
 from edgernn.kernels.float32.recurrent.cells import nth
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import TIMES, make_fine_sigmoid, make_function, multiply_fine
-from edgernn.kernels.int8.instructions import FUNCTION_CONSTANTS, Int8CellRow
+from edgernn.kernels.int8.instructions import FUNCTION_CONSTANTS, Int8CellInstruction
 from edgernn.kernels.int8.recurrent.cells import (
     CELL_LEFT,
     CELL_RIGHT,
@@ -35,21 +35,23 @@ from edgernn.kernels.int8.rescale import (
     rescale_signed,
 )
 
-_, H, Y, _, _, CONSTANTS, _, HIDDEN_SIZE, _, _, _, C, P, *_ = slots(Int8CellRow)
+_, H, Y, _, _, CONSTANTS, _, HIDDEN_SIZE, _, _, _, C, P, *_ = slots(Int8CellInstruction)
 PEEPHOLES = 6  # registers of a panel: multipliers of i o f, then shifts
 
 
 def build(width, peepholes, forget, form, operand_bits, lanes, tables, clip, f, g, h_function):
     """The kernel with a "wide" or "narrow" c, with "peepholes" or not, f computed on its own or "coupled" to i."""
-    lanes, wide, has_peepholes = int(lanes), width == "wide", peepholes == "peepholes"
+    lanes, int32_state, has_peepholes = int(lanes), width == "wide", peepholes == "peepholes"
     begin, products = make_gates(form, int(operand_bits), lanes, 4)
-    load_state, store_state = make_state(wide, lanes)
+    load_state, store_state = make_state(int32_state, lanes)
     gate = make_function(f, FIRST_FUNCTION, tables)
     candidate = make_function(g, FIRST_FUNCTION + FUNCTION_CONSTANTS, tables)
     output = make_function(h_function, FIRST_FUNCTION + 2 * FUNCTION_CONSTANTS, tables)
     limit, times, coupled = make_limit(clip), TIMES[tables], forget == "coupled"
     next_cell = (
-        _make_wide_cell(coupled, make_fine_sigmoid(tables)) if wide else _make_narrow_cell(coupled, gate, limit, times)
+        _make_int32_cell(coupled, make_fine_sigmoid(tables))
+        if int32_state
+        else _make_int16_cell(coupled, gate, limit, times)
     )
 
     @inline
@@ -70,13 +72,13 @@ def build(width, peepholes, forget, form, operand_bits, lanes, tables, clip, f, 
             p_i, p_o, p_f = Wi + Ri, Wo + Ro, Wf + Rf
             c_old = load_state(c, unit)
             if has_peepholes:
-                c_read = c_old >> 16 if wide else c_old
+                c_read = c_old >> 16 if int32_state else c_old
                 p_i = p_i + peephole(peepholes_P, panel, 0, c_read)
                 p_f = p_f + peephole(peepholes_P, panel, 2, c_read)
             g_new = candidate(limit(Wc + Rc, constants), constants, weights)
             c_new = next_cell(c_old, p_i, p_f, g_new, constants, weights)
             store_state(c, unit, c_new, hidden_size)
-            c_read = c_new >> 16 if wide else c_new
+            c_read = c_new >> 16 if int32_state else c_new
             if has_peepholes:
                 p_o = p_o + peephole(peepholes_P, panel, 1, c_read)
             o = gate(limit(p_o, constants), constants, weights)
@@ -90,7 +92,7 @@ def build(width, peepholes, forget, form, operand_bits, lanes, tables, clip, f, 
     return lstm
 
 
-def _make_narrow_cell(coupled, gate, limit, times):
+def _make_int16_cell(coupled, gate, limit, times):
     @inline
     def next_cell(c, p_i, p_f, g, constants, weights):
         i = gate(limit(p_i, constants), constants, weights)
@@ -101,7 +103,7 @@ def _make_narrow_cell(coupled, gate, limit, times):
     return next_cell
 
 
-def _make_wide_cell(coupled, fine_sigmoid):
+def _make_int32_cell(coupled, fine_sigmoid):
     @inline
     def next_cell(c, p_i, p_f, g, constants, weights):
         low, high, table = slot(constants, LOW_FINE), slot(constants, HIGH_FINE), weights + slot(constants, FINE_TABLE)

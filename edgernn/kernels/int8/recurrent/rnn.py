@@ -10,10 +10,10 @@ from edgernn.kernels.codegen.simd_int32 import (
 from edgernn.kernels.float32.recurrent.cells import nth
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import make_function
-from edgernn.kernels.int8.instructions import Int8CellRow
+from edgernn.kernels.int8.instructions import Int8CellInstruction
 from edgernn.kernels.int8.recurrent.cells import FIRST_FUNCTION, make_gates, make_limit
 
-_, H, Y, _, _, CONSTANTS, _, HIDDEN_SIZE, *_ = slots(Int8CellRow)
+_, H, Y, _, _, CONSTANTS, _, HIDDEN_SIZE, *_ = slots(Int8CellInstruction)
 
 
 def build(form, operand_bits, lanes, tables, clip, f):

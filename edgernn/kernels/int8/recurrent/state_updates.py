@@ -8,18 +8,18 @@ from edgernn.kernels.codegen.simd_int32 import load16, store32
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import make_fine_sigmoid
-from edgernn.kernels.int8.instructions import Int8FineGateRow, Int8WideRow
+from edgernn.kernels.int8.instructions import Int8FineGateInstruction, Int32StateInstruction
 
-H, X, MINUS, FINE, SIZE, SHIFT = slots(Int8WideRow)
-GATE_X, GATE_Y, TABLE, GATE_SIZE, FACTOR = slots(Int8FineGateRow)
+H, X, MINUS, FINE, SIZE, SHIFT = slots(Int32StateInstruction)
+GATE_X, GATE_Y, TABLE, GATE_SIZE, FACTOR = slots(Int8FineGateInstruction)
 LANES = processor().lanes
-LARGEST, LEAST = (1 << 31) - 1, -(1 << 31)
+MAX_FLOAT32, LEAST = (1 << 31) - 1, -(1 << 31)
 
 
 @inline
 def saturate32(x):
     """The nearest int32."""
-    return min(max(x, LEAST), LARGEST)
+    return min(max(x, LEAST), MAX_FLOAT32)
 
 
 def build(what, place="", sign="plus"):

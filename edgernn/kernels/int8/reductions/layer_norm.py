@@ -5,9 +5,9 @@ from __future__ import annotations
 from edgernn.kernels.codegen.pointers import inline, int16_at, int64_at
 from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import Int8LayerNormRow
+from edgernn.kernels.int8.instructions import Int8LayerNormInstruction
 
-X, Y, CONSTANTS, ROWS, SIZE, EPSILON, NORM_BITS, CENTRED = slots(Int8LayerNormRow)
+X, Y, CONSTANTS, ROWS, SIZE, EPSILON, NORM_BITS, CENTRED = slots(Int8LayerNormInstruction)
 
 
 @inline

@@ -6,9 +6,11 @@ from edgernn.kernels.codegen.pointers import int16_at, int64_at
 from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.powers import power
-from edgernn.kernels.int8.instructions import Int8LogSoftmaxRow
+from edgernn.kernels.int8.instructions import Int8LogSoftmaxInstruction
 
-X, Y, POWERS, LOGARITHMS, MULTIPLIER, SHIFT, OUTPUT_MULTIPLIER, OUTPUT_SHIFT, ROWS, SIZE = slots(Int8LogSoftmaxRow)
+X, Y, POWERS, LOGARITHMS, MULTIPLIER, SHIFT, OUTPUT_MULTIPLIER, OUTPUT_SHIFT, ROWS, SIZE = slots(
+    Int8LogSoftmaxInstruction
+)
 
 
 def build():

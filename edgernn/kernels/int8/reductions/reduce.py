@@ -13,14 +13,14 @@ from edgernn.kernels.codegen.simd_int32 import (
 )
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import Int8ReduceRow
+from edgernn.kernels.int8.instructions import Int8ReduceInstruction
 from edgernn.kernels.int8.rescale import (
     NO_BIAS,
     rescale,
     rescale_number,
 )
 
-X, Y, FACTOR, OUTER, COUNT, INNER = slots(Int8ReduceRow)
+X, Y, FACTOR, OUTER, COUNT, INNER = slots(Int8ReduceInstruction)
 LANES = processor().lanes
 
 

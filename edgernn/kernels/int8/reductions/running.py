@@ -5,13 +5,13 @@ from __future__ import annotations
 from edgernn.kernels.codegen.pointers import inline, int16_at, int64_at
 from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import Int8RunningRow
+from edgernn.kernels.int8.instructions import Int8RunningInstruction
 
-X, Y, TOTAL, COUNT, SIZE, BITS, MULTIPLIER, SHIFT = slots(Int8RunningRow)
-LARGEST_COUNT = 1 << 40
-LARGEST_MEAN_TOTAL = 1 << 55
-LARGEST_TOTAL = 1 << 62
-LARGEST_SUM = 1 << 30
+X, Y, TOTAL, COUNT, SIZE, BITS, MULTIPLIER, SHIFT = slots(Int8RunningInstruction)
+MAX_COUNT = 1 << 40
+MAX_MEAN_TOTAL = 1 << 55
+MAX_TOTAL = 1 << 62
+MAX_SUM = 1 << 30
 
 
 @inline
@@ -41,14 +41,14 @@ def running_mean(row, weights, state, arena):
     x, y = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y))
     total, count = int64_at(state + slot(row, TOTAL)), int64_at(state + slot(row, COUNT))
     size, bits = slot(row, SIZE), slot(row, BITS)
-    frames, halve = _limit(count[0], 0, LARGEST_COUNT), 0
-    if frames == LARGEST_COUNT:
+    frames, halve = _limit(count[0], 0, MAX_COUNT), 0
+    if frames == MAX_COUNT:
         frames, halve = frames >> 1, 1
     frames += 1
     count[0] = frames
     for k in range(size):
-        old = _limit(total[k] >> halve, -LARGEST_MEAN_TOTAL, LARGEST_MEAN_TOTAL)
-        total[k] = _limit(old + x[k], -LARGEST_MEAN_TOTAL, LARGEST_MEAN_TOTAL)
+        old = _limit(total[k] >> halve, -MAX_MEAN_TOTAL, MAX_MEAN_TOTAL)
+        total[k] = _limit(old + x[k], -MAX_MEAN_TOTAL, MAX_MEAN_TOTAL)
         mean = ((total[k] << bits) + (frames >> 1)) // frames  # rounded down
         y[k] = min(max(mean, -32768), 32767)
     return 0
@@ -60,11 +60,11 @@ def running_sum(row, weights, state, arena):
     total, count = int64_at(state + slot(row, TOTAL)), int64_at(state + slot(row, COUNT))
     multiplier, shift, bits = slot(row, MULTIPLIER), slot(row, SHIFT), slot(row, BITS)
     half = 1 << (shift - 1)
-    count[0] = _limit(count[0], 0, LARGEST_COUNT - 1) + 1
+    count[0] = _limit(count[0], 0, MAX_COUNT - 1) + 1
     for k in range(slot(row, SIZE)):
-        old = _limit(total[k], -LARGEST_TOTAL, LARGEST_TOTAL)
-        total[k] = _limit(old + x[k], -LARGEST_TOTAL, LARGEST_TOTAL)
-        limited = min(max(total[k] >> bits, -LARGEST_SUM), LARGEST_SUM - 1)
+        old = _limit(total[k], -MAX_TOTAL, MAX_TOTAL)
+        total[k] = _limit(old + x[k], -MAX_TOTAL, MAX_TOTAL)
+        limited = min(max(total[k] >> bits, -MAX_SUM), MAX_SUM - 1)
         y[k] = min(max((limited * multiplier + half) >> shift, -32768), 32767)
     return 0
 
@@ -73,7 +73,7 @@ def _running_extreme(extreme):
     def running_extreme(row, weights, state, arena):
         x, y = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y))
         total, count = int16_at(state + slot(row, TOTAL)), int64_at(state + slot(row, COUNT))
-        count[0] = _limit(count[0], 0, LARGEST_COUNT - 1) + 1
+        count[0] = _limit(count[0], 0, MAX_COUNT - 1) + 1
         for k in range(slot(row, SIZE)):
             total[k] = extreme(total[k], x[k])
             y[k] = total[k]

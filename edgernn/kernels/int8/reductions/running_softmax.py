@@ -8,13 +8,15 @@ from edgernn.kernels.codegen.pointers import inline, int16_at, int32_at, int64_a
 from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.powers import power_of_two
-from edgernn.kernels.int8.instructions import Int8RunningSoftmaxRow
+from edgernn.kernels.int8.instructions import Int8RunningSoftmaxInstruction
 
-SCORES, X, Y, REFERENCE, TOTAL, WEIGHTED, TABLE, MULTIPLIER, SHIFT, BITS, GROUPS, SIZE = slots(Int8RunningSoftmaxRow)
-SMALLEST_TOTAL, LARGEST_TOTAL = 1 << 43, 1 << 45
-LARGEST_REFERENCE = 1 << 29
-LARGEST_WEIGHTED = 1 << 60
-LARGEST_SHIFT = 62
+SCORES, X, Y, REFERENCE, TOTAL, WEIGHTED, TABLE, MULTIPLIER, SHIFT, BITS, GROUPS, SIZE = slots(
+    Int8RunningSoftmaxInstruction
+)
+MIN_TOTAL, MAX_TOTAL = 1 << 43, 1 << 45
+MAX_REFERENCE = 1 << 29
+MAX_WEIGHTED = 1 << 60
+MAX_SHIFT = 62
 
 
 @inline
@@ -31,14 +33,14 @@ def _rounded_shift(x, shift):
 def _rise(u, reference, total):
     """Whole octaves by which the reference moves: to a new score, or one where the sums become too large."""
     rise = max((u - reference + 4095) >> 12, 0)
-    return 1 if rise == 0 and total >= LARGEST_TOTAL >> 1 else rise
+    return 1 if rise == 0 and total >= MAX_TOTAL >> 1 else rise
 
 
 @inline
 def _weight(depth, table):
     """``2^-depth`` as a number of 16 bits and how far it is shifted left."""
     left = 29 - (depth >> 12)
-    return _rounded_shift(power_of_two(depth & 4095, table), _limit(-left, 0, LARGEST_SHIFT)), max(left, 0)
+    return _rounded_shift(power_of_two(depth & 4095, table), _limit(-left, 0, MAX_SHIFT)), max(left, 0)
 
 
 def running_softmax(row, weights, state, arena):
@@ -50,17 +52,17 @@ def running_softmax(row, weights, state, arena):
     for group in range(slot(row, GROUPS)):
         u = (scores[group] * multiplier + (1 << (shift - 1))) >> shift  # in 2^-12 octaves
         kept = 1 if total[group] > 0 else 0  # 0 in the first frame
-        all_weights = kept * _limit(total[group], SMALLEST_TOTAL, LARGEST_TOTAL)
-        origin = _limit(reference[group], -LARGEST_REFERENCE, LARGEST_REFERENCE) if kept else u
+        all_weights = kept * _limit(total[group], MIN_TOTAL, MAX_TOTAL)
+        origin = _limit(reference[group], -MAX_REFERENCE, MAX_REFERENCE) if kept else u
         rise = _rise(u, origin, all_weights)
         origin += 4096 * rise
-        down = min(rise, LARGEST_SHIFT)
+        down = min(rise, MAX_SHIFT)
         weight, left = _weight(origin - u, table)
         all_weights = _rounded_shift(all_weights, down) + (weight << left)
         reference[group], total[group] = origin, all_weights
         divisor = all_weights >> 16 + bits  # 2^20 to 2^29
         for k in range(group * size, (group + 1) * size):
-            old = kept * _limit(weighted[k], -LARGEST_WEIGHTED, LARGEST_WEIGHTED)
+            old = kept * _limit(weighted[k], -MAX_WEIGHTED, MAX_WEIGHTED)
             weighted[k] = _rounded_shift(old, down) + (weight * x[k] << left)
             # float64, of which registers hold many, is exact: a quotient of 16 bits is at least 2^-29 from the next
             mean = floor(float((weighted[k] >> 16) + (divisor >> 1)) / float(divisor))

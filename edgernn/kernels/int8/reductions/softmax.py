@@ -19,12 +19,12 @@ from edgernn.kernels.codegen.simd_int32 import (
 )
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.words import look_up_64
-from edgernn.kernels.int8.instructions import Int8SoftmaxRow
+from edgernn.kernels.int8.instructions import Int8SoftmaxInstruction
 from edgernn.kernels.int8.rescale import (
     rescale_short,
 )
 
-X, Y, SCRATCH, TABLE, MULTIPLIER, SHIFT, ROWS, SIZE, SCALE = slots(Int8SoftmaxRow)
+X, Y, SCRATCH, TABLE, MULTIPLIER, SHIFT, ROWS, SIZE, SCALE = slots(Int8SoftmaxInstruction)
 
 
 def make_power(look_up):

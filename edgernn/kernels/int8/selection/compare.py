@@ -13,13 +13,13 @@ from edgernn.kernels.codegen.simd_int32 import (
 )
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
-from edgernn.kernels.int8.instructions import Int8ElementwiseRow, Int8WhereRow
+from edgernn.kernels.int8.instructions import Int8ElementwiseInstruction, Int8WhereInstruction
 from edgernn.kernels.int8.rescale import (
     rescale_short,
 )
 
-A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseRow)
-CONDITION, YES, NO, CHOSEN, CHOICES = slots(Int8WhereRow)
+A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseInstruction)
+CONDITION, YES, NO, CHOSEN, CHOICES = slots(Int8WhereInstruction)
 LANES = processor().lanes
 TRUTH = 1 << 14
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from edgernn.kernels.codegen.pointers import int16_at, int32_at
 from edgernn.kernels.codegen.simd import slot
-from edgernn.kernels.instructions import SelectRow, slots
+from edgernn.kernels.instructions import SelectInstruction, slots
 
-X, BEST, INDICES, ROWS, ROW_SIZE, K = slots(SelectRow)
+X, BEST, INDICES, ROWS, ROW_SIZE, K = slots(SelectInstruction)
 
 
 def build(what, order, ties="first"):

@@ -19,8 +19,8 @@ UNIT_SCALE = 2.0**-15  # of their output, Q0.15
 SHIFTS = (2, 46)  # smallest and largest shift of a multiplier
 SIGNED_SHIFTS = (2, 30)  # of a multiplier with a sign, which only 16-bit numbers meet
 COUNT_SHIFTS = (0, 30)  # on the way from sensor counts
-LARGEST_BIAS = 1 << 28
-LEAST_LOGARITHM_SHIFT = 11  # 2^24 units of an octave, times 2^(17 - 11), are below 2^31
+MAX_BIAS = 1 << 28
+MIN_LOGARITHM_SHIFT = 11  # 2^24 units of an octave, times 2^(17 - 11), are below 2^31
 TABLE_ENTRIES = 513
 OCTAVE_ENTRIES = 482  # one at 0, 32 in each of 15 octaves, one at 2^15
 
@@ -89,7 +89,7 @@ class IntegerOperation(Operation, frozen=True, kw_only=True):
 
     def expect_bias_range(self, B: NDArray[Any], name: str) -> None:
         """Check that a bias leaves room for what it is added to."""
-        if B.size and np.abs(B.astype(np.int64)).max() > LARGEST_BIAS:
+        if B.size and np.abs(B.astype(np.int64)).max() > MAX_BIAS:
             raise self.malformed(f"weight {name} holds a bias larger than 2^28")
 
     def expect_function(self, weights: Weights, function: IntegerFunction) -> None:
@@ -291,7 +291,7 @@ class Int8LogSoftmax(IntegerOperation, frozen=True, kw_only=True):
             )
         shifts = np.array([self.shift, self.output_shift])
         self.expect_multiplier_range(np.array([self.multiplier, self.output_multiplier]), shifts)
-        if self.output_shift < LEAST_LOGARITHM_SHIFT:
-            raise self.malformed(f"output_shift is {self.output_shift}, it must be at least {LEAST_LOGARITHM_SHIFT}")
+        if self.output_shift < MIN_LOGARITHM_SHIFT:
+            raise self.malformed(f"output_shift is {self.output_shift}, it must be at least {MIN_LOGARITHM_SHIFT}")
         self.expect_scale(self.scale)
         return (Value(inputs[0].shape, "int16", self.scale),)

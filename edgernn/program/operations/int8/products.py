@@ -9,7 +9,7 @@ import numpy as np
 from edgernn.program.operations.base import Value, Weights
 from edgernn.program.operations.int8.elementwise import IntegerOperation, accumulator_bound
 
-LARGEST_OPERAND = {8: 1 << 7, 16: 1 << 15}  # magnitude, by bits
+MAX_OPERAND = {8: 1 << 7, 16: 1 << 15}  # magnitude, by bits
 
 
 class Int8GroupedDense(IntegerOperation, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class Int8GroupedDense(IntegerOperation, frozen=True, kw_only=True):
             self.expect_shape(array, name, (outputs, groups))
         self.expect_multiplier_range(m, s)
         self.expect_bias_range(B, self.B)
-        if self.operand_bits not in LARGEST_OPERAND:
+        if self.operand_bits not in MAX_OPERAND:
             raise self.malformed(f"operand_bits is {self.operand_bits}, it must be 8 or 16")
         rows = W.transpose(0, 2, 1).reshape(outputs * groups, -1)
         if accumulator_bound(rows, s.reshape(-1), self.operand_bits).max() >= 1 << 31:
@@ -69,7 +69,7 @@ class Int8MatMul(IntegerOperation, frozen=True, kw_only=True):
         a, b = (value.shape for value in inputs)
         if len(a) < 2 or len(b) != len(a) or a[:-2] != b[:-2] or a[-1] != b[-1 if self.transposed else -2]:
             raise self.malformed(f"shapes {a} and {b} do not fit{', transposed' if self.transposed else ''}")
-        if self.operand_bits not in LARGEST_OPERAND:
+        if self.operand_bits not in MAX_OPERAND:
             raise self.malformed(f"operand_bits is {self.operand_bits}, it must be 8 or 16")
         self.expect_multiplier_range(np.array([self.multiplier]), np.array([self.shift]))
         if matmul_bound(a[-1], self.operand_bits, self.shift) >= 1 << 31:
@@ -84,4 +84,4 @@ class Int8MatMul(IntegerOperation, frozen=True, kw_only=True):
 
 def matmul_bound(terms: int, operand_bits: int, shift: int) -> int:
     """The largest magnitude of a sum of so many products of two values before it is multiplied."""
-    return (terms * LARGEST_OPERAND[8] * LARGEST_OPERAND[operand_bits]) << max(0, 17 - shift)
+    return (terms * MAX_OPERAND[8] * MAX_OPERAND[operand_bits]) << max(0, 17 - shift)

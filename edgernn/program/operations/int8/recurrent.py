@@ -9,6 +9,8 @@ from __future__ import annotations
 from math import frexp
 from typing import ClassVar
 
+import msgspec
+
 from edgernn.program.operations.base import StateRegion, Value, Weights
 from edgernn.program.operations.int8.elementwise import GATE_SCALE, UNIT_SCALE, IntegerFunction, IntegerOperation
 
@@ -19,7 +21,7 @@ class Int8RecurrentOperation(IntegerOperation, frozen=True, kw_only=True):
     """What the three cells share.
 
     `scale` is that of the output h (of the high half of an int32 state), a power of two. `clip` limits gate inputs, in
-    Q3.12. `wide` makes the slow state, h of a GRU or c of an LSTM, int32.
+    Q3.12. `int32_state` makes the slow state, h of a GRU or c of an LSTM, int32.
     """
 
     weight_fields: ClassVar[tuple[str, ...]] = ("W", "W_multiplier", "W_shift", "R", "R_multiplier", "R_shift", "B")
@@ -109,11 +111,11 @@ class Int8Gru(Int8RecurrentOperation, frozen=True, kw_only=True):
     functions: ClassVar[int] = 2
 
     linear_before_reset: bool
-    wide: bool = False
+    int32_state: bool = msgspec.field(default=False, name="wide")  # the file's name
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         outputs = super().infer(inputs, weights)
-        if self.wide and self.activations[0].function != "Sigmoid":
+        if self.int32_state and self.activations[0].function != "Sigmoid":
             raise self.malformed("an int32 state needs Sigmoid gates")
         return outputs
 
@@ -122,7 +124,7 @@ class Int8Gru(Int8RecurrentOperation, frozen=True, kw_only=True):
         return 4 if self.linear_before_reset else 3
 
     def state_values(self) -> dict[str, tuple[str, float | None]]:
-        return {"h": ("int32", self.scale / 65536) if self.wide else ("int16", self.scale)}
+        return {"h": ("int32", self.scale / 65536) if self.int32_state else ("int16", self.scale)}
 
 
 class Int8Lstm(Int8RecurrentOperation, frozen=True, kw_only=True):
@@ -143,7 +145,7 @@ class Int8Lstm(Int8RecurrentOperation, frozen=True, kw_only=True):
     input_forget: bool = False
     cell_scale: float
     candidate_scale: float = UNIT_SCALE
-    wide: bool = False
+    int32_state: bool = msgspec.field(default=False, name="wide")  # the file's name
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         outputs = super().infer(inputs, weights)
@@ -155,7 +157,7 @@ class Int8Lstm(Int8RecurrentOperation, frozen=True, kw_only=True):
         self.expect_power_of_two(self.candidate_scale)
         if not 0 <= self.candidate_shift <= 15 or not -15 <= self.cell_shift <= 15:
             raise self.malformed(f"the scale of c, {self.cell_scale}, is out of range")
-        if self.wide and self.activations[0].function != "Sigmoid":
+        if self.int32_state and self.activations[0].function != "Sigmoid":
             raise self.malformed("an int32 state needs Sigmoid gates")
         return outputs
 
@@ -172,5 +174,7 @@ class Int8Lstm(Int8RecurrentOperation, frozen=True, kw_only=True):
         return frexp(GATE_SCALE)[1] - frexp(self.cell_scale)[1]
 
     def state_values(self) -> dict[str, tuple[str, float | None]]:
-        cell: tuple[str, float | None] = ("int32", self.cell_scale / 65536) if self.wide else ("int16", self.cell_scale)
+        cell: tuple[str, float | None] = (
+            ("int32", self.cell_scale / 65536) if self.int32_state else ("int16", self.cell_scale)
+        )
         return {"h": ("int16", self.scale), "c": cell}

@@ -10,14 +10,14 @@ import numpy as np
 from edgernn.program.operations.base import StateRegion, Value, Weights
 from edgernn.program.operations.int8.elementwise import IntegerOperation
 
-LARGEST_COUNT = 1 << 40  # frames that a running mean weighs equally
+MAX_COUNT = 1 << 40  # frames that a running mean weighs equally
 MEAN_BITS = (0, 7)  # more fraction bits that a running mean may have than what it is the mean of
 SUM_SHIFTS = (0, 32)  # of a running sum before it is rescaled
 REFERENCE_SCALE = log(2) / 4096  # of the score that weights of a running softmax are relative to, 2^-12 octaves
 WEIGHT_SCALE = 2.0**-44  # of the sum of these weights
 MAX_NORM_FEATURES = 2048  # of a layer normalisation: its sums of squares stay below 2^52
 NORM_BITS = (6, 12)  # fraction bits of the normalised values
-LARGEST_EPSILON = 1 << 60
+MAX_EPSILON = 1 << 60
 
 
 class Int8Reduce(IntegerOperation, frozen=True, kw_only=True):
@@ -216,7 +216,7 @@ class Int8LayerNorm(IntegerOperation, frozen=True, kw_only=True):
         self.expect_bias(weights, self.B, features)
         if not NORM_BITS[0] <= self.norm_bits <= NORM_BITS[1]:
             raise self.malformed(f"norm_bits is {self.norm_bits}, it must be from {NORM_BITS[0]} to {NORM_BITS[1]}")
-        if not 0 <= self.epsilon <= LARGEST_EPSILON:
+        if not 0 <= self.epsilon <= MAX_EPSILON:
             raise self.malformed(f"epsilon is {self.epsilon}, it must be from 0 to 2^60")
         self.expect_scale(self.scale)
         return (Value(inputs[0].shape, "int16", self.scale),)

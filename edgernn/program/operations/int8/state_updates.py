@@ -13,8 +13,8 @@ from edgernn.program.operations.int8.elementwise import IntegerOperation
 
 FINE_INPUT_SCALE = 2.0**-11  # Q4.11, of the input of a fine gate
 FINE_SCALE = 2.0**-30  # of a fine gate and of a factor, Q0.30
-LARGEST_FACTOR = 1 << 30
-LARGEST_SHIFT = 16
+MAX_FACTOR = 1 << 30
+MAX_SHIFT = 16
 
 
 class Int8FineGate(IntegerOperation, frozen=True, kw_only=True):
@@ -29,7 +29,7 @@ class Int8FineGate(IntegerOperation, frozen=True, kw_only=True):
         return (Value(inputs[0].shape, "int32", FINE_SCALE),)
 
 
-class WideTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Int32StateTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is added to a wide state: a product with a factor or a gate, or a value shifted left.
 
     Attributes
@@ -54,7 +54,7 @@ class WideTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     negative: bool = False
 
 
-class Int8WideUpdate(IntegerOperation, frozen=True, kw_only=True):
+class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8WideUpdate"):  # the file's name
     """``h' = h + terms`` in int32; outputs are h' and its high half, as int16. Another operation writes the state.
 
     `scale` is that of h'; the high half has 65536 times as much.
@@ -64,7 +64,7 @@ class Int8WideUpdate(IntegerOperation, frozen=True, kw_only=True):
 
     region: StateRegion
     shape: Shape
-    terms: tuple[WideTerm, ...]
+    terms: tuple[Int32StateTerm, ...]
     scale: float
 
     def expect_dtypes(self, inputs: tuple[Value, ...]) -> None:
@@ -80,7 +80,7 @@ class Int8WideUpdate(IntegerOperation, frozen=True, kw_only=True):
         wide = Value(self.shape, "int32", self.scale)
         return wide, Value(self.shape, "int16", self.scale * 65536)
 
-    def _check_term(self, term: WideTerm, inputs: tuple[Value, ...], weights: Weights) -> None:
+    def _check_term(self, term: Int32StateTerm, inputs: tuple[Value, ...], weights: Weights) -> None:
         places = [place for place in (term.x, term.minus, term.gate) if place is not None]
         if not all(0 <= place < len(inputs) and inputs[place].size == prod(self.shape) for place in places):
             raise self.malformed(f"a term reads inputs {places}, which are missing or of another size")
@@ -95,10 +95,10 @@ class Int8WideUpdate(IntegerOperation, frozen=True, kw_only=True):
         if term.factor is not None:
             factor = self.weight(weights, term.factor, 1, "int32")
             self.expect_shape(factor, term.factor, (prod(self.shape),))
-            if np.abs(factor.astype(np.int64)).max() > LARGEST_FACTOR:
+            if np.abs(factor.astype(np.int64)).max() > MAX_FACTOR:
                 raise self.malformed(f"weight {term.factor} holds a factor larger than 2^30")
-        if not 0 <= term.shift <= LARGEST_SHIFT:
-            raise self.malformed(f"a shift is {term.shift}, it must be from 0 to {LARGEST_SHIFT}")
+        if not 0 <= term.shift <= MAX_SHIFT:
+            raise self.malformed(f"a shift is {term.shift}, it must be from 0 to {MAX_SHIFT}")
 
     def weight_names(self) -> tuple[str, ...]:
         return tuple(term.factor for term in self.terms if term.factor is not None)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from edgernn.errors import InputError, NonFiniteInputError
 from edgernn.program.operations import Shape
-from edgernn.runtime.lowering.table import Place
+from edgernn.runtime.lowering.table import Allocation
 
 Array = NDArray[Any]
 
 
-def by_input(given: Any, places: tuple[Place, ...]) -> Mapping[str, Any]:
+def by_input(given: Any, places: tuple[Allocation, ...]) -> Mapping[str, Any]:
     """What was given, by input name; a model with one input takes it bare, too.
 
     Raises
@@ -35,7 +35,7 @@ def by_input(given: Any, places: tuple[Place, ...]) -> Mapping[str, Any]:
     return given
 
 
-def write_frame(given: Any, place: Place, target: Array) -> None:
+def write_frame(given: Any, place: Allocation, target: Array) -> None:
     """Convert one frame of an input into the runner's memory. Whether it is finite is left to the caller.
 
     Raises
@@ -67,7 +67,7 @@ def expect_ids(name: str, ids: Array, rows: Array) -> None:
         )
 
 
-def counts(given: Any, place: Place) -> Array:
+def counts(given: Any, place: Allocation) -> Array:
     """One frame of sensor counts, int32; those out of range become the nearest.
 
     Raises
@@ -84,7 +84,7 @@ def counts(given: Any, place: Place) -> Array:
     return np.clip(numbers, limits.min, limits.max).astype(np.int32).reshape(place.shape)
 
 
-def columns(given: Any, places: tuple[Place, ...]) -> list[Array]:
+def columns(given: Any, places: tuple[Allocation, ...]) -> list[Array]:
     """All frames of each input, (T, *shape), contiguous. Whether they are finite is left to the caller.
 
     Raises
@@ -100,25 +100,25 @@ def columns(given: Any, places: tuple[Place, ...]) -> list[Array]:
     return found
 
 
-def non_finite(place: Place, numbers: Array, row: int | None = None) -> NonFiniteInputError:
+def non_finite(place: Allocation, numbers: Array, row: int | None = None) -> NonFiniteInputError:
     """The error for a frame that holds NaN or infinity."""
     where = f"input {place.name}" if row is None else f"input {place.name}, row {row},"
     return NonFiniteInputError(f"{where} is {numbers}, which is not finite; no state was touched")
 
 
-def first_non_finite(place: Place, column: Array) -> NonFiniteInputError:
+def first_non_finite(place: Allocation, column: Array) -> NonFiniteInputError:
     """The error for a column that holds NaN or infinity; it names the first row."""
     row = int(np.argmin(np.isfinite(column).reshape(len(column), -1).all(axis=1)))
     return non_finite(place, column[row], row)
 
 
-def is_column(array: Array, place: Place) -> bool:
+def is_column(array: Array, place: Allocation) -> bool:
     """Whether compiled code can read or write frames in this array as it is."""
     flags = array.flags
     return array.dtype == place.dtype and array.shape[1:] == place.shape and flags.c_contiguous and flags.aligned
 
 
-def _column(given: Any, place: Place) -> Array:
+def _column(given: Any, place: Allocation) -> Array:
     if type(given) is np.ndarray and given.ndim and is_column(given, place):
         return given
     numbers = _numbers(given, place)
@@ -137,7 +137,7 @@ def _fits(shape: Shape, frame_shape: Shape) -> bool:
     return any(squeezed == [extent for extent in form if extent != 1] for form in (frame_shape, (prod(frame_shape),)))
 
 
-def _converted(numbers: Array, place: Place) -> Array:
+def _converted(numbers: Array, place: Allocation) -> Array:
     """In the input's number type. A float that is too large becomes infinite; an integer has no such way out."""
     if place.dtype.kind == "f":
         with np.errstate(over="ignore"):
@@ -153,7 +153,7 @@ def _converted(numbers: Array, place: Place) -> Array:
     return whole.astype(place.dtype)
 
 
-def _numbers(given: Any, place: Place) -> Array:
+def _numbers(given: Any, place: Allocation) -> Array:
     try:
         numbers = np.asarray(given)
     except ValueError as error:

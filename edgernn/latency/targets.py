@@ -8,16 +8,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.latency.recorder import Recorder
-from edgernn.latency.schedule import Schedule
+from edgernn.latency.pacing import Pacing
+from edgernn.latency.recorder import LatencyRecorder
 from edgernn.program.program import Program
 from edgernn.runtime.runner import Runner
 
-SETTLING_STEPS = 50  # untimed at the head of a turn: caches hold what the contestant before left
+SETTLING_STEPS = 50  # untimed at the head of a turn: caches hold what the benchmark target before left
 SAMPLES = 1024  # different ones, again and again
 
 
-class Contestant(Protocol):
+class BenchmarkTarget(Protocol):
     """Takes samples on a schedule.
 
     Attributes
@@ -27,14 +27,14 @@ class Contestant(Protocol):
 
     name: str
 
-    def turn(self, steps: int, schedule: Schedule, recorder: Recorder) -> None:
+    def time_slice(self, steps: int, schedule: Pacing, recorder: LatencyRecorder) -> None:
         """Take the next `steps` samples, and record each."""
 
     def close(self) -> None:
         """Give back what was opened."""
 
 
-class StepContestant:
+class StepTarget:
     """Calls a function for each sample.
 
     Parameters
@@ -42,7 +42,7 @@ class StepContestant:
     name : str
     step : callable
     samples : sequence
-        What it is called with, by turns.
+        What it is called with, interleaved.
     """
 
     def __init__(self, name: str, step: Callable[[Any], Any], samples: Sequence[Any]) -> None:
@@ -51,7 +51,7 @@ class StepContestant:
         self.samples = samples
         self._taken = 0  # by the turns so far
 
-    def turn(self, steps: int, schedule: Schedule, recorder: Recorder) -> None:
+    def time_slice(self, steps: int, schedule: Pacing, recorder: LatencyRecorder) -> None:
         step, samples, count, now_ns = self.step, self.samples, len(self.samples), schedule.clock.monotonic_ns
         for k in range(SETTLING_STEPS):
             step(samples[k % count])
@@ -100,11 +100,11 @@ def step_samples(frames: Mapping[str, NDArray[Any]]) -> list[Any]:
     return [{name: rows[k] for name, rows in frames.items()} for k in range(SAMPLES)]
 
 
-def edgernn_step(program: Program) -> StepContestant:
+def edgernn_step(program: Program) -> StepTarget:
     """``Runner.step``."""
-    return StepContestant("edgernn step", Runner(program).step, step_samples(random_frames(program)))
+    return StepTarget("edgernn step", Runner(program).step, step_samples(random_frames(program)))
 
 
-def empty_step() -> StepContestant:
+def empty_step() -> StepTarget:
     """The noise floor: the same loop around nothing."""
-    return StepContestant("nothing", do_nothing, [None])
+    return StepTarget("nothing", do_nothing, [None])

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import InputError
-from edgernn.evaluation.original import Array, Original, RigidLengthError
+from edgernn.evaluation.onnxruntime_model import Array, FixedLengthError, OnnxruntimeModel
 from edgernn.program.description import OutputDescription, Port, Window
-from edgernn.program.operations import History
+from edgernn.program.operations import DelayLine
 from edgernn.program.program import Program
 from edgernn.recordings.sample_file import read_inputs
 from edgernn.runtime.plan import ANY_ROWS, plan_of
@@ -22,7 +22,7 @@ from edgernn.runtime.runner import Runner
 Sequences = Mapping[str, NDArray[Any]]  # input -> (T, *shape of a frame)
 Frames = dict[str, list[tuple[int, Array]]]  # output -> each frame with the step in which it came
 
-MOST_WINDOWS = 50  # that are compared, evenly spread
+MAX_WINDOWS = 50  # that are compared, evenly spread
 PREFIX_PARTS = (1, 2, 3, 5, 10, 30, 100)  # the longest prefix is divided by these
 ANY_INTEGERS = 10  # random integers that choose no rows of a table are below
 
@@ -121,7 +121,7 @@ def _frames(program: Program, port: Port, samples: Array, path: Path) -> NDArray
     return ((samples - mean) / std).astype(np.float32)
 
 
-def check_streaming(original: Original, sequences: Sequences, tolerance: float = 1e-5) -> CheckReport:
+def check_streaming(onnx_model: OnnxruntimeModel, sequences: Sequences, tolerance: float = 1e-5) -> CheckReport:
     """Stream sequences through a program, and compare all that comes out with the original.
 
     - An output with a result for every frame: every frame, those that `flush` gives too, with the original on the whole
@@ -133,7 +133,7 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
 
     Parameters
     ----------
-    original : Original
+    onnx_model : Original
     sequences : mapping of str to ndarray
         For each input (T, *shape of a frame), as the model takes them; of an input without time the first row counts.
     tolerance : float
@@ -148,29 +148,29 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
     InputError
         The sequences are shorter than what the model needs.
     """
-    program = original.program
-    sequences = original.with_still(sequences)
+    program = onnx_model.program
+    sequences = onnx_model.with_time_invariant(sequences)
     if program.window is not None:
-        return _check_windows(original, program.window, sequences, tolerance)
+        return _check_windows(onnx_model, program.window, sequences, tolerance)
     least = least_steps(program)
     _expect_length(_length(sequences), least)
-    sequences, whole, notes, beat = _run_whole(original, sequences)
+    sequences, expected, notes, output_period = _run_whole(onnx_model, sequences)
     steps = _length(sequences)
     frames, states = _stream(program, sequences)
     comparisons = []
     for output in program.description.outputs:
         found = frames[output.name]
-        if output.per_frame or original.is_one_step:
-            comparisons.append(_compare(output.name, "frames", _each_frame(found, whole[output.name]), tolerance))
+        if output.per_frame or onnx_model.is_one_step:
+            comparisons.append(_compare(output.name, "frames", _each_frame(found, expected[output.name]), tolerance))
         else:
             only_flushed = output.when.at_end and program.tail_steps and program.description.tail == "flush"
-            lengths = [steps] if notes or only_flushed else prefix_lengths(steps, least, beat)
-            pairs = _prefixes(original, sequences, output.name, dict(found), lengths)
+            lengths = [steps] if notes or only_flushed else prefix_lengths(steps, least, output_period)
+            pairs = _prefixes(onnx_model, sequences, output.name, dict(found), lengths)
             comparisons.append(_compare(output.name, "prefixes", pairs, tolerance))
-    for state, output_name in original.pairs.items():
+    for state, output_name in onnx_model.pairs.items():
         if output_name in frames:
             continue  # it has no output but its states, which have just been compared
-        last = iter([Pair("the last state", steps - 1, states[state], whole[output_name])])
+        last = iter([Pair("the last state", steps - 1, states[state], expected[output_name])])
         comparisons.append(_compare(state, "last state", last, tolerance))
     return CheckReport(tuple(comparisons), steps, notes)
 
@@ -178,13 +178,13 @@ def check_streaming(original: Original, sequences: Sequences, tolerance: float =
 def least_steps(program: Program) -> int:
     """The shortest sequence of which each operation has a frame: on a shorter one the original is not defined."""
     schedules = [operation.when for operation in program.operations]
-    schedules += [operation.read for operation in program.operations if isinstance(operation, History)]
+    schedules += [operation.read for operation in program.operations if isinstance(operation, DelayLine)]
     schedules += [output.when for output in program.description.outputs]
     return max(1, *(schedule.period - schedule.extra for schedule in schedules))
 
 
-def prefix_lengths(steps: int, least: int = 1, beat: int = 1) -> list[int]:
-    """Lengths of the prefixes that are compared, ascending from `least`, all multiples of `beat`.
+def prefix_lengths(steps: int, least: int = 1, output_period: int = 1) -> list[int]:
+    """Lengths of the prefixes that are compared, ascending from `least`, all multiples of `output_period`.
 
     Examples
     --------
@@ -194,39 +194,41 @@ def prefix_lengths(steps: int, least: int = 1, beat: int = 1) -> list[int]:
     [8, 28, 60, 100, 148, 300]
     """
     lengths = {least, min(least + 1, steps), *(steps // part for part in PREFIX_PARTS)}
-    return sorted({length - length % beat for length in lengths if length - length % beat >= least})
+    return sorted({length - length % output_period for length in lengths if length - length % output_period >= least})
 
 
-def _check_windows(original: Original, window: Window, sequences: Sequences, tolerance: float) -> CheckReport:
+def _check_windows(onnx_model: OnnxruntimeModel, window: Window, sequences: Sequences, tolerance: float) -> CheckReport:
     steps = _length(sequences)
     _expect_length(steps, window.steps)
-    frames, _ = _stream(original.program, sequences)
+    frames, _ = _stream(onnx_model.program, sequences)
     ends = range(window.steps - 1, steps, window.hop)
-    chosen = sorted({ends[round(place)] for place in np.linspace(0, len(ends) - 1, MOST_WINDOWS)})
+    chosen = sorted({ends[round(place)] for place in np.linspace(0, len(ends) - 1, MAX_WINDOWS)})
     comparisons = []
-    for output in original.program.description.outputs:
-        pairs = _windows(original, window.steps, sequences, output, dict(frames[output.name]), ends, chosen)
+    for output in onnx_model.program.description.outputs:
+        pairs = _windows(onnx_model, window.steps, sequences, output, dict(frames[output.name]), ends, chosen)
         comparisons.append(_compare(output.name, f"of {len(ends)} windows", pairs, tolerance))
     return CheckReport(tuple(comparisons), steps, ())
 
 
-def _run_whole(original: Original, sequences: Sequences) -> tuple[Sequences, dict[str, Array], tuple[str, ...], int]:
+def _run_whole(
+    onnx_model: OnnxruntimeModel, sequences: Sequences
+) -> tuple[Sequences, dict[str, Array], tuple[str, ...], int]:
     """The original on the whole sequences, or on as much of them as its frozen length allows, or its strides.
 
     At last the number of which all lengths are a multiple on which it runs.
     """
-    steps, length = _length(sequences), original.only_length
-    if length is None and original.runs_at(steps) and original.runs_at(steps + 1):
-        return sequences, original.run(sequences), (), 1
-    even = steps - steps % original.beat
-    if length is None and even and original.runs_at(even + original.beat):
+    steps, length = _length(sequences), onnx_model.only_length
+    if length is None and onnx_model.runs_at(steps) and onnx_model.runs_at(steps + 1):
+        return sequences, onnx_model.run(sequences), (), 1
+    even = steps - steps % onnx_model.output_period
+    if length is None and even and onnx_model.runs_at(even + onnx_model.output_period):
         sequences = {name: rows[:even] for name, rows in sequences.items()}
-        return sequences, original.run(sequences), (), original.beat
+        return sequences, onnx_model.run(sequences), (), onnx_model.output_period
     length = steps if length is None else length
     _expect_length(steps, length)
     sequences = {name: rows[:length] for name, rows in sequences.items()}
     note = f"the file runs only on its frozen length of {length} samples, so that only this length was compared"
-    return sequences, original.run(sequences), (note,), 1
+    return sequences, onnx_model.run(sequences), (note,), 1
 
 
 def _length(sequences: Sequences) -> int:
@@ -271,23 +273,23 @@ def _of_steps(output: OutputDescription, rows: Array) -> Array:
     return np.moveaxis(steps, 1, 1 + output.time_axis)
 
 
-def _each_frame(found: list[tuple[int, Array]], whole: Array) -> Iterator[Pair]:
+def _each_frame(found: list[tuple[int, Array]], expected: Array) -> Iterator[Pair]:
     """The first frame that was streamed is the original's first, and so on."""
     last_step = found[-1][0] if found else 0
-    for number in range(max(len(found), len(whole))):
+    for number in range(max(len(found), len(expected))):
         step, streamed = found[number] if number < len(found) else (last_step, None)
-        yield Pair(f"frame {number}", step, streamed, whole[number] if number < len(whole) else None)
+        yield Pair(f"frame {number}", step, streamed, expected[number] if number < len(expected) else None)
 
 
 def _prefixes(
-    original: Original, sequences: Sequences, name: str, found: Mapping[int, Array], lengths: list[int]
+    onnx_model: OnnxruntimeModel, sequences: Sequences, name: str, found: Mapping[int, Array], lengths: list[int]
 ) -> Iterator[Pair]:
     for length in lengths:
         prefix = {input_name: rows[:length] for input_name, rows in sequences.items()}
         streamed = found.get(length - 1)
         try:
-            expected = original.run(prefix)[name]
-        except RigidLengthError:
+            expected = onnx_model.run(prefix)[name]
+        except FixedLengthError:
             if length == lengths[-1]:
                 raise
             continue  # shorter than what the model looks at
@@ -296,7 +298,7 @@ def _prefixes(
 
 
 def _windows(
-    original: Original,
+    onnx_model: OnnxruntimeModel,
     window_steps: int,
     sequences: Sequences,
     output: OutputDescription,
@@ -306,7 +308,7 @@ def _windows(
 ) -> Iterator[Pair]:
     for t in chosen:
         window = {name: rows[t + 1 - window_steps : t + 1] for name, rows in sequences.items()}
-        expected = original.run(window)[output.name]
+        expected = onnx_model.run(window)[output.name]
         expected = np.moveaxis(expected, 0, output.time_axis) if output.per_frame else expected
         yield Pair(f"the window that ends with sample {t}", t, found.get(t), expected)
     for t in sorted(found.keys() - ends):

@@ -1,4 +1,4 @@
-"""Equalises the ranges of channels between layers: a float Program becomes another one that computes the same.
+"""Equalizes the ranges of channels between layers: a float Program becomes another one that computes the same.
 
 What a layer writes is divided by a factor for each channel, and the columns of all weights that read it are
 multiplied. Activations have one scale for a whole value and weights one for a row, so channels that are far smaller
@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.program.description import Equalisation
+from edgernn.program.description import Equalization
 from edgernn.program.operations import AnyOperation, Binary, Dense, GroupedDense, LayerNorm, Lookup, RecurrentOperation
 from edgernn.program.program import Program
-from edgernn.quantizer.calibration import Trace
-from edgernn.quantizer.channels import STAYS, find_channels, merge, takes_up
+from edgernn.quantizer.calibration import CalibrationTrace
+from edgernn.quantizer.channels import FIXED, find_channels, merge, takes_up
 from edgernn.quantizer.division import divided
 from edgernn.quantizer.factors import Product, best_factors
 from edgernn.quantizer.settings import Settings
@@ -28,10 +28,10 @@ Array: TypeAlias = NDArray[Any]
 Weighted: TypeAlias = Dense | GroupedDense | RecurrentOperation  # operations with a column of weights for each channel
 
 
-def equalised(program: Program, trace: Trace, settings: Settings) -> tuple[Program, Trace]:
+def equalized(program: Program, trace: CalibrationTrace, settings: Settings) -> tuple[Program, CalibrationTrace]:
     """A program with the same outputs whose products lose less by rounding, and its trace; as given if nothing helps.
 
-    The new description's `equalised` says what was done, its `factors` and those of its states what their numbers must
+    The new description's `equalized` says what was done, its `factors` and those of its states what their numbers must
     be multiplied with to be the model's.
     """
     opened, doors = _with_doors(program)
@@ -40,7 +40,7 @@ def equalised(program: Program, trace: Trace, settings: Settings) -> tuple[Progr
     if not choice.made:
         return program, trace
     result = divided(opened, choice.divisor)
-    description = msgspec.structs.replace(result.description, equalised=tuple(choice.made))
+    description = msgspec.structs.replace(result.description, equalized=tuple(choice.made))
     unused = {door: port for door, port in doors.items() if (choice.divisor(door) == 1.0).all()}
     operations = (_reading(operation, unused) for operation in description.operations if operation.name not in unused)
     description = msgspec.structs.replace(description, operations=tuple(operations))
@@ -75,7 +75,7 @@ def _reading(operation: AnyOperation, names: Mapping[str, str]) -> AnyOperation:
     return msgspec.structs.replace(operation, inputs=tuple(names.get(name, name) for name in operation.inputs))
 
 
-def _cells(program: Program, trace: Trace, choice: _Choice) -> dict[str, Array]:
+def _cells(program: Program, trace: CalibrationTrace, choice: _Choice) -> dict[str, Array]:
     """Inputs of recurrent cells divided, beside the h that they met."""
     cells = dict(trace.cells)
     for operation in program.operations:
@@ -98,7 +98,7 @@ class _Choice:
         self._operations = {operation.name: operation for operation in program.operations}
         self._readers = [operation for operation in program.operations if isinstance(operation, Weighted)]
         self._writers = [operation for operation in program.operations if self._writes_rows(operation)]
-        self.made = [made for group in self._groups() if (made := self._equalised(*group)) is not None]
+        self.made = [made for group in self._groups() if (made := self._equalized(*group)) is not None]
 
     def divisor(self, value: str) -> Array:
         """What each number of a value is divided by, of the value's shape."""
@@ -111,7 +111,7 @@ class _Choice:
 
     def _groups(self) -> list[tuple[Array, list[str]]]:
         """Channels that stand together in values, and so share a scale, and the names of these values."""
-        found = {value: np.unique(channel[channel != STAYS]) for value, channel in self._channel.items()}
+        found = {value: np.unique(channel[channel != FIXED]) for value, channel in self._channel.items()}
         found = {value: channels for value, channels in found.items() if len(channels)}
         if not found:
             return []
@@ -123,7 +123,7 @@ class _Choice:
         members = np.unique(np.concatenate(list(found.values())))
         return [(members[label[members] == root], names) for root, names in values.items()]
 
-    def _equalised(self, group: Array, values: list[str]) -> Equalisation | None:
+    def _equalized(self, group: Array, values: list[str]) -> Equalization | None:
         """Choose the factors of a group of channels, and describe them; None if they stay 1."""
         inside = {*values}
         readers = [
@@ -135,7 +135,7 @@ class _Choice:
             return None
         self._s[group] = factors.s
         writers = [self._doors.get(by.name, by.name) for by in self._writers if by.outputs[0] in inside]
-        return Equalisation(
+        return Equalization(
             writers=tuple(writers),
             readers=tuple(reader.name for reader in readers),
             range_exponent=factors.exponents[0],
@@ -168,5 +168,5 @@ class _Choice:
             x, channel = x.reshape(-1, *inside).transpose(2, 0, 1), channel.reshape(-1, *inside)[0].T
         else:
             W, x, channel = W[None], x.reshape(1, -1, W.shape[1]), channel.reshape(-1, W.shape[1])[:1]
-        place = np.where(channel == STAYS, STAYS, np.searchsorted(group, channel))
+        place = np.where(channel == FIXED, FIXED, np.searchsorted(group, channel))
         return Product(W, x, place, self._settings.bits(reader))

@@ -26,11 +26,11 @@ RECURRENT, SEQUENCE_LENS = {"RNN", "GRU", "LSTM"}, 4  # ONNX operators, and the 
 FREE_TIME = "edgernn_time"  # name of the time axis where a frozen length was lifted
 
 
-class RigidLengthError(InputError):
+class FixedLengthError(InputError):
     """The original does not run at this length of time."""
 
 
-class Original:
+class OnnxruntimeModel:
     """An ONNX model in onnxruntime.
 
     Parameters
@@ -94,7 +94,11 @@ class Original:
         self.tolerance = _tolerance(model, np.dtype(np.float16) in self._number_types.values())
         self._ranks = {entry.name: len(entry.type.tensor_type.shape.dim) for entry in model.graph.input}
         self.only_length: int | None = None
-        if self.frozen_steps is not None and not self.is_one_step and not self.runs_at(self.frozen_steps + self.beat):
+        if (
+            self.frozen_steps is not None
+            and not self.is_one_step
+            and not self.runs_at(self.frozen_steps + self.output_period)
+        ):
             self.only_length = self.frozen_steps
 
     def run(self, sequences: Mapping[str, Array]) -> dict[str, Array]:
@@ -113,13 +117,13 @@ class Original:
 
         Raises
         ------
-        RigidLengthError
+        FixedLengthError
             The graph cannot run at this length.
         """
         states = {slot.name: self._initial(slot.name) for slot in self.program.state if slot.name in self.pairs}
         steps = len(next(iter(sequences.values())))
         if self.only_length not in (None, steps):
-            raise RigidLengthError(
+            raise FixedLengthError(
                 f"the original runs only on {self.only_length} samples, the length that its exporter froze, and not on "
                 f"{steps}: check it on sequences or windows of that length"
             )
@@ -134,7 +138,7 @@ class Original:
         last_states = {self.pairs[name]: state for name, state in states.items()}
         return last_states | {name: np.stack(results) for name, results in frames.items()}
 
-    def with_still(self, sequences: Mapping[str, Array]) -> dict[str, Array]:
+    def with_time_invariant(self, sequences: Mapping[str, Array]) -> dict[str, Array]:
         """The sequences, those of inputs without time the same throughout: as in their first row."""
         return {
             name: rows
@@ -147,12 +151,12 @@ class Original:
         """Whether the graph runs at a length of time."""
         try:
             self.run({port.name: np.zeros((steps, *port.shape), np.float32) for port in self.program.inputs})
-        except RigidLengthError:
+        except FixedLengthError:
             return False
         return True
 
     @property
-    def beat(self) -> int:
+    def output_period(self) -> int:
         """Steps after which all strides have come out even once more: many a graph is defined for such lengths only."""
         if self.program.window is not None:
             return 1
@@ -166,7 +170,7 @@ class Original:
             results = self._session.run(names, feeds)
         except Exception as error:  # those of onnxruntime have no other base
             steps = len(next(iter(sequences.values())))
-            raise RigidLengthError(
+            raise FixedLengthError(
                 f"onnxruntime cannot run this model on {steps} samples: {_first_line(error)}; if it holds the length "
                 "of its exporter's example, check it on so many samples"
             ) from error
@@ -180,7 +184,7 @@ class Original:
             return
         for output in self.program.description.outputs:
             if output.per_frame and len(taken[output.name]) != output.when.frames(steps):
-                raise RigidLengthError(f"output {output.name} of the original has another length than {steps} samples")
+                raise FixedLengthError(f"output {output.name} of the original has another length than {steps} samples")
 
     def _steps_in_outputs(self, model: onnx.ModelProto) -> int | None:
         """The length that the shape of an output with a result for every frame holds, None where it is free."""
@@ -255,7 +259,7 @@ class Original:
         output = next(output for output in self.program.description.outputs if output.name == name)
         shape = self.program.values[output.value].shape  # of one frame
         if one.size % prod(shape) or (not output.per_frame and one.size != prod(shape)):
-            raise RigidLengthError(f"output {name} of the original takes another shape at this length of time")
+            raise FixedLengthError(f"output {name} of the original takes another shape at this length of time")
         if self.is_one_step or not output.per_frame:
             return one.reshape(shape)
         frames = one.size // prod(shape)

@@ -10,24 +10,24 @@ from numpy.typing import NDArray
 from edgernn.errors import ConfigError
 from edgernn.stream.config import StreamSettings
 from edgernn.stream.decoder import Decoded, Decoder
+from edgernn.stream.input_mapping import InputMapping, WholeNumbers
 from edgernn.stream.signals.clock_fit import ClockFit
 from edgernn.stream.signals.gaps import Gaps, Segment
 from edgernn.stream.signals.rate import RateMeter
 from edgernn.stream.signals.resample import Resample
 from edgernn.stream.signals.sequence import SEQUENCES, SequenceTracker
 from edgernn.stream.sources.base import Chunk
-from edgernn.stream.wiring import WholeNumbers, Wiring
 
 RATE_TOLERANCE = 0.05
 DEFAULT_RATE_HZ = 1000.0  # to tell when a sequence may have wrapped, where the rate is unknown
 
 
-class Sampler:
+class SampleDecoder:
     """Follows the sender's counter and clock, fills gaps and resamples. Its decoder makes numbers of the bytes.
 
     Parameters
     ----------
-    wiring : Wiring
+    input_mapping : InputMapping
         Which of the source's numbers are wanted.
     settings : StreamSettings
     resample_to_hz : float, optional
@@ -61,7 +61,7 @@ class Sampler:
 
     def __init__(
         self,
-        wiring: Wiring,
+        input_mapping: InputMapping,
         settings: StreamSettings,
         *,
         resample_to_hz: float | None = None,
@@ -71,11 +71,13 @@ class Sampler:
     ) -> None:
         if whole_numbers and (settings.gap == "interpolate" or resample_to_hz is not None):
             setting = "resample" if resample_to_hz is not None else "gap = interpolate"
-            raise ConfigError(f"{setting} is between numbers, input {wiring.inputs[0]} takes whole ones: leave it out")
-        self.wiring = wiring
+            raise ConfigError(
+                f"{setting} is between numbers, input {input_mapping.inputs[0]} takes whole ones: leave it out"
+            )
+        self.input_mapping = input_mapping
         self.settings = settings
         name = format_name or (None if settings.format == "auto" else settings.format)
-        self.decoder = Decoder(wiring, format_name=name, whole_start=whole_start, whole_numbers=whole_numbers)
+        self.decoder = Decoder(input_mapping, format_name=name, whole_start=whole_start, whole_numbers=whole_numbers)
         self.gaps = Gaps(settings.gap, settings.gap_steps)
         self.sequence = SequenceTracker()
         self.rate = RateMeter()
@@ -86,7 +88,7 @@ class Sampler:
         self._resample_to_hz = resample_to_hz
         self._resample: Resample | None = None  # known with the rate at which samples come
         self._seen_breaks = 0  # of the sender's clock
-        self._wrap_ns = round(SEQUENCES / 2 * 1e9 / (wiring.rate_hz or DEFAULT_RATE_HZ))
+        self._wrap_ns = round(SEQUENCES / 2 * 1e9 / (input_mapping.rate_hz or DEFAULT_RATE_HZ))
 
     def counts(self) -> dict[str, int]:
         """What was seen, by kind; samples, and everything that was not one."""
@@ -130,14 +132,14 @@ class Sampler:
 
     def rate_complaint(self) -> str | None:
         """Why the rate of the source does not suit the model; None if it does, or is not known yet."""
-        wanted, measured = self.wiring.rate_hz, self.rate.rate_hz
+        wanted, measured = self.input_mapping.rate_hz, self.rate.rate_hz
         if self._resample is not None:
             wanted = self._resample.from_hz
         if wanted is None or measured is None or abs(measured / wanted - 1) <= RATE_TOLERANCE:
             return None
         if self.settings.inputs:
             return (
-                f"{measured:.4g} samples a second come, inputs.{self.wiring.inputs[0]} says {wanted:.4g}: "
+                f"{measured:.4g} samples a second come, inputs.{self.input_mapping.inputs[0]} says {wanted:.4g}: "
                 f"set the board or rate_hz, or go on with --allow-rate"
             )
         expected = "they began with" if self._resample is not None else "the model was trained at"

@@ -19,7 +19,7 @@ from unquantized_programs import PROGRAMS, history, ring, sample
 import edgernn
 from edgernn.errors import MalformedModelError, QuantizationError
 from edgernn.importers.onnx.importer import import_model
-from edgernn.program.description import Equalisation, InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.description import Equalization, InputDescription, OutputDescription, ProgramDescription, StateSlot
 from edgernn.program.file import load_program, save
 from edgernn.program.operations import (
     AnyOperation,
@@ -44,10 +44,10 @@ from edgernn.program.operations import (
 )
 from edgernn.program.program import Program
 from edgernn.quantizer import compare, quantization, quantize
-from edgernn.quantizer.calibration import Trace, read_recordings, trace
-from edgernn.quantizer.channels import STAYS, find_channels
+from edgernn.quantizer.calibration import CalibrationTrace, read_recordings, trace
+from edgernn.quantizer.channels import FIXED, find_channels
+from edgernn.quantizer.cross_layer_equalization import equalized
 from edgernn.quantizer.division import divided
-from edgernn.quantizer.equalise import equalised
 from edgernn.quantizer.factors import Product, best_factors
 from edgernn.quantizer.page import quantization_page
 from edgernn.quantizer.settings import Settings
@@ -94,9 +94,9 @@ def relu(source: str = "a", result: str = "b") -> Unary:
 
 
 def rewritten(program: Program, X: Any = None, **choices: Any) -> Program:
-    """The float program with its channels equalised."""
+    """The float program with its channels equalized."""
     X = recording(K) if X is None else X
-    return equalised(program, trace(program, read_recordings(program, X)), Settings(**choices))[0]
+    return equalized(program, trace(program, read_recordings(program, X)), Settings(**choices))[0]
 
 
 def root_mean_square(difference: np.ndarray) -> float:
@@ -112,7 +112,7 @@ def lost(program: Program, X: np.ndarray, **choices: Any) -> float:
 @given(st.sampled_from(["w8a16", "w8a8"]), st.integers(0, 1000))
 def test_channels_spread_over_1000_to_1_lose_far_less(operands: str, seed: int) -> None:
     program, X = pair(relu(), last="b", seed=seed), recording(K, seed=seed)
-    assert lost(program, X, operands=operands) < 0.3 * lost(program, X, operands=operands, equalise=False)
+    assert lost(program, X, operands=operands) < 0.3 * lost(program, X, operands=operands, equalize=False)
 
 
 def shifted() -> Program:
@@ -128,12 +128,12 @@ def shifted() -> Program:
 @pytest.mark.parametrize("operands", ["w8a16", "w8a8"])
 def test_convolutions_over_time_lose_far_less(operands: str) -> None:
     X = recording(K)
-    assert lost(shifted(), X, operands=operands) < 0.3 * lost(shifted(), X, operands=operands, equalise=False)
+    assert lost(shifted(), X, operands=operands) < 0.3 * lost(shifted(), X, operands=operands, equalize=False)
 
 
 def test_factors_cost_nothing_when_it_runs() -> None:
     X = recording(K)
-    int8, without = (quantize(shifted(), X, operands="w8a8", equalise=choice) for choice in (True, False))
+    int8, without = (quantize(shifted(), X, operands="w8a8", equalize=choice) for choice in (True, False))
     assert np.array_equal(np.asarray(ReferenceRunner(int8, np.float32).run(X), np.float32), Runner(int8).run(X))
     assert Plan(int8).weights.nbytes == Plan(without).weights.nbytes
     assert len(int8.operations) == len(without.operations)
@@ -149,9 +149,9 @@ def test_a_recurrent_cell_reads_equalised_channels(kind: str) -> None:
     program = make(
         (Dense(name="first", inputs=("x",), outputs=("a",), W="W1"), relu(), cell), weights, "cell.y", K, slots
     )
-    made = rewritten(program, operands="w8a8").description.equalised[-1]
+    made = rewritten(program, operands="w8a8").description.equalized[-1]
     assert (made.writers, made.readers) == (("first",), ("cell",))
-    assert lost(program, X, operands="w8a8") < 0.7 * lost(program, X, operands="w8a8", equalise=False)
+    assert lost(program, X, operands="w8a8") < 0.7 * lost(program, X, operands="w8a8", equalize=False)
 
 
 @pytest.mark.parametrize("operands", ["w8a16", "w8a8"])
@@ -167,7 +167,7 @@ def test_balanced_channels_give_the_same_integers(operands: Any) -> None:
     )
     program = make(operations, {name: array.astype(np.float32) for name, array in weights.items()}, "y", K, [])
     assert rewritten(program, X, operands=operands) is program
-    int8, without = (quantize(program, X, operands=operands, equalise=choice) for choice in (True, False))
+    int8, without = (quantize(program, X, operands=operands, equalize=choice) for choice in (True, False))
     assert int8.hash == without.hash
 
 
@@ -246,7 +246,7 @@ def test_factors_pass_what_commutes_with_them(name: str) -> None:
     used = {weight: ARRAYS[weight] for operation in between for weight in operation.weight_names()}
     program, X = pair(*between, last="b", features=features, weights=used), recording(K)
     changed = rewritten(program)
-    readers = {reader for made in changed.description.equalised for reader in made.readers}
+    readers = {reader for made in changed.description.equalized for reader in made.readers}
     assert "second" in readers
     assert np.abs(Runner(changed).run(X) - Runner(program).run(X)).max() < 1e-5 * np.abs(Runner(program).run(X)).max()
 
@@ -270,7 +270,7 @@ def test_sums_over_time_and_rings_keep_the_models_unit() -> None:
     slots = (StateSlot("total", (C,), "float64"), StateSlot("count", (1,), "int64"), *ring("ring", 2, C))
     program, X = pair(*operations, last="flat", features=2 * C, state=slots), recording(K)
     int8 = quantize(program, X, operands="w8a8")
-    assert "second" in int8.description.equalised[-1].readers
+    assert "second" in int8.description.equalized[-1].readers
     runners = [Runner(each) for each in (program, int8)]
     for runner in runners:
         runner.run(X[:100])
@@ -307,9 +307,9 @@ def test_norms_tables_and_factors_of_a_channel_write_rows() -> None:
         Dense(name="second", inputs=("both",), outputs=("y",), W="W"),
     )
     program, X = make(operations, {name: arrays[name] for name in arrays if name != "table"}, "y", K, []), recording(K)
-    made = rewritten(program).description.equalised[-1]
+    made = rewritten(program).description.equalized[-1]
     assert (made.writers, made.readers) == (("norm", "m"), ("second",))
-    assert lost(program, X) < 0.3 * lost(program, X, equalise=False)
+    assert lost(program, X) < 0.3 * lost(program, X, equalize=False)
     words = ProgramDescription(
         inputs=(InputDescription("id", (1,), "int32"),),
         outputs=(OutputDescription("y", "y", per_frame=True),),
@@ -320,9 +320,9 @@ def test_norms_tables_and_factors_of_a_channel_write_rows() -> None:
     )
     program = Program(words, {"table": arrays["table"], "W2": arrays["W"][:, :C].copy()})
     ids = rng.integers(0, 7, (200, 1))
-    (made,) = rewritten(program, ids).description.equalised
+    (made,) = rewritten(program, ids).description.equalized
     assert (made.writers, made.readers) == (("look",), ("second",))
-    assert lost(program, ids) < 0.3 * lost(program, ids, equalise=False)
+    assert lost(program, ids) < 0.3 * lost(program, ids, equalize=False)
 
 
 # what stays as it is
@@ -403,7 +403,7 @@ def unsafe(name: str) -> tuple[Program, dict[str, Any]]:
 def test_what_a_factor_would_change_is_left_alone(name: str) -> None:
     program, choices = unsafe(name)
     changed = rewritten(program, **({"operands": "w8a8"} | choices))
-    assert not any("second" in made.readers for made in changed.description.equalised)
+    assert not any("second" in made.readers for made in changed.description.equalized)
     assert {"W1", "W2", "B1"} <= changed.weights.keys()
     assert all(getattr(operation, "W", "W1") in ("W1", "W2") for operation in changed.operations[-2:])
 
@@ -423,14 +423,14 @@ def test_a_channel_that_is_always_0_keeps_its_size() -> None:
 def test_channels_that_all_are_0_are_left_alone() -> None:
     weights = {"W1": np.zeros((C, K), np.float32), "B1": np.full(C, -1.0, np.float32)}
     program = pair(relu(), last="b", weights=weights)
-    assert not any("second" in made.readers for made in rewritten(program).description.equalised)
+    assert not any("second" in made.readers for made in rewritten(program).description.equalized)
 
 
 def test_a_channel_that_wakes_seldom_is_not_enlarged_until_it_saturates() -> None:
     """In the calibration it is nearly silent; later it goes ten times as far."""
     program, X = with_a_sleeper(spread(np.random.default_rng(7))), recording(K)
     changed = rewritten(program, X, operands="w8a8")
-    assert "second" in changed.description.equalised[-1].readers
+    assert "second" in changed.description.equalized[-1].readers
     factors = changed.weights[changed.description.factors["b"]]
     seen, loud = (trace(program, read_recordings(program, x)).values["b"] / factors for x in (X, X * 1.15))
     assert loud[:, 4].max() < 0.5 * seen.max()
@@ -453,31 +453,31 @@ def test_what_a_relu_cuts_off_is_not_enlarged_beyond_the_integers() -> None:
 
 def test_a_model_is_not_refused_for_its_factors(monkeypatch: pytest.MonkeyPatch) -> None:
     program, X = shifted(), recording(K)
-    without = quantize(program, X, equalise=False)
+    without = quantize(program, X, equalize=False)
 
     def refused(*_: Any) -> None:
         raise QuantizationError("a factor between scales is too large")
 
-    monkeypatch.setattr(quantization, "equalised", refused)
+    monkeypatch.setattr(quantization, "equalized", refused)
     assert quantize(program, X).hash == without.hash
 
 
 def test_factors_that_make_the_scores_worse_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     program, X = shifted(), recording(K)
 
-    def spoiled(program: Program, traced: Trace, choices: Settings) -> tuple[Program, Trace]:
-        better, _ = equalised(program, traced, choices)
+    def spoiled(program: Program, traced: CalibrationTrace, choices: Settings) -> tuple[Program, CalibrationTrace]:
+        better, _ = equalized(program, traced, choices)
         channels = find_channels(program, ())
         size = max(int(channel.max()) for channel in channels.values()) + 2
         s = np.append(np.geomspace(1.0, 1e-3, size - 1), 1.0)
         worse = divided(program, lambda value: s[channels[value]])
-        description = msgspec.structs.replace(worse.description, equalised=better.description.equalised)
+        description = msgspec.structs.replace(worse.description, equalized=better.description.equalized)
         worse = Program(description, worse.weights)
         return worse, trace(worse, read_recordings(worse, X))
 
-    assert quantize(program, X, operands="w8a8").description.equalised
-    monkeypatch.setattr(quantization, "equalised", spoiled)
-    assert quantize(program, X, operands="w8a8").hash == quantize(program, X, operands="w8a8", equalise=False).hash
+    assert quantize(program, X, operands="w8a8").description.equalized
+    monkeypatch.setattr(quantization, "equalized", spoiled)
+    assert quantize(program, X, operands="w8a8").hash == quantize(program, X, operands="w8a8", equalize=False).hash
 
 
 def with_a_sleeper(size: np.ndarray) -> Program:
@@ -501,7 +501,7 @@ def with_random_factors(program: Program, seed: int) -> tuple[Program, int]:
     channels = find_channels(program, ())
     size = max(int(channel.max()) for channel in channels.values()) + 1
     s = np.append(2.0 ** np.random.default_rng(seed).integers(-4, 5, size), 1.0)
-    found = np.unique(np.concatenate([channel[channel != STAYS] for channel in channels.values()]))
+    found = np.unique(np.concatenate([channel[channel != FIXED] for channel in channels.values()]))
     return divided(program, lambda value: s[channels[value]]), len(found)
 
 
@@ -558,7 +558,7 @@ def test_the_equalised_net_is_the_trained_net() -> None:
     with np.load(WATCH / "held_out.npz") as arrays:
         samples = arrays["samples"][:1000]
     changed = rewritten(program, calibration, operands="w8a8")
-    assert len(changed.description.equalised) >= 3
+    assert len(changed.description.equalized) >= 3
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (scores,) = session.run(None, {"samples": samples[None]})
     assert np.abs(Runner(changed).run(samples) - np.asarray(scores)[0]).max() < 1e-5
@@ -571,19 +571,19 @@ def test_the_report_tells_what_was_equalised_and_measures_in_the_models_unit() -
     program, X = shifted(), recording(K)
     int8 = quantize(program, X, operands="w8a8")
     report = compare(program, int8, X)
-    assert [made.writers for made in report.equalised] == [("x",), ("first",)]
-    made = report.equalised[-1]
+    assert [made.writers for made in report.equalized] == [("x",), ("first",)]
+    made = report.equalized[-1]
     assert made.readers == ("second",)
     assert made.error_after < 0.5 * made.error_before
     assert all(layer.signal_to_noise_db > 25 for layer in report.layers)
     largest = trace(program, read_recordings(program, X)).values["ring"].max()
     assert report.state_drift["ring.ring"] < 0.03 * largest
-    assert "\nequalised first -> second: range^" in report.table()
+    assert "\nequalized first -> second: range^" in report.table()
     assert '"readers"' in report.to_json()
     page = quantization_page("<b>", report)
     assert "Channels between layers" in page
-    without = compare(program, quantize(program, X, equalise=False), X)
-    assert "equalised" not in without.table()
+    without = compare(program, quantize(program, X, equalize=False), X)
+    assert "equalized" not in without.table()
     assert "Channels between layers" not in quantization_page("x", without)
     assert without.weight_bytes_after == report.weight_bytes_after
 
@@ -613,5 +613,5 @@ def test_wrong_factors_are_refused(array: Any, complaint: str) -> None:
 
 def test_equalisations_are_no_part_of_what_is_computed() -> None:
     int8 = quantize(shifted(), recording(K), operands="w8a8")
-    told: tuple[Equalisation, ...] = ()
-    assert Program(msgspec.structs.replace(int8.description, equalised=told), int8.weights).hash == int8.hash
+    told: tuple[Equalization, ...] = ()
+    assert Program(msgspec.structs.replace(int8.description, equalized=told), int8.weights).hash == int8.hash

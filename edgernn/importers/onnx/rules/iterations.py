@@ -1,4 +1,4 @@
-"""The rounds of a loop: over time they are the steps of the stream, over features those of a Repeat."""
+"""The iterations of a loop: over time they are the steps of the stream, over features those of a Repeat."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 
 from edgernn.importers.onnx.graph.graph import Body
-from edgernn.importers.onnx.rules.call import Call, Rounds
+from edgernn.importers.onnx.rules.call import Call, Iterations
 from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.dimension import INDEX, Dimension, Extent
-from edgernn.importers.onnx.streams.sequence import as_whole, is_time, settled
+from edgernn.importers.onnx.streams.sequence import as_per_sequence, is_time, materialize_padding
 from edgernn.importers.onnx.streams.timing import EVERY_FRAME, NeedsWindowError, Timing
 from edgernn.importers.onnx.streams.values import (
     Constant,
@@ -32,7 +32,7 @@ from edgernn.program.operations import PutFrame, Repeat, StateRegion, TakeFrame
 
 
 class Loop:
-    """The rounds of a loop, over time or over features, with the tensors that go from one to the next."""
+    """The iterations of a loop, over time or over features, with the tensors that go from one to the next."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class Loop:
         self.name: str | None = None
         if not self.is_over_time:
             self._open()
-        self.rounds = Rounds(count, self.name)
+        self.iterations = Iterations(count, self.name)
         self.places: list[tuple[StateRegion, str]] = []
         self.states: list[Tensor] = []
         self.final: list[Tensor] = []
-        self.claims: dict[int, int] = {}
+        self.state_bindings: dict[int, int] = {}
 
     def _timing(self, streams: Sequence[Stream]) -> Timing:
         if not streams:
@@ -80,17 +80,17 @@ class Loop:
         """Follow the body once; returns how to read its tensors."""
         self._begin()
         bound = {**bound, **dict(zip(names, self.states, strict=True))}
-        read = self.call.run_body(self.body, bound, self.needed, self.rounds)
+        read = self.call.run_body(self.body, bound, self.needed, self.iterations)
         for i, name in enumerate(outputs):
             self._write(i, read(name))
         return read
 
     def frame(self, x: Stream, axis: int, reverse: bool) -> Tensor:
-        """This round's frame of what a Scan runs over."""
+        """This iteration's frame of what a Scan runs over."""
         if self.is_over_time:
             if reverse or not is_time(x.axes[axis]):
                 raise NeedsWindowError(f"{self.call.node!r} reads the sequence from its end")
-            return frame_of_time(settled(self.builder, x).timed(self.timing), axis, keep_axis=False)
+            return frame_of_time(materialize_padding(self.builder, x).timed(self.timing), axis, keep_axis=False)
         self._start_body()
         assert self.name is not None
         return take_frame(self.call, x.timed(self.timing), axis, self.name, reverse)
@@ -122,11 +122,11 @@ class Loop:
             region = self.builder.hidden_state(name, np.asarray(tensor.elements, dtype).ravel())
         else:
             assert isinstance(tensor, Stream)
-            claimed = None if tensor.whole else self.builder.claim(tensor, "")
-            if claimed is None:
+            bound = None if tensor.per_sequence else self.builder.bind_state(tensor, "")
+            if bound is None:
                 raise NeedsWindowError(f"{self.call.node!r} begins from what a sequence gives at its end")
-            region = claimed
-            self.claims[number] = len(self.builder.claims) - 1
+            region = bound
+            self.state_bindings[number] = len(self.builder.state_bindings) - 1
         self.places.append((region, name))
         return self._read(tensor, number)
 
@@ -144,7 +144,7 @@ class Loop:
         return next(filter(None, self.call.node.outputs[number:]), self.call.node.name)
 
     def _read(self, tensor: Tensor, number: int) -> Tensor:
-        """The state at the beginning of a round, with the axes of what it began from."""
+        """The state at the beginning of an iteration, with the axes of what it began from."""
         if isinstance(tensor, Frames):
             return tensor
         region, name = self.places[self._place(number)]
@@ -155,7 +155,7 @@ class Loop:
             value,
             tensor.elements.size,
             self.timing,
-            held=not self.is_over_time,
+            latched=not self.is_over_time,
             dtype=self.builder.dtype_of(tensor),
         )
         return Stream.of(value, tensor.axes, self.timing)
@@ -164,7 +164,7 @@ class Loop:
         return sum(not isinstance(tensor, Frames) for tensor in self.initial[:number])
 
     def _write(self, number: int, new: Tensor) -> None:
-        """The state at the end of a round."""
+        """The state at the end of an iteration."""
         if isinstance(new, Frames):
             self.final.append(new)
             return
@@ -173,7 +173,7 @@ class Loop:
         if stream.elements.size != old.elements.size:
             raise self.call.node.malformed(f"carries {old.elements.size} numbers that become {stream.elements.size}")
         region, name = self.places[self._place(number)]
-        stream = settled(self.builder, stream)
+        stream = materialize_padding(self.builder, stream)
         value = self.builder.value_of_any_shape(stream)
         self.builder.write_state(
             f"write {name}",
@@ -184,9 +184,9 @@ class Loop:
             begins=not self.is_over_time,
             dtype=self.builder.dtype_of(old),
         )
-        if number in self.claims:
-            place = self.claims[number]
-            self.builder.claims[place] = replace(self.builder.claims[place], last=value)
+        if number in self.state_bindings:
+            place = self.state_bindings[number]
+            self.builder.state_bindings[place] = replace(self.builder.state_bindings[place], last=value)
         final = Stream.of(value, stream.axes, self.timing)
         if isinstance(old, Stream) and not self.is_over_time:
             self.builder.carried.append((old, final))
@@ -202,10 +202,10 @@ class Loop:
             assert isinstance(rows, Stream)
             return replace(final, count=self.count, rows=rows)
         assert isinstance(final, Stream)
-        return as_whole(self.builder, final) if self.is_over_time else final
+        return as_per_sequence(self.builder, final) if self.is_over_time else final
 
     def collected(self, tensor: Tensor, place: int, reverse: bool) -> Tensor:
-        """What all rounds gave, along a new axis."""
+        """What all iterations gave, along a new axis."""
         stream = self.builder.as_stream(tensor, self.timing)
         if self.is_over_time:
             if reverse:
@@ -230,28 +230,28 @@ def frame_of_time(x: Stream, axis: int, keep_axis: bool) -> Stream:
     return replace(x, axes=axes, elements=x.elements if keep_axis else x.elements.squeeze(axis))
 
 
-def frame_of_round(call: Call, x: Tensor, axis: int, index: Dimension, keep_axis: bool) -> Tensor:
-    """The frame at the index of a loop's round, or of the round counted from the end."""
-    rounds = call.rounds
-    if rounds is None:
-        raise call.node.malformed("reads by the round of a loop that is over")
-    is_backward = index == rounds.count - 1 - INDEX
+def frame_of_iteration(call: Call, x: Tensor, axis: int, index: Dimension, keep_axis: bool) -> Tensor:
+    """The frame at the index of a loop's round, or of the iteration counted from the end."""
+    iterations = call.iterations
+    if iterations is None:
+        raise call.node.malformed("reads by the iteration of a loop that is over")
+    is_backward = index == iterations.count - 1 - INDEX
     if index != INDEX and not is_backward:
-        raise NeedsWindowError(f"{call.node!r} reads other frames than that of the round")
-    if rounds.repeat is None:
+        raise NeedsWindowError(f"{call.node!r} reads other frames than that of the iteration")
+    if iterations.repeat is None:
         if (
             is_backward
             or not isinstance(x, Stream)
             or not is_time(x.axes[axis])
-            or extent_of(x.axes[axis]) != rounds.count
+            or extent_of(x.axes[axis]) != iterations.count
         ):
-            raise NeedsWindowError(f"{call.node!r} reads by the number of the round, and a stream has no position")
-        return frame_of_time(settled(call.builder, x), axis, keep_axis)
-    timing = call.builder.timings_of_repeats[rounds.repeat]
-    stream = settled(call.builder, x) if isinstance(x, Stream) else call.builder.as_stream(x, timing)
-    if width_of(x.axes[axis]) != rounds.count:
-        raise call.node.unsupported(f"reads an axis of {width_of(x.axes[axis])} in {rounds.count} rounds")
-    frame = take_frame(call, stream.timed(timing), axis, rounds.repeat, is_backward)
+            raise NeedsWindowError(f"{call.node!r} reads by the number of the iteration, and a stream has no position")
+        return frame_of_time(materialize_padding(call.builder, x), axis, keep_axis)
+    timing = call.builder.timings_of_repeats[iterations.repeat]
+    stream = materialize_padding(call.builder, x) if isinstance(x, Stream) else call.builder.as_stream(x, timing)
+    if width_of(x.axes[axis]) != iterations.count:
+        raise call.node.unsupported(f"reads an axis of {width_of(x.axes[axis])} in {iterations.count} iterations")
+    frame = take_frame(call, stream.timed(timing), axis, iterations.repeat, is_backward)
     if not keep_axis:
         return frame
     axes = (*frame.axes[:axis], (), *frame.axes[axis:])
@@ -266,7 +266,7 @@ def in_time(x: Stream, place: int, count: Extent) -> Stream:
 
 
 def take_frame(call: Call, x: Stream, axis: int, name: str, reverse: bool) -> Stream:
-    """The frame of a round along an axis of features."""
+    """The frame of an iteration along an axis of features."""
     builder = call.builder
     if not is_features(x.axes[axis]):
         raise NeedsWindowError(f"{call.node!r} runs over time and over features at once")
@@ -291,7 +291,7 @@ def take_frame(call: Call, x: Stream, axis: int, name: str, reverse: bool) -> St
 
 
 def put_frame(call: Call, x: Stream, place: int, name: str, count: int, reverse: bool) -> Stream:
-    """What the rounds gave, along a new axis of features."""
+    """What the iterations gave, along a new axis of features."""
     builder = call.builder
     value = builder.value(x, (x.elements.size,))
     frames = builder.unique(f"{value}:frames")

@@ -7,7 +7,7 @@ from edgernn.stream.clock import Clock
 LEAD_NS = 1_000_000  # before the first sample is due
 
 
-class Schedule:
+class Pacing:
     """Sample k is due at ``begin_ns + k * period_ns``.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Wiring: which numbers of which source become which of the model's inputs."""
+"""InputMapping: which numbers of which source become which of the model's inputs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from edgernn.program.program import Program
 from edgernn.stream.config import InputSettings, StreamSettings
 from edgernn.stream.formats.names import are_made_up, places_by_name, places_without_clock, same_unit
 
-LARGEST_WHOLE = 1 << 24  # up to which float32 holds all whole numbers
+MAX_WHOLE = 1 << 24  # up to which float32 holds all whole numbers
 
 
-class Wiring(NamedTuple):
+class InputMapping(NamedTuple):
     """What a model gets from one source.
 
     Attributes
@@ -51,8 +51,8 @@ class Wiring(NamedTuple):
     std: tuple[float, ...]
 
 
-def wire(program: Program, metadata: Metadata, settings: StreamSettings) -> tuple[Wiring, ...]:
-    """One wiring for each source, that of the fastest first.
+def map_inputs(program: Program, metadata: Metadata, settings: StreamSettings) -> tuple[InputMapping, ...]:
+    """One input mapping for each source, that of the fastest first.
 
     Raises
     ------
@@ -63,20 +63,20 @@ def wire(program: Program, metadata: Metadata, settings: StreamSettings) -> tupl
     names = tuple(port.name for port in program.inputs)
     if not settings.inputs:
         scale = (settings.scale,) * size
-        told = (settings.columns, metadata.channels, metadata.units, scale, metadata.mean, metadata.std)
-        return (Wiring(settings.source, names, metadata.rate_hz, size, *told),)
+        metadata_for = (settings.columns, metadata.channels, metadata.units, scale, metadata.mean, metadata.std)
+        return (InputMapping(settings.source, names, metadata.rate_hz, size, *metadata_for),)
     _expect_names(settings.inputs, names)
     if settings.columns:
         raise ConfigError("columns: with inputs, each of them has columns of its own")
     by_source: dict[str | None, list[_Wired]] = {}
     for port in program.inputs:
-        wired = _Wired(port, settings.inputs[port.name], program.channels_of(port.name))
-        wired.check()
-        by_source.setdefault(wired.settings.source or settings.source, []).append(wired)
-    wirings = [_of_source(source, wired, metadata, settings) for source, wired in by_source.items()]
-    if len(wirings) > 1:
-        _expect_join(wirings, settings)
-    return tuple(sorted(wirings, key=lambda wiring: -(wiring.rate_hz or 0.0)))
+        mapped = _Wired(port, settings.inputs[port.name], program.channels_of(port.name))
+        mapped.check()
+        by_source.setdefault(mapped.settings.source or settings.source, []).append(mapped)
+    input_mappings = [_of_source(source, mapped, metadata, settings) for source, mapped in by_source.items()]
+    if len(input_mappings) > 1:
+        _expect_join(input_mappings, settings)
+    return tuple(sorted(input_mappings, key=lambda input_mapping: -(input_mapping.rate_hz or 0.0)))
 
 
 class _Wired(NamedTuple):
@@ -94,7 +94,7 @@ class _Wired(NamedTuple):
         if self.settings.rate_hz is not None and not 0.0 < self.settings.rate_hz < 1e9:
             raise ConfigError(f"inputs.{self.port.name}: rate_hz is {self.settings.rate_hz}, it must be above 0")
 
-    def told(self, what: str, metadata: Metadata) -> tuple[Any, ...]:
+    def metadata_for(self, what: str, metadata: Metadata) -> tuple[Any, ...]:
         """What the settings, or else the model, say about its channels."""
         own: tuple[Any, ...] = getattr(self.settings, what, ())
         return own or getattr(metadata, what)[self.part]
@@ -108,43 +108,53 @@ def _expect_names(inputs: Mapping[str, InputSettings], names: Sequence[str]) -> 
             )
 
 
-def _of_source(source: str | None, wired: Sequence[_Wired], metadata: Metadata, settings: StreamSettings) -> Wiring:
-    names = tuple(one.port.name for one in wired)
-    rates = {one.settings.rate_hz for one in wired} - {None}
+def _of_source(
+    source: str | None, mapped: Sequence[_Wired], metadata: Metadata, settings: StreamSettings
+) -> InputMapping:
+    names = tuple(one.port.name for one in mapped)
+    rates = {one.settings.rate_hz for one in mapped} - {None}
     if len(rates) > 1:
         raise ConfigError(f"inputs {', '.join(names)} come from the same source: rate_hz is one for all of them")
-    if len({bool(one.settings.columns) for one in wired}) > 1:
+    if len({bool(one.settings.columns) for one in mapped}) > 1:
         raise ConfigError(f"inputs {', '.join(names)} come from the same source: give columns for all of them or none")
-    size = sum(one.port.size for one in wired)
+    size = sum(one.port.size for one in mapped)
 
     def joined(what: str, missing: float | None = None) -> tuple[Any, ...]:
         """Entries for all channels, or none; where only some inputs have them, the others get `missing`."""
-        told = [one.told(what, metadata) for one in wired]
-        if missing is not None and any(told):
-            told = [entries or (missing,) * one.port.size for one, entries in zip(wired, told, strict=True)]
-        entries = tuple(entry for some in told for entry in some)
+        metadata_for = [one.metadata_for(what, metadata) for one in mapped]
+        if missing is not None and any(metadata_for):
+            metadata_for = [
+                entries or (missing,) * one.port.size for one, entries in zip(mapped, metadata_for, strict=True)
+            ]
+        entries = tuple(entry for some in metadata_for for entry in some)
         return entries if len(entries) == size else ()
 
-    scales = [settings.scale if one.settings.scale is None else one.settings.scale for one in wired]
-    return Wiring(
+    scales = [settings.scale if one.settings.scale is None else one.settings.scale for one in mapped]
+    return InputMapping(
         source,
         names,
         rates.pop() if rates else metadata.rate_hz,
         size,
-        tuple(column for one in wired for column in one.settings.columns),
+        tuple(column for one in mapped for column in one.settings.columns),
         joined("channels"),
         joined("units"),
-        tuple(scale for scale, one in zip(scales, wired, strict=True) for _ in range(one.port.size)),
+        tuple(scale for scale, one in zip(scales, mapped, strict=True) for _ in range(one.port.size)),
         joined("mean", 0.0),
         joined("std", 1.0),
     )
 
 
-def _expect_join(wirings: Sequence[Wiring], settings: StreamSettings) -> None:
+def _expect_join(input_mappings: Sequence[InputMapping], settings: StreamSettings) -> None:
     rates = {name: entry.rate_hz for name, entry in settings.inputs.items()}
-    unknown = [wiring.inputs[0] for wiring in wirings if all(rates[name] is None for name in wiring.inputs)]
+    unknown = [
+        input_mapping.inputs[0]
+        for input_mapping in input_mappings
+        if all(rates[name] is None for name in input_mapping.inputs)
+    ]
     if settings.join is None:
-        sources = "; ".join(f"{', '.join(wiring.inputs)} from {wiring.source}" for wiring in wirings)
+        sources = "; ".join(
+            f"{', '.join(input_mapping.inputs)} from {input_mapping.source}" for input_mapping in input_mappings
+        )
         raise ConfigError(
             f"the model's inputs come from several sources ({sources}), whose samples do not come together: say "
             f'join = "hold" to use the last samples of the others at each sample of the fastest, or send all in one'
@@ -156,31 +166,31 @@ def _expect_join(wirings: Sequence[Wiring], settings: StreamSettings) -> None:
 
 
 class WholeNumbers:
-    """Finds samples of a wiring that the model cannot take: numbers that are not whole where it takes ids, or no ids.
+    """Finds samples of an input mapping that the model cannot take: numbers that are not whole where it takes ids, or no ids.
 
     Parameters
     ----------
     program : Program
-    wiring : Wiring
+    input_mapping : InputMapping
     id_rows : mapping of str to ndarray
         Of inputs whose numbers are ids, how many rows there are to choose from, for each number.
     """
 
-    def __init__(self, program: Program, wiring: Wiring, id_rows: Mapping[str, NDArray[np.int64]]) -> None:
+    def __init__(self, program: Program, input_mapping: InputMapping, id_rows: Mapping[str, NDArray[np.int64]]) -> None:
         ports = {port.name: port for port in program.inputs}
         self._parts: list[tuple[slice, NDArray[np.int64]]] = []  # columns, and the rows that each chooses from
         start = 0
-        for name in wiring.inputs:
+        for name in input_mapping.inputs:
             part = slice(start, start + ports[name].size)
             if not ports[name].dtype.startswith("float"):
-                rows = np.broadcast_to(id_rows.get(name, LARGEST_WHOLE), ports[name].size)
-                self._parts.append((part, np.minimum(rows, LARGEST_WHOLE)))
+                rows = np.broadcast_to(id_rows.get(name, MAX_WHOLE), ports[name].size)
+                self._parts.append((part, np.minimum(rows, MAX_WHOLE)))
             start = part.stop
 
     def __bool__(self) -> bool:
         return bool(self._parts)
 
-    def strike(self, X: NDArray[np.float32]) -> int:
+    def reject(self, X: NDArray[np.float32]) -> int:
         """Make those numbers of X (n, C) NaN; in how many samples there were any."""
         bad = np.zeros(len(X), np.bool_)
         for part, rows in self._parts:
@@ -193,7 +203,7 @@ class WholeNumbers:
 
 
 class Inputs:
-    """The model's inputs in the numbers of all wirings, laid side by side.
+    """The model's inputs in the numbers of all input_mappings, laid side by side.
 
     Attributes
     ----------
@@ -201,11 +211,11 @@ class Inputs:
         There is more than one, or one of whole numbers.
     """
 
-    def __init__(self, program: Program, wirings: Sequence[Wiring]) -> None:
+    def __init__(self, program: Program, input_mappings: Sequence[InputMapping]) -> None:
         ports = {port.name: port for port in program.inputs}
         self._parts: list[tuple[Port, slice]] = []
         start = 0
-        for name in (name for wiring in wirings for name in wiring.inputs):
+        for name in (name for input_mapping in input_mappings for name in input_mapping.inputs):
             self._parts.append((ports[name], slice(start, start + ports[name].size)))
             start += ports[name].size
         self.several = len(ports) > 1 or program.inputs[0].dtype != "float32"
@@ -230,13 +240,13 @@ class Inputs:
 
 
 def choose_columns(
-    wiring: Wiring, form: str, width: int, names: tuple[str, ...] = (), units: tuple[str, ...] = ()
+    input_mapping: InputMapping, form: str, width: int, names: tuple[str, ...] = (), units: tuple[str, ...] = ()
 ) -> Sequence[int]:
-    """The places of a wiring's channels in a sample: the columns given, by name, or in their order.
+    """The places of an input mapping's channels in a sample: the columns given, by name, or in their order.
 
     Parameters
     ----------
-    wiring : Wiring
+    input_mapping : InputMapping
     form : str
         What the samples come in, for messages.
     width : int
@@ -251,18 +261,18 @@ def choose_columns(
     ConfigError
         A column is beyond the width.
     """
-    if wiring.columns:
-        columns: Sequence[int] = wiring.columns
-    elif wiring.channels and names and not are_made_up(names):
-        columns = _by_name(wiring, form, names, units)
+    if input_mapping.columns:
+        columns: Sequence[int] = input_mapping.columns
+    elif input_mapping.channels and names and not are_made_up(names):
+        columns = _by_name(input_mapping, form, names, units)
     else:
         columns = places_without_clock(names, width)
-        columns = columns if len(columns) == wiring.size else range(width)
-    if len(columns) != wiring.size:
-        channels = f" ({', '.join(wiring.channels)})" if wiring.channels else ""
-        what = f"{len(columns)} columns are given" if wiring.columns else f"the source sends {width} numbers"
+        columns = columns if len(columns) == input_mapping.size else range(width)
+    if len(columns) != input_mapping.size:
+        channels = f" ({', '.join(input_mapping.channels)})" if input_mapping.channels else ""
+        what = f"{len(columns)} columns are given" if input_mapping.columns else f"the source sends {width} numbers"
         raise FormatError(
-            f"{what} in each sample ({form}), the model takes {wiring.size}{channels}: "
+            f"{what} in each sample ({form}), the model takes {input_mapping.size}{channels}: "
             f"choose them with --columns, counted from 0"
         )
     if max(columns) >= width:
@@ -270,17 +280,17 @@ def choose_columns(
     return columns
 
 
-def _by_name(wiring: Wiring, form: str, names: tuple[str, ...], units: tuple[str, ...]) -> list[int]:
-    found = places_by_name(names, wiring.channels)
-    missing = [channel for channel, place in zip(wiring.channels, found, strict=True) if place is None]
+def _by_name(input_mapping: InputMapping, form: str, names: tuple[str, ...], units: tuple[str, ...]) -> list[int]:
+    found = places_by_name(names, input_mapping.channels)
+    missing = [channel for channel, place in zip(input_mapping.channels, found, strict=True) if place is None]
     if missing:
         raise FormatError(
             f"the source names its numbers {', '.join(names)} ({form}), the model's channels are "
-            f"{', '.join(wiring.channels)}: {', '.join(missing)} is missing; rename them on the board, or choose them "
+            f"{', '.join(input_mapping.channels)}: {', '.join(missing)} is missing; rename them on the board, or choose them "
             f"by their places with --columns, counted from 0"
         )
     columns = [place for place in found if place is not None]
-    for channel, wanted, column in zip(wiring.channels, wiring.units, columns, strict=False):
+    for channel, wanted, column in zip(input_mapping.channels, input_mapping.units, columns, strict=False):
         if units and not same_unit(wanted, units[column]):
             raise FormatError(
                 f"channel {channel} comes in {units[column]} ({form}), the model was trained on {wanted}: have the "

@@ -16,15 +16,15 @@ from edgernn.program.operations import (
     AnyOperation,
     Binary,
     Int8FineGate,
-    Int8WideUpdate,
+    Int32StateTerm,
+    Int32StateUpdate,
     ReadState,
     Rearrange,
     StateRegion,
     Unary,
-    WideTerm,
     WriteState,
 )
-from edgernn.program.operations.int8.state_updates import FINE_INPUT_SCALE, FINE_SCALE, LARGEST_SHIFT
+from edgernn.program.operations.int8.state_updates import FINE_INPUT_SCALE, FINE_SCALE, MAX_SHIFT
 from edgernn.program.program import Program
 
 if TYPE_CHECKING:
@@ -36,16 +36,16 @@ SLOW = 2.0**-9  # what a state lets go of in a step, below which an int16 would 
 SLOW_SHARE = 0.01  # of the steps of a unit
 
 
-class Gate(NamedTuple):
+class UpdateGate(NamedTuple):
     """A sigmoid of the value `p`, or with `complement` 1 less that."""
 
     p: str
     complement: bool
 
     @property
-    def other(self) -> Gate:
+    def other(self) -> UpdateGate:
         """What is left of 1."""
-        return Gate(self.p, not self.complement)
+        return UpdateGate(self.p, not self.complement)
 
 
 class Term(NamedTuple):
@@ -53,7 +53,7 @@ class Term(NamedTuple):
 
     value: str | None  # None: the old state
     negative: bool
-    gate: Gate | None = None
+    gate: UpdateGate | None = None
     factor: Array | None = None
 
 
@@ -63,7 +63,7 @@ class Update(NamedTuple):
     region: StateRegion
     root: str
     old: str
-    decay: Gate | None  # what the state lets go of is times this gate,
+    decay: UpdateGate | None  # what the state lets go of is times this gate,
     factor: Array | None  # or this factor, which is not positive,
     toward: str | None  # or with the gate it goes toward this value
     terms: tuple[Term, ...]  # what is added
@@ -161,7 +161,7 @@ class _Search:
 
     def _is_old(self, name: str | None) -> bool:
         writer = self._writers.get(self._plain(name)) if name is not None else None
-        return isinstance(writer, ReadState) and writer.region == self._write.region and not writer.held
+        return isinstance(writer, ReadState) and writer.region == self._write.region and not writer.latched
 
     def _is_way(self, name: str | None) -> bool:
         return name is not None and self._way(name) is not None
@@ -227,10 +227,10 @@ class _Search:
             return [*inner, Term(None, False, factor=constant)]
         return [term._replace(factor=constant if term.factor is None else term.factor * constant) for term in inner]
 
-    def _gate(self, name: str) -> Gate | None:
+    def _gate(self, name: str) -> UpdateGate | None:
         writer = self._writers.get(self._plain(name))
         if isinstance(writer, Unary) and writer.function == "Sigmoid":
-            return Gate(writer.inputs[0], False)
+            return UpdateGate(writer.inputs[0], False)
         if isinstance(writer, Binary) and writer.function == "Sub" and writer.constant_side == "left":
             constant = None if writer.constant is None else self._program.weights[writer.constant]
             inner = self._gate(writer.inputs[0]) if constant is not None and (constant == 1.0).all() else None
@@ -256,7 +256,7 @@ def choose_updates(converter: Converter) -> dict[str, Update]:
     return {update.root: update for update in updates if is_slow(converter, update)}
 
 
-def widen_slots(converter: Converter) -> None:
+def choose_int32_slots(converter: Converter) -> None:
     """Give the states of the chosen updates 16 more fraction bits, and gates and terms the formats that they need."""
     for root, update in list(converter.updates.items()):
         slot = converter.slots[update.region.slot]
@@ -277,7 +277,7 @@ def widen_slots(converter: Converter) -> None:
 def _term_scale(converter: Converter, name: str, scale: float) -> float:
     """The finest format of a term, a power of two times that of the state, in which its range fits."""
     bits = np.ceil(np.log2(converter.limit(name) / 32767 / scale))
-    return float(scale * 2 ** np.clip(bits, 0, LARGEST_SHIFT))
+    return float(scale * 2 ** np.clip(bits, 0, MAX_SHIFT))
 
 
 class _Terms:
@@ -286,7 +286,7 @@ class _Terms:
     def __init__(self, converter: Converter, update: Update, scale: float) -> None:
         self._converter, self._scale, self._root = converter, scale, update.root
         self.inputs: list[str] = []
-        self.terms: list[WideTerm] = []
+        self.terms: list[Int32StateTerm] = []
 
     def place(self, name: str) -> int:
         """Place of a value among the inputs."""
@@ -294,7 +294,7 @@ class _Terms:
             self.inputs.append(name)
         return self.inputs.index(name)
 
-    def gate(self, gate: Gate) -> int:
+    def gate(self, gate: UpdateGate) -> int:
         """Place of a fine gate."""
         name = f"{gate.p}.{'complement' if gate.complement else 'gate'}"
         if name not in self._converter.scales:
@@ -325,7 +325,7 @@ class _Terms:
         q = np.rint(factor * scale / high / FINE_SCALE).astype(np.int32)
         weight = f"{self._root}/factor{len(self.terms)}"
         self._converter.weights[weight] = q
-        self.terms.append(WideTerm(x=self.at(name, scale), factor=weight, negative=negative))
+        self.terms.append(Int32StateTerm(x=self.at(name, scale), factor=weight, negative=negative))
 
     def add(self, term: Term) -> None:
         """A term of the sum."""
@@ -333,14 +333,14 @@ class _Terms:
         scale = self._scale
         if term.gate is not None:
             x = self.at(term.value, scale * 65536) if term.factor is None else self._scaled(term.value, term.factor)
-            self.terms.append(WideTerm(x=x, gate=self.gate(term.gate), negative=term.negative))
+            self.terms.append(Int32StateTerm(x=x, gate=self.gate(term.gate), negative=term.negative))
             return
         if term.factor is not None:
             self._add_factor(term.value, term.factor, term.negative)
             return
         own = self._converter.wanted.get(term.value) or _term_scale(self._converter, term.value, scale)
-        shift = int(np.clip(np.rint(np.log2(own / scale)), 0, LARGEST_SHIFT))
-        self.terms.append(WideTerm(x=self.at(term.value, scale * 2**shift), shift=shift, negative=term.negative))
+        shift = int(np.clip(np.rint(np.log2(own / scale)), 0, MAX_SHIFT))
+        self.terms.append(Int32StateTerm(x=self.at(term.value, scale * 2**shift), shift=shift, negative=term.negative))
 
 
 def convert_update(converter: Converter, operation: Binary, update: Update) -> None:
@@ -352,18 +352,18 @@ def convert_update(converter: Converter, operation: Binary, update: Update) -> N
     if update.factor is not None:
         factor = np.rint(update.factor / FINE_SCALE).astype(np.int32)
         name = converter.add_weight(operation, "factor", factor)
-        terms.terms.append(WideTerm(x=old, factor=name))
+        terms.terms.append(Int32StateTerm(x=old, factor=name))
     elif update.toward is not None:
         assert update.decay is not None
         x = terms.at(update.toward, scale * 65536)
-        terms.terms.append(WideTerm(x=x, minus=old, gate=terms.gate(update.decay)))
+        terms.terms.append(Int32StateTerm(x=x, minus=old, gate=terms.gate(update.decay)))
     elif update.decay is not None:
-        terms.terms.append(WideTerm(x=old, gate=terms.gate(update.decay), negative=True))
+        terms.terms.append(Int32StateTerm(x=old, gate=terms.gate(update.decay), negative=True))
     for term in update.terms:
         terms.add(term)
     wide = f"{update.root}.wide"
     converter.add(
-        Int8WideUpdate(
+        Int32StateUpdate(
             name=operation.name,
             inputs=tuple(terms.inputs),
             outputs=(wide, update.root),

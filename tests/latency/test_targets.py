@@ -13,13 +13,13 @@ from stream_models import larger_channel
 
 from edgernn.errors import InputError
 from edgernn.importers import import_onnx
-from edgernn.latency.contestants import SAMPLES, random_frames, step_samples
 from edgernn.latency.onnxruntime import onnxruntime_step, receptive_steps
 from edgernn.latency.operations import AROUND, time_operations
 from edgernn.latency.profiler import profile
-from edgernn.latency.streams import PortContestant, VirtualPortContestant
+from edgernn.latency.streams import PortTarget, VirtualPortTarget
+from edgernn.latency.targets import SAMPLES, random_frames, step_samples
 from edgernn.runtime.runner import Runner
-from edgernn.stream.sources.virtual_port import Board, VirtualPort, csv_frames
+from edgernn.stream.sources.virtual_port import VirtualBoard, VirtualPort, csv_frames
 
 ROOT = Path(__file__).parents[2]
 DEMO_MODEL = ROOT / "edgernn" / "data" / "demo_model.onnx"
@@ -35,19 +35,19 @@ def test_onnxruntime_carries_the_states_of_a_step_model(
     path = tmp_path / "step.onnx"
     path.write_bytes(Model(cell, 16).onnx())
     imported = import_onnx(path)
-    contestant, runner = onnxruntime_step(path, imported), Runner(imported.program)
-    assert contestant.name == "onnxruntime"
-    for x in contestant.samples[:50]:
-        assert np.abs(contestant.step(x)["scores"].ravel() - runner.step(x)).max() < 1e-6
+    benchmark_target, runner = onnxruntime_step(path, imported), Runner(imported.program)
+    assert benchmark_target.name == "onnxruntime"
+    for x in benchmark_target.samples[:50]:
+        assert np.abs(benchmark_target.step(x)["scores"].ravel() - runner.step(x)).max() < 1e-6
 
 
 def test_onnxruntime_computes_the_last_samples_of_a_model_that_hides_its_states() -> None:
     imported = import_onnx(DEMO_MODEL)
     length = imported.program.trained_steps
-    contestant, runner = onnxruntime_step(DEMO_MODEL, imported), Runner(imported.program)
-    assert contestant.name == f"onnxruntime, {length} samples each time"
-    for x in contestant.samples[:length]:
-        scores = contestant.step(x)["probabilities"]
+    benchmark_target, runner = onnxruntime_step(DEMO_MODEL, imported), Runner(imported.program)
+    assert benchmark_target.name == f"onnxruntime, {length} samples each time"
+    for x in benchmark_target.samples[:length]:
+        scores = benchmark_target.step(x)["probabilities"]
         expected = runner.step(x)
     assert np.abs(scores.reshape(-1, expected.size)[-1] - expected).max() < 1e-5
 
@@ -63,11 +63,11 @@ def test_onnxruntime_computes_what_a_convolution_sees_when_its_output_comes(tmp_
     path = tmp_path / "conv.onnx"
     onnx.save(make_model(nodes, {"x": [1, 3, "time"]}, ["z"], weights), path)
     imported = import_onnx(path)
-    contestant, runner = onnxruntime_step(path, imported), Runner(imported.program)
-    assert contestant.name == "onnxruntime, 9 samples each time"
+    benchmark_target, runner = onnxruntime_step(path, imported), Runner(imported.program)
+    assert benchmark_target.name == "onnxruntime, 9 samples each time"
     came = []
-    for k, x in enumerate(contestant.samples[:30]):
-        found, expected = contestant.step(x)["z"], runner.step(x)
+    for k, x in enumerate(benchmark_target.samples[:30]):
+        found, expected = benchmark_target.step(x)["z"], runner.step(x)
         if expected is not None:
             assert np.abs(found.ravel() - expected).max() < 1e-5
             came.append(k)
@@ -81,11 +81,11 @@ def test_a_state_that_never_forgets_needs_a_length() -> None:
 def test_onnxruntime_computes_windows_where_they_end() -> None:
     imported = import_onnx(DEMO_MODEL)
     windowed = replace(imported, program=imported.program.with_window(20, 10))
-    contestant, runner = onnxruntime_step(DEMO_MODEL, windowed), Runner(windowed.program)
+    benchmark_target, runner = onnxruntime_step(DEMO_MODEL, windowed), Runner(windowed.program)
     ends = []
     before = None
-    for k, x in enumerate(contestant.samples[:60]):
-        scores, expected = contestant.step(x)["probabilities"].copy(), runner.step(x)
+    for k, x in enumerate(benchmark_target.samples[:60]):
+        scores, expected = benchmark_target.step(x)["probabilities"].copy(), runner.step(x)
         if expected is not None:
             assert np.abs(scores.reshape(expected.shape) - expected).max() < 1e-5
             assert not np.array_equal(scores, before)
@@ -114,15 +114,15 @@ def test_a_stream_refuses_a_model_with_several_inputs(tmp_path: Path) -> None:
         operations=(Binary(name="sum", function="Add", inputs=("a", "b"), outputs=("y",)),),
     )
     with pytest.raises(InputError, match="this one has 2: profile its step"):
-        VirtualPortContestant(Program(description, {}))
+        VirtualPortTarget(Program(description, {}))
 
 
 def test_every_sample_goes_through_the_virtual_port() -> None:
-    contestant = VirtualPortContestant(larger_channel())
+    benchmark_target = VirtualPortTarget(larger_channel())
     try:
-        (recorder,) = profile([contestant], steps=120, period_ns=10_000_000)
+        (recorder,) = profile([benchmark_target], steps=120, period_ns=10_000_000)
     finally:
-        contestant.close()
+        benchmark_target.close()
     assert recorder.response.total == 120
     assert 0 < recorder.service.smallest <= recorder.response.largest
 
@@ -130,14 +130,14 @@ def test_every_sample_goes_through_the_virtual_port() -> None:
 def test_a_port_that_a_board_sends_to() -> None:
     samples = random_frames(larger_channel())["x"]
     with VirtualPort() as port:
-        contestant = PortContestant(larger_channel(), port.device)
-        board = Board(port.write, iter([b"\r\n", *csv_frames(samples)]), rate_hz=1000)
+        benchmark_target = PortTarget(larger_channel(), port.device)
+        board = VirtualBoard(port.write, iter([b"\r\n", *csv_frames(samples)]), rate_hz=1000)
         board.start()
         try:
-            (recorder,) = profile([contestant], steps=200, period_ns=1_000_000)
+            (recorder,) = profile([benchmark_target], steps=200, period_ns=1_000_000)
         finally:
             board.stop()
-            contestant.close()
+            benchmark_target.close()
     assert recorder.response.total == 200
     assert recorder.response.largest == recorder.service.largest
 

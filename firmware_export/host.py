@@ -1,4 +1,4 @@
-"""What the desk says: made-up inputs, and the outputs that the reference computes for them."""
+"""What the host says: made-up inputs, and the outputs that the reference computes for them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from edgernn.program.operations import Lookup, Quantize
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
 from firmware_export.generate import CModel
-from firmware_export.golden import Golden, beat
+from firmware_export.golden import Golden, frame_schedule
 
 Array: TypeAlias = NDArray[Any]
 
 GOLDEN_STEPS = 24
-MOST_GOLDEN_STEPS = 200
+MAX_GOLDEN_STEPS = 200
 MASK = 0xFFFFFFFF
 
 
@@ -78,7 +78,7 @@ def random_inputs(model: CModel, steps: int) -> dict[str, Array]:
     return inputs
 
 
-def desk_outputs(program: Program, inputs: Mapping[str, Array], *, flush: bool = False) -> dict[str, Array]:
+def host_outputs(program: Program, inputs: Mapping[str, Array], *, flush: bool = False) -> dict[str, Array]:
     """What the reference gives for inputs (steps, ...) by name: outputs (frames, size) by name.
 
     With `flush`, the frames that come when the stream has ended follow.
@@ -98,7 +98,7 @@ def desk_outputs(program: Program, inputs: Mapping[str, Array], *, flush: bool =
 
 def make_golden(program: Program, name: str = "model", steps: int = GOLDEN_STEPS) -> Golden:
     """Golden steps from made-up inputs, enough for two frames of each output, if there is room."""
-    beats = [beat(program, output) for output in program.description.outputs]
-    second = max((every.first or 0) + every.every for every in beats)
-    inputs = random_inputs(CModel(program, name), max(steps, min(second + 1, MOST_GOLDEN_STEPS)))
-    return Golden(inputs, desk_outputs(program, inputs, flush=True))
+    schedules = [frame_schedule(program, output) for output in program.description.outputs]
+    second = max((every.first or 0) + every.every for every in schedules)
+    inputs = random_inputs(CModel(program, name), max(steps, min(second + 1, MAX_GOLDEN_STEPS)))
+    return Golden(inputs, host_outputs(program, inputs, flush=True))
