@@ -177,8 +177,8 @@ def _check_inputs(pipeline: Pipeline, session: Session) -> None:
         ]
         if silent:
             raise InputError(
-                f"{session.name}: the model's inputs come from {len(input_mappings)} sources: give one recording of each "
-                f"together, as {','.join(f'{input_mapping.inputs[0]}=FILE' for input_mapping in input_mappings)}"
+                f"{session.name}: the model's inputs come from {len(input_mappings)} sources: give one recording of "
+                f"each together, as {','.join(f'{input_mapping.inputs[0]}=FILE' for input_mapping in input_mappings)}"
             )
 
 

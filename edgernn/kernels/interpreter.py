@@ -1,4 +1,4 @@
-"""The loops that run a list of instructions: one step, or many. Imports Numba: loaded only while kernels are compiled."""
+"""The loops that run instructions: one step, or many. Imports Numba: loaded only while kernels are compiled."""
 
 from __future__ import annotations
 

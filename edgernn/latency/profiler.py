@@ -22,7 +22,7 @@ def profile(
     clock: Clock | None = None,
     on_progress: Callable[[int, int], None] = lambda done, steps: None,
 ) -> list[LatencyRecorder]:
-    """Let each benchmark target take the same number of samples on the same schedule. Ctrl-C ends it with what there is.
+    """Run each benchmark target on the same number of samples and the same schedule. Ctrl-C ends it early.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The whole stream as a benchmark target: from a sample's last byte to its decision, from memory or by a serial port."""
+"""The whole stream as a benchmark target: from a sample's last byte to its decision, from memory or a serial port."""
 
 from __future__ import annotations
 

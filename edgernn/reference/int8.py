@@ -323,7 +323,7 @@ def lstm(
     """Gates i o f c; B (4 H,); P is multiplier and shift of the peepholes i o f, (3 H,) each. Returns new h, new c.
 
     `candidate_shift` is how many more fraction bits the candidate has than c, `cell_shift` how many more c has than the
-    input of the output function. With `int32_state`, c is int32 and the gates i and f are computed with 30 fraction bits.
+    input of the output function. With `int32_state`, c is int32 and the gates i and f have 30 fraction bits.
     """
     H = R.weights.shape[1]
     p = product(W, x, bits) + product(R, h, bits) + B  # (4 H,)

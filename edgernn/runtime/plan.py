@@ -297,7 +297,8 @@ def _output_schedules(program: Program) -> tuple[tuple[OutputSchedule, ...], tup
     output_schedules = tuple(dict.fromkeys(rows))
     if len(output_schedules) > MAX_OUTPUT_SCHEDULES:
         raise UnsupportedModelError(
-            f"the outputs come at {len(output_schedules)} different paces, the most is {MAX_OUTPUT_SCHEDULES}: leave some of them out"
+            f"the outputs come at {len(output_schedules)} different paces, "
+            f"the most is {MAX_OUTPUT_SCHEDULES}: leave some of them out"
         )
     return output_schedules, tuple(output_schedules.index(row) for row in rows)
 

@@ -166,7 +166,7 @@ def _expect_join(input_mappings: Sequence[InputMapping], settings: StreamSetting
 
 
 class WholeNumbers:
-    """Finds samples of an input mapping that the model cannot take: numbers that are not whole where it takes ids, or no ids.
+    """Finds samples that the model cannot take: numbers that are not whole where it takes ids, or no ids.
 
     Parameters
     ----------
@@ -286,8 +286,8 @@ def _by_name(input_mapping: InputMapping, form: str, names: tuple[str, ...], uni
     if missing:
         raise FormatError(
             f"the source names its numbers {', '.join(names)} ({form}), the model's channels are "
-            f"{', '.join(input_mapping.channels)}: {', '.join(missing)} is missing; rename them on the board, or choose them "
-            f"by their places with --columns, counted from 0"
+            f"{', '.join(input_mapping.channels)}: {', '.join(missing)} is missing; rename them on the board, or "
+            f"choose them by their places with --columns, counted from 0"
         )
     columns = [place for place in found if place is not None]
     for channel, wanted, column in zip(input_mapping.channels, input_mapping.units, columns, strict=False):

@@ -42,9 +42,9 @@ class Rearrange(Operation, frozen=True, kw_only=True):
 class ReadState(Operation, frozen=True, kw_only=True):
     """The content that a state has at this point of the step, shaped as `shape`.
 
-    That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state. With `latched`
-    it comes after a WriteState, whose last value it is, also in steps in which nothing is written. `dtype` and `scale`
-    are the state's; of an int32 state with a scale the high half is read, as int16.
+    That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state. With
+    `latched` it comes after a WriteState, whose last value it is, also in steps in which nothing is written. `dtype`
+    and `scale` are the state's; of an int32 state with a scale the high half is read, as int16.
     """
 
     state_fields: ClassVar[tuple[str, ...]] = ("region",)

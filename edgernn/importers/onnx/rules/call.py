@@ -63,7 +63,7 @@ class GraphScope(Protocol):
 
 @dataclass(frozen=True)
 class Iterations:
-    """The loop whose body is being followed: `count` iterations, over time unless a Repeat called `repeat` runs them."""
+    """The loop whose body is followed: `count` iterations, over time unless a Repeat called `repeat` runs them."""
 
     count: Extent
     repeat: str | None

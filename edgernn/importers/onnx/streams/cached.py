@@ -61,9 +61,9 @@ class Continued(Stream):
         span = (taps - 1) * dilation + 1
         if span != self.pad_begin + 1:
             raise UnsupportedModelError(
-                f"a window of {span} frames runs over a sequence that begins with {self.pad_begin} frames from a state: a "
-                f"state of {span - 1} frames can be streamed; for another, export the model for one time step (time "
-                "length 1)"
+                f"a window of {span} frames runs over a sequence that begins with {self.pad_begin} frames from a "
+                f"state: a state of {span - 1} frames can be streamed; for another, export the model for one time "
+                "step (time length 1)"
             )
         size = self.places.shape[1]
         elements = np.stack([self.elements - (self.pad_begin - k * dilation) * size for k in range(taps)])
@@ -77,8 +77,8 @@ class Continued(Stream):
 
     def unknown(self) -> NeedsWindowError:
         return NeedsWindowError(
-            f"a sequence that begins with {self.pad_begin} frames from a state is read by something else than a convolution "
-            "or pooling over these frames and one more: export the model for one time step (time length 1)"
+            f"a sequence that begins with {self.pad_begin} frames from a state is read by something else than a "
+            "convolution or pooling over these frames and one more: export the model for one time step (time length 1)"
         )
 
 

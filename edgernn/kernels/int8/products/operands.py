@@ -20,8 +20,8 @@ NATIVE_LANES = processor().lanes
 def make_operands(form, operand_bits, int32_state=False, count=NATIVE_LANES):
     """A function ``operands(target, source, size)``: what a matrix product reads of `size` numbers.
 
-    The source holds int16, or with `int32_state` int32 whose high halves count. It is read in pieces of `count` numbers, no
-    more than were stored at once: a larger piece would have to wait until they are in the cache.
+    The source holds int16, or with `int32_state` int32 whose high halves count. It is read in pieces of `count`
+    numbers, no more than were stored at once: a larger piece would have to wait until they are in the cache.
     """
     operand_bytes, offset, splits = FORMS[form].operand_bytes, FORMS[form].offset, FORMS[form].splits
     source_bytes = 4 if int32_state else 2
