@@ -20,11 +20,11 @@ class SourceMonitor:
     Parameters
     ----------
     source : Source
-    sampler : Sampler
+    decoder : SampleDecoder
         Of its bytes.
     say : callable
         Gets each sentence.
-    is_held : bool
+    is_latched : bool
         The model takes its last sample when one of another source comes.
     is_only : bool
         There is no other source.
@@ -35,17 +35,17 @@ class SourceMonitor:
     def __init__(
         self,
         source: Source,
-        sampler: SampleDecoder,
+        decoder: SampleDecoder,
         say: Callable[[str], None],
         *,
-        is_held: bool,
+        is_latched: bool,
         is_only: bool,
         allow_rate: bool,
     ) -> None:
         self.source = source
-        self.sampler = sampler
+        self.decoder = decoder
         self._say = say
-        self._is_held, self._is_only, self._allow_rate = is_held, is_only, allow_rate
+        self._is_held, self._is_only, self._allow_rate = is_latched, is_only, allow_rate
         self._vain_since_ns: int | None = None  # bytes come, but no sample
         self._complained_spans = 0
         self._said_dropped_ns: int | None = None
@@ -61,17 +61,17 @@ class SourceMonitor:
             Its samples come at another rate than the model takes.
         """
         self._look_for_silence(chunk, had_samples)
-        if self.sampler.sequence.restarts != self._seen_restarts:
-            self._seen_restarts = self.sampler.sequence.restarts
+        if self.decoder.sequence.restarts != self._seen_restarts:
+            self._seen_restarts = self.decoder.sequence.restarts
             self._say(f"the board at {self.source.name} was restarted")
         self._look_at_rate()
 
     def look_for_stale(self, now_ns: int) -> None:
         """Say that a source whose last sample is held gives no more."""
-        since_ns = self.sampler.last_arrival_ns
+        since_ns = self.decoder.last_arrival_ns
         if not self._is_held or since_ns is None:
             return
-        longest_ns = max(SILENCE_NS, round(STALE_PERIODS * 1e9 / (self.sampler.wiring.rate_hz or 1.0)))
+        longest_ns = max(SILENCE_NS, round(STALE_PERIODS * 1e9 / (self.decoder.input_mapping.rate_hz or 1.0)))
         is_stale = now_ns - since_ns > longest_ns
         if is_stale and not self._is_stale:
             silence = f"no sample has come from {self.source.name} for {longest_ns / 1e9:.0f} s"
@@ -94,7 +94,7 @@ class SourceMonitor:
         FormatError
             No samples were in it.
         """
-        if self.sampler.decoder.format is None:
+        if self.decoder.frames.format is None:
             raise FormatError(f"{self.source.name} has ended, and no samples were found in it{self._sight()}")
 
     def _look_for_silence(self, chunk: Chunk, had_samples: bool) -> None:
@@ -110,16 +110,16 @@ class SourceMonitor:
                 f"bytes come from {self.source.name}, but no samples{self._sight()}. If that looks like noise, the "
                 f"baud rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
             )
-            self.sampler.decoder.detect_again()
+            self.decoder.frames.detect_again()
 
     def _look_at_rate(self) -> None:
-        if not self.source.live or self.sampler.rate.spans == self._complained_spans:
+        if not self.source.live or self.decoder.rate.spans == self._complained_spans:
             return
-        self._complained_spans = self.sampler.rate.spans
-        complaint = self.sampler.rate_complaint()
+        self._complained_spans = self.decoder.rate.spans
+        complaint = self.decoder.rate_complaint()
         if complaint is not None and not self._allow_rate:
             raise FormatError(complaint if self._is_only else f"{self.source.name}: {complaint}")
 
     def _sight(self) -> str:
-        seen = self.sampler.decoder.unread()
+        seen = self.decoder.frames.unread()
         return f"; the last bytes are {seen!r}" if seen else ""

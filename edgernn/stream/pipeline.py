@@ -56,7 +56,7 @@ class Observer(Protocol):
 
 
 class Pipeline:
-    """Sampler, model and decisions in a row.
+    """Decoder, model and decisions in a row.
 
     Of a model whose inputs come from several sources it takes the samples of the fastest; those of the others are given
     to `latched`.
@@ -81,7 +81,7 @@ class Pipeline:
     metadata : Metadata
         The model's, with what the settings change.
     settings : StreamSettings
-    sampler : Sampler
+    decoder : SampleDecoder
         Makes samples of the bytes of the fastest source.
     notes : list of str
         What a person should know about how the model is run.
@@ -121,10 +121,10 @@ class Pipeline:
             raise ConfigError("resample needs the rate that the model was trained at: give --rate")
         input_mapping, *others = map_inputs(self.program, metadata, settings)
         resample_to_hz = None if settings.resample is None else metadata.rate_hz
-        self.sampler = self._sampler(input_mapping, format_name, whole_start, resample_to_hz)
+        self.decoder = self._decoder(input_mapping, format_name, whole_start, resample_to_hz)
         forms = [*latched_forms, *[(None, False)] * len(others)]
         self.latched = tuple(
-            LatchedInputs(self._sampler(other, *form)) for other, form in zip(others, forms, strict=False)
+            LatchedInputs(self._decoder(other, *form)) for other, form in zip(others, forms, strict=False)
         )
         self._scores = Scores(self.program, self.metadata, settings)
         self._decider = Decider(settings.decision.apply(self.metadata.decision), self._scores.labels)
@@ -136,7 +136,7 @@ class Pipeline:
         self.diverged = 0
         self._since_reset = 0  # steps
 
-    def _sampler(
+    def _decoder(
         self,
         input_mapping: InputMapping,
         format_name: str | None,
@@ -164,9 +164,9 @@ class Pipeline:
 
     def counts(self) -> dict[str, int]:
         """What was seen from all sources, by kind, and what became of it."""
-        counts = self.sampler.counts()
+        counts = self.decoder.counts()
         for latched in self.latched:
-            counts = {kind: count + counts[kind] for kind, count in latched.sampler.counts().items()}
+            counts = {kind: count + counts[kind] for kind, count in latched.decoder.counts().items()}
         return {**counts, "waiting": self.waiting, "diverged": self.diverged}
 
     def reset(self) -> None:
@@ -174,14 +174,14 @@ class Pipeline:
         self._runner.reset()
         self._decider.reset()
         self._since_reset = 0
-        self.sampler.reset()
+        self.decoder.reset()
         if self._observer is not None:
             self._observer.reset()
 
     @property
-    def samplers(self) -> tuple[SampleDecoder, ...]:
+    def decoders(self) -> tuple[SampleDecoder, ...]:
         """One for each source, that of the fastest first."""
-        return (self.sampler, *(latched.sampler for latched in self.latched))
+        return (self.decoder, *(latched.decoder for latched in self.latched))
 
     def feed(self, chunk: Chunk, place: int = 0) -> list[Event]:
         """Take bytes of the source at this place; give the events of the samples that are complete.
@@ -190,7 +190,7 @@ class Pipeline:
         """
         if chunk.after_gap:
             self.interrupted(place)
-        return self._use(self.samplers[place].feed(chunk), chunk, place)
+        return self._use(self.decoders[place].feed(chunk), chunk, place)
 
     def feed_samples(
         self,
@@ -200,16 +200,16 @@ class Pipeline:
         units: tuple[str, ...] = (),
     ) -> list[Event]:
         """Take samples (n, width) that are numbers already, as those of an array; `chunk` says when they came."""
-        return self._use(self.sampler.feed_values(values, chunk, names, units), chunk, 0)
+        return self._use(self.decoder.feed_values(values, chunk, names, units), chunk, 0)
 
     def finish(self, chunk: Chunk, place: int = 0) -> list[Event]:
         """No more bytes come from a source; of the fastest, the model says what it was still waiting to say."""
-        events = self._use(self.samplers[place].finish(chunk), chunk, place)
+        events = self._use(self.decoders[place].finish(chunk), chunk, place)
         return events if place else events + self._flush(chunk)
 
     def interrupted(self, place: int = 0) -> None:
         """Bytes of a source are missing: the model begins anew with the next ones unless its state is kept."""
-        self.samplers[place].interrupted()
+        self.decoders[place].interrupted()
         if place and not self.settings.keep_state:
             self.latched[place - 1].last = None
 
@@ -311,13 +311,13 @@ class LatchedInputs:
 
     Attributes
     ----------
-    sampler : Sampler
+    decoder : SampleDecoder
     last : ndarray float32 (C,) or None
         None before the first, and after an outage unless the state is kept.
     """
 
-    def __init__(self, sampler: SampleDecoder) -> None:
-        self.sampler = sampler
+    def __init__(self, decoder: SampleDecoder) -> None:
+        self.decoder = decoder
         self.last: NDArray[np.float32] | None = None
 
     def hold(self, X: NDArray[np.float32]) -> None:

@@ -1,4 +1,4 @@
-"""Sampler: the bytes of one source to samples at an even pace, without input or output."""
+"""SampleDecoder: the bytes of one source to samples at an even pace, without input or output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ConfigError
 from edgernn.stream.config import StreamSettings
-from edgernn.stream.decoder import Decoded, Decoder
+from edgernn.stream.frame_decoder import Decoded, FrameDecoder
 from edgernn.stream.input_mapping import InputMapping, WholeNumbers
 from edgernn.stream.signals.clock_fit import ClockFit
 from edgernn.stream.signals.gaps import Gaps, Segment
@@ -23,7 +23,7 @@ DEFAULT_RATE_HZ = 1000.0  # to tell when a sequence may have wrapped, where the 
 
 
 class SampleDecoder:
-    """Follows the sender's counter and clock, fills gaps and resamples. Its decoder makes numbers of the bytes.
+    """Follows the sender's counter and clock, fills gaps and resamples. Its frame decoder makes numbers of the bytes.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class SampleDecoder:
 
     Attributes
     ----------
-    decoder : Decoder
+    frames : FrameDecoder
     rate : RateMeter
     sequence : SequenceTracker
     clock_fit : ClockFit
@@ -77,7 +77,9 @@ class SampleDecoder:
         self.input_mapping = input_mapping
         self.settings = settings
         name = format_name or (None if settings.format == "auto" else settings.format)
-        self.decoder = Decoder(input_mapping, format_name=name, whole_start=whole_start, whole_numbers=whole_numbers)
+        self.frames = FrameDecoder(
+            input_mapping, format_name=name, whole_start=whole_start, whole_numbers=whole_numbers
+        )
         self.gaps = Gaps(settings.gap, settings.gap_steps)
         self.sequence = SequenceTracker()
         self.rate = RateMeter()
@@ -94,7 +96,7 @@ class SampleDecoder:
         """What was seen, by kind; samples, and everything that was not one."""
         sequence = self.sequence
         return {
-            **self.decoder.counts(),
+            **self.frames.counts(),
             "lost": sequence.lost,
             "duplicated": sequence.duplicated,
             "late": sequence.late,
@@ -106,21 +108,21 @@ class SampleDecoder:
 
     def feed(self, chunk: Chunk) -> Iterator[Segment]:
         """Take bytes; give the samples that are complete. Use the iterator up before the next call."""
-        return self._followed(self.decoder.feed(chunk.data), chunk)
+        return self._followed(self.frames.feed(chunk.data), chunk)
 
     def feed_values(
         self, values: NDArray[np.float64], chunk: Chunk, names: tuple[str, ...], units: tuple[str, ...]
     ) -> Iterator[Segment]:
         """Take samples (n, width) that are numbers already, as those of an array; `chunk` says when they came."""
-        return self._followed(iter([self.decoder.feed_values(values, names, units)]), chunk)
+        return self._followed(iter([self.frames.feed_values(values, names, units)]), chunk)
 
     def finish(self, chunk: Chunk) -> Iterator[Segment]:
         """No more bytes come."""
-        return self._followed(self.decoder.finish(), chunk)
+        return self._followed(self.frames.finish(), chunk)
 
     def interrupted(self) -> None:
         """Bytes are missing: the unfinished frame is dropped, and the model begins anew unless its state is kept."""
-        self.decoder.resynchronise()
+        self.frames.resynchronise()
         if not self.settings.keep_state:
             self.gaps.outage()
         self.rate.restart()

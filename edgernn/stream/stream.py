@@ -121,13 +121,13 @@ class Stream:
         self._monitors = tuple(
             SourceMonitor(
                 one,
-                sampler,
+                decoder,
                 self._notice,
-                is_held=place > 0,
+                is_latched=place > 0,
                 is_only=not latched,
                 allow_rate=settings.allow_rate,
             )
-            for place, (one, sampler) in enumerate(zip(sources, self.pipeline.samplers, strict=True))
+            for place, (one, decoder) in enumerate(zip(sources, self.pipeline.decoders, strict=True))
         )
         self._reader = MergedReader(sources, reconnect=settings.reconnect)
         self._stopping = threading.Event()
@@ -204,15 +204,15 @@ class Stream:
         pipeline = self.pipeline
         count = min(self._timed_reads, LATENCIES)
         p50, p99 = np.percentile(self._latencies_ns[:count], [50, 99]).tolist() if count else (None, None)
-        form = pipeline.sampler.decoder.format
+        form = pipeline.decoder.frames.format
         return StreamStatus(
             steps=pipeline.steps,
             events=self._events,
             reads=self._reads,
             bytes=self._bytes,
             format=None if form is None else form.name,
-            rate_hz=pipeline.sampler.rate.rate_hz,
-            drift_ppm=pipeline.sampler.clock_fit.drift_ppm,
+            rate_hz=pipeline.decoder.rate.rate_hz,
+            drift_ppm=pipeline.decoder.clock_fit.drift_ppm,
             scores=dict(zip(pipeline.labels, pipeline.scores.tolist(), strict=True)),
             latency_p50_ns=None if p50 is None else round(p50),
             latency_p99_ns=None if p99 is None else round(p99),
@@ -226,7 +226,7 @@ class Stream:
         self._bytes += len(chunk.data)
         self.received_ns = chunk.received_ns
         monitor = self._monitors[place]
-        steps, samples = self.pipeline.steps, monitor.sampler.samples
+        steps, samples = self.pipeline.steps, monitor.decoder.samples
         events = self._timed(self.pipeline.feed(chunk, place), chunk)
         if self.pipeline.steps != steps:
             self._latencies_ns[self._timed_reads % LATENCIES] = self._clock.monotonic_ns() - chunk.received_ns
@@ -234,7 +234,7 @@ class Stream:
         if self.pipeline.diverged != self._seen_diverged:
             self._seen_diverged = self.pipeline.diverged
             self._notice("a state of the model was no longer finite: it began anew")
-        monitor.took(chunk, had_samples=monitor.sampler.samples != samples)
+        monitor.took(chunk, had_samples=monitor.decoder.samples != samples)
         for other in self._monitors:
             other.look_for_stale(chunk.monotonic_ns)
         return events

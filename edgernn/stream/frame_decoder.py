@@ -1,4 +1,4 @@
-"""Decoder: the bytes of one source to the numbers that a model takes, in their order, without regard to time."""
+"""FrameDecoder: the bytes of one source to the numbers that a model takes, in their order, without regard to time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Decoded(NamedTuple):
     device_time_us: NDArray[np.int64] | None
 
 
-class Decoder:
+class FrameDecoder:
     """Finds the format of a source, parses it, chooses the model's channels and normalises them.
 
     Parameters
@@ -64,7 +64,7 @@ class Decoder:
 
     def __init__(
         self,
-        wiring: InputMapping,
+        input_mapping: InputMapping,
         *,
         format_name: str | None = None,
         whole_start: bool = False,
@@ -73,13 +73,13 @@ class Decoder:
         if format_name is not None and format_name not in FORMATS:
             raise ConfigError(f"format is {format_name!r}: use {', '.join(FORMATS)} or auto")
         link_formats(format_name)
-        self.wiring = wiring
+        self.input_mapping = input_mapping
         self.format: Format | None = None
         self._only_format = format_name
         self._detector: Detector | None = Detector(format_name, whole_start=whole_start)
         self._earlier_counts = np.zeros(len(KINDS), np.int64)  # of formats that turned out to be wrong
         self._whole_numbers = whole_numbers
-        self._struck = 0  # samples with numbers that are no ids
+        self._rejected = 0  # samples with numbers that are no ids
         self._normalise: Normalise | None = None  # known with the width of a sample
         self._columns: Sequence[int] = ()
         self._last_bytes = b""
@@ -88,7 +88,7 @@ class Decoder:
         """Samples and everything that was not one, by kind."""
         seen = self._earlier_counts if self.format is None else self._earlier_counts + self.format.counts
         kinds = dict(zip(KINDS, seen.tolist(), strict=True))
-        return {**kinds, "out_of_range": kinds["out_of_range"] + self._struck}
+        return {**kinds, "out_of_range": kinds["out_of_range"] + self._rejected}
 
     def feed(self, data: bytes) -> Iterator[Decoded]:
         """Take bytes; give the samples that are complete. Use the iterator up before the next call."""
@@ -144,9 +144,9 @@ class Decoder:
         return memoryview(seen)
 
     def _connect(self, name: str, width: int, names: tuple[str, ...] = (), units: tuple[str, ...] = ()) -> Normalise:
-        wiring = self.wiring
-        self._columns = choose_columns(wiring, name, width, names, units)
-        return Normalise(self._columns, scale=wiring.scale, mean=wiring.mean, std=wiring.std)
+        input_mapping = self.input_mapping
+        self._columns = choose_columns(input_mapping, name, width, names, units)
+        return Normalise(self._columns, scale=input_mapping.scale, mean=input_mapping.mean, std=input_mapping.std)
 
     def _parse(self, data: bytes | memoryview) -> Iterator[Decoded]:
         assert self.format is not None
@@ -155,6 +155,6 @@ class Decoder:
     def _normalised(self, samples: Samples) -> Decoded:
         assert self._normalise is not None
         X, finite = self._normalise(samples.values), self._normalise.finite  # (n, C)
-        if self._whole_numbers and (struck := self._whole_numbers.strike(X)):
-            self._struck, finite = self._struck + struck, False
+        if self._whole_numbers and (rejected := self._whole_numbers.reject(X)):
+            self._rejected, finite = self._rejected + rejected, False
         return Decoded(X, finite, samples.sequence, samples.device_time_us)
