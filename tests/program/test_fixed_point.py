@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edgernn.errors import QuantizationError
 from edgernn.program.fixed_point import function_table, multiplier, power_of_two, quantize_bias, quantize_rows
-from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.program.operations.int8.base import accumulator_bound
 from edgernn.quantizer.ranges import clipping_limit
 
 
