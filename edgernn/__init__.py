@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from edgernn.program.file import save
     from edgernn.program.metadata import DecisionSettings, Metadata
     from edgernn.program.program import Program
+    from edgernn.program.running import Running, as_run
     from edgernn.quantizer import quantize
     from edgernn.runtime.runner import Runner
     from edgernn.stream.stream import open_stream
@@ -65,6 +66,7 @@ __all__ = [
     "QuantizationError",
     "Runner",
     "RunnerStateError",
+    "Running",
     "SourceBusyError",
     "SourceError",
     "SourceNotFoundError",
@@ -73,6 +75,7 @@ __all__ = [
     "StateSlot",
     "UnsupportedModelError",
     "__version__",
+    "as_run",
     "export",
     "load",
     "open_stream",
@@ -87,7 +90,9 @@ _HOMES = {
     "Port": "edgernn.program.program",
     "Program": "edgernn.program.program",
     "Runner": "edgernn.runtime.runner",
+    "Running": "edgernn.program.running",
     "StateSlot": "edgernn.program.program",
+    "as_run": "edgernn.program.running",
     "export": "firmware_export",
     "load": "edgernn.importers",
     "open_stream": "edgernn.stream.stream",

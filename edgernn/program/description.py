@@ -10,6 +10,7 @@ import msgspec
 
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import EVERY_STEP, AnyOperation, Schedule, Shape
+from edgernn.program.running import Running
 
 Mode: TypeAlias = Literal["continuous", "delayed", "windowed"]
 Arithmetic: TypeAlias = Literal["float32", "int8"]
@@ -172,6 +173,8 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         where channels were equalized.
     equalized : tuple of Equalization
         How they were.
+    running : Running, optional
+        How a stream runs it; unset where the rule of `running.default_running` decides.
     """
 
     inputs: tuple[InputDescription, ...]
@@ -188,3 +191,4 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     metadata: Metadata = Metadata()
     factors: dict[str, str] = {}
     equalized: tuple[Equalization, ...] = msgspec.field(default=(), name="equalised")  # the file's name
+    running: Running | msgspec.UnsetType = msgspec.UNSET
