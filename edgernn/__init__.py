@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from edgernn.program.file import save
     from edgernn.program.metadata import DecisionSettings, Metadata
     from edgernn.program.program import Program
-    from edgernn.program.running import Running, as_run
+    from edgernn.program.running import Running
+    from edgernn.program.streamed import as_run
     from edgernn.quantizer import quantize
     from edgernn.runtime.runner import Runner
     from edgernn.stream.stream import open_stream
@@ -92,7 +93,7 @@ _HOMES = {
     "Runner": "edgernn.runtime.runner",
     "Running": "edgernn.program.running",
     "StateSlot": "edgernn.program.program",
-    "as_run": "edgernn.program.running",
+    "as_run": "edgernn.program.streamed",
     "export": "firmware_export",
     "load": "edgernn.importers",
     "open_stream": "edgernn.stream.stream",

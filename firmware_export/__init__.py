@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgernn.errors import ExportError
 from edgernn.program.program import Program
-from edgernn.program.running import as_run
+from edgernn.program.streamed import as_run
 from edgernn.version import __version__
 from firmware_export.generate import CModel
 from firmware_export.golden import Golden

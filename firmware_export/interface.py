@@ -58,8 +58,8 @@ class Interface:
     def _check_resets(self) -> None:
         if self.reset_steps is not None and (self.windowed or self.flushes):
             raise ExportError(
-                f"the program is reset every {self.reset_steps} steps and looks ahead: frames that are still to come at "
-                "a reset would be lost in C; run it on windows, with --window"
+                f"the program is reset every {self.reset_steps} steps and looks ahead: in C the frames that are still "
+                "to come at a reset would be lost; run it on windows, with --window"
             )
 
     @property

@@ -163,7 +163,8 @@ def _format_overview(facts: dict[str, Any]) -> str:
 
 
 def _format_running(facts: dict[str, Any]) -> str:
-    from edgernn.program.running import CHANGED_BY, Running
+    from edgernn.program.running import Running
+    from edgernn.program.streamed import CHANGED_BY
 
     running = msgspec.convert(facts, Running)
     return f"{running}: {running.reason}" + ("" if running.kind == "continuous" else f"; {CHANGED_BY}")

@@ -43,14 +43,14 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def load_as_run(self, path: Path) -> Program:
         """The Program as streams run it, see `edgernn.as_run`."""
-        from edgernn.program.running import as_run
+        from edgernn.program.streamed import as_run
 
         return as_run(self.load(path))
 
     def import_as_run(self, path: Path) -> ImportedModel:
         """The ONNX model at `path` with the Program that streams run."""
         from edgernn.importers import import_onnx
-        from edgernn.program.running import as_run
+        from edgernn.program.streamed import as_run
 
         imported = import_onnx(path, **self._arguments())
         return replace(imported, program=as_run(self._chosen(imported.program)))
@@ -62,11 +62,15 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
         return arguments | {"hop": self.hop or 1 if self.window is not None else 1}
 
     def _chosen(self, program: Program) -> Program:
-        from edgernn.program.running import chosen_running
+        from edgernn.errors import InputError
+        from edgernn.program.streamed import chosen_running
 
-        return chosen_running(
-            program, window=self.window, hop=self.hop, continuous=self.continuous, reset_every=self.reset_every
-        )
+        try:
+            return chosen_running(
+                program, window=self.window, hop=self.hop, continuous=self.continuous, reset_every=self.reset_every
+            )
+        except InputError as error:
+            raise click.UsageError(str(error)) from error
 
 
 class FiniteRange(click.FloatRange):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from edgernn.errors import InputError, MissingPackageError, ModelError, UnsupportedModelError
 from edgernn.program.program import Program
-from edgernn.program.running import Running, chosen_running, running_from_properties
+from edgernn.program.running import Running, running_from_properties
+from edgernn.program.streamed import chosen_running
 
 if TYPE_CHECKING:
     from edgernn.importers.onnx.translation import ImportedModel

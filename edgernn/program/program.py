@@ -17,7 +17,7 @@ from edgernn.errors import InputError, MalformedModelError
 from edgernn.program.description import Arithmetic, Mode, OutputDescription, Port, ProgramDescription, StateSlot, Window
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import MAX_ELEMENTS, AnyOperation, Quantize, Repeat, Schedule, Value, Weights
-from edgernn.program.running import Running, default_running
+from edgernn.program.running import Running
 from edgernn.program.validation import infer_values
 
 
@@ -163,7 +163,7 @@ class Program:
     def running(self) -> Running:
         """How a stream runs the model, and why; see `edgernn.as_run`."""
         running = self.description.running
-        return default_running(self.description) if isinstance(running, msgspec.UnsetType) else running
+        return self.description.running_by_rule() if isinstance(running, msgspec.UnsetType) else running
 
     @property
     def arithmetic(self) -> Arithmetic:

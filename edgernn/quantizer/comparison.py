@@ -14,7 +14,7 @@ from edgernn.program import fixed_point
 from edgernn.program.description import StateSlot
 from edgernn.program.operations import AnyOperation, Int8RunningSoftmax, IntegerOperation, Quantize
 from edgernn.program.program import Program
-from edgernn.program.running import as_run
+from edgernn.program.streamed import as_run
 from edgernn.quantizer.calibration import (
     PROGRESS_STEPS,
     Calibration,

@@ -9,7 +9,7 @@ import msgspec
 
 from edgernn.errors import QuantizationError
 from edgernn.program.program import Program
-from edgernn.program.running import as_run
+from edgernn.program.streamed import as_run
 from edgernn.quantizer.calibration import (
     Array,
     Calibration,

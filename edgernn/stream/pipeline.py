@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgernn.errors import ConfigError
 from edgernn.program.metadata import DecisionSettings, Metadata
 from edgernn.program.program import Program
-from edgernn.program.running import CHANGED_BY, as_run, chosen_running
+from edgernn.program.streamed import CHANGED_BY, as_run, chosen_running
 from edgernn.stream.config import StreamSettings
 from edgernn.stream.decisions import Decider
 from edgernn.stream.events import Event
