@@ -74,6 +74,13 @@ def test_errors_of_a_file_name_the_entry(tmp_path: Path, text: str, complaint: s
         resolve({}, environment={}, path=write(tmp_path, text))
 
 
+def test_a_file_is_read_up_to_a_mebibyte(tmp_path: Path) -> None:
+    text = "hop = 2\n#"
+    assert resolve({}, environment={}, path=write(tmp_path, text.ljust(1 << 20))).hop == 2
+    with pytest.raises(ConfigError, match="is larger than 1048576 bytes"):
+        resolve({}, environment={}, path=write(tmp_path, text.ljust((1 << 20) + 1)))
+
+
 def test_errors_of_variables_and_flags_name_them(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="EDGERNN_HOP is 'two': Expected `int"):
         resolve({}, environment={"EDGERNN_HOP": "two"})

@@ -289,6 +289,23 @@ def test_numbers_that_are_no_ids_count_as_missing() -> None:
     assert [event[1] for event in feed(began_anew, [b"0\n9\n0\n"])] == ["a", "a"]
 
 
+def test_ids_without_a_table_are_whole_numbers_that_float32_holds() -> None:
+    from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+    from edgernn.program.operations import Convert
+    from edgernn.stream.input_mapping import WholeNumbers, map_inputs
+
+    description = ProgramDescription(
+        inputs=(InputDescription("id", (1,), "int32"),),
+        outputs=(OutputDescription("y", "y", per_frame=True),),
+        operations=(Convert(name="float", inputs=("id",), outputs=("y",), dtype="float32"),),
+    )
+    program = Program(description, {})
+    (mapping,) = map_inputs(program, program.metadata, StreamSettings())
+    X = np.array([[(1 << 24) - 1], [1 << 24], [-(1 << 24)], [-(1 << 24) - 2]], np.float32)
+    assert WholeNumbers(program, mapping, {}).reject(X) == 2
+    assert np.isnan(X[:, 0]).tolist() == [False, True, False, True]
+
+
 @pytest.mark.parametrize("settings", [{"gap": "interpolate"}, {"resample": "linear", "rate_hz": 50.0}])
 def test_ids_have_nothing_between_them(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="input id takes whole ones: leave it out"):
