@@ -8,12 +8,9 @@ is an attribute of the operation or an extent that the first array with this sym
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
-
-if TYPE_CHECKING:
-    from edgernn.program.operations.base import Operation
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -90,7 +87,7 @@ class Sizes:
     (6, 5, (2, 3, 10))
     """
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: object) -> None:
         self._operation = operation
         self._known: dict[str, int | Shape] = {}
 
@@ -182,6 +179,6 @@ def _factors(axis: str) -> list[str]:
     return axis.removeprefix("*").split(" * ")
 
 
-def resolved(operation: Operation, declared: Any) -> Any:
+def resolved(operation: object, declared: Any) -> Any:
     """What is declared, taken from the operation's attribute where it stands there."""
     return getattr(operation, declared) if isinstance(declared, Attribute) else declared
