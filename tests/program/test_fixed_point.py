@@ -86,6 +86,11 @@ def test_function_table_holds_the_nodes() -> None:
     assert table[-1] == 32767  # exp(8) does not fit
 
 
+def test_a_table_of_an_odd_function_can_be_negated() -> None:
+    assert octave_table(np.negative, 1.0, 0.5, odd=True)[-1] == -32767
+    assert octave_table(np.negative, 1.0, 0.5, odd=False)[-1] == -32768
+
+
 @pytest.mark.parametrize(("limit", "power"), [(1.0, 1.0), (1.01, 2.0), (0.3, 0.5), (0.0, 2.0**-8)])
 def test_power_of_two(limit: float, power: float) -> None:
     assert power_of_two(limit) == power
