@@ -10,6 +10,7 @@ from edgernn.program.fixed_point import (
     function_table,
     grid_scale,
     multiplier,
+    octave_table,
     power_of_two,
     quantize_bias,
     quantize_rows,
