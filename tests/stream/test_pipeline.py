@@ -73,7 +73,7 @@ def test_normalisation_columns_and_labels_of_metadata_and_settings() -> None:
 def test_a_model_of_a_trained_length_runs_on_windows_of_it_and_says_so() -> None:
     program = random_gru(trained_steps=20)
     pipeline = Pipeline(program, StreamSettings(), whole_start=True)
-    assert "windows of 20, one every 5" in pipeline.notes[0]
+    assert "windows of 20 steps, one every 5" in pipeline.notes[0]
     found = feed(pipeline, [b"".join(csv_frames(SAMPLES, decimals=9))])
     steps = list(range(19, 300, 5))
     assert_same_events(found, expected_events(program.with_window(20, 5), SAMPLES.astype(np.float32), steps))
