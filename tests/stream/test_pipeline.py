@@ -150,7 +150,7 @@ def test_missing_bytes_make_the_model_begin_anew_unless_the_state_is_kept() -> N
         runner = Runner(random_gru())
         pipeline = Pipeline(random_gru(), StreamSettings(keep_state=keep_state), runner=runner, whole_start=True)
         feed(pipeline, [data])
-        pipeline.interrupted()
+        pipeline.interrupted(reconnected=True)
         feed(pipeline, [b"5,6\n1,2,3\n"])
         reference = ReferenceRunner(random_gru())
         if keep_state:
