@@ -223,7 +223,7 @@ class SequenceTracker:
         if number == counter.last:
             return self._stand_still(number, time_us)
         self._still = 0
-        if counter.modulus is not None and pause_samples > counter.modulus // 2 and time_us == TIME_UNKNOWN:
+        if counter.modulus is not None and pause_samples > counter.modulus // 2:
             return self._lose_track(number, time_us)
         if counter.is_after_damage(number):
             counter.undo()

@@ -46,6 +46,14 @@ def test_the_width_of_a_counter_is_learnt(base: int, modulus: int, step: int, is
     assert counts(tracker) == (0, 0, 0, 0, 0)
 
 
+def test_times_wrap_without_a_sequence() -> None:
+    tracker = SequenceTracker()
+    times_us = np.arange(2**32 - 5000, 2**32 + 5000, 1000) % 2**32
+    assert tracker.follow(None, times_us) == Followed(None, None)
+    assert tracker.follow(None, np.array([3900])).missing == [UNKNOWN]  # 0.1 ms back
+    assert counts(tracker) == (0, 0, 0, 1, 0)
+
+
 @pytest.mark.parametrize("modulus", [256, 65536, 1000])
 def test_losses_around_a_wrap_are_counted(modulus: int) -> None:
     tracker = SequenceTracker()
