@@ -289,6 +289,19 @@ def test_numbers_that_are_no_ids_count_as_missing() -> None:
     assert [event[1] for event in feed(began_anew, [b"0\n9\n0\n"])] == ["a", "a"]
 
 
+@pytest.mark.parametrize(("pause_s", "lost", "unknown"), [(32, 2, 0), (33, 0, 1)])
+def test_a_sequence_may_have_wrapped_after_half_of_it_at_a_kilohertz_where_the_rate_is_unknown(
+    pause_s: int, lost: int, unknown: int
+) -> None:
+    pipeline = Pipeline(random_gru(), StreamSettings(), whole_start=True)
+    for number, second in ((0, 0), (1, 1), (4, 1 + pause_s)):
+        arrival_ns = second * 1_000_000_000
+        packet = encode_packet(number, second * 1_000_000, [1.0, 2.0, 3.0])
+        pipeline.feed(Chunk(packet, arrival_ns, arrival_ns, arrival_ns))
+    counts = pipeline.counts()
+    assert (counts["lost"], counts["unknown_losses"]) == (lost, unknown)
+
+
 def test_ids_without_a_table_are_whole_numbers_that_float32_holds() -> None:
     from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
     from edgernn.program.operations import Convert
