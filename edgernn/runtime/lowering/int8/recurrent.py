@@ -1,8 +1,8 @@
-"""From the integer recurrent cells of a Program to rows of the table that the compiled kernels read."""
+"""Integer recurrent cells, and states of 32 bits that are written out, as instructions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,13 +10,31 @@ from numpy.typing import NDArray
 
 from edgernn.kernels.codegen.library import Kernel
 from edgernn.kernels.codegen.target import processor
-from edgernn.kernels.float32.products.packing import panel_lanes
+from edgernn.kernels.float32.products.packing import (
+    panel_lanes,
+)
 from edgernn.kernels.int8.elementwise import tables as int8_tables
-from edgernn.kernels.int8.instructions import CellConstants, Int8CellInstruction
-from edgernn.kernels.int8.products.packing import GateRows, pack_int8_panels, pack_int8_units
-from edgernn.program.operations import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
-from edgernn.runtime.lowering import int8 as lowering_int8
-from edgernn.runtime.lowering.table import InstructionBuilder
+from edgernn.kernels.int8.instructions import (
+    CellConstants,
+    Int8CellInstruction,
+    Int8FineGateInstruction,
+    Int32StateInstruction,
+)
+from edgernn.kernels.int8.products.packing import (
+    GateRows,
+    pack_int8_panels,
+    pack_int8_units,
+)
+from edgernn.program.operations import (
+    Int8FineGate,
+    Int8Gru,
+    Int8Lstm,
+    Int8RecurrentOperation,
+    Int8Rnn,
+    Int32StateUpdate,
+)
+from edgernn.runtime.lowering.int8 import elementwise, products
+from edgernn.runtime.lowering.table import InstructionBuilder, Lowering
 
 Array: TypeAlias = NDArray[Any]
 
@@ -25,20 +43,18 @@ def _cell_row(
     builder: InstructionBuilder, operation: Int8RecurrentOperation, W: GateRows, R: GateRows, R_biases: int = 0
 ) -> Int8CellInstruction:
     """The row with what all cells have, but for the constants; the last `R_biases` gates of R have biases."""
-    form, lanes = lowering_int8.product_form(operation.operand_bits), _cell_lanes(builder, operation)
+    form, lanes = products.product_form(operation.operand_bits), _cell_lanes(builder, operation)
     hidden_size, input_size = R.W.shape[2], W.W.shape[2]
-    return Int8CellInstruction(
-        x=builder.value(operation.inputs[0]),
-        h=builder.region(operation.h),
-        y=builder.value(operation.outputs[0]),
+    return builder.fill(
+        Int8CellInstruction,
+        operation,
         W=builder.pack(pack_int8_panels(W, lanes, form, len(W.W))),
         R=builder.pack(pack_int8_panels(R, lanes, form, R_biases)),
         constants=0,
-        input_size=input_size,
-        hidden_size=hidden_size,
+        c=0,
         turn=builder.arena.take(8),
-        x_operands=lowering_int8.operands(builder, input_size, form),
-        h_operands=lowering_int8.operands(builder, hidden_size, form),
+        x_operands=products.operands(builder, input_size, form),
+        h_operands=products.operands(builder, hidden_size, form),
     )
 
 
@@ -56,7 +72,7 @@ def _cell_rows(
     in_R = np.zeros_like(B)
     if R_bias is not None:
         in_R[-1] = R_bias
-    return lowering_int8.gate_rows(builder, operation, "W", gates, B), lowering_int8.gate_rows(
+    return products.gate_rows(builder, operation, "W", gates, B), products.gate_rows(
         builder, operation, "R", gates, in_R
     )
 
@@ -72,17 +88,17 @@ def _cell_constants(builder: InstructionBuilder, operation: Int8RecurrentOperati
         fine_table=builder.pack(np.array(int8_tables.FINE_SIGMOID, np.int32)),
         **shifts,
     )
-    tables = lowering_int8.table_form(lowering_int8.product_form(operation.operand_bits))
-    functions = [lowering_int8.function_constants(builder, function, tables) for function in operation.activations]
+    tables = elementwise.table_form(products.product_form(operation.operand_bits))
+    functions = [elementwise.function_constants(builder, function, tables) for function in operation.activations]
     return builder.pack(np.array([*constants, *np.ravel(functions)], np.int64))
 
 
 def _cell_options(builder: InstructionBuilder, operation: Int8RecurrentOperation) -> tuple[str, ...]:
     """Form, bits, lanes, form of tables, clip and functions, the last options of every cell's kernel."""
-    bits, form = operation.operand_bits, lowering_int8.product_form(operation.operand_bits)
+    bits, form = operation.operand_bits, products.product_form(operation.operand_bits)
     functions = (function.function for function in operation.activations)
     clip = "clip" if operation.clip <= 32767 else "free"
-    return form, str(bits), str(_cell_lanes(builder, operation)), lowering_int8.table_form(form), clip, *functions
+    return form, str(bits), str(_cell_lanes(builder, operation)), elementwise.table_form(form), clip, *functions
 
 
 def _lower_rnn(builder: InstructionBuilder, operation: Int8Rnn) -> None:
@@ -101,7 +117,7 @@ def _lower_gru(builder: InstructionBuilder, operation: Int8Gru) -> None:
         return
     W, R = _cell_rows(builder, operation)
     row = _cell_row(builder, operation, W.gates(slice(2)), R.gates(slice(2)))
-    form, lanes = lowering_int8.product_form(operation.operand_bits), _cell_lanes(builder, operation)
+    form, lanes = products.product_form(operation.operand_bits), _cell_lanes(builder, operation)
     row = row._replace(
         constants=_cell_constants(builder, operation),
         c=builder.arena.take(6 * (row.hidden_size + lanes)),
@@ -140,8 +156,42 @@ def _output_shifts(operation: Int8Lstm) -> dict[str, int]:
     return {"cell_left": max(-j, 0), "cell_rounding": 1 << (j - 1) if j > 0 else 0, "cell_right": max(j, 0)}
 
 
-INT8_CELL_LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {
+def _lower_fine_gate(builder: InstructionBuilder, operation: Int8FineGate) -> None:
+    row = builder.fill(
+        Int8FineGateInstruction,
+        operation,
+        table=builder.pack(np.array(int8_tables.FINE_SIGMOID, np.int32)),
+        factor=-2 if operation.complement else 2,
+    )
+    kernel = Kernel("int8.recurrent.state_updates", ("gate", elementwise.table_form()))
+    builder.emit(kernel, row, operation.name)
+
+
+def _lower_int32_state_update(builder: InstructionBuilder, operation: Int32StateUpdate) -> None:
+    """A row for each term: the new state grows where it will be."""
+    h, size = builder.value(operation.outputs[0]), prod(operation.shape)
+    zeros = builder.arena.take(2 * size)
+    begin = Int32StateInstruction(h=h, x=builder.region(operation.region), minus=zeros, fine=0, size=size)
+    builder.emit(Kernel("int8.recurrent.state_updates", ("begin",)), begin, operation.name)
+    for term in operation.terms:
+        kernel, fine = ("shifted", ""), 0
+        if term.gate is not None:
+            kernel, fine = ("product", "arena"), builder.value(operation.inputs[term.gate])
+        elif term.factor is not None:
+            kernel, fine = ("product", "weights"), builder.pack(builder.program.weights[term.factor])
+        minus = zeros if term.minus is None else builder.value(operation.inputs[term.minus])
+        x = builder.value(operation.inputs[term.x])
+        row = Int32StateInstruction(h=h, x=x, minus=minus, fine=fine, size=size, shift=term.shift)
+        sign = "minus" if term.negative else "plus"
+        builder.emit(Kernel("int8.recurrent.state_updates", (*kernel, sign)), row, operation.name)
+    row = Int32StateInstruction(h=h, x=builder.value(operation.outputs[1]), minus=zeros, fine=0, size=size)
+    builder.emit(Kernel("int8.recurrent.state_updates", ("high",)), row, operation.name)
+
+
+LOWERINGS: dict[type, Lowering] = {
     Int8Rnn: _lower_rnn,
     Int8Gru: _lower_gru,
     Int8Lstm: _lower_lstm,
+    Int8FineGate: _lower_fine_gate,
+    Int32StateUpdate: _lower_int32_state_update,
 }
