@@ -1,6 +1,6 @@
 """Plan: a Program prepared for the compiled kernels. Immutable, shared by all runners of the program.
 
-A Plan holds the weights packed as the kernels read them, the instructions (kernels/instructions.py) and where everything
+A Plan holds the weights packed as the kernels read them, the instructions (kernels/instructions.py) and where all
 lies in memory. It holds no state and no address, so many runners can work on one.
 """
 

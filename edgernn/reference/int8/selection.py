@@ -8,9 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.reference.int8 import Array, rescale
+from edgernn.program.operations import (
+    Int8Compare,
+    Int8Where,
+)
+from edgernn.reference.arguments import Reference
+from edgernn.reference.int8.base import (
+    Array,
+    rescale,
+)
 
 TRUTH = 1 << 14
+
 COMPARISONS: dict[str, Callable[[Array, Array], NDArray[Any]]] = {
     "Equal": np.equal,
     "Less": np.less,
@@ -18,6 +27,7 @@ COMPARISONS: dict[str, Callable[[Array, Array], NDArray[Any]]] = {
     "Greater": np.greater,
     "GreaterOrEqual": np.greater_equal,
 }
+
 LOGIC: dict[str, Callable[[Array, Array], NDArray[Any]]] = {
     "And": np.logical_and,
     "Or": np.logical_or,
@@ -36,3 +46,9 @@ def compare(function: str, a: Array, b: Array, multipliers: Sequence[int], shift
 def where(condition: Array, a: Array, b: Array) -> Array:
     """a where the condition is not 0, else b."""
     return np.where(condition != 0, a, b)
+
+
+OPERATIONS: dict[type, Reference] = {
+    Int8Compare: compare,
+    Int8Where: where,
+}

@@ -1,4 +1,4 @@
-"""Integer reductions and layer normalisation: ARITHMETIC.md section 6, formula by formula."""
+"""Integer reductions and norms: ARITHMETIC.md section 6, formula by formula."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from math import isqrt
 
 import numpy as np
 
-from edgernn.reference.int8 import (
+from edgernn.kernels.int8.elementwise import tables as int8_tables
+from edgernn.program.operations import (
+    Int8LayerNorm,
+    Int8LogSoftmax,
+    Int8Reduce,
+    Int8RunningReduce,
+    Int8RunningSoftmax,
+    Int8Softmax,
+    Shape,
+)
+from edgernn.reference.arguments import Reference
+from edgernn.reference.int8.base import (
     INT16_MAX,
     INT16_MIN,
     Array,
     bit_length,
+    interpolate,
     power_of_two,
     reciprocal,
     rescale,
@@ -18,12 +30,50 @@ from edgernn.reference.int8 import (
 )
 
 MAX_COUNT = 1 << 40
+
 MAX_MEAN_TOTAL = 1 << 55
+
 MAX_TOTAL = 1 << 62
+
 MAX_SUM = 1 << 30
+
 MIN_WEIGHT, MAX_WEIGHT = 1 << 43, 1 << 45  # of all frames of a running softmax
+
 MAX_REFERENCE = 1 << 29
+
 MAX_WEIGHTED = 1 << 60
+
+LOG2 = np.array(int8_tables.LOG2, np.int64)  # (65,)
+
+
+def softmax(x: Array, multiplier: int, shift: int) -> Array:
+    """Over the last axis; the multiplier turns x into 2^-12 octaves. Q0.15, 0 to 32767."""
+    e = exponential(below_largest(x, multiplier, shift))
+    total = e.sum(axis=-1, keepdims=True)
+    return np.minimum((e * 32768 + (total >> 1)) // total, INT16_MAX)
+
+
+def log_softmax(x: Array, multiplier: int, shift: int, output_multiplier: int, output_shift: int) -> Array:
+    """Logarithm of the softmax over the last axis, in the format of the output's multiplier."""
+    octaves = below_largest(x, multiplier, shift)
+    total = exponential(octaves).sum(axis=-1, keepdims=True)  # 2^15 to 2^30
+    bits = bit_length(total) - 1
+    aligned = total >> (bits - 15)  # 2^15 to 2^16 - 1
+    logarithm = ((bits - 15) << 12) + ((interpolate(LOG2, aligned - (1 << 15), 9) + 4) >> 3)
+    distance = np.minimum(octaves + logarithm, (1 << 24) - 1)
+    return saturate16(-rescale(distance, np.int64(output_multiplier), np.int64(output_shift)))
+
+
+def below_largest(x: Array, multiplier: int, shift: int) -> Array:
+    """How far numbers lie below the largest of the last axis, in 2^-12 octaves."""
+    return rescale(x.max(axis=-1, keepdims=True) - x, np.int64(multiplier), np.int64(shift))
+
+
+def exponential(octaves: Array) -> Array:
+    """``2^-octaves``, Q4.12 to Q0.15; 0 from 17 octaves on."""
+    octaves = np.minimum(octaves, 69631)
+    whole = octaves >> 12
+    return (2 * power_of_two(octaves & 4095) + (np.int64(1) << whole)) >> (whole + 1)
 
 
 def reduce(x: Array, function: str, axis: int, multiplier: int, shift: int) -> Array:
@@ -72,7 +122,7 @@ def running_extreme(x: Array, total: Array, count: Array, function: str) -> Arra
 
 def running_softmax(
     scores: Array,
-    values: Array,
+    x: Array,
     reference: Array,
     total: Array,
     weighted: Array,
@@ -80,10 +130,10 @@ def running_softmax(
     shift: int,
     mean_bits: int,
 ) -> Array:
-    """The mean of all values so far, weighted by a softmax of their scores; changes reference, total and weighted.
+    """The mean of all x so far, weighted by a softmax of their scores; changes reference, total and weighted.
 
-    scores (G,), values (G, N), reference and total (G,), weighted (G, N) -> (G, N), with `mean_bits` more fraction
-    bits than the values.
+    scores (G,), x (G, N), reference and total (G,), weighted (G, N) -> (G, N), with `mean_bits` more fraction
+    bits than x.
     """
     u = rescale(scores, np.int64(multiplier), np.int64(shift))  # (G,) in 2^-12 octaves
     begins = total <= 0
@@ -101,7 +151,7 @@ def running_softmax(
     mantissa = _rounded_shift(power_of_two(depth & 4095), np.maximum(-bits, 0))
     left = np.maximum(bits, 0)
     total += mantissa << left
-    weighted += (mantissa[:, np.newaxis] * values) << left[:, np.newaxis]
+    weighted += (mantissa[:, np.newaxis] * x) << left[:, np.newaxis]
     divisor = total[:, np.newaxis] >> (16 + mean_bits)  # (G, 1) from 2^20 to 2^29
     return saturate16(((weighted >> 16) + (divisor >> 1)) // divisor)
 
@@ -135,3 +185,50 @@ def layer_norm(
     normal = rescale(n * x - total, reciprocal(divisor), 14 + bits - norm_bits)
     normal = np.minimum(np.maximum(normal, INT16_MIN), INT16_MAX)
     return saturate16(rescale(normal, multiplier, shift) + B)
+
+
+def _reduce(x: Array, function: str, axis: int, multiplier: int, shift: int, output_shape: Shape) -> Array:
+    return reduce(x, function, axis, multiplier, shift).reshape(output_shape)
+
+
+def _running_reduce(
+    x: Array,
+    total: Array,
+    count: Array,
+    function: str,
+    mean_bits: int,
+    sum_shift: int,
+    multiplier: int,
+    shift: int,
+) -> Array:
+    match function:
+        case "Mean":
+            return running_mean(x, total, count, mean_bits)
+        case "Sum":
+            return running_sum(x, total, count, sum_shift, multiplier, shift)
+        case _:
+            return running_extreme(x, total, count, function)
+
+
+def _running_softmax(
+    scores: Array,
+    x: Array,
+    reference: Array,
+    total: Array,
+    weighted: Array,
+    multiplier: int,
+    shift: int,
+    mean_bits: int,
+) -> Array:
+    groups = weighted.reshape(x.shape)
+    return running_softmax(scores, x, reference, total, groups, multiplier, shift, mean_bits)
+
+
+OPERATIONS: dict[type, Reference] = {
+    Int8Softmax: softmax,
+    Int8LogSoftmax: log_softmax,
+    Int8Reduce: _reduce,
+    Int8RunningReduce: _running_reduce,
+    Int8RunningSoftmax: _running_softmax,
+    Int8LayerNorm: layer_norm,
+}
