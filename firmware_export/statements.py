@@ -9,7 +9,7 @@ from edgernn.program.operations import Repeat
 from firmware_export import names
 from firmware_export.blocks import Block
 from firmware_export.emitters import write
-from firmware_export.emitters.loops import counter
+from firmware_export.emitters.c_loops import counter
 from firmware_export.step import StepWriter
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
+import msgspec
 import numpy as np
 import pytest
 from operation_examples import OPERATIONS, example, inputs_of, is_integer
@@ -23,7 +23,6 @@ from edgernn.runtime.runner import Runner
 from firmware_export import emitters, export
 from firmware_export.emulators import EMULATORS
 from firmware_export.host import make_golden
-
 from firmware_export.verify import open_export, verify
 
 NAMES = sorted(OPERATIONS)
@@ -44,7 +43,7 @@ def test_the_compiled_kernels_give_what_the_reference_gives(name: str) -> None:
     expected, found = run(program, ReferenceRunner(program)), run(program, Runner(program))
     for port, y in expected.items():
         assert y.size
-        assert name in ("Constant", "ArgMax") or np.ptp(y), "the example tells nothing apart"
+        assert name == "ArgMax" or np.ptp(y), "the example tells nothing apart"
         if is_integer(OPERATIONS[name]):
             np.testing.assert_array_equal(found[port], y)
         else:
@@ -55,7 +54,7 @@ def test_the_compiled_kernels_give_what_the_reference_gives(name: str) -> None:
 def test_c_gives_what_the_reference_gives(name: str, tmp_path: Path) -> None:
     program = example(OPERATIONS[name])
     export(program, tmp_path / "c", "c", make_golden(program, "m"), name="m", command="edgernn export")
-    report = verify(open_export(tmp_path / "c"), replace(EMULATORS["host"], compiler=("gcc",)), steps=STEPS)
+    report = verify(open_export(tmp_path / "c"), msgspec.structs.replace(EMULATORS["host"], compiler=("gcc",)), steps=STEPS)
     assert report.equal, report.difference
 
 

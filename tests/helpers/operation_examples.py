@@ -129,9 +129,14 @@ def example(kind: type[Operation]) -> Program:
         if port.dtype != "int16":
             bare = _renamed(bare, f"in{k}", name)
             continue
-        weights |= {f"mean{k}": np.zeros(shape[-1:], np.float32), f"inverse{k}": np.full(shape[-1:], 1 / Q12, np.float32)}
+        weights |= {
+            f"mean{k}": np.zeros(shape[-1:], np.float32),
+            f"inverse{k}": np.full(shape[-1:], 1 / Q12, np.float32),
+        }
         operations.append(
-            Quantize(name=f"q{k}", inputs=(name,), outputs=(f"in{k}",), mean=f"mean{k}", inverse=f"inverse{k}", scale=Q12)
+            Quantize(
+                name=f"q{k}", inputs=(name,), outputs=(f"in{k}",), mean=f"mean{k}", inverse=f"inverse{k}", scale=Q12
+            )
         )
     names = tuple(f"out{k}" for k in range(len(bare.output_ports)))
     operations.append(_with(bare, outputs=names))
@@ -140,8 +145,10 @@ def example(kind: type[Operation]) -> Program:
         if is_int16:
             operations.append(Dequantize(name=f"d{k}", inputs=(names[k],), outputs=(f"y{k}",)))
         outputs.append(OutputDescription(f"y{k}", operations[-1].outputs[0] if is_int16 else names[k], per_frame=True))
-    if not ports:
-        ports.append(InputDescription("x0", (1,)))
+    if not ports:  # a Constant
+        ports.append(InputDescription("x0", (4,)))
+        operations.append(Binary(name="add", inputs=("x0", names[0]), outputs=("y0",), function="Add"))
+        outputs = [OutputDescription("y0", "y0", per_frame=True)]
     return Program(
         ProgramDescription(
             inputs=tuple(ports), outputs=tuple(outputs), operations=tuple(operations), state=_slots(bare, sizes)
@@ -152,10 +159,9 @@ def example(kind: type[Operation]) -> Program:
 
 def _names(kind: type[Operation]) -> dict[str, Any]:
     """A name for each weight, a region for each state."""
-    empty = kind.__new__(kind)
-    names = {field: f"W_{field}" for field in empty.weight_fields}
+    names: dict[str, Any] = {field: f"W_{field}" for field in declared(kind, Weight)}
     names |= {"counts": None} if kind is Quantize else {}
-    return names | {field: StateRegion(field) for field in empty.state_fields}
+    return names | {field: StateRegion(field) for field in declared(kind, State)}
 
 
 def _with(operation: Operation, **changes: Any) -> Any:
@@ -210,7 +216,12 @@ def _weights(operation: Operation, sizes: Sizes, random: np.random.Generator) ->
 
 def _slots(operation: Operation, sizes: Sizes) -> tuple[StateSlot, ...]:
     return tuple(
-        StateSlot(field, sizes.shape(state.shape) or (1,), resolved(operation, state.dtype), scale=resolved(operation, state.scale))
+        StateSlot(
+            field,
+            sizes.shape(state.shape) or (1,),
+            resolved(operation, state.dtype),
+            scale=resolved(operation, state.scale),
+        )
         for field, state in declared(type(operation), State).items()
     )
 

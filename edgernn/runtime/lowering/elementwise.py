@@ -73,7 +73,7 @@ def _lower_convert(builder: InstructionBuilder, operation: Convert) -> None:
     builder.emit(Kernel("float32.elementwise", ("convert", operation.dtype)), row, operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Unary: _lower_unary,
     Binary: _lower_binary,
     Convert: _lower_convert,

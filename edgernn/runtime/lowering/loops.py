@@ -41,7 +41,7 @@ def _emit_loop_frame(
     builder.emit(Kernel("float32.loops", (kernel,)), row, operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     TakeFrame: _lower_take_frame,
     PutFrame: _lower_put_frame,
 }

@@ -70,7 +70,7 @@ def _lower_lookup(builder: InstructionBuilder, operation: Lookup) -> None:
     builder.emit(Kernel("float32.movement", ("lookup",)), row, operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Rearrange: _lower_rearrange,
     ReadState: _lower_read_state,
     WriteState: _lower_write_state,

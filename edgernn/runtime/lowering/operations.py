@@ -41,7 +41,7 @@ from edgernn.runtime.lowering.table import InstructionBuilder, Lowering
 FLOAT_FAMILIES = (elementwise, products, recurrent, reductions, selection, movement, time, loops)
 INT8_FAMILIES = (int8_elementwise, int8_products, int8_recurrent, int8_reductions, int8_selection)
 LOWERINGS: dict[type, Lowering] = {
-    operation: lower for family in (*FLOAT_FAMILIES, *INT8_FAMILIES) for operation, lower in family.LOWERINGS.items()
+    operation: lower for family in (*FLOAT_FAMILIES, *INT8_FAMILIES) for operation, lower in family.OPERATIONS.items()
 }
 ROW_BYTES = 8 * ROW_SLOTS
 

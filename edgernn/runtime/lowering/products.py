@@ -66,7 +66,7 @@ def _lower_matmul(builder: InstructionBuilder, operation: MatMul) -> None:
     builder.emit(Kernel("float32.products.matmul", (form,)), builder.fill(MatMulInstruction, operation), operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Dense: lower_dense,
     GroupedDense: _lower_grouped_dense,
     MatMul: _lower_matmul,

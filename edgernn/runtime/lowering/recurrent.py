@@ -110,7 +110,7 @@ def _lower_lstm(builder: InstructionBuilder, operation: Lstm) -> None:
     builder.emit(kernel, row, operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Rnn: _lower_rnn,
     Gru: _lower_gru,
     Lstm: _lower_lstm,

@@ -50,7 +50,7 @@ def _lower_layer_norm(builder: InstructionBuilder, operation: LayerNorm) -> None
     builder.emit(Kernel("float32.reductions.layer_norm"), row, operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Softmax: _lower_softmax,
     Reduce: _lower_reduce,
     LayerNorm: _lower_layer_norm,

@@ -36,7 +36,7 @@ def _select_module(builder: InstructionBuilder, operation: ArgMax | TopK) -> str
     )
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     ArgMax: _lower_arg_max,
     TopK: _lower_top_k,
     Where: direct("float32.selection.where", WhereInstruction, "where"),

@@ -37,6 +37,6 @@ def _lower_delay_line(builder: InstructionBuilder, operation: DelayLine) -> None
     builder.emit(Kernel("float32.time", ("timed", width)), row, operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     DelayLine: _lower_delay_line,
 }

@@ -150,7 +150,7 @@ def lanes_of(size: int) -> int:
     return min(processor().lanes, max(4, 1 << (size - 1).bit_length()))
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Quantize: _lower_quantize,
     Dequantize: _lower_dequantize,
     Int8Unary: _lower_unary,

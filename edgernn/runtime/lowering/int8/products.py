@@ -136,7 +136,7 @@ def factor(operation: Int8MatMul | Int8Reduce) -> int:
     return int(pack_factors(np.array(operation.multiplier), np.array(operation.shift)))
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Int8Dense: lower_int8_dense,
     Int8GroupedDense: lower_int8_grouped_dense,
     Int8MatMul: _lower_matmul,

@@ -188,7 +188,7 @@ def _lower_int32_state_update(builder: InstructionBuilder, operation: Int32State
     builder.emit(Kernel("int8.recurrent.state_updates", ("high",)), row, operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Int8Rnn: _lower_rnn,
     Int8Gru: _lower_gru,
     Int8Lstm: _lower_lstm,

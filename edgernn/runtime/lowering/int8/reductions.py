@@ -87,7 +87,7 @@ def _lower_layer_norm(builder: InstructionBuilder, operation: Int8LayerNorm) -> 
     builder.emit(Kernel("int8.reductions.layer_norm"), row, operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Int8Softmax: lower_int8_softmax,
     Int8LogSoftmax: _lower_log_softmax,
     Int8Reduce: _lower_reduce,

@@ -29,7 +29,7 @@ def _lower_compare(builder: InstructionBuilder, operation: Int8Compare) -> None:
     builder.emit(Kernel("int8.selection.compare", ("compare", operation.function)), row, operation.name)
 
 
-LOWERINGS: dict[type, Lowering] = {
+OPERATIONS: dict[type, Lowering] = {
     Int8Compare: _lower_compare,
     Int8Where: direct("int8.selection.compare", Int8WhereInstruction, "where"),
 }

@@ -1,53 +1,35 @@
-"""Integer matrix products and recurrent cells."""
+"""Integer recurrent cells, and 32-bit states that are written out, in C."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgernn.program.operations import Int8Dense, Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
+from edgernn.program.operations import (
+    Int8FineGate,
+    Int8Gru,
+    Int8Lstm,
+    Int8RecurrentOperation,
+    Int8Rnn,
+    Int32StateTerm,
+    Int32StateUpdate,
+)
 from edgernn.program.program import Program
-from firmware_export.emitters.elements_int8 import function
-from firmware_export.emitters.loops import rows
-from firmware_export.packing import BLOCK, blocks, by_unit, fours, panels, scale_words, small_shifts
+from firmware_export.emitters.c_loops import elementwise
+from firmware_export.emitters.calls import Emitter
+from firmware_export.emitters.int8.elementwise import function
+from firmware_export.emitters.int8.products import (
+    Array,
+    Order,
+    alternating,
+    constants_table,
+    matrix_rows,
+    scales,
+    unchanged,
+)
+from firmware_export.packing import BLOCK, blocks, by_unit, fours, scale_words
 from firmware_export.step import StepWriter
-
-Array: TypeAlias = NDArray[Any]
-Order = Callable[[Array], Array]  # of the rows
-
-
-def _rows(
-    step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, field: str, order: Order, sizes: list[int]
-) -> str:
-    """The line that declares the rows of a matrix, called as the field."""
-    step.need("product")
-    W, shift = (
-        step.program.weights[getattr(operation, field)],
-        step.program.weights[getattr(operation, field + "_shift")],
-    )
-    shape = " x ".join(str(extent) for extent in W.shape)
-    what = f"{operation.name}: {field}, {shape}"
-    table = step.table(f"{operation.name}_{field}", panels(order(W), sizes), what, aligned=True)
-    return f"const edgernn_rows {field} = {{{table}, {operation.operand_bits}, {int(small_shifts(shift))}}};"
-
-
-def _scales(step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, field: str) -> Array:
-    """Scale words of the rows of a matrix (rows,)."""
-    weights = step.program.weights
-    return scale_words(*(weights[getattr(operation, field + suffix)] for suffix in ("_multiplier", "_shift")))
-
-
-def _constants(step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, numbers: Array) -> str:
-    """C name of the table of a layer's constants."""
-    return step.table(f"{operation.name}_constants", numbers.astype(np.int32), f"{operation.name}: scales and biases")
-
-
-def _alternating(scale: Array, B: Array) -> Array:
-    """Scale and bias of each row (2 * rows,)."""
-    return np.stack([scale, B], axis=1).ravel()
 
 
 def _unit_constants(W: Array, R: Array, B: Array, sizes: list[int]) -> Array:
@@ -56,32 +38,8 @@ def _unit_constants(W: Array, R: Array, B: Array, sizes: list[int]) -> Array:
     parts = []
     for end, size in zip(ends, sizes, strict=True):
         rows = slice(end - size, end)
-        parts += [_alternating(W[rows], B[rows]), R[rows]]
+        parts += [alternating(W[rows], B[rows]), R[rows]]
     return np.concatenate(parts)
-
-
-def _unchanged(array: Array) -> Array:
-    return array
-
-
-def dense(step: StepWriter, operation: Int8Dense) -> list[str]:
-    """A call for each row of the input."""
-    step.need("dense_int8")
-    N, K = step.program.weights[operation.W].shape
-    declaration = _rows(step, operation, "W", _unchanged, fours(N))
-    numbers = _alternating(_scales(step, operation, "W"), step.program.weights[operation.B])
-    constants = _constants(step, operation, numbers)
-    x, y, operand = step.place(operation.inputs[0]), step.place(operation.outputs[0]), step.temporary(operation)
-    calls = rows(
-        step.value(operation.inputs[0]).shape,
-        lambda at: f"edgernn_dense_int8({x}{at(K)}, {K}, &W, {constants}, {N}, {y}{at(N)}, {operand});",
-    )
-    return ["{", "    " + declaration, *("    " + call for call in calls), "}"]
-
-
-def dense_temporaries(program: Program, operation: Int8Dense) -> list[tuple[str, int]]:
-    """The operand of one row."""
-    return [("int16", BLOCK * blocks(program.weights[operation.W].shape[1]))]
 
 
 class Layout(NamedTuple):
@@ -106,7 +64,8 @@ def _cell(
     """The call of a cell's kernel: input, states, matrices, constants, functions, output, memory."""
     step.need(kernel)
     declarations = [
-        _rows(step, operation, field, order, layout.sizes) for field, order in zip("WR", layout.orders, strict=True)
+        matrix_rows(step, operation, field, order, layout.sizes)
+        for field, order in zip("WR", layout.orders, strict=True)
     ]
     gates = [
         function(step, f"{operation.name}_{letter}", gate)
@@ -136,20 +95,20 @@ def cell_temporaries(program: Program, operation: Int8RecurrentOperation) -> lis
 def rnn(step: StepWriter, operation: Int8Rnn) -> list[str]:
     """The Elman cell, four units a panel."""
     sizes = fours(step.program.weights[operation.R].shape[0])
-    W, R, B = _scales(step, operation, "W"), _scales(step, operation, "R"), step.program.weights[operation.B]
-    constants = _constants(step, operation, _unit_constants(W, R, B, sizes))
+    W, R, B = scales(step, operation, "W"), scales(step, operation, "R"), step.program.weights[operation.B]
+    constants = constants_table(step, operation, _unit_constants(W, R, B, sizes))
     own = Arguments([step.state(operation.h)], constants, [], [str(operation.clip)])
-    return _cell(step, operation, "rnn_int8", Layout((_unchanged, _unchanged), sizes), own)
+    return _cell(step, operation, "rnn_int8", Layout((unchanged, unchanged), sizes), own)
 
 
 def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
     """The gated recurrent unit, the three gates of a unit in a panel, or single rows if the reset gate comes first."""
     hidden_size = step.program.weights[operation.R].shape[1]
-    W, R, B = _scales(step, operation, "W"), _scales(step, operation, "R"), step.program.weights[operation.B]
+    W, R, B = scales(step, operation, "W"), scales(step, operation, "R"), step.program.weights[operation.B]
     h, clip = step.state(operation.h), [str(operation.clip)]
     if not operation.linear_before_reset:
         sizes = [1] * (3 * hidden_size)
-        constants = _constants(
+        constants = constants_table(
             step, operation, _unit_constants(_reset_first(W), _reset_first(R), _reset_first(B), sizes)
         )
         own = Arguments([h, str(int(operation.int32_state))], constants, [], clip)
@@ -158,7 +117,7 @@ def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
     R_z, R_r, R_h = np.split(R, 3)
     B_z, B_r, B_h, B_recurrent = np.split(B, 4)
     columns = [W_h, B_h, W_z, B_z, W_r, B_r, R_z, R_r, R_h, B_recurrent]  # (units,) each
-    constants = _constants(step, operation, np.stack(columns, axis=1).ravel())
+    constants = constants_table(step, operation, np.stack(columns, axis=1).ravel())
     layout = Layout((lambda rows: by_unit(_gates_first(rows), 3), lambda rows: by_unit(rows, 3)), [3] * hidden_size)
     kernel = "gru_wide_int8" if operation.int32_state else "gru_int8"
     return _cell(step, operation, kernel, layout, Arguments([h], constants, [], clip))
@@ -173,8 +132,8 @@ def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
         words = by_unit(scale_words(weights[operation.P_multiplier], weights[operation.P_shift]), 3)
         peepholes = step.table(f"{operation.name}_P", words, f"{operation.name}: scales of the peepholes i o f")
     sizes = [4] * hidden_size
-    W, R, B = _scales(step, operation, "W"), _scales(step, operation, "R"), weights[operation.B]
-    constants = _constants(step, operation, _unit_constants(by_unit(W, 4), by_unit(R, 4), by_unit(B, 4), sizes))
+    W, R, B = scales(step, operation, "W"), scales(step, operation, "R"), weights[operation.B]
+    constants = constants_table(step, operation, _unit_constants(by_unit(W, 4), by_unit(R, 4), by_unit(B, 4), sizes))
     numbers = (int(operation.input_forget), operation.clip, operation.candidate_shift, operation.cell_shift)
     states = [step.state(operation.h), step.state(operation.c)]
     layout = Layout((lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4)), sizes)
@@ -192,3 +151,46 @@ def _reset_first(rows: Array) -> Array:
     """Gates z r h (3 * units, ...) as r of each unit, then z and h of each unit."""
     z, r, h = np.split(rows, 3)
     return np.concatenate([r, by_unit(np.concatenate([z, h]), 2)])
+
+
+def fine_gate(step: StepWriter, operation: Int8FineGate) -> list[str]:
+    """A sigmoid of each element."""
+    step.need("fine_sigmoid_int8")
+    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
+    factor = "-2" if operation.complement else "2"
+    size = step.value(operation.inputs[0]).size
+    return elementwise((size,), [], f"({y})[{{y}}] = edgernn_fine_sigmoid({factor} * (int32_t)({x})[{{y}}]);")
+
+
+def wide_update(step: StepWriter, operation: Int32StateUpdate) -> list[str]:
+    """All terms of one element after the other."""
+    step.need("wide_int8")
+    int32_state, high = (step.place(name) for name in operation.outputs)
+    expression = f"({step.state(operation.region)})[{{y}}]"
+    for term in operation.terms:
+        expression = _with_term(step, operation, term, expression)
+    size = step.value(operation.outputs[0]).size
+    lines = elementwise((size,), [], f"({int32_state})[{{y}}] = {expression};")
+    return [*lines, *elementwise((size,), [], f"({high})[{{y}}] = (int16_t)(({int32_state})[{{y}}] >> 16);")]
+
+
+def _with_term(step: StepWriter, operation: Int32StateUpdate, term: Int32StateTerm, h: str) -> str:
+    inputs = [f"({step.place(name)})[{{y}}]" for name in operation.inputs]
+    negative = int(term.negative)
+    x = inputs[term.x] if term.minus is None else f"(int32_t){inputs[term.x]} - {inputs[term.minus]}"
+    if term.gate is not None:
+        return f"edgernn_wide_product({h}, {x}, {inputs[term.gate]}, {negative})"
+    if term.factor is not None:
+        factors = step.program.weights[term.factor]
+        table = step.table(term.factor, factors, f"{operation.name}: factors")
+        return f"edgernn_wide_product({h}, {x}, edgernn_read_int32({table} + ({{y}})), {negative})"
+    return f"edgernn_wide_shifted({h}, {x}, {term.shift}, {negative})"
+
+
+OPERATIONS: dict[type, Emitter] = {
+    Int8Rnn: Emitter(rnn, cell_temporaries),
+    Int8Gru: Emitter(gru, cell_temporaries),
+    Int8Lstm: Emitter(lstm, cell_temporaries),
+    Int8FineGate: Emitter(fine_gate),
+    Int32StateUpdate: Emitter(wide_update),
+}

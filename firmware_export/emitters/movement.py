@@ -1,4 +1,4 @@
-"""Operations that move numbers, and explicit reads and writes of state."""
+"""What moves numbers, in C, and explicit reads and writes of state."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.program.operations import Constant, Convert, Lookup, PutFrame, ReadState, Rearrange, TakeFrame, WriteState
-from firmware_export.emitters.loops import count, elementwise
+from edgernn.program.operations import (
+    Constant,
+    Lookup,
+    ReadState,
+    Rearrange,
+    WriteState,
+)
+from firmware_export.emitters.c_loops import copy, count, elementwise
+from firmware_export.emitters.calls import Emitter
 from firmware_export.literals import C_TYPES, reader
 from firmware_export.step import StepWriter
 
 Indices: TypeAlias = NDArray[Any]
-
-
-def copy(count: int, to: str, source: str) -> list[str]:
-    """Lines that copy `count` elements."""
-    return elementwise((count,), [], f"({to})[{{y}}] = ({source})[{{y}}];")
 
 
 def rearrange(step: StepWriter, operation: Rearrange) -> list[str]:
@@ -85,19 +87,6 @@ def constant(step: StepWriter, operation: Constant) -> list[str]:
     return elementwise((array.size,), [], f"({y})[{{y}}] = {reader(operation.dtype)}({table} + ({{y}}));")
 
 
-def convert(step: StepWriter, operation: Convert) -> list[str]:
-    """A cast; to integers it saturates."""
-    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
-    source = step.value(operation.inputs[0])
-    expression = f"({x})[{{y}}]"
-    if (source.dtype, operation.dtype) == ("float32", "int32"):
-        step.need("convert")
-        expression = f"edgernn_to_int32({expression})"
-    elif source.dtype != operation.dtype:
-        expression = f"(float){expression}"
-    return elementwise((source.size,), [], f"({y})[{{y}}] = {expression};")
-
-
 def lookup(step: StepWriter, operation: Lookup) -> list[str]:
     """Rows of a table."""
     kind = C_TYPES[operation.dtype]
@@ -110,22 +99,10 @@ def lookup(step: StepWriter, operation: Lookup) -> list[str]:
     return [f"edgernn_lookup_{kind}({ids}, {number}, {table}, {len(array)}, {size}, {y});"]
 
 
-def _frame(step: StepWriter, operation: TakeFrame | PutFrame, frames: int, size: int) -> str:
-    """Offset of the frame of this round."""
-    index = step.iterations[operation.loop]
-    frame = f"({frames - 1}u - {index})" if operation.reverse else index
-    return f"{size}u * {frame}"
-
-
-def take_frame(step: StepWriter, operation: TakeFrame) -> list[str]:
-    """A copy of the round's frame."""
-    size, frames = step.value(operation.outputs[0]).size, step.value(operation.inputs[0]).shape[0]
-    x = f"{step.place(operation.inputs[0])} + {_frame(step, operation, frames, size)}"
-    return copy(size, step.place(operation.outputs[0]), x)
-
-
-def put_frame(step: StepWriter, operation: PutFrame) -> list[str]:
-    """A copy to the round's frame."""
-    size = step.value(operation.inputs[0]).size
-    y = f"{step.place(operation.outputs[0])} + {_frame(step, operation, operation.count, size)}"
-    return copy(size, y, step.place(operation.inputs[0]))
+OPERATIONS: dict[type, Emitter] = {
+    Rearrange: Emitter(rearrange),
+    ReadState: Emitter(read_state),
+    WriteState: Emitter(write_state),
+    Constant: Emitter(constant),
+    Lookup: Emitter(lookup),
+}

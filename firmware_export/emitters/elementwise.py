@@ -1,9 +1,16 @@
-"""Float operations on each element by itself, and softmax."""
+"""Float operations on each element by itself, in C."""
 
 from __future__ import annotations
 
-from edgernn.program.operations import UNARY_FUNCTIONS, Binary, GateFunction, Softmax, Unary, Where
-from firmware_export.emitters.loops import Operand, elementwise, rows
+from edgernn.program.operations import (
+    UNARY_FUNCTIONS,
+    Binary,
+    Convert,
+    GateFunction,
+    Unary,
+)
+from firmware_export.emitters.c_loops import Operand, elementwise
+from firmware_export.emitters.calls import Emitter
 from firmware_export.literals import float_literal
 from firmware_export.step import StepWriter
 
@@ -42,13 +49,19 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "Affine": ("", "{a} * x + {b}"),
     "ScaledTanh": ("math_float", "{a} * edgernn_tanh_float({b} * x)"),
 }
+
+
 GATE_DEFAULTS = {"Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
+
+
 MAX_FLOAT32 = 3.4028234663852886e38
+
 
 # functions that never overflow, and those that are infinite by definition: the others saturate
 NEVER_SATURATED = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign", "Relu", "Erf", "Abs", "Neg", "Sqrt", "Clip"}
 NEVER_SATURATED |= {"Sin", "Cos", "Sign", "Floor", "Ceil", "Round", "Not"}
 NEVER_SATURATED |= {"Exp", "Log", "Reciprocal"}
+
 
 BINARY = {
     "Add": "edgernn_overflow(a + b, a, b)",
@@ -121,24 +134,21 @@ def binary(step: StepWriter, operation: Binary) -> list[str]:
     return ["{", *("    " + line for line in lines), "}"]
 
 
-def where(step: StepWriter, operation: Where) -> list[str]:
-    """Each element of one of two values."""
-    condition, a, b = (f"({step.place(name)})[{{y}}]" for name in operation.inputs)
-    y, size = step.place(operation.outputs[0]), step.value(operation.outputs[0]).size
-    return elementwise((size,), [], f"({y})[{{y}}] = {condition} != 0.0f ? {a} : {b};")
+def convert(step: StepWriter, operation: Convert) -> list[str]:
+    """A cast; to integers it saturates."""
+    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
+    source = step.value(operation.inputs[0])
+    expression = f"({x})[{{y}}]"
+    if (source.dtype, operation.dtype) == ("float32", "int32"):
+        step.need("convert")
+        expression = f"edgernn_to_int32({expression})"
+    elif source.dtype != operation.dtype:
+        expression = f"(float){expression}"
+    return elementwise((source.size,), [], f"({y})[{{y}}] = {expression};")
 
 
-def softmax(step: StepWriter, operation: Softmax) -> list[str]:
-    """Softmax over the last axis."""
-    step.need("softmax_float")
-    x, y, shape = (
-        step.place(operation.inputs[0]),
-        step.place(operation.outputs[0]),
-        step.value(operation.inputs[0]).shape,
-    )
-    return rows(
-        shape,
-        lambda at: (
-            f"edgernn_softmax_float({x}{at(shape[-1])}, {shape[-1]}, {int(operation.logarithm)}, {y}{at(shape[-1])});"
-        ),
-    )
+OPERATIONS: dict[type, Emitter] = {
+    Unary: Emitter(unary),
+    Binary: Emitter(binary),
+    Convert: Emitter(convert),
+}

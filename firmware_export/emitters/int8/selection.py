@@ -1,16 +1,22 @@
-"""Integer comparisons and choices."""
+"""Integer comparisons and choices, in C."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from edgernn.program.operations import Int8Compare, Int8Where
+from edgernn.program.operations import (
+    Int8Compare,
+    Int8Where,
+)
 from edgernn.program.operations.int8.selection import TRUTH
-from firmware_export.emitters.loops import Operand, elementwise
+from firmware_export.emitters.c_loops import Operand, elementwise
+from firmware_export.emitters.calls import Emitter
 from firmware_export.packing import scale_words
 from firmware_export.step import StepWriter
 
 COMPARISONS = {"Equal": "==", "Less": "<", "LessOrEqual": "<=", "Greater": ">", "GreaterOrEqual": ">="}
+
+
 LOGIC = {"And": "&", "Or": "|", "Xor": "^"}
 
 
@@ -34,3 +40,9 @@ def where(step: StepWriter, operation: Int8Where) -> list[str]:
     condition, a, b = (f"({step.place(name)})[{{y}}]" for name in operation.inputs)
     y, size = step.place(operation.outputs[0]), step.value(operation.outputs[0]).size
     return elementwise((size,), [], f"({y})[{{y}}] = {condition} != 0 ? {a} : {b};")
+
+
+OPERATIONS: dict[type, Emitter] = {
+    Int8Compare: Emitter(compare),
+    Int8Where: Emitter(where),
+}

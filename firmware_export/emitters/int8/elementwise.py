@@ -1,4 +1,4 @@
-"""Integer operations on each element by itself, softmax, and the ways into and out of the integers."""
+"""Integer operations on each element by itself, and the ways in and out, in C."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from edgernn.program.operations import (
     Dequantize,
     Int8Affine,
     Int8Binary,
-    Int8LogSoftmax,
-    Int8Softmax,
     Int8Unary,
     IntegerFunction,
     Quantize,
 )
-from edgernn.program.program import Program
-from firmware_export.emitters.loops import Operand, elementwise, rows
+from firmware_export.emitters.c_loops import Operand, elementwise
+from firmware_export.emitters.calls import Emitter
 from firmware_export.literals import float_literal
 from firmware_export.packing import scale_words
 from firmware_export.step import StepWriter
@@ -121,27 +119,10 @@ def unary(step: StepWriter, operation: Int8Unary) -> list[str]:
     ]
 
 
-def softmax(step: StepWriter, operation: Int8Softmax) -> list[str]:
-    """Softmax over the last axis."""
-    step.need("softmax_int8")
-    x, y, e = step.place(operation.inputs[0]), step.place(operation.outputs[0]), step.temporary(operation)
-    shape = step.value(operation.inputs[0]).shape
-    scale = int(scale_words(np.array([operation.multiplier]), np.array([operation.shift]))[0])
-    n = shape[-1]
-    return rows(shape, lambda at: f"edgernn_softmax_int8({x}{at(n)}, {n}, {scale}, {y}{at(n)}, (uint16_t *)({e}));")
-
-
-def log_softmax(step: StepWriter, operation: Int8LogSoftmax) -> list[str]:
-    """Logarithm of the softmax over the last axis."""
-    step.need("log_softmax_int8")
-    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
-    shape = step.value(operation.inputs[0]).shape
-    multipliers = np.array([operation.multiplier, operation.output_multiplier])
-    scale, output = scale_words(multipliers, np.array([operation.shift, operation.output_shift])).tolist()
-    n = shape[-1]
-    return rows(shape, lambda at: f"edgernn_log_softmax_int8({x}{at(n)}, {n}, {scale}, {output}, {y}{at(n)});")
-
-
-def softmax_temporaries(program: Program, operation: Int8Softmax) -> list[tuple[str, int]]:
-    """Exponentials of one row."""
-    return [("int16", program.values[operation.inputs[0]].shape[-1])]
+OPERATIONS: dict[type, Emitter] = {
+    Quantize: Emitter(quantize),
+    Dequantize: Emitter(dequantize),
+    Int8Affine: Emitter(affine),
+    Int8Binary: Emitter(binary),
+    Int8Unary: Emitter(unary),
+}
