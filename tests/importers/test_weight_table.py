@@ -18,7 +18,7 @@ from edgernn.errors import ProgramFileError
 from edgernn.reference import float32
 from edgernn.runtime.runner import Runner
 
-DOCUMENT = Path(edgernn.__file__).parent / "importers" / "WEIGHT_TABLE.md"
+DOCUMENT = Path(edgernn.__file__).parent / "docs" / "weight-tables.md"
 K, H = 4, 6
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # where each gate of the framework stands among ONNX's: GRU z r h, LSTM i o f c
