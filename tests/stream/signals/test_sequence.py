@@ -53,7 +53,7 @@ def test_after_an_outage_the_loss_is_unknown() -> None:
     assert counts(tracker) == (0, 0, 0, 0, 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sets(st.integers(1, 400), max_size=60), st.integers(0, 2**17), st.integers(1, 399))
 def test_losses_are_counted_exactly_in_any_split(lost: set[int], first: int, place: int) -> None:
     sent = [first + number for number in range(402) if number not in lost]
