@@ -28,7 +28,7 @@ from edgernn.program.operations import (
     StateRegion,
     WriteState,
 )
-from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.program.operations.int8.base import accumulator_bound
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
 from edgernn.runtime.lowering import int8 as lowering_int8
