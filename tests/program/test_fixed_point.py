@@ -15,7 +15,7 @@ from edgernn.program.fixed_point import (
     quantize_bias,
     quantize_rows,
 )
-from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.program.operations.int8.base import accumulator_bound
 from edgernn.quantizer.ranges import clipping_limit
 
 
@@ -34,7 +34,7 @@ def test_multipliers_out_of_range() -> None:
         multiplier(8192.0, "here")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 400), st.sampled_from([8, 16]), st.floats(-12, 4))
 def test_rows_never_overflow_and_stand_for_the_weights(seed: int, columns: int, bits: int, exponent: float) -> None:
     rng = np.random.default_rng(seed)
