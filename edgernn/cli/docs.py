@@ -26,7 +26,7 @@ def read_page(name: str) -> str:
     return (PAGES / f"{name}.md").read_text("utf-8")
 
 
-class PageName(click.ParamType):
+class PageName(click.ParamType[str]):
     """The name of a page."""
 
     name = "page"
