@@ -29,7 +29,7 @@ from edgernn.program.operations.int8.products import Int8GroupedDense, Int8MatMu
 from edgernn.program.operations.int8.recurrent import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
 from edgernn.program.operations.int8.reductions import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
 from edgernn.program.operations.int8.selection import Int8Compare, Int8Where
-from edgernn.program.operations.int8.state_updates import Int8FineGate, Int32StateTerm, Int32StateUpdate
+from edgernn.program.operations.int8.state_updates import Int8FineGate, Int32StateTerm, Int32StateUpdate, StateMatrix
 from edgernn.program.operations.loops import Constant, Lookup, PutFrame, Repeat, TakeFrame
 from edgernn.program.operations.movement import ReadState, Rearrange, WriteState
 from edgernn.program.operations.products import Dense, GroupedDense, MatMul
@@ -115,6 +115,7 @@ __all__ = [
     "Schedule",
     "Shape",
     "Softmax",
+    "StateMatrix",
     "StateRegion",
     "TakeFrame",
     "TopK",
