@@ -345,7 +345,7 @@ def _load_program(settings: StreamSettings, path: Path) -> Program:
     return load(
         settings.model,
         window=settings.window,
-        hop=settings.hop,
+        hop=settings.hop or 1 if settings.window is not None else 1,
         time_axis=settings.time_axis,
         states=settings.states,
         assume_torch_gru=settings.assume_torch_gru,

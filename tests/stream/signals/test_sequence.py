@@ -25,6 +25,14 @@ def test_numbers_and_times_wrap() -> None:
     assert counts(tracker) == (0, 0, 0, 0, 0)
 
 
+def test_times_wrap_without_a_sequence() -> None:
+    tracker = SequenceTracker()
+    times_us = np.arange(2**32 - 5000, 2**32 + 5000, 1000) % 2**32
+    assert tracker.follow(None, times_us, outage=False) == Followed(None, None)
+    assert tracker.follow(None, np.array([3900]), outage=False).missing == [UNKNOWN]  # 0.1 ms back
+    assert counts(tracker) == (0, 0, 0, 1, 0)
+
+
 def test_lost_doubled_and_late_samples() -> None:
     tracker = SequenceTracker()
     assert follow(tracker, [10, 11, 14, 14, 12, 15]) == Followed([0, 1, 2, 5], [0, 0, 2, 0])
