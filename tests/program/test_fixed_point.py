@@ -66,7 +66,7 @@ def test_a_row_is_widened_as_little_as_keeps_it_from_overflow() -> None:
     exactly = np.append(np.full(516, 127), 4)[None]  # reaches 2^31
     for W in (many, exactly):
         rows = quantize_rows(W, 2.0**-15, np.full(1, 2.0**-12), 16, "here")
-        (bound,) = accumulator_bound(rows.weights, rows.shift, 16)
+        (bound,) = accumulator_bound(rows.weights, 16)
         assert 0.75 * 2**31 < bound < 2**31
 
 
