@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgernn.kernels.int8.elementwise import tables as int8_tables
-from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.program.operations.int8.base import accumulator_bound
 from edgernn.reference import int8
 
 ALL_INT16 = np.arange(-32768, 32768)  # (65536,)

@@ -15,7 +15,7 @@ from edgernn.program.fixed_point import (
     quantize_bias,
     quantize_rows,
 )
-from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.program.operations.int8.base import accumulator_bound
 from edgernn.quantizer.ranges import clipping_limit
 
 
