@@ -34,7 +34,7 @@ def test_multipliers_out_of_range() -> None:
         multiplier(8192.0, "here")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 400), st.sampled_from([8, 16]), st.floats(-12, 4))
 @example(seed=2077, columns=165, bits=8, exponent=-10.0)
 @example(seed=223, columns=150, bits=8, exponent=-11.0)
