@@ -172,7 +172,7 @@ class OnnxruntimeModel:
             steps = len(next(iter(sequences.values())))
             raise FixedLengthError(
                 f"onnxruntime cannot run this model on {steps} samples: {_first_line(error)}; if it holds the length "
-                "of its exporter's example, check it on so many samples"
+                "of its exporter's example, check it on that many samples"
             ) from error
         taken = {name: self._taken(name, result) for name, result in zip(names, results, strict=True)}
         self._check_frames(taken, len(next(iter(sequences.values()))))

@@ -197,7 +197,7 @@ def test_two_ports_one_of_which_is_unplugged(tmp_path: Path) -> None:
         reads = stream.reads()
 
         def send(place: int, line: str, until: str, count: int) -> list[str]:
-            """What is recognised while the count of `until` grows so far."""
+            """What is recognized while the count of `until` grows so far."""
             ports[place].write(line.encode())
             found: list[str] = []
             while stream.status().counts[until] < count:
@@ -326,6 +326,6 @@ def test_a_source_at_another_rate_than_it_should_have_is_named(tmp_path: Path) -
     sources[0].end()
     with (
         Stream(fusion(), sources[0], settings, latched=[(sources[1], None)]) as stream,
-        pytest.raises(FormatError, match=r"thermometer: 25 samples a second come, inputs.heat says 20: set"),
+        pytest.raises(FormatError, match=r"thermometer: 25 samples per second arrive, inputs.heat says 20: set"),
     ):
         list(stream)
