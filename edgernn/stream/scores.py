@@ -37,8 +37,8 @@ class Scores:
         self._frame_size = frame_size = prod(frame)
         if not (settings.logits or settings.raw_scores or _ends_in_probabilities(program)):
             raise ConfigError(
-                f"output {port.name} does not come from a Softmax or Sigmoid: say --logits if Softmax makes "
-                f"probabilities of it, or --raw-scores to decide on its numbers as they are"
+                f"output {port.name} does not come from a Softmax or Sigmoid: give --logits to apply "
+                "Softmax, or --raw-scores to decide on its numbers directly"
             )
         self._complement = frame_size == 1 and len(metadata.labels) == 2
         size = 2 if self._complement else frame_size

@@ -280,7 +280,7 @@ def test_losses_in_one_source_are_counted_beside_those_of_the_other(tmp_path: Pa
         ({"inputs": {"motion": {}, "heat": {"source": "COM3"}}}, ConfigError, "inputs.motion: rate_hz is missing"),
         ({"inputs": {"motion": {"rate_hz": -1}, "heat": {}}}, ConfigError, "inputs.motion: rate_hz is -1.0"),
         ({"inputs": {"motion": {"colour": 1}, "heat": {}}}, ConfigError, "colour"),
-        ({"columns": [0, 1]}, ConfigError, "each of them has columns of its own"),
+        ({"columns": [0, 1]}, ConfigError, "each input has its own columns"),
     ],
 )
 def test_what_cannot_be_joined_is_refused(
