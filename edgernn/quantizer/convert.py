@@ -29,7 +29,6 @@ from edgernn.program.operations import (
     PutFrame,
     ReadState,
     Rearrange,
-    Repeat,
     Rnn,
     Softmax,
     TakeFrame,
@@ -39,6 +38,7 @@ from edgernn.program.operations import (
 )
 from edgernn.program.operations.int8.elementwise import GATE_SCALE, MAX_BIAS, SIGNED_SHIFTS
 from edgernn.program.program import Program
+from edgernn.program.trees import LoopPath, nested
 from edgernn.quantizer import arithmetic, cells, functions, inputs, int32_states, movement, products, reductions, rings
 from edgernn.quantizer.calibration import CalibrationTrace
 from edgernn.quantizer.settings import Settings
@@ -62,18 +62,14 @@ class Converter:
         self.scales: dict[str, float] = {}  # of the integer form of each value
         self.constants: dict[str, Array] = {}  # values that are constants, in real units
         self.positive: set[str] = set()  # values that are never below 0
-        self.repeated = _repeated(program)  # names of operations in the body of a repeat
+        self.graph = program.graph
         self.bounds: dict[str, float] = {}  # the largest magnitude that a value can have, where that is known
         self.floats = {port.name for port in program.inputs if port.dtype == "float32"}  # values that exist as float
         self.wholes = {port.name for port in program.inputs if port.dtype != "float32"}  # that are integers by nature
         self._schedules = {port.name: EVERY_STEP for port in program.inputs}  # when a value is written
         self._when = EVERY_STEP  # of the operation that is being converted
-        self._loops: list[tuple[str, int]] = []  # repeats that are open, and how many of their operations are to come
-        self._paths: list[tuple[str, ...]] = []  # the repeats around each of `operations`
-        self.consumers: dict[str, list[AnyOperation]] = {}
-        for operation in program.operations:
-            for name in operation.inputs:
-                self.consumers.setdefault(name, []).append(operation)
+        self._around: LoopPath = ()  # the repeats around the operation that is being converted
+        self._paths: dict[str, LoopPath] = {}  # the repeats around each of `operations`
         self.slots = cells.choose_slots(self)
         self.wanted: dict[str, float] = {}  # scales that readers of a value need
         self.updates = int32_states.choose_updates(self)  # of 32-bit states that are written out
@@ -82,10 +78,9 @@ class Converter:
     def convert(self) -> Program:
         """The int8 program."""
         for operation in inputs.fold_normalisation(self):
-            self._loops = [(name, left - 1) for name, left in self._loops if left > 0]
+            self._around = self.graph.loops[operation.name]
             self._convert(operation)
-            if isinstance(operation, Repeat):
-                self._loops.append((operation.name, operation.body))
+        self._around = ()
         description = self.program.description
         outputs = tuple(
             msgspec.structs.replace(output, value=self.as_float(output.value)) for output in description.outputs
@@ -105,31 +100,27 @@ class Converter:
                     initial = np.clip(q, limits.min, limits.max).astype(slot.dtype)
                 self.weights[slot.initial] = initial
         description = self.program.description
-        operations = tuple(self._with_bodies())
-        written = {name for operation in operations for name in operation.outputs}
+        self._drop_unread_constants()
+        written = {name for operation in self.operations for name in operation.outputs}
         factors = {value: name for value, name in description.factors.items() if value in written}
         for kept in (*factors.values(), *(slot.factors for slot in self.slots.values() if slot.factors)):
             self.weights[kept] = self.program.weights[kept]
         return msgspec.structs.replace(
             description,
             outputs=outputs,
-            operations=operations,
+            operations=nested(self.operations, self._paths),
             state=tuple(self.slots.values()),
             arithmetic="int8",
             factors=factors,
         )
 
-    def _with_bodies(self) -> list[AnyOperation]:
-        """The operations, repeats with as many in their bodies as there are now."""
+    def _drop_unread_constants(self) -> None:
+        """Constants that all readers want in another format are left out."""
         read = {name for operation in self.operations for name in operation.inputs}
-        for index in reversed(range(len(self.operations))):  # constants that all readers want in another format
-            if isinstance(constant := self.operations[index], Constant) and constant.outputs[0] not in read:
-                del self.operations[index], self._paths[index]
-        return [
-            msgspec.structs.replace(operation, body=sum(operation.name in path for path in self._paths))
-            if isinstance(operation, Repeat)
-            else operation
+        self.operations = [
+            operation
             for operation in self.operations
+            if not isinstance(operation, Constant) or operation.outputs[0] in read
         ]
 
     def _convert(self, operation: AnyOperation) -> None:
@@ -161,7 +152,7 @@ class Converter:
         """Append what an operation becomes; with `scale` its outputs are integers, with `whole` ids or indices."""
         if self._when != EVERY_STEP:
             operation = msgspec.structs.replace(operation, when=self._when)
-        self._insert(operation, len(self.operations), tuple(name for name, _ in self._loops))
+        self._insert(operation, len(self.operations), self._around)
         for name in operation.outputs:
             if whole:
                 self.wholes.add(name)
@@ -172,12 +163,12 @@ class Converter:
 
     def add_behind(self, value: str, operation: AnyOperation, scale: float | None = None) -> None:
         """Put a conversion of a value right behind where it is written, so that all later readers may have it."""
-        index, path = 0, tuple[str, ...]()
+        index, path = 0, LoopPath()
         for place, writer in enumerate(self.operations):
             if value in writer.outputs:
-                index, path = place + 1, self._paths[place]
+                index, path = place + 1, self._paths[writer.name]
                 if isinstance(writer, PutFrame):  # whole when the rounds are over
-                    index, path = len(self.operations), tuple(name for name, _ in self._loops)
+                    index, path = len(self.operations), self._around
         operation = msgspec.structs.replace(operation, when=self._schedules[value])
         self._insert(operation, index, path)
         for name in operation.outputs:
@@ -186,9 +177,9 @@ class Converter:
             else:
                 self.scales[name] = scale
 
-    def _insert(self, operation: AnyOperation, index: int, path: tuple[str, ...]) -> None:
+    def _insert(self, operation: AnyOperation, index: int, path: LoopPath) -> None:
         self.operations.insert(index, operation)
-        self._paths.insert(index, path)
+        self._paths[operation.name] = path
         for name in operation.outputs:
             self._schedules[name] = operation.read if isinstance(operation, DelayLine) else operation.when
 
@@ -275,23 +266,6 @@ class Converter:
         self.weights |= {names[field]: array for field, array in parts.items()}
         return Int8Affine(name=name, inputs=(source,), outputs=(output,), scale=scale, **names)
 
-    def unshaped(self, name: str) -> str:
-        """The value before it was only shaped anew."""
-        for operation in reversed(self.program.operations):
-            if name in operation.outputs and isinstance(operation, Rearrange) and operation.indices is None:
-                name = operation.inputs[0]
-        return name
-
-    def readers(self, name: str) -> list[AnyOperation]:
-        """Operations that read a value, also in another shape."""
-        readers: list[AnyOperation] = []
-        for reader in self.consumers.get(name, []):
-            if isinstance(reader, Rearrange) and reader.indices is None:
-                readers += self.readers(reader.outputs[0])
-            else:
-                readers.append(reader)
-        return readers
-
     def output_scale(self, output: str) -> float:
         """The format that suits those who read a value.
 
@@ -300,7 +274,7 @@ class Converter:
         """
         if output in self.wanted:
             return self.wanted[output]
-        readers = self.readers(output)
+        readers = self.graph.final_readers(output)
         if any(port.value == output for port in self.program.description.outputs):
             readers.append(Dequantize(name="", inputs=(), outputs=()))
         functions = {reader.function if isinstance(reader, Unary) else "" for reader in readers}
@@ -339,7 +313,7 @@ class Converter:
         Nothing if something else reads it too.
         """
         found: list[tuple[str, float]] = []
-        for reader in self.readers(name):
+        for reader in self.graph.final_readers(name):
             inner, added = list[tuple[str, float]](), 0.0
             if isinstance(reader, Softmax) and not reader.logarithm:
                 inner = [(reader.inputs[0], 0.0)]
@@ -358,10 +332,10 @@ class Converter:
 
     def reading_bits(self, name: str) -> int:
         """8 if a matrix product reads the value in 8 bits, else 16."""
-        readers = [*self.consumers.get(name, ())]
+        readers = [*self.graph.readers.get(name, ())]
         for reader in readers:
             if isinstance(reader, Rearrange | Unary | DelayLine | TakeFrame | PutFrame) and reader.outputs:
-                readers += self.consumers.get(reader.outputs[0], ())
+                readers += self.graph.readers.get(reader.outputs[0], ())
         if any(isinstance(reader, MatMul) and self._is_right_of(name, reader) for reader in readers):
             return 8
         matrix = [reader for reader in readers if isinstance(reader, Dense | GroupedDense | MatMul | Rnn | Gru | Lstm)]
@@ -400,14 +374,6 @@ class Converter:
         wholes = {name for name in operation.outputs if self.program.values[name].dtype == "int32"}
         self.floats -= wholes
         self.wholes |= wholes
-
-
-def _repeated(program: Program) -> set[str]:
-    names: set[str] = set()
-    for index, operation in enumerate(program.operations):
-        if isinstance(operation, Repeat):
-            names.update(inner.name for inner in program.operations[index + 1 : index + 1 + operation.body])
-    return names
 
 
 CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {

@@ -37,13 +37,11 @@ def fold_normalisation(converter: Converter) -> list[AnyOperation]:
 
 def _next_constant(converter: Converter, name: str, channels: tuple[int, ...]) -> Binary | None:
     """The only reader of a value, if it adds to or multiplies each channel with a constant."""
-    readers = converter.consumers.get(name, [])
-    is_output = any(output.value == name for output in converter.program.description.outputs)
-    if len(readers) != 1 or is_output or not isinstance(operation := readers[0], Binary):
+    if not converter.graph.is_read_once(name) or not isinstance(operation := converter.graph.readers[name][0], Binary):
         return None
     if operation.constant is None or operation.name in converter.settings.keep_float:
         return None
-    if operation.when != EVERY_STEP or operation.name in converter.repeated:
+    if operation.when != EVERY_STEP or converter.graph.loops[operation.name]:
         return None
     constant = converter.program.weights[operation.constant]
     if constant.size not in (1, *channels) or converter.program.values[operation.outputs[0]].shape[-1:] != channels:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgernn.program.graph import ProgramGraph
 from edgernn.program.operations import (
     AnyOperation,
     DelayLine,
@@ -28,10 +29,7 @@ def store_rings_in_int8(converter: Converter) -> None:
     owners = Counter(
         region.slot for operation in converter.operations for region, _ in operation.regions(converter.weights)
     )
-    readers: dict[str, list[AnyOperation]] = {}
-    for operation in converter.operations:
-        for name in operation.inputs:
-            readers.setdefault(name, []).append(operation)
+    readers = ProgramGraph(converter.operations).readers
     for index, operation in enumerate(converter.operations):
         if not isinstance(operation, DelayLine) or operation.dtype != "int16" or operation.scale is None:
             continue

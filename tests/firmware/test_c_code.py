@@ -152,9 +152,19 @@ def named_program(model_input: str, output: str, state: str, operation: str, lab
             Dense(name=operation, inputs=(model_input,), outputs=("d",), W="W"),
             Rearrange(name=operation + "2", inputs=("d",), outputs=("r",), shape=(2,), indices="order"),
             Binary(name=operation + "3", inputs=("d", "r"), outputs=("p",), function="Mul"),
-            Repeat(name=operation + "4", inputs=(), outputs=(), count=2, body=2, when=slow),
-            TakeFrame(name=operation + "5", inputs=("p",), outputs=("f",), loop=operation + "4", when=slow),
-            PutFrame(name=operation + "6", inputs=("f",), outputs=("g",), loop=operation + "4", count=2, when=slow),
+            Repeat(
+                name=operation + "4",
+                inputs=(),
+                outputs=(),
+                count=2,
+                when=slow,
+                body=(
+                    TakeFrame(name=operation + "5", inputs=("p",), outputs=("f",), loop=operation + "4", when=slow),
+                    PutFrame(
+                        name=operation + "6", inputs=("f",), outputs=("g",), loop=operation + "4", count=2, when=slow
+                    ),
+                ),
+            ),
             Rearrange(name=operation + "7", inputs=("g",), outputs=("s",), shape=(2,), when=slow),
             Softmax(name=operation + "8", inputs=("s",), outputs=("y",), when=slow),
         ),

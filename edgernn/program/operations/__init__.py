@@ -50,8 +50,9 @@ Int8Operation = (
     | (Int8Reduce | Int8RunningReduce | Int8RunningSoftmax | Int8FineGate | Int32StateUpdate)
 )
 # that move numbers of any type without changing them, and what repeats others
-Movement = Rearrange | ReadState | WriteState | DelayLine | Repeat | TakeFrame | PutFrame | Constant | Convert
-AnyOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Movement
+Movement = Rearrange | ReadState | WriteState | DelayLine | TakeFrame | PutFrame | Constant | Convert
+SingleOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Movement
+AnyOperation = SingleOperation | Repeat
 
 __all__ = [
     "BINARY_FUNCTIONS",
@@ -114,6 +115,7 @@ __all__ = [
     "RunningSoftmax",
     "Schedule",
     "Shape",
+    "SingleOperation",
     "Softmax",
     "StateRegion",
     "TakeFrame",

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Shape, Value, Weights
 
+if TYPE_CHECKING:
+    from edgernn.program.operations import AnyOperation
+else:
+    AnyOperation = Operation  # the union of all operations needs this module; program/encoding.py checks the members
+
 MAX_REPEATS = 1 << 20
 
 
 class Repeat(Operation, frozen=True, kw_only=True):
-    """Runs the `body` operations that follow it `count` times; they know the round as the index i, from 0.
+    """Runs the operations of its `body` `count` times; they know the iteration as the index i, from 0.
 
-    States that the body changes go from one round to the next. What a round writes into values, the next writes again.
-    Repeats may stand inside each other.
+    States that the body changes go from one iteration to the next. What an iteration writes into values, the next
+    overwrites. A body may hold further Repeats.
     """
 
     count: int
-    body: int  # operations
+    body: tuple[AnyOperation, ...] = ()
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         self.expect_counts(inputs=0, outputs=0)
-        if not 1 <= self.count <= MAX_REPEATS or self.body < 1:
-            raise self.malformed(f"repeats {self.body} operations {self.count} times")
+        if not 1 <= self.count <= MAX_REPEATS:
+            raise self.malformed(f"repeats its body {self.count} times")
         return ()
 
 
