@@ -28,17 +28,17 @@ CELLS: dict[str, dict[str, Any]] = {
     "rnn": {"cell": Int8Rnn, "activations": (TANH,)},
     "rnn clipped": {"cell": Int8Rnn, "activations": (IntegerFunction("Clip", -300, 20000),), "clip": 30000},
     "gru": {"cell": Int8Gru, "activations": (SIGMOID, TANH), "linear_before_reset": True},
-    "gru wide": {"cell": Int8Gru, "activations": (SIGMOID, TANH), "linear_before_reset": True, "wide": True},
+    "gru wide": {"cell": Int8Gru, "activations": (SIGMOID, TANH), "linear_before_reset": True, "int32_state": True},
     "gru reset first": {"cell": Int8Gru, "activations": (HARD_GATE, TABLE), "linear_before_reset": False},
     "gru reset first wide": {
         "cell": Int8Gru,
         "activations": (SIGMOID, TANH),
         "linear_before_reset": False,
-        "wide": True,
+        "int32_state": True,
         "clip": 9000,
     },
     "lstm": {"cell": Int8Lstm, "activations": (SIGMOID, TANH, TANH), "cell_scale": 2.0**-11},
-    "lstm wide": {"cell": Int8Lstm, "activations": (SIGMOID, TANH, TANH), "cell_scale": 2.0**-15, "wide": True},
+    "lstm wide": {"cell": Int8Lstm, "activations": (SIGMOID, TANH, TANH), "cell_scale": 2.0**-15, "int32_state": True},
     "lstm coupled": {
         "cell": Int8Lstm,
         "activations": (SIGMOID, TABLE, TANH),
@@ -52,14 +52,14 @@ CELLS: dict[str, dict[str, Any]] = {
         "cell_scale": 2.0**-12,
         "input_forget": True,
         "peepholes": True,
-        "wide": True,
+        "int32_state": True,
     },
     "lstm wide peepholes": {
         "cell": Int8Lstm,
         "activations": (SIGMOID, TANH, TANH),
         "cell_scale": 2.0**-14,
         "peepholes": True,
-        "wide": True,
+        "int32_state": True,
     },
 }
 
@@ -104,7 +104,7 @@ def int8_program(kind: str, K: int, H: int, bits: int = 16, fill: str = "random"
         weights["P_multiplier"] = (sign * random.integers(1 << 14, 1 << 15, 3 * H)).astype(np.int16)
         weights["P_shift"] = random.integers(2, 31, 3 * H).astype(np.int8)
         settings |= {"P_multiplier": "P_multiplier", "P_shift": "P_shift"}
-    wide = settings.get("wide", False)
+    wide = settings.get("int32_state", False)
     is_int32_h = wide and cell is Int8Gru
     state = [StateSlot("h", (H,), "int32" if is_int32_h else "int16", scale=UNIT / 65536 if is_int32_h else UNIT)]
     if cell is Int8Lstm:
@@ -165,7 +165,7 @@ def step_many(program: Program, x: np.ndarray, state: dict[str, np.ndarray]) -> 
         for function in cell.activations
     ]
     q, h, B = int8.quantize(x, weights["mean"], weights["inverse"]), state["h"], weights["B"]
-    wide = getattr(cell, "wide", False)
+    wide = getattr(cell, "int32_state", False)
     if isinstance(cell, Int8Gru):
         reset = cell.linear_before_reset
         state["h"] = int8.gru(q, h, W, R, B, functions, reset, cell.clip, cell.operand_bits, wide)

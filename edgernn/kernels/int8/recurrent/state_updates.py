@@ -10,16 +10,16 @@ from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import make_fine_sigmoid
 from edgernn.kernels.int8.instructions import Int8FineGateInstruction, Int32StateInstruction
 
-H, X, MINUS, FINE, SIZE, SHIFT = slots(Int32StateInstruction)
-GATE_X, GATE_Y, TABLE, GATE_SIZE, FACTOR = slots(Int8FineGateInstruction)
+INT32_STATE = slots(Int32StateInstruction)
+FINE_GATE = slots(Int8FineGateInstruction)
 LANES = processor().lanes
-MAX_FLOAT32, LEAST = (1 << 31) - 1, -(1 << 31)
+MAX_INT32, MIN_INT32 = (1 << 31) - 1, -(1 << 31)
 
 
 @inline
 def saturate32(x):
     """The nearest int32."""
-    return min(max(x, LEAST), MAX_FLOAT32)
+    return min(max(x, MIN_INT32), MAX_INT32)
 
 
 def build(what, place="", sign="plus"):
@@ -39,9 +39,13 @@ def _gate(fine_sigmoid):
     """Q4.11 to Q0.30. Whole registers are computed: values have room behind their end."""
 
     def gate(row, weights, state, arena):
-        x, y, table = arena + slot(row, GATE_X), arena + slot(row, GATE_Y), weights + slot(row, TABLE)
-        factor = slot(row, FACTOR)
-        for k in range(0, slot(row, GATE_SIZE), LANES):
+        x, y, table = (
+            arena + slot(row, FINE_GATE.x),
+            arena + slot(row, FINE_GATE.y),
+            weights + slot(row, FINE_GATE.table),
+        )
+        factor = slot(row, FINE_GATE.factor)
+        for k in range(0, slot(row, FINE_GATE.size), LANES):
             store32(y + 4 * k, fine_sigmoid(load16(x + 2 * k, LANES) * factor, table))
         return 0
 
@@ -50,18 +54,18 @@ def _gate(fine_sigmoid):
 
 def begin(row, weights, state, arena):
     """The state as it is."""
-    h, old = int32_at(arena + slot(row, H)), int32_at(state + slot(row, X))
-    for k in range(slot(row, SIZE)):
+    h, old = int32_at(arena + slot(row, INT32_STATE.h)), int32_at(state + slot(row, INT32_STATE.x))
+    for k in range(slot(row, INT32_STATE.size)):
         h[k] = old[k]
     return 0
 
 
 def _product(in_weights, negative):
     def product(row, weights, state, arena):
-        h, x = int32_at(arena + slot(row, H)), int16_at(arena + slot(row, X))
-        minus = int16_at(arena + slot(row, MINUS))
-        fine = int32_at((weights if in_weights else arena) + slot(row, FINE))
-        for k in range(slot(row, SIZE)):
+        h, x = int32_at(arena + slot(row, INT32_STATE.h)), int16_at(arena + slot(row, INT32_STATE.x))
+        minus = int16_at(arena + slot(row, INT32_STATE.minus))
+        fine = int32_at((weights if in_weights else arena) + slot(row, INT32_STATE.fine))
+        for k in range(slot(row, INT32_STATE.size)):
             half = ((int(x[k]) - int(minus[k])) * int(fine[k])) >> 15
             if negative:
                 half = -half
@@ -73,8 +77,12 @@ def _product(in_weights, negative):
 
 def _shifted(negative):
     def shifted(row, weights, state, arena):
-        h, x, shift = int32_at(arena + slot(row, H)), int16_at(arena + slot(row, X)), slot(row, SHIFT)
-        for k in range(slot(row, SIZE)):
+        h, x, shift = (
+            int32_at(arena + slot(row, INT32_STATE.h)),
+            int16_at(arena + slot(row, INT32_STATE.x)),
+            slot(row, INT32_STATE.shift),
+        )
+        for k in range(slot(row, INT32_STATE.size)):
             number = int(x[k]) << shift
             h[k] = saturate32(h[k] - number if negative else h[k] + number)
         return 0
@@ -84,7 +92,7 @@ def _shifted(negative):
 
 def high(row, weights, state, arena):
     """The high halves of h, int16, to the place of x."""
-    h, y = int32_at(arena + slot(row, H)), int16_at(arena + slot(row, X))
-    for k in range(slot(row, SIZE)):
+    h, y = int32_at(arena + slot(row, INT32_STATE.h)), int16_at(arena + slot(row, INT32_STATE.x))
+    for k in range(slot(row, INT32_STATE.size)):
         y[k] = h[k] >> 16
     return 0
