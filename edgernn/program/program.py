@@ -310,7 +310,8 @@ class Program:
 def _frozen(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.size > MAX_ELEMENTS:
         raise MalformedModelError(f"weight {name} has {array.size} elements, the most is {MAX_ELEMENTS}")
-    is_frozen = array.flags.owndata and array.flags.c_contiguous and not array.flags.writeable
+    flags = array.flags
+    is_frozen = isinstance(array, np.ndarray) and flags.owndata and flags.c_contiguous and not flags.writeable
     copy = array if is_frozen else np.array(array, order="C", copy=True)
     if copy.dtype.kind == "f" and not np.isfinite(copy).all():
         raise MalformedModelError(f"weight {name} holds NaN or infinity: train again or export again")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
@@ -23,6 +23,7 @@ from small_programs import cell_program
 
 from edgernn.errors import ExportError
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.encoding import decode, encode
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import Binary, Dense, PutFrame, Rearrange, Repeat, Schedule, Softmax, TakeFrame
 from edgernn.program.program import Program
@@ -283,7 +284,7 @@ def renamed(program: Program, name: str) -> Program:
         return replaced.get(value, value)
 
     weights = {called[weight]: array for weight, array in program.weights.items()}
-    return Program(msgspec.convert(walk(msgspec.to_builtins(program.description)), ProgramDescription), weights)
+    return Program(decode(json.dumps(walk(json.loads(encode(program.description)))).encode()), weights)
 
 
 def test_names_that_the_code_itself_uses_give_valid_c(needs_tool: Callable[[str], str], tmp_path: Path) -> None:
