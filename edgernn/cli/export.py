@@ -51,7 +51,7 @@ def export(
     from firmware_export import export as write
     from firmware_export.host import make_golden
 
-    program = load_options.load(model)
+    program = load_options.load_as_run(model)
     name = name or model.stem
     facts = describe_fit(program, name, board)
     files = write(
@@ -78,7 +78,13 @@ def _command(model: Path, target: str, name: str, options: LoadOptions) -> str:
     """The command that makes this export again, for the head of its files."""
     words = ["edgernn", "export", model.name, "--target", target, "-o", "DIR", "--name", name]
     if options.window is not None:
-        words += ["--window", str(options.window), "--hop", str(options.hop)]
+        words += ["--window", str(options.window)]
+    if options.hop is not None:
+        words += ["--hop", str(options.hop)]
+    if options.continuous:
+        words.append("--continuous")
+    if options.reset_every is not None:
+        words += ["--reset-every", str(options.reset_every)]
     if options.time_axis is not None:
         words += ["--time-axis", str(options.time_axis)]
     for state, output in (options.states or {}).items():

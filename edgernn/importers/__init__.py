@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from edgernn.errors import InputError, MissingPackageError, ModelError
+from edgernn.errors import InputError, MissingPackageError, ModelError, UnsupportedModelError
 from edgernn.program.program import Program
+from edgernn.program.running import Running, running_from_properties
+from edgernn.program.streamed import chosen_running
 
 if TYPE_CHECKING:
     from edgernn.importers.onnx.translation import ImportedModel
@@ -42,7 +44,8 @@ def load(
         copies of its state, each begun `hop` steps after the one before; where all copies would take more than 64 MB,
         each window is kept as frames and computed as a whole, as with models that need whole windows.
     hop : int, default 1
-        Steps from one window to the next.
+        Steps from one window to the next. Without `window` it changes the hop of the windows on which the model runs
+        anyway (`Program.running`).
     time_axis : int, optional
         The axis of the inputs that is time, where the file does not make it plain.
     states : mapping of str to str, optional
@@ -94,11 +97,10 @@ def load(
                 f"{path} is a converted program or a table of weights: time_axis, states, assume_torch_gru and "
                 "attention_steps are for ONNX models"
             )
-        _check_hop(window, hop)
         program = load_weight_table(path) if is_weight_table(path) else load_program(path)
-        return (
-            program.with_tail(tail or program.description.tail) if window is None else program.with_window(window, hop)
-        )
+        if window is not None:
+            return _on_windows(program.with_window(window, hop))
+        return _with_hop(program.with_tail(tail or program.description.tail), hop)
     return import_onnx(
         path,
         window=window,
@@ -111,9 +113,16 @@ def load(
     ).program
 
 
-def _check_hop(window: int | None, hop: int) -> None:
-    if window is None and hop != 1:
-        raise InputError(f"hop is {hop}, but without window there are no windows to hop: say window= as well")
+def _with_hop(program: Program, hop: int) -> Program:
+    """The program with another hop of the windows on which streams run it; 1 leaves it as it is."""
+    return program if hop == 1 else chosen_running(program, hop=hop)
+
+
+def _on_windows(program: Program) -> Program:
+    """A program with windows that were asked for: streams run it on these."""
+    assert program.window is not None
+    steps, hop = program.window.steps, program.window.hop
+    return program.with_running(Running("windows", steps, hop, "asked for with window"))
 
 
 def import_onnx(
@@ -128,7 +137,6 @@ def import_onnx(
     tail: Literal["step", "flush"] | None = None,
 ) -> ImportedModel:
     """Import an ONNX file: `load` that also says where the graph has time and batch, and which outputs feed states."""
-    _check_hop(window, hop)
     try:
         from edgernn.importers.onnx.graph.graph import read_model
         from edgernn.importers.onnx.importer import import_model
@@ -139,6 +147,7 @@ def import_onnx(
         ) from error
     path = Path(path)
     model = read_model(path)
+    running = running_from_properties({entry.key: entry.value for entry in model.metadata_props})
 
     def imported(recompute: bool) -> ImportedModel:
         return import_model(
@@ -155,11 +164,25 @@ def import_onnx(
 
     streamed = imported(recompute=False)
     if window is None:
-        return replace(streamed, program=streamed.program.with_tail(tail or "step"))
-    staggered = replace(streamed, program=streamed.program.with_window(window, hop))
+        program = streamed.program.with_tail(tail or "step")
+        return replace(streamed, program=_with_hop(_as_stated(program, running), hop))
+    staggered = replace(streamed, program=_on_windows(streamed.program.with_window(window, hop)))
     if staggered.program.state_bytes <= MAX_STATES:
         return staggered
     try:
-        return imported(recompute=True)
+        recomputed = imported(recompute=True)
+        return replace(recomputed, program=_on_windows(recomputed.program))
     except ModelError:  # what streams need not fit as a whole window
         return staggered
+
+
+def _as_stated(program: Program, running: Running | None) -> Program:
+    """The program as its metadata say that streams run it."""
+    if running is None:
+        return program
+    if program.window is not None and running.kind != "windows":
+        raise UnsupportedModelError(
+            f"the metadata say that streams run the model {running}, but it needs whole windows of "
+            f"{program.window.steps} steps ({program.description.mode_reason}): change or remove edgernn.running"
+        )
+    return program.with_running(running)

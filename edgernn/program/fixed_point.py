@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn.errors import QuantizationError
-from edgernn.program.operations.int8.elementwise import MAX_BIAS, SHIFTS, TABLE_ENTRIES, accumulator_bound
+from edgernn.program.operations.int8.base import MAX_BIAS, SHIFTS, TABLE_ENTRIES, accumulator_bound
 
 Array: TypeAlias = NDArray[Any]
 

@@ -15,7 +15,7 @@ from edgernn.program.operations import (
     Unary,
     Weights,
 )
-from edgernn.program.operations.int8.elementwise import UNIT_SCALE
+from edgernn.program.operations.int8.base import UNIT_SCALE
 from edgernn.program.trees import LoopPath, loop_paths, walk
 
 

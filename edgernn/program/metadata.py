@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from edgernn.errors import MalformedModelError
+from edgernn.program.running import RUNNING_KEY
 
 MAX_LABELS = 4096
 _LISTS = {"labels", "channels", "units", "mean", "std"}
@@ -144,7 +145,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         fields = {
             key.removeprefix(PREFIX): _parse_property(key, text)
             for key, text in properties.items()
-            if key.startswith(PREFIX) and key != STATES_KEY
+            if key.startswith(PREFIX) and key not in (STATES_KEY, RUNNING_KEY)
         }
         return cls.from_fields(fields, where="metadata of the model")
 

@@ -20,6 +20,7 @@ from edgernn.program.encoding import encode
 from edgernn.program.graph import ProgramGraph
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import MAX_ELEMENTS, AnyOperation, Quantize, Repeat, Schedule, Value, Weights
+from edgernn.program.running import Running
 from edgernn.program.validation import infer_values
 
 
@@ -166,6 +167,12 @@ class Program:
         """Sequence length frozen in the model or stated in its metadata."""
         return self.description.trained_steps
 
+    @cached_property
+    def running(self) -> Running:
+        """How a stream runs the model, and why; see `edgernn.as_run`."""
+        running = self.description.running
+        return self.description.running_by_rule() if isinstance(running, msgspec.UnsetType) else running
+
     @property
     def arithmetic(self) -> Arithmetic:
         """ "float32" or "int8"."""
@@ -194,6 +201,7 @@ class Program:
     def hash(self) -> str:
         """SHA-256 over everything that is computed, in hexadecimal; labels, warnings and the like are left out."""
         descriptive: dict[str, Any] = {"metadata": Metadata(), "mode_reason": "", "warnings": (), "equalized": ()}
+        descriptive["running"] = msgspec.UNSET
         computed = msgspec.structs.replace(self.description, **descriptive)
         digest = hashlib.sha256(encode(computed, order="deterministic"))
         for name in sorted(self.weights):
@@ -301,6 +309,10 @@ class Program:
         """The same model computed by other operations, a tree; `weights` join its weights."""
         description = msgspec.structs.replace(self.description, operations=tuple(operations))
         return Program(description, {**self.weights, **(weights or {})})
+
+    def with_running(self, running: Running) -> Program:
+        """The same model with another way of running it in a stream."""
+        return Program(msgspec.structs.replace(self.description, running=running), self.weights)
 
     def with_metadata(self, metadata: Metadata) -> Program:
         """The same model with other metadata."""

@@ -100,9 +100,9 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     window, hop, time_axis, states, assume_torch_gru, attention_steps, tail
         As in `edgernn.load`.
     continuous : bool
-        Never begin anew, also where the model was trained on windows.
+        Never reset, also where the model was trained on windows.
     reset_every : int or None
-        Begin anew every so many samples, instead of sliding windows.
+        Reset the states every so many samples, instead of sliding windows.
     logits, raw_scores : bool
         The model ends without Softmax: apply it; or decide on its numbers as they are.
     decision : DecisionChanges
@@ -144,7 +144,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     inputs: dict[str, InputSettings] = {}
     join: Literal["hold"] | None = None
     window: int | None = None
-    hop: int = 1
+    hop: int | None = None
     time_axis: int | None = None
     states: dict[str, str] | None = None
     assume_torch_gru: bool = False
@@ -171,12 +171,14 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         if self.logits and self.raw_scores:
             raise ValueError("logits and raw_scores exclude each other")
-        if self.continuous and (self.reset_every is not None or self.window is not None):
-            raise ValueError("continuous excludes window and reset_every")
-        if self.reset_every is not None and self.window is not None:
-            raise ValueError("reset_every excludes window")
-        if self.reset_every is not None and self.reset_every < 1:
-            raise ValueError(f"reset_every is {self.reset_every}, it must be at least 1")
+        windows = self.window is not None or self.hop is not None
+        if self.continuous and (self.reset_every is not None or windows):
+            raise ValueError("continuous excludes window, hop and reset_every")
+        if self.reset_every is not None and windows:
+            raise ValueError("reset_every excludes window and hop")
+        for name in ("window", "hop", "reset_every"):
+            if (steps := getattr(self, name)) is not None and steps < 1:
+                raise ValueError(f"{name} is {steps}, it must be at least 1")
         if self.source_rate_hz is not None and not 0.0 < self.source_rate_hz < 1e9:
             raise ValueError(f"source_rate_hz is {self.source_rate_hz}, it must be above 0")
         if self.gap_steps < 0:

@@ -12,7 +12,7 @@ from small_programs import CELLS, cell_program, feedforward_program, recording
 
 from edgernn.program.metadata import DecisionSettings, Metadata
 from edgernn.program.operations import Int8Dense, Int8Lstm, Int8RecurrentOperation
-from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.program.operations.int8.base import accumulator_bound
 from edgernn.program.program import Program
 from edgernn.quantizer import quantize
 

@@ -31,7 +31,7 @@ from edgernn.program.operations import (
     StateRegion,
     TopK,
 )
-from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.program.operations.int8.base import accumulator_bound
 from edgernn.program.operations.int8.products import matmul_bound
 from edgernn.program.operations.int8.reductions import REFERENCE_SCALE, WEIGHT_SCALE, sum_bound
 from edgernn.program.program import Program

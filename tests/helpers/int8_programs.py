@@ -16,7 +16,7 @@ from edgernn.program.operations import (
     Quantize,
     StateRegion,
 )
-from edgernn.program.operations.int8.elementwise import accumulator_bound
+from edgernn.program.operations.int8.base import accumulator_bound
 from edgernn.program.program import Program
 from edgernn.reference import int8
 

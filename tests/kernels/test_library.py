@@ -85,5 +85,5 @@ for kind, hidden_size in (("GRU", 18), ("LSTM", 9), ("RNN", 35)):
 
 def test_registers_of_four_lanes(run_python: RunPython) -> None:
     """As on NEON and SSE: the same sources, compiled for the plainest processor of this kind."""
-    said = run_python(STEP_IN_FOUR_LANES, str(Path(__file__).parent.parent), NUMBA_CPU_NAME="generic")
+    said = run_python(STEP_IN_FOUR_LANES, str(Path(__file__).parents[1] / "helpers"), NUMBA_CPU_NAME="generic")
     assert said.split() == ["True"] * 3

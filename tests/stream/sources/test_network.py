@@ -73,6 +73,9 @@ def test_udp_datagrams_are_joined() -> None:
         for line in (b"1,2\n", b"3,4\n"):
             board.sendto(line, ("127.0.0.1", port))
     assert read(source, 8) == b"1,2\n3,4\n"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as board:
+        board.sendto(b"5" * 60_000, ("127.0.0.1", port))
+    assert read(source, 60_000) == b"5" * 60_000
     other, _ = make_source(f"udp://127.0.0.1:{port}")
     with pytest.raises(SourceBusyError, match="cannot be listened to"):
         other.open()
