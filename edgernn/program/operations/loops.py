@@ -1,33 +1,13 @@
-"""A part of a step that is repeated within it: sequences inside a frame, reversed layers in a window, decoders."""
+"""Frames that a Repeat takes from a value and puts into one, an iteration each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weights
 from edgernn.program.operations.declaration import Port, Ports, Sizes
 
-if TYPE_CHECKING:
-    from edgernn.program.operations import AnyOperation
-else:
-    AnyOperation = Operation  # the union of all operations needs this module; program/encoding.py checks the members
-
 MAX_REPEATS = 1 << 20
-
-
-class Repeat(Operation, frozen=True, kw_only=True):
-    """Runs the operations of its `body` `count` times; they know the iteration as the index i, from 0.
-
-    States that the body changes go from one iteration to the next. What an iteration writes into values, the next
-    overwrites. A body may hold further Repeats.
-    """
-
-    count: int
-    body: tuple[AnyOperation, ...] = ()
-
-    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
-        if not 1 <= self.count <= MAX_REPEATS:
-            raise self.malformed(f"repeats its body {self.count} times")
 
 
 class TakeFrame(Operation, frozen=True, kw_only=True):
