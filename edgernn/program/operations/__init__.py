@@ -17,6 +17,7 @@ from edgernn.program.operations.int8.recurrent import (
     Int8Rnn,
     Int32StateTerm,
     Int32StateUpdate,
+    StateMatrix,
 )
 from edgernn.program.operations.int8.reductions import (
     Int8LayerNorm,
@@ -117,6 +118,7 @@ __all__ = [
     "Sizes",
     "Softmax",
     "State",
+    "StateMatrix",
     "StateRegion",
     "TakeFrame",
     "TopK",
