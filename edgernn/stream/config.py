@@ -97,7 +97,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     join : {"hold"} or None
         How samples of several sources come together: at each sample of the fastest source the others count with their
         last ones.
-    window, hop, time_axis, states, assume_torch_gru, attention_steps, tail
+    window, hop, time_axis, states, fixed, assume_torch_gru, attention_steps, tail
         As in `edgernn.load`.
     continuous : bool
         Never reset, also where the model was trained on windows.
@@ -147,6 +147,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     hop: int | None = None
     time_axis: int | None = None
     states: dict[str, str] | None = None
+    fixed: dict[str, float | tuple[float, ...]] | None = None
     assume_torch_gru: bool = False
     attention_steps: int | None = None
     tail: Literal["step", "flush"] | None = None
