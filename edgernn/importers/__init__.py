@@ -65,7 +65,7 @@ def load(path: str | os.PathLike[str], **choices: Unpack[LoadChoices]) -> Progra
     ----------
     path : path-like
         An ONNX model, a ``.safetensors`` program made by ``edgernn convert`` or `edgernn.save`, or a table of int8
-        weights (``.safetensors`` or ``.npz``, see edgernn/importers/WEIGHT_TABLE.md).
+        weights (``.safetensors`` or ``.npz``, see `edgernn docs weight-tables`).
     window : int, optional
         Run on sliding windows of this many steps, each from a fresh state. A model that could be streamed runs as
         copies of its state, each begun `hop` steps after the one before; where all copies would take more than 64 MB,

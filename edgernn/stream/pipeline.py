@@ -192,7 +192,7 @@ class Pipeline:
         `latency_ns` is filled in by the stream.
         """
         if chunk.after_gap:
-            self.interrupted(place)
+            self.interrupted(place, reconnected=True)
         return self._use(self.decoders[place].feed(chunk), chunk, place)
 
     def feed_samples(
@@ -210,9 +210,12 @@ class Pipeline:
         events = self._use(self.decoders[place].finish(chunk), chunk, place)
         return events if place else events + self._flush(chunk)
 
-    def interrupted(self, place: int = 0) -> None:
-        """Bytes of a source are missing: the model begins anew with the next ones unless its state is kept."""
-        self.decoders[place].interrupted()
+    def interrupted(self, place: int = 0, *, reconnected: bool) -> None:
+        """Bytes of a source are missing: the model begins anew with the next ones unless its state is kept.
+
+        `reconnected` says that the line was cut, so that the numbers of samples tell no losses.
+        """
+        self.decoders[place].interrupted(reconnected=reconnected)
         if place and not self.settings.keep_state:
             self.latched[place - 1].last = None
 

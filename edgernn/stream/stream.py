@@ -257,7 +257,7 @@ class Stream:
 
     def _interrupted(self, notice: Notice, place: int) -> None:
         self._monitors[place].interrupted(notice, self._clock.monotonic_ns())
-        self.pipeline.interrupted(place)
+        self.pipeline.interrupted(place, reconnected=notice.kind != "dropped")
 
 
 def open_stream(

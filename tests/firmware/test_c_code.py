@@ -203,7 +203,7 @@ WORDS = st.sampled_from(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     nasty | WORDS,
     nasty | WORDS,

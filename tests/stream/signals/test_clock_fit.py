@@ -61,3 +61,10 @@ def test_late_samples_do_not_count() -> None:
     other.add(3_000_000, 1)
     assert other.drift_ppm == one.drift_ppm
     assert other.host_ns == one.host_ns
+
+
+def test_samples_that_came_all_at_once_tell_no_drift() -> None:
+    fit = ClockFit()
+    for second in range(20):
+        fit.add(second * 1_000_000, arrival_ns=5)
+    assert (fit.drift_ppm, fit.host_ns) == (None, None)
