@@ -89,6 +89,8 @@ def _command(model: Path, target: str, name: str, options: LoadOptions) -> str:
         words += ["--time-axis", str(options.time_axis)]
     for state, output in (options.states or {}).items():
         words += ["--states", f"{state}={output}"]
+    for fixed, numbers in (options.fixed or {}).items():
+        words += ["--set", f"{fixed}={','.join(f'{number:g}' for number in numbers)}"]
     if options.assume_torch_gru:
         words.append("--assume-torch-gru")
     if options.attention_steps is not None:

@@ -167,6 +167,12 @@ class Program:
         """Sequence length frozen in the model or stated in its metadata."""
         return self.description.trained_steps
 
+    @property
+    def fixed(self) -> Mapping[str, tuple[float, ...]]:
+        """Inputs of the graph that were set for good, by name."""
+        fixed = self.description.fixed
+        return {} if isinstance(fixed, msgspec.UnsetType) else fixed
+
     @cached_property
     def running(self) -> Running:
         """How a stream runs the model, and why; see `edgernn.as_run`."""
@@ -201,7 +207,7 @@ class Program:
     def hash(self) -> str:
         """SHA-256 over everything that is computed, in hexadecimal; labels, warnings and the like are left out."""
         descriptive: dict[str, Any] = {"metadata": Metadata(), "mode_reason": "", "warnings": (), "equalized": ()}
-        descriptive["running"] = msgspec.UNSET
+        descriptive["running"] = descriptive["fixed"] = msgspec.UNSET
         computed = msgspec.structs.replace(self.description, **descriptive)
         digest = hashlib.sha256(encode(computed, order="deterministic"))
         for name in sorted(self.weights):
