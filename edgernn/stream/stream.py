@@ -367,6 +367,7 @@ def _load_program(settings: StreamSettings, path: Path) -> Program:
         hop=settings.hop or 1 if settings.window is not None else 1,
         time_axis=settings.time_axis,
         states=settings.states,
+        fixed=settings.fixed,
         assume_torch_gru=settings.assume_torch_gru,
         attention_steps=settings.attention_steps,
         tail=settings.tail,
