@@ -52,6 +52,10 @@ def test_no_public_name_is_a_submodule() -> None:
     assert not submodules & PUBLIC_NAMES
 
 
+def test_the_package_holds_packages_and_few_modules() -> None:
+    assert len(list((CHECKOUT / "edgernn").glob("*.py"))) <= 6
+
+
 def test_every_error_is_public() -> None:
     from edgernn import errors
 
