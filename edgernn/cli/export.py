@@ -38,6 +38,9 @@ def export(
 ) -> None:
     """Write MODEL as C: one header, a self-test with real steps, an example, and the project files of TARGET.
 
+    Parts of a stream that the C code leaves out (decisions, normalization, frames of a flush) are reported with the
+    reason; with --json under left_out.
+
     An int8 model that was quantized with --count-size takes the counts of the sensor and computes without float.
 
     \b
@@ -64,7 +67,9 @@ def export(
         print_json(facts)
         return
     click.echo(format_table([(path,) for path in facts["files"]], indent=0))
-    rows = [(what.replace("_", " "), value) for what, value in facts.items() if what != "files" and value is not None]
+    lists = ("files", "left_out")
+    rows = [(what.replace("_", " "), value) for what, value in facts.items() if what not in lists and value is not None]
+    rows += [(f"without {function}", reason) for function, reason in facts["left_out"].items()]
     click.echo(format_table(rows))
     click.echo(escape(f"Next: edgernn verify {output}"))
 
@@ -84,6 +89,8 @@ def _command(model: Path, target: str, name: str, options: LoadOptions) -> str:
         words += ["--time-axis", str(options.time_axis)]
     for state, output in (options.states or {}).items():
         words += ["--states", f"{state}={output}"]
+    for fixed, numbers in (options.fixed or {}).items():
+        words += ["--set", f"{fixed}={','.join(f'{number:g}' for number in numbers)}"]
     if options.assume_torch_gru:
         words.append("--assume-torch-gru")
     if options.attention_steps is not None:

@@ -63,6 +63,7 @@ def describe(program: Program) -> dict[str, Any]:
         "looks_ahead": describe_look_ahead(program),
         "work": describe_work(program),
         "trained_steps": program.trained_steps,
+        "fixed": program.fixed,
         "running": msgspec.to_builtins(program.running),
         "inputs": [_describe_port(port) for port in program.inputs],
         "outputs": [_describe_port(port) for port in program.outputs],
@@ -146,6 +147,8 @@ def _format_overview(facts: dict[str, Any]) -> str:
     rows = [("mode", facts["mode"] + (f": {facts['mode_reason']}" if facts["mode_reason"] else ""))]
     rows.append(("runs", _format_running(facts["running"])))
     rows += explain(facts)
+    for name, numbers in facts["fixed"].items():
+        rows.append(("set", f"input {name} to {', '.join(f'{number:g}' for number in numbers)}"))
     if facts["trained_steps"] is not None:
         rows.append(("trained on", f"sequences of {facts['trained_steps']} steps"))
     if metadata["rate_hz"] is not None:

@@ -31,6 +31,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     reset_every: int | None = None
     time_axis: int | None = None
     states: dict[str, str] | None = None
+    fixed: dict[str, list[float]] | None = None
     assume_torch_gru: bool = False
     attention_steps: int | None = None
     tail: Literal["step", "flush"] | None = None
@@ -90,6 +91,26 @@ def _parse_pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[st
     return {left: right for left, _, right in pairs} or None
 
 
+def _parse_numbers(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, Any] | None:
+    pairs = [text.partition("=") for text in value]
+    found: dict[str, Any] = {}
+    for name, separator, text in pairs:
+        try:
+            numbers = [_number(entry.strip()) for entry in text.split(",")]
+        except ValueError:
+            numbers = []
+        if not name or not separator or not numbers or name in found:
+            raise click.BadParameter("must be INPUT=NUMBER or INPUT=NUMBER,NUMBER…, each input once", ctx, parameter)
+        found[name] = numbers
+    return found or None
+
+
+def _number(text: str) -> float:
+    if text.lower() in {"true", "false"}:
+        return float(text.lower() == "true")
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
+
+
 _LOAD_OPTIONS = (
     click.option(
         "--window", type=click.IntRange(1, MAX_WINDOW_STEPS), help="Run on sliding windows of this many samples."
@@ -108,6 +129,14 @@ _LOAD_OPTIONS = (
         metavar="INPUT=OUTPUT",
         callback=_parse_pairs,
         help="The output that feeds a state input, where it is not unique; may be repeated.",
+    ),
+    click.option(
+        "--set",
+        "fixed",
+        multiple=True,
+        metavar="INPUT=VALUE",
+        callback=_parse_numbers,
+        help="Set an input for good, such as a sampling rate or a condition; may be repeated.",
     ),
     click.option(
         "--assume-torch-gru",

@@ -117,6 +117,8 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Axis of the first input that is time, where it is not unique.
     states : dict of str to str or None
         State inputs of the model and the outputs that feed them, where that is not unique.
+    fixed : dict of str to float or tuple of float
+        Inputs of the model that are set for good, by name.
     assume_torch_gru : bool
         Compute a GRU with linear_before_reset=0 as PyTorch does; older exporters wrote the attribute wrongly.
     attention_steps : int or None
@@ -175,6 +177,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     hop: int | None = None
     time_axis: int | None = None
     states: dict[str, str] | None = None
+    fixed: dict[str, float | tuple[float, ...]] | None = None
     assume_torch_gru: bool = False
     attention_steps: int | None = None
     tail: Literal["step", "flush"] | None = None
