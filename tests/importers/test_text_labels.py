@@ -14,6 +14,7 @@ from edgernn.errors import UnsupportedModelError
 from edgernn.importers.onnx.graph.text_outputs import without_text_outputs
 from edgernn.stream.config import StreamSettings
 from edgernn.stream.pipeline import Pipeline
+from firmware_export.generate import CModel
 
 TEXTS = Path(__file__).parents[1] / "models" / "texts"
 ALL = sorted(path.stem for path in TEXTS.glob("*.onnx"))
@@ -35,6 +36,11 @@ def test_probabilities_and_labels_are_those_of_scikit_learn(name: str) -> None:
 def test_a_stream_decides_on_them_without_a_further_flag(name: str) -> None:
     program = edgernn.load(TEXTS / f"{name}.onnx")
     assert Pipeline(program, StreamSettings()).labels == program.metadata.labels
+    X = np.random.default_rng(1).normal(size=(200, 5)).astype(np.float32)
+    int8 = edgernn.quantize(program, X)
+    assert Pipeline(int8, StreamSettings()).labels == program.metadata.labels
+    assert CModel(int8, "model").decides
+    assert CModel(program, "model").decides
 
 
 def test_labels_of_the_metadata_stay() -> None:
