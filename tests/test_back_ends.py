@@ -54,7 +54,9 @@ def test_the_compiled_kernels_give_what_the_reference_gives(name: str) -> None:
 def test_c_gives_what_the_reference_gives(name: str, tmp_path: Path) -> None:
     program = example(OPERATIONS[name])
     export(program, tmp_path / "c", "c", make_golden(program, "m"), name="m", command="edgernn export")
-    report = verify(open_export(tmp_path / "c"), msgspec.structs.replace(EMULATORS["host"], compiler=("gcc",)), steps=STEPS)
+    report = verify(
+        open_export(tmp_path / "c"), msgspec.structs.replace(EMULATORS["host"], compiler=("gcc",)), steps=STEPS
+    )
     assert report.equal, report.difference
 
 

@@ -29,7 +29,7 @@ from edgernn.program.program import Program
 @model_options
 @json_option
 def inspect(model: Path, board: str | None, load_options: LoadOptions, as_json: bool) -> None:
-    """Show what MODEL needs, how it streams and why; with a board, what it needs there as C, if it fits.
+    """Show what MODEL needs, how it streams and why; with --board, what it needs there as C, and whether it fits.
 
     \b
     Example:
@@ -63,6 +63,7 @@ def describe(program: Program) -> dict[str, Any]:
         "looks_ahead": describe_look_ahead(program),
         "work": describe_work(program),
         "trained_steps": program.trained_steps,
+        "fixed": program.fixed,
         "running": msgspec.to_builtins(program.running),
         "inputs": [_describe_port(port) for port in program.inputs],
         "outputs": [_describe_port(port) for port in program.outputs],
@@ -89,7 +90,7 @@ def _describe_port(port: Port) -> dict[str, Any]:
 
 
 def _describe_memory(program: Program) -> dict[str, int]:
-    """Bytes that a runner takes when it is made; it never takes more."""
+    """Bytes that a runner allocates when it is made; it never allocates more."""
     from edgernn.runtime.plan import plan_of
 
     plan = plan_of(program)
@@ -146,6 +147,8 @@ def _format_overview(facts: dict[str, Any]) -> str:
     rows = [("mode", facts["mode"] + (f": {facts['mode_reason']}" if facts["mode_reason"] else ""))]
     rows.append(("runs", _format_running(facts["running"])))
     rows += explain(facts)
+    for name, numbers in facts["fixed"].items():
+        rows.append(("set", f"input {name} to {', '.join(f'{number:g}' for number in numbers)}"))
     if facts["trained_steps"] is not None:
         rows.append(("trained on", f"sequences of {facts['trained_steps']} steps"))
     if metadata["rate_hz"] is not None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.errors import ConfigError
+from edgernn.errors import ConfigError, FormatError
 from edgernn.stream.formats import FORMATS, link_formats, make_format
 from edgernn.stream.formats.base import KINDS, Format, Samples
 from edgernn.stream.formats.boot_texts import BootTexts
@@ -100,8 +100,28 @@ class FrameDecoder:
         self._last_bytes = data[-SIGHT_BYTES:]
         if self._detector is None:
             return self._parse(data)
+        if self.format is not None:
+            return self._parse_or_detect(data, self._detector)
         found = self._detector.feed(data)
         return iter(()) if found is None else self._parse(self._choose_format(found))
+
+    def _parse_or_detect(self, data: bytes, detector: Detector) -> Iterator[Decoded]:
+        """The known format holds as soon as it gives samples again; another that suits the model takes its place."""
+        gave_samples = False
+        for decoded in self._parse(data):
+            gave_samples = True
+            yield decoded
+        if gave_samples:
+            self._detector = None
+            return
+        found = detector.feed(data)
+        if found is not None:
+            try:
+                seen = self._choose_format(found)
+            except (FormatError, ConfigError):
+                self.detect_again()
+            else:
+                yield from self._parse(seen)
 
     def feed_values(
         self, values: NDArray[np.float64], names: tuple[str, ...] = (), units: tuple[str, ...] = ()
@@ -122,13 +142,12 @@ class FrameDecoder:
             heading = None if self._detector is None else self._detector.heading
             self._detector = Detector(self._only_format, heading=heading)
         else:
+            self._detector = None
             self.format.resynchronise()
 
     def detect_again(self) -> None:
-        """Look for another format, because this one gives no samples."""
+        """Look for another format too, because this one gives no samples."""
         if self.format is not None:
-            self._earlier_counts += self.format.counts
-            self.format = None
             self._detector = Detector(self._only_format)
 
     def unread(self) -> bytes:
@@ -138,6 +157,8 @@ class FrameDecoder:
     def _choose_format(self, found: Detected) -> memoryview:
         assert self._detector is not None
         self._normalise = self._connect(*found)
+        if self.format is not None:
+            self._earlier_counts += self.format.counts
         self.format = make_format(
             found.format,
             found.width,

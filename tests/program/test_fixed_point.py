@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edgernn.errors import QuantizationError
@@ -34,13 +34,15 @@ def test_multipliers_out_of_range() -> None:
         multiplier(8192.0, "here")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 400), st.sampled_from([8, 16]), st.floats(-12, 4))
+@example(seed=2077, columns=165, bits=8, exponent=-10.0)
+@example(seed=223, columns=150, bits=8, exponent=-11.0)
 def test_rows_never_overflow_and_stand_for_the_weights(seed: int, columns: int, bits: int, exponent: float) -> None:
     rng = np.random.default_rng(seed)
     W = rng.normal(0, 10.0 ** rng.uniform(-3, 0), (4, columns))
     rows = quantize_rows(W, 1.0 / 32768, np.full(4, 2.0**exponent / 4096), bits, "here")
-    assert (accumulator_bound(rows.weights, rows.shift, bits) < 1 << 31).all()
+    assert (accumulator_bound(rows.weights, bits) < 1 << 31).all()
     step = np.abs(rows.meaning).max(axis=1) / np.maximum(np.abs(rows.weights.astype(int)).max(axis=1), 1)
     assert (np.abs(rows.meaning - W) <= step[:, None] * 0.5001 + 1e-12).all()
 
@@ -64,7 +66,7 @@ def test_a_row_is_widened_as_little_as_keeps_it_from_overflow() -> None:
     exactly = np.append(np.full(516, 127), 4)[None]  # reaches 2^31
     for W in (many, exactly):
         rows = quantize_rows(W, 2.0**-15, np.full(1, 2.0**-12), 16, "here")
-        (bound,) = accumulator_bound(rows.weights, rows.shift, 16)
+        (bound,) = accumulator_bound(rows.weights, 16)
         assert 0.75 * 2**31 < bound < 2**31
 
 

@@ -47,7 +47,7 @@ def assert_same_events(found: list[tuple[int, str, float]], expected: list[tuple
 
 
 @pytest.mark.parametrize("kind", ["csv", "cobs"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(fractions=cuts)
 def test_events_are_those_of_model_and_decisions_in_any_split(kind: str, fractions: list[float]) -> None:
     frames = csv_frames(SAMPLES, decimals=9) if kind == "csv" else cobs_frames(SAMPLES, 50)
@@ -93,7 +93,7 @@ def test_continuous_and_reset_every_keep_the_model_from_windows() -> None:
     assert_same_events(found, expected)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sets(st.integers(1, 298), max_size=30), cuts)
 def test_lost_packets_are_held_so_that_steps_stay_in_time(lost: set[int], fractions: list[float]) -> None:
     frames = [frame for place, frame in enumerate(cobs_frames(SAMPLES, 50)) if place not in lost]
@@ -159,7 +159,7 @@ def test_missing_bytes_make_the_model_begin_anew_unless_the_state_is_kept() -> N
         np.testing.assert_allclose(np.asarray(runner.state["h"]), reference.state["h"], atol=1e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cuts, st.sampled_from([None, 70]), st.integers(1, 12))
 def test_what_a_model_with_look_ahead_keeps_back_comes_at_the_end(
     fractions: list[float], reset_every: int | None, delay: int
@@ -350,7 +350,7 @@ def test_logits_become_probabilities() -> None:
     assert feed(Pipeline(plain, StreamSettings(logits=True), whole_start=True), data) == with_softmax
     raw = feed(Pipeline(plain, StreamSettings(raw_scores=True), whole_start=True), data)
     assert [event[2] for event in raw] == [5.0] * 6
-    with pytest.raises(ConfigError, match="output scores does not come from a Softmax or Sigmoid: say --logits"):
+    with pytest.raises(ConfigError, match="output scores does not come from a Softmax or Sigmoid: give --logits"):
         Pipeline(plain, StreamSettings())
 
 
@@ -362,7 +362,7 @@ def test_logits_become_probabilities() -> None:
         ({"columns": (0, 1, 2)}, b"1,2\n3,4\n", ConfigError, "2 is beyond the 2 numbers"),
         ({"format": "xml"}, b"", ConfigError, "format is 'xml': use csv, plotter, jsonl, cobs"),
         ({"labels": ("a",)}, b"", ConfigError, "there are 1 labels, output scores has 2 scores"),
-        ({"labels": ("a", "a")}, b"", ConfigError, "labels has an entry twice"),
+        ({"labels": ("a", "a")}, b"", ConfigError, "labels has a duplicate entry"),
         ({"decision": DecisionChanges(nothing="rest")}, b"", ConfigError, "decision.nothing is 'rest'"),
     ],
 )

@@ -16,6 +16,7 @@ from edgernn.reference.int8.base import (
     operand,
     product,
     rescale,
+    rescale_sum,
     saturate16,
 )
 
@@ -28,7 +29,7 @@ def dense(x: Array, rows: Rows, B: Array, bits: int) -> Array:
 def grouped_dense(x: Array, W: Array, multiplier: Array, shift: Array, B: Array, bits: int) -> Array:
     """x (..., inputs, groups), W (outputs, inputs, groups) -> (..., outputs, groups)."""
     accumulator = np.einsum("oig,...ig->...og", W, operand(x, bits))
-    return saturate16(rescale(accumulator, multiplier, shift) + B)
+    return saturate16(rescale_sum(accumulator, multiplier, shift) + B)
 
 
 def matmul(a: Array, b: Array, transposed: bool, multiplier: int, shift: int, bits: int) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -128,6 +129,15 @@ def _round_shift(x: Array, shift: int) -> Array:
     return x if shift == 0 else (x + (1 << (shift - 1))) >> shift
 
 
+class Matrix(NamedTuple):
+    """A matrix of 16 bits (rows, columns) with multiplier, shift and bias of each row."""
+
+    W: Array
+    multiplier: Array
+    shift: Array
+    B: Array
+
+
 def fine_gate(x: Array, complement: bool) -> Array:
     """Q4.11 int16 -> Q0.30, above 0 and below 1."""
     return fine_sigmoid(-2 * x if complement else 2 * x)
@@ -219,20 +229,35 @@ def _lstm(
     return h.copy()
 
 
+def add_matrix(h: Array, x: Array, matrix: Matrix) -> Array:
+    """``h + W x + B`` for x (columns,) of any size."""
+    product = rescale(matrix.W @ x, matrix.multiplier, matrix.shift) + matrix.B
+    return saturate32(h + product.reshape(h.shape))
+
+
 def int32_state_update(
-    inputs: Sequence[Array], region: Array, shape: Shape, terms: Sequence[Int32StateTerm], weights: Mapping[str, Array]
+    inputs: Sequence[Array],
+    region: Array,
+    shape: Shape,
+    terms: Sequence[Int32StateTerm],
+    weights: Mapping[str, Array],
+    floor: bool,
 ) -> tuple[Array, Array]:
     """The new state and its high half."""
-    values = [value.reshape(shape) for value in inputs]
     h = region.reshape(shape).copy()
     for term in terms:
-        x = values[term.x] if term.minus is None else values[term.x] - values[term.minus]
+        if term.matrix is not None:
+            h = add_matrix(h, inputs[term.x].ravel(), Matrix(*(weights[name] for name in term.matrix.names())))
+            continue
+        x = inputs[term.x].reshape(shape)
+        x = x if term.minus is None else x - inputs[term.minus].reshape(shape)
         if term.gate is not None:
-            h = add_product(h, x, values[term.gate], term.negative)
+            h = add_product(h, x, inputs[term.gate].reshape(shape), term.negative)
         elif term.factor is not None:
             h = add_product(h, x, weights[term.factor].reshape(shape), term.negative)
         else:
             h = add_shifted(h, x, term.shift, term.negative)
+    h = h.clip(min=0) if floor else h
     return h, h >> 16
 
 

@@ -36,7 +36,8 @@ def matrix_rows(
     shape = " x ".join(str(extent) for extent in W.shape)
     what = f"{operation.name}: {field}, {shape}"
     table = step.table(f"{operation.name}_{field}", panels(order(W), sizes), what, aligned=True)
-    return f"const edgernn_rows {field} = {{{table}, {operation.operand_bits}, {int(small_shifts(shift))}}};"
+    shifts = small_shifts(W, shift, operation.operand_bits)
+    return f"const edgernn_rows {field} = {{{table}, {operation.operand_bits}, {shifts}}};"
 
 
 def scales(step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, field: str) -> Array:
@@ -98,7 +99,8 @@ def grouped_dense(step: StepWriter, operation: Int8GroupedDense) -> list[str]:
             f"{y}{at(N * G)});"
         ),
     )
-    declaration = f"const edgernn_rows W = {{{table}, {operation.operand_bits}, {int(small_shifts(s))}}};"
+    shifts = small_shifts(W.transpose(0, 2, 1).reshape(N * G, K), s, operation.operand_bits)
+    declaration = f"const edgernn_rows W = {{{table}, {operation.operand_bits}, {shifts}}};"
     return ["{", "    " + declaration, *("    " + call for call in calls), "}"]
 
 

@@ -72,7 +72,7 @@ def test_clocks_and_sequences_by_name() -> None:
     assert clock_columns(("x", "temp", "sequences", "times", "t_min")) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.floats(), st.floats(), st.floats(-1, 1)), min_size=2, max_size=30),
     st.sampled_from(["t_s", "t_us"]),

@@ -63,7 +63,7 @@ class IntegerOperation(Operation, frozen=True, kw_only=True):
         self.expect_multiplier_range(m, s)
         if bits not in (8, 16):
             raise self.malformed(f"operand_bits is {bits}, it must be 8 or 16")
-        largest = accumulator_bound(W, s, bits)
+        largest = accumulator_bound(W, bits)
         if largest.max() >= 1 << 31:
             raise self.malformed(f"row {int(largest.argmax())} of {field} could overflow 32 bits")
 
@@ -91,11 +91,7 @@ class IntegerOperation(Operation, frozen=True, kw_only=True):
                 raise self.malformed(f"weight {function.table} holds -32768, which has no opposite number")
 
 
-def accumulator_bound(W: NDArray[Any], shift: NDArray[Any], bits: int) -> NDArray[np.int64]:
-    """The largest magnitude that each row's accumulator can have before it is multiplied; W (rows, columns) -> (rows,).
-
-    An accumulator with a shift below 17 is first multiplied by ``2^(17 - shift)``.
-    """
-    largest_operand = 1 << (bits - 1)
-    magnitude: NDArray[np.int64] = np.abs(W.astype(np.int64)).sum(axis=1) * largest_operand
-    return np.left_shift(magnitude, np.maximum(0, 17 - shift.astype(np.int64)))
+def accumulator_bound(W: NDArray[Any], bits: int) -> NDArray[np.int64]:
+    """The largest magnitude that the accumulator of each row can have; W (rows, columns) -> (rows,)."""
+    magnitude: NDArray[np.int64] = np.abs(W.astype(np.int64)).sum(axis=1) * (1 << (bits - 1))
+    return magnitude

@@ -62,7 +62,7 @@ class Int8GroupedDense(IntegerOperation, frozen=True, kw_only=True):
         if self.operand_bits not in MAX_OPERAND:
             raise self.malformed(f"operand_bits is {self.operand_bits}, it must be 8 or 16")
         rows = W.transpose(0, 2, 1).reshape(s.size, -1)
-        if accumulator_bound(rows, s.reshape(-1), self.operand_bits).max() >= 1 << 31:
+        if accumulator_bound(rows, self.operand_bits).max() >= 1 << 31:
             raise self.malformed(f"a row of weight {self.W} could overflow 32 bits")
         self.expect_scale(self.scale)
 

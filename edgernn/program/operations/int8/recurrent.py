@@ -25,6 +25,7 @@ FINE_INPUT_SCALE = 2.0**-11  # Q4.11, of the input of a fine gate
 FINE_SCALE = 2.0**-30  # of a fine gate and of a factor, Q0.30
 MAX_FACTOR = 1 << 30
 MAX_SHIFT = 16
+MAX_COLUMNS = 1 << 16  # of a matrix of 16 bits: sums below 2^46, times a multiplier below 2^61
 NO_CLIP = 1 << 17  # in Q3.12, more than any gate's input
 
 
@@ -204,8 +205,29 @@ class Int8FineGate(IntegerOperation, frozen=True, kw_only=True):
             raise self.malformed(f"needs an input of scale {FINE_INPUT_SCALE}, it is {inputs[0].scale}")
 
 
+class StateMatrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Names of the weights of a matrix of 16 bits, which are two int8 planes: ``256 * high + low``.
+
+    Attributes
+    ----------
+    W : str
+        int16 (size of the state, size of the value).
+    multiplier, shift, B : str
+        int16, int8 and int32, one number for each row; B is in the format of the state.
+    """
+
+    W: str
+    multiplier: str
+    shift: str
+    B: str
+
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.W, self.multiplier, self.shift, self.B
+
+
 class Int32StateTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is added to a wide state: a product with a factor or a gate, or a value shifted left.
+    """What is added to an int32 state: a product with a matrix, a factor or a gate, or a value shifted left.
 
     Attributes
     ----------
@@ -219,6 +241,8 @@ class Int32StateTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Without factor and gate: how many more fraction bits the state has than the value.
     negative : bool
         The term is subtracted.
+    matrix : StateMatrix or None
+        The value is multiplied with a matrix, and may have another size than the state.
     """
 
     x: int
@@ -227,6 +251,7 @@ class Int32StateTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gate: int | None = None
     shift: int = 0
     negative: bool = False
+    matrix: StateMatrix | None = None
 
 
 class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8WideUpdate"):  # the file's name
@@ -245,6 +270,7 @@ class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8Wid
     shape: Shape
     terms: tuple[Int32StateTerm, ...]
     scale: float
+    floor: bool = False  # h' is not below 0
 
     def expect_dtypes(self, inputs: tuple[Value, ...]) -> None:
         """Values are int16, gates int32; `infer` tells them apart."""
@@ -266,6 +292,9 @@ class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8Wid
             self._check_term(term, inputs, weights)
 
     def _check_term(self, term: Int32StateTerm, inputs: tuple[Value, ...], weights: Weights) -> None:
+        if term.matrix is not None:
+            self._check_matrix(term, term.matrix, inputs, weights)
+            return
         places = [place for place in (term.x, term.minus, term.gate) if place is not None]
         if not all(0 <= place < len(inputs) and inputs[place].size == prod(self.shape) for place in places):
             raise self.malformed(f"a term reads inputs {places}, which are missing or of another size")
@@ -285,5 +314,29 @@ class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8Wid
         if not 0 <= term.shift <= MAX_SHIFT:
             raise self.malformed(f"a shift is {term.shift}, it must be from 0 to {MAX_SHIFT}")
 
+    def _check_matrix(
+        self, term: Int32StateTerm, matrix: StateMatrix, inputs: tuple[Value, ...], weights: Weights
+    ) -> None:
+        rows = prod(self.shape)
+        if (term.minus, term.factor, term.gate, term.shift, term.negative) != (None, None, None, 0, False):
+            raise self.malformed("a matrix stands beside what only other terms have")
+        if not 0 <= term.x < len(inputs) or inputs[term.x].dtype != "int16":
+            raise self.malformed(f"a matrix reads input {term.x}, which is missing or no int16")
+        W = self.weight(weights, matrix.W, "int16")
+        self.expect_shape(W, matrix.W, (rows, inputs[term.x].size))
+        if W.shape[1] > MAX_COLUMNS:
+            raise self.malformed(f"weight {matrix.W} has more than {MAX_COLUMNS} columns")
+        m, s, B = (
+            self.weight(weights, name, dtype)
+            for name, dtype in zip(matrix.names()[1:], ("int16", "int8", "int32"), strict=True)
+        )
+        for array, name in ((m, matrix.multiplier), (s, matrix.shift), (B, matrix.B)):
+            self.expect_shape(array, name, (rows,))
+        self.expect_multiplier_range(m, s)
+
     def weight_names(self) -> tuple[str, ...]:
-        return tuple(term.factor for term in self.terms if term.factor is not None)
+        factors = tuple(term.factor for term in self.terms if term.factor is not None)
+        return factors + tuple(name for term in self.terms if term.matrix is not None for name in term.matrix.names())
+
+    def multiply_accumulates(self, inputs: tuple[Value, ...], weights: Weights) -> int:
+        return sum(int(weights[term.matrix.W].size) for term in self.terms if term.matrix is not None)

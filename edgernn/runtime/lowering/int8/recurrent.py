@@ -18,6 +18,7 @@ from edgernn.kernels.int8.instructions import (
     CellConstants,
     Int8CellInstruction,
     Int8FineGateInstruction,
+    Int32MatrixInstruction,
     Int32StateInstruction,
 )
 from edgernn.kernels.int8.products.packing import (
@@ -32,6 +33,7 @@ from edgernn.program.operations import (
     Int8RecurrentOperation,
     Int8Rnn,
     Int32StateUpdate,
+    StateMatrix,
 )
 from edgernn.runtime.lowering.int8 import elementwise, products
 from edgernn.runtime.lowering.table import InstructionBuilder, Lowering
@@ -174,6 +176,9 @@ def _lower_int32_state_update(builder: InstructionBuilder, operation: Int32State
     begin = Int32StateInstruction(h=h, x=builder.region(operation.region), minus=zeros, fine=0, size=size)
     builder.emit(Kernel("int8.recurrent.state_updates", ("begin",)), begin, operation.name)
     for term in operation.terms:
+        if term.matrix is not None:
+            _lower_state_matrix(builder, operation, term.x, term.matrix)
+            continue
         kernel, fine = ("shifted", ""), 0
         if term.gate is not None:
             kernel, fine = ("product", "arena"), builder.value(operation.inputs[term.gate])
@@ -185,7 +190,22 @@ def _lower_int32_state_update(builder: InstructionBuilder, operation: Int32State
         sign = "minus" if term.negative else "plus"
         builder.emit(Kernel("int8.recurrent.state_updates", (*kernel, sign)), row, operation.name)
     row = Int32StateInstruction(h=h, x=builder.value(operation.outputs[1]), minus=zeros, fine=0, size=size)
+    if operation.floor:
+        builder.emit(Kernel("int8.recurrent.state_updates", ("floor",)), row, operation.name)
     builder.emit(Kernel("int8.recurrent.state_updates", ("high",)), row, operation.name)
+
+
+def _lower_state_matrix(builder: InstructionBuilder, operation: Int32StateUpdate, x: int, matrix: StateMatrix) -> None:
+    W, m, s, B = (builder.program.weights[name] for name in matrix.names())
+    row = Int32MatrixInstruction(
+        h=builder.value(operation.outputs[0]),
+        x=builder.value(operation.inputs[x]),
+        W=builder.pack(W),
+        constants=builder.pack(np.stack([m, s, B], axis=1).astype(np.int64)),
+        rows=W.shape[0],
+        columns=W.shape[1],
+    )
+    builder.emit(Kernel("int8.recurrent.state_updates", ("matrix",)), row, operation.name)
 
 
 OPERATIONS: dict[type, Lowering] = {
