@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import click
+import msgspec
 import numpy as np
 from benchmarks import floor, graphs, report, timing
 from benchmarks.int8_nets import NETS, measure_net
@@ -22,6 +25,8 @@ from benchmarks.peers import PEERS, Edgernn, Peer
 from benchmarks.startup import measure_first_event, measure_startup
 from benchmarks.stream_path import measure_stream
 
+from edgernn.cli.options import option_group
+
 SIZES, QUICK_SIZES = "16,32,64,128,256", "32,64"
 CHECKED_STEPS = 200
 C_KERNEL = "C kernel"
@@ -30,13 +35,40 @@ LOOP_TURNS, LOOP_ROUNDS = 40, 5
 SMALL_MODEL = Model("gru", 32)  # for start-up and bytes to scores
 
 
+class StepOptions(msgspec.Struct, frozen=True):
+    """How many steps are timed."""
+
+    steps: int | None
+    paced_steps: int | None
+    paced_size: int
+
+    def counts(self, quick: bool) -> tuple[int, int]:
+        """Steps one after the other, and steps with a pause between them."""
+        hot = self.steps or (2000 if quick else 20_000)
+        return hot, (100 if quick else 500) if self.paced_steps is None else self.paced_steps
+
+
+step_options = option_group(
+    "steps",
+    StepOptions,
+    (
+        click.option(
+            "--steps", type=int, help="Timed steps of each peer and model; 20000 if not given, with --quick 2000."
+        ),
+        click.option(
+            "--paced-steps", type=int, help="The same with 2 ms between steps; 500, with --quick 100; 0 for none."
+        ),
+        click.option("--paced-size", default=64, show_default=True, help="Hidden size of the paced models."),
+    ),
+)
+
+
 @click.command(context_settings={"max_content_width": 120})
 @click.option("--cells", default=",".join(CELLS), show_default=True, help="Cells to measure.")
 @click.option("--sizes", help=f"Hidden sizes; {SIZES} if not given, with --quick {QUICK_SIZES}.")
 @click.option("--peers", default="", metavar="NAMES", help="Only peers with one of these words in their name.")
-@click.option("--steps", type=int, help="Timed steps of each peer and model; 20000 if not given, with --quick 2000.")
-@click.option("--paced-steps", type=int, help="The same with 2 ms between steps; 500, with --quick 100; 0 for none.")
-@click.option("--paced-size", default=64, show_default=True, help="Hidden size of the paced models.")
+@click.option("--nets", default=",".join(NETS), show_default=True, help="Trained nets to measure in integers.")
+@step_options
 @click.option("--core", type=int, help="CPU core to run on; the last one allowed if not given.")
 @click.option("--quick", is_flag=True, help="A look in a minute: fewer sizes and steps.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write all figures to this file.")
@@ -44,9 +76,8 @@ def bench(
     cells: str,
     sizes: str | None,
     peers: str,
-    steps: int | None,
-    paced_steps: int | None,
-    paced_size: int,
+    nets: str,
+    steps: StepOptions,
     core: int | None,
     quick: bool,
     json_path: Path | None,
@@ -56,18 +87,16 @@ def bench(
     Example: python tools/bench.py --sizes 32,64 --json figures.json > figures.md
     """
     sizes = sizes or (QUICK_SIZES if quick else SIZES)
-    steps = steps or (2000 if quick else 20_000)
-    if paced_steps is None:
-        paced_steps = 100 if quick else 500
+    hot, paced = steps.counts(quick)
     core = max(os.sched_getaffinity(0)) if core is None else core
     results = report.Results(describe_machine(core))
     chosen = _choose(peers, results)
-    results.models = [Model(_cell(cell), int(size)) for cell in cells.split(",") for size in sizes.split(",")]
+    chosen_cells = cast("list[Cell]", _listed(cells, CELLS, "--cells"))
+    results.models = [Model(cell, int(size)) for cell in chosen_cells for size in sizes.split(",")]
     with timing.quiet(core):
         for model in results.models:
             click.echo(f"measuring {model.name}", err=True)
-            paced = paced_steps if model.hidden_size == paced_size else 0
-            _measure_model(results, model, chosen, steps, paced)
+            _measure_model(results, model, chosen, hot, paced if model.hidden_size == steps.paced_size else 0)
         if Edgernn in chosen:
             click.echo("measuring bytes to scores, start-up and the cost of timing operations", err=True)
             results.stream = measure_stream(Edgernn(SMALL_MODEL).runner)
@@ -75,22 +104,25 @@ def bench(
             results.startup[report.FIRST_EVENT] = measure_first_event(SMALL_MODEL, rounds=2 if quick else 11)
             results.operations_cost = _cost_of_operations(1 if quick else 5)
             if set(INT8_PEERS) <= set(chosen):
-                for name in NETS:
+                for name in _listed(nets, NETS, "--nets"):
                     click.echo(f"measuring {name} in integers", err=True)
-                    results.nets[name] = measure_net(name, steps)
+                    results.nets[name] = measure_net(name, hot)
             if any(peer.package == "onnxruntime" for peer in chosen):
                 for graph in (graphs.tcn(), graphs.operators()):
                     click.echo(f"measuring {graph.name}", err=True)
-                    results.graphs[graph.name] = graphs.measure_graph(graph, steps)
+                    results.graphs[graph.name] = graphs.measure_graph(graph, hot)
     click.echo(results.markdown())
     if json_path is not None:
         json_path.write_text(results.json())
 
 
-def _cell(name: str) -> Cell:
-    if name not in CELLS:
-        raise click.BadParameter(f"{name!r} is not one of {', '.join(CELLS)}", param_hint="--cells")
-    return name
+def _listed(text: str, known: Sequence[str], option: str) -> list[str]:
+    """Names separated by commas."""
+    names = text.split(",")
+    for name in names:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(known)}", param_hint=option)
+    return names
 
 
 def _choose(names: str, results: report.Results) -> list[type[Peer]]:

@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.cli.options import option_group
 from edgernn.stream.sources.virtual_port import VirtualBoard, VirtualPort, cobs_frames, csv_frames
 
 UNPLUGGED_S = 1.0
@@ -46,6 +48,25 @@ FORMATS: dict[str, Callable[[NDArray[np.floating], float, list[str]], Iterator[b
 }
 
 
+class FaultOptions(msgspec.Struct, frozen=True):
+    """What goes wrong."""
+
+    lose: float
+    damage: float
+    unplug_every: float | None
+
+
+fault_options = option_group(
+    "faults",
+    FaultOptions,
+    (
+        click.option("--lose", default=0.0, help="Share of samples that are not sent."),
+        click.option("--damage", default=0.0, help="Share of samples with a changed byte."),
+        click.option("--unplug-every", type=float, help="Take the port away for a second, every so many seconds."),
+    ),
+)
+
+
 @click.command()
 @click.argument("recording", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--rate", default=50.0, show_default=True, help="Samples a second.")
@@ -55,9 +76,7 @@ FORMATS: dict[str, Callable[[NDArray[np.floating], float, list[str]], Iterator[b
     "--names", "names_given", metavar="NAME,…", help="Of the channels, for plotter and jsonl.  [default: x0,x1,…]"
 )
 @click.option("--link", type=click.Path(path_type=Path), help="Also give the port this name.")
-@click.option("--lose", default=0.0, help="Share of samples that are not sent.")
-@click.option("--damage", default=0.0, help="Share of samples with a changed byte.")
-@click.option("--unplug-every", type=float, help="Take the port away for a second, every so many seconds.")
+@fault_options
 @click.option("--seed", default=1, show_default=True, help="Of losses, damage and made-up samples.")
 def fake_device(
     recording: Path | None,
@@ -66,9 +85,7 @@ def fake_device(
     channels: int,
     names_given: str | None,
     link: Path | None,
-    lose: float,
-    damage: float,
-    unplug_every: float | None,
+    faults: FaultOptions,
     seed: int,
 ) -> None:
     """Play samples into a virtual serial port."""
@@ -76,13 +93,13 @@ def fake_device(
     samples = made_up_samples(rate, channels) if recording is None else read_samples(recording)
     names = [f"x{channel}" for channel in range(samples.shape[1])] if names_given is None else names_given.split(",")
     frames = FORMATS[format_name](samples, rate, names)
-    faulty = with_faults(itertools.cycle(frames), lose, damage, random)
+    faulty = with_faults(itertools.cycle(frames), faults.lose, faults.damage, random)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and takes the link away
     with contextlib.closing(Ports(link)) as ports:
         board = VirtualBoard(ports.write, faulty, rate)
         with contextlib.suppress(KeyboardInterrupt):
             board.start()
-            ports.come_and_go(unplug_every)
+            ports.come_and_go(faults.unplug_every)
         board.stop()
     print(f"{board.sent} samples sent", file=sys.stderr)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from edgernn.cli.options import LoadOptions, json_option, model_options
+from edgernn.cli.options import LoadOptions, json_option, model_options, option_group
 from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape, format_table, print_json, progress, warn
 
@@ -35,32 +36,62 @@ def _parse_recordings(
     return found
 
 
+class MeasureOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How recordings are measured."""
+
+    grace_s: float
+    jobs: int | None
+
+
+class SweepOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Which decision settings are looked for, and the file that they are written to."""
+
+    sweep: Path | None
+    false_per_hour: float
+
+
+_measure_options = option_group(
+    "measures",
+    MeasureOptions,
+    (
+        click.option(
+            "--grace",
+            "grace_s",
+            type=click.FloatRange(min=0),
+            default=0.5,
+            show_default=True,
+            help="Seconds behind an interval in which an event still detects it.",
+        ),
+        click.option("--jobs", type=click.IntRange(min=1), help="Recordings at the same time.  [default: processors]"),
+    ),
+)
+_sweep_options = option_group(
+    "tuning",
+    SweepOptions,
+    (
+        click.option(
+            "--sweep",
+            metavar="OUT.toml",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Look for better decision settings of MODEL, and write a configuration with them.",
+        ),
+        click.option(
+            "--false-per-hour",
+            type=click.FloatRange(min=0),
+            default=1.0,
+            show_default=True,
+            help="False events an hour that --sweep accepts.",
+        ),
+    ),
+)
+
+
 @click.command()
 @click.argument("model", metavar="MODEL|CONFIG.toml", type=_FILE)
 @click.argument("recordings", nargs=-1, required=True, callback=_parse_recordings)
 @click.option("--also", multiple=True, metavar="MODEL", type=_FILE, help="Another model beside; may be repeated.")
-@click.option(
-    "--grace",
-    "grace_s",
-    type=click.FloatRange(min=0),
-    default=0.5,
-    show_default=True,
-    help="Seconds behind an interval in which an event still detects it.",
-)
-@click.option("--jobs", type=click.IntRange(min=1), help="Recordings at the same time.  [default: processors]")
-@click.option(
-    "--sweep",
-    metavar="OUT.toml",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Look for better decision settings of MODEL, and write a configuration with them.",
-)
-@click.option(
-    "--false-per-hour",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    help="False events an hour that --sweep accepts.",
-)
+@_measure_options
+@_sweep_options
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots.")
 @stream_options
 @model_options
@@ -69,10 +100,8 @@ def evaluate(
     model: Path,
     recordings: list[Path | dict[str, Path]],
     also: tuple[Path, ...],
-    grace_s: float,
-    jobs: int | None,
-    sweep: Path | None,
-    false_per_hour: float,
+    measures: MeasureOptions,
+    tuning: SweepOptions,
     html: Path | None,
     load_options: LoadOptions,
     as_json: bool,
@@ -92,7 +121,7 @@ def evaluate(
       edgernn evaluate gesture.onnx *.npz --sweep gesture.toml --false-per-hour 2
       edgernn evaluate fusion.toml motion=monday.edgerec,heat=monday-heat.edgerec
     """
-    from edgernn.evaluation.evaluate import evaluate_sessions
+    from edgernn.evaluation.evaluate import evaluate_sessions, with_front
     from edgernn.evaluation.page import evaluation_page
     from edgernn.evaluation.sessions import joined_session, read_sessions
     from edgernn.stream.stream import resolve_model
@@ -108,23 +137,22 @@ def evaluate(
     for place, path in enumerate((model, *also)):
         settings, program = resolve_model(path, given)
         own = own or settings
-        evaluations.append(
-            evaluate_sessions(
-                path.name,
-                program,
-                sessions,
-                settings,
-                grace_s=grace_s,
-                jobs=jobs or os.cpu_count() or 1,
-                with_sweep=sweep is not None and place == 0,
-                on_progress=progress(path.name, "recording"),
-                on_sweep=progress(path.name, "decision settings"),
-            )
+        evaluation = evaluate_sessions(
+            path.name,
+            program,
+            sessions,
+            settings,
+            grace_s=measures.grace_s,
+            jobs=measures.jobs or os.cpu_count() or 1,
+            on_progress=progress(path.name, "recording"),
         )
+        if tuning.sweep is not None and place == 0:
+            evaluation = with_front(evaluation, measures.grace_s, progress(path.name, "decision settings"))
+        evaluations.append(evaluation)
     if html is not None:
         html.write_text(evaluation_page(evaluations), "utf-8")
-    if sweep is not None and own is not None:
-        _write_sweep(sweep, own, evaluations[0].report, false_per_hour)
+    if tuning.sweep is not None and own is not None:
+        _write_sweep(tuning.sweep, own, evaluations[0].report, tuning.false_per_hour)
     _print(evaluations, as_json)
 
 
@@ -143,8 +171,6 @@ def _write_sweep(path: Path, settings: StreamSettings, report: EvaluationReport,
 
 
 def _print(evaluations: list[Evaluation], as_json: bool) -> None:
-    import msgspec
-
     from edgernn.evaluation.evaluate import side_by_side
 
     reports = [evaluation.report for evaluation in evaluations]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a completion must not wait for NumPy
     from edgernn.program.program import Program
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Option = Callable[[Any], Any]  # what click.option returns
 
 MAX_WINDOW_STEPS = 10_000_000  # as in edgernn.program.validation, which a completion must not wait for
 
@@ -92,19 +93,23 @@ _LOAD_OPTIONS = (
 )
 
 
-def model_options(function: Command) -> Command:
-    """Add the options that say how a model is loaded; the command gets them as ``load_options: LoadOptions``."""
+def option_group(name: str, kind: type[msgspec.Struct], options: Sequence[Option]) -> Callable[[Command], Command]:
+    """A decorator that adds options; the command gets them together, as `name`, a `kind` with a field for each."""
 
-    @functools.wraps(function)
-    def with_load_options(**arguments: Any) -> Any:
-        fields = {name: arguments.pop(name) for name in LoadOptions.__struct_fields__}
-        return function(load_options=LoadOptions(**fields), **arguments)
+    def decorate(function: Command) -> Command:
+        @functools.wraps(function)
+        def with_group(**arguments: Any) -> Any:
+            fields = {field: arguments.pop(field) for field in kind.__struct_fields__}
+            return function(**{name: kind(**fields)}, **arguments)
 
-    decorated: Any = with_load_options
-    for option in reversed(_LOAD_OPTIONS):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+        decorated: Any = with_group
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
 
 
+model_options = option_group("load_options", LoadOptions, _LOAD_OPTIONS)
 model_argument = click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

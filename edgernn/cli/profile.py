@@ -12,7 +12,15 @@ import click
 import msgspec
 
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
-from edgernn.cli.realtime_options import realtime_options, say_grants, wanted_parts
+from edgernn.cli.profile_options import (
+    ReportOptions,
+    ScheduleOptions,
+    TargetOptions,
+    report_options,
+    schedule_options,
+    target_options,
+)
+from edgernn.cli.realtime_options import RealtimeOptions, realtime_group, say_grants
 from edgernn.cli.text import escape, format_table, print_json
 
 if TYPE_CHECKING:
@@ -23,58 +31,23 @@ if TYPE_CHECKING:
     from edgernn.stream.realtime import Grant
 
 DEFAULT_RATE_HZ = 500.0
-WHAT = ("step", "stream", "port")
 
 
 @click.command()
 @model_argument
-@click.option(
-    "--what",
-    "whats",
-    multiple=True,
-    type=click.Choice(WHAT),
-    help="The step alone, the stream from bytes to decision, or a serial port. Repeatable.  [default: step, stream]",
-)
-@click.option("--port", help="Profile this serial port, to which a board sends, instead of a virtual one.")
-@click.option("--baud", type=click.IntRange(min=50), default=115200, show_default=True, help="Bits a second of it.")
-@click.option("--rate", "rate_hz", type=click.FloatRange(0.1, 20_000), help="Samples a second.  [default: the model's]")
-@click.option("--seconds", type=click.FloatRange(min=0.01), default=10.0, show_default=True, help="For each.")
-@click.option("--deadline", "deadline_ms", type=click.FloatRange(min=0.001), help="In ms.  [default: one sample]")
-@click.option("--busy", is_flag=True, help="Wait by looking at the clock, so that the core stays awake.")
-@click.option("--compare", is_flag=True, help="Also onnxruntime, on the same model and schedule.")
-@click.option("--operations", "with_operations", is_flag=True, help="Also where the time of a step goes.")
-@click.option(
-    "--verified",
-    "verified_path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Show beside it what `edgernn verify DIR --json` wrote to this file.",
-)
-@click.option("--html", type=click.Path(path_type=Path), help="Write a report with plots to this file.")
-@click.option("--trace", type=click.Path(path_type=Path), help="Write the worst moments, for https://ui.perfetto.dev.")
-@click.option("--hdr", type=click.Path(path_type=Path), help="Write percentile files for HdrHistogram to this folder.")
-@realtime_options
+@target_options
+@schedule_options
+@report_options
+@realtime_group
 @model_options
 @json_option
 def profile(
     model: Path,
+    targets: TargetOptions,
+    schedule: ScheduleOptions,
+    report: ReportOptions,
+    realtime: RealtimeOptions,
     load_options: LoadOptions,
-    whats: tuple[str, ...],
-    port: str | None,
-    baud: int,
-    rate_hz: float | None,
-    seconds: float,
-    deadline_ms: float | None,
-    busy: bool,
-    compare: bool,
-    with_operations: bool,
-    verified_path: Path | None,
-    html: Path | None,
-    trace: Path | None,
-    hdr: Path | None,
-    realtime: bool,
-    realtime_without: tuple[str, ...],
-    realtime_core: int | None,
-    realtime_priority: int,
     as_json: bool,
 ) -> None:
     """Measure how late the answers of MODEL are on this machine, and why.
@@ -94,69 +67,53 @@ def profile(
     from edgernn.latency.measurement import Measurement
     from edgernn.latency.operations import time_operations
     from edgernn.latency.report import Profile
-    from edgernn.latency.text import REALTIME
     from edgernn.latency.verified import read_verified
-    from edgernn.stream.realtime import realtime as ask_for_realtime
 
-    if compare and model.suffix == ".safetensors":
+    if targets.compare and model.suffix == ".safetensors":
         raise click.UsageError(f"{model} cannot be compared with onnxruntime: give the ONNX file that it was made from")
-    parts = wanted_parts(realtime, realtime_without)
-    verified = () if verified_path is None else read_verified(verified_path)
+    realtime.parts()  # what makes no sense is refused before anything is measured
+    verified = () if report.verified_path is None else read_verified(report.verified_path)
     program = load_options.load(model)
-    rate_hz = rate_hz or program.metadata.rate_hz or DEFAULT_RATE_HZ
-    period_ns = round(1e9 / rate_hz)
-    schedule: dict[str, Any] = {
-        "steps": max(1, round(seconds * rate_hz)),
-        "period_ns": period_ns,
-        "deadline_ns": period_ns if deadline_ms is None else round(deadline_ms * 1e6),
-        "busy": busy,
-    }
-    chosen = (*whats, *(("port",) if port and "port" not in whats else ())) or ("step", "stream")
+    rate_hz = schedule.rate_hz or program.metadata.rate_hz or DEFAULT_RATE_HZ
     with contextlib.ExitStack() as stack:
-        targets = list(_benchmark_targets(chosen, program, port, baud))
-        if compare:
-            targets.append(_onnxruntime(model, load_options))
-        for target in targets:
+        measured = list(_benchmark_targets(program, targets))
+        if targets.compare:
+            measured.append(_onnxruntime(model, load_options))
+        for target in measured:
             stack.callback(target.close)
-        recorders = _measure(targets, schedule)
-        grants: tuple[Grant, ...] = ()
-        if parts and all(recorder.response.total == schedule["steps"] for recorder in recorders.values()):
-            grants = stack.enter_context(ask_for_realtime(parts, core=realtime_core, priority=realtime_priority))
-            say_grants(grants)
-            again = _measure(targets, schedule)
-            recorders |= {name + REALTIME: recorder for name, recorder in again.items()}
-        allocated = _allocations(targets)
+        recorders, grants = _measure_all(stack, measured, schedule.schedule(rate_hz), realtime)
+        allocated = _allocations(measured)
     recorders = {name: recorder for name, recorder in recorders.items() if recorder.response.total}
     found = Profile(
         model=model.name,
         machine=describe_machine(),
         measurements=tuple(Measurement.of(name, recorder, allocated.get(name)) for name, recorder in recorders.items()),
         grants=grants,
-        operations=time_operations(program) if with_operations else None,
-        budget=_budget(program, program.metadata.rate_hz or rate_hz, baud, recorders),
+        operations=time_operations(program) if report.with_operations else None,
+        budget=_budget(program, program.metadata.rate_hz or rate_hz, targets.baud, recorders),
         verified=verified,
     )
-    _write_files(found, recorders, html, trace, hdr)
+    report.write_files(found, recorders)
     if as_json:
         print_json(msgspec.to_builtins(found))
     else:
         click.echo(_format(found))
 
 
-def _benchmark_targets(
-    whats: Sequence[str], program: Program, port: str | None, baud: int
-) -> Iterator[BenchmarkTarget]:
+def _benchmark_targets(program: Program, options: TargetOptions) -> Iterator[BenchmarkTarget]:
     """What was asked for, after the noise floor."""
     from edgernn.latency.streams import PortTarget, StreamTarget, VirtualPortTarget
     from edgernn.latency.targets import edgernn_step, empty_step
 
     yield empty_step()
-    if "step" in whats:
+    if "step" in options.names:
         yield edgernn_step(program)
-    if "stream" in whats:
+    if "stream" in options.names:
         yield StreamTarget(program)
-    if "port" in whats:
-        yield VirtualPortTarget(program, baud) if port is None else PortTarget(program, port, baud)
+    if "port" in options.names and options.port is not None:
+        yield PortTarget(program, options.port, options.baud)
+    elif "port" in options.names:
+        yield VirtualPortTarget(program, options.baud)
 
 
 def _onnxruntime(model: Path, options: LoadOptions) -> BenchmarkTarget:
@@ -164,6 +121,23 @@ def _onnxruntime(model: Path, options: LoadOptions) -> BenchmarkTarget:
     from edgernn.latency.onnxruntime import onnxruntime_step
 
     return onnxruntime_step(model, import_onnx(model, **msgspec.structs.asdict(options)))
+
+
+def _measure_all(
+    stack: contextlib.ExitStack, targets: Sequence[BenchmarkTarget], schedule: dict[str, Any], options: RealtimeOptions
+) -> tuple[dict[str, LatencyRecorder], tuple[Grant, ...]]:
+    """Measure; where real time is asked for, and nobody has ended it, once more with what is granted of it."""
+    from edgernn.latency.text import REALTIME
+    from edgernn.stream.realtime import realtime
+
+    recorders = _measure(targets, schedule)
+    parts = options.parts()
+    if not parts or any(recorder.response.total != schedule["steps"] for recorder in recorders.values()):
+        return recorders, ()
+    grants = stack.enter_context(realtime(parts, core=options.realtime_core, priority=options.realtime_priority))
+    say_grants(grants)
+    again = _measure(targets, schedule)
+    return recorders | {name + REALTIME: recorder for name, recorder in again.items()}, grants
 
 
 def _measure(targets: Sequence[BenchmarkTarget], schedule: dict[str, Any]) -> dict[str, LatencyRecorder]:
@@ -201,24 +175,6 @@ def _budget(program: Program, rate_hz: float, baud: int, recorders: dict[str, La
         return latency_budget(program, rate_hz, baud=baud)
     times = step.response
     return latency_budget(program, rate_hz, baud=baud, step_ns=times.percentile(50), step_worst_ns=times.largest)
-
-
-def _write_files(
-    found: Profile, recorders: dict[str, LatencyRecorder], html: Path | None, trace: Path | None, hdr: Path | None
-) -> None:
-    from edgernn.latency.report import html_report
-    from edgernn.latency.trace import trace_text
-
-    if html is not None:
-        html.write_text(html_report(found, recorders), "utf-8")
-    if trace is not None:
-        trace.write_text(trace_text(recorders), "utf-8")
-    if hdr is not None:
-        hdr.mkdir(parents=True, exist_ok=True)
-        for name, recorder in recorders.items():
-            for kind, histogram in (("response", recorder.response), ("service", recorder.service)):
-                file = hdr / f"{name.replace(',', '').replace(' ', '-')}-{kind}.hgrm"
-                file.write_text("\n".join(histogram.percentile_lines()) + "\n")
 
 
 def _format(found: Profile) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
-from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
+from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options, option_group
 from edgernn.cli.text import escape, print_json, progress, warn
 
 if TYPE_CHECKING:
@@ -29,6 +30,77 @@ def _parse_layers(ctx: click.Context, parameter: click.Parameter, value: tuple[s
     return {name: operands for name, _, operands in pairs}
 
 
+class QuantizeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a program becomes integers; the options of `edgernn.quantize`."""
+
+    operands: str
+    layer_operands: dict[str, str]
+    keep_float: tuple[str, ...]
+    ranges: str
+    state_bits: str
+    count_size: tuple[float, ...]
+    equalize: bool
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of `edgernn.quantize`."""
+        arguments = msgspec.structs.asdict(self)
+        bits, size = arguments.pop("state_bits"), arguments.pop("count_size")
+        states = bits if bits == "auto" else f"s{bits}"
+        return {**arguments, "states": states, "count_size": size[0] if len(size) == 1 else size or None}
+
+
+_quantize_options = option_group(
+    "options",
+    QuantizeOptions,
+    (
+        click.option(
+            "--operands",
+            type=click.Choice(["w8a16", "w8a8"]),
+            default="w8a16",
+            show_default=True,
+            help="What matrix products read of activations: 16 bits, or 8 for the smallest code.",
+        ),
+        click.option(
+            "--layer",
+            "layer_operands",
+            multiple=True,
+            metavar="NAME=OPERANDS",
+            callback=_parse_layers,
+            help="For one layer.",
+        ),
+        click.option(
+            "--keep-float", multiple=True, metavar="NAME", help="An operation that stays in float; may be repeated."
+        ),
+        click.option(
+            "--ranges",
+            type=click.Choice(["mse", "percentile", "entropy", "max"]),
+            default="mse",
+            show_default=True,
+            help="How clipping limits are chosen.",
+        ),
+        click.option(
+            "--state-bits",
+            type=click.Choice(["auto", "16", "32"]),
+            default="auto",
+            show_default=True,
+            help="Width of states that a gate holds; auto takes 32 where 16 would stick.",
+        ),
+        click.option(
+            "--count-size",
+            multiple=True,
+            type=float,
+            help="What one count of the sensor is in the recordings' units; once, or once for each channel.",
+        ),
+        click.option(
+            "--equalize/--no-equalize",
+            default=True,
+            show_default=True,
+            help="Bring channels between layers, and of inputs, to ranges with which rounding takes less.",
+        ),
+    ),
+)
+
+
 @click.command()
 @model_argument
 @click.option(
@@ -40,43 +112,7 @@ def _parse_layers(ctx: click.Context, parameter: click.Parameter, value: tuple[s
     help="Recording in raw sensor units of everything the model will meet; may be repeated.",
 )
 @click.option("-o", "--output", required=True, type=_NEW_FILE, help="The int8 program, .safetensors.")
-@click.option(
-    "--operands",
-    type=click.Choice(["w8a16", "w8a8"]),
-    default="w8a16",
-    show_default=True,
-    help="What matrix products read of activations: 16 bits, or 8 for the smallest code.",
-)
-@click.option(
-    "--layer", "layer_operands", multiple=True, metavar="NAME=OPERANDS", callback=_parse_layers, help="For one layer."
-)
-@click.option("--keep-float", multiple=True, metavar="NAME", help="An operation that stays in float; may be repeated.")
-@click.option(
-    "--ranges",
-    type=click.Choice(["mse", "percentile", "entropy", "max"]),
-    default="mse",
-    show_default=True,
-    help="How clipping limits are chosen.",
-)
-@click.option(
-    "--state-bits",
-    type=click.Choice(["auto", "16", "32"]),
-    default="auto",
-    show_default=True,
-    help="Width of states that a gate holds; auto takes 32 where 16 would stick.",
-)
-@click.option(
-    "--count-size",
-    multiple=True,
-    type=float,
-    help="What one count of the sensor is in the recordings' units; once, or once for each channel.",
-)
-@click.option(
-    "--equalize/--no-equalize",
-    default=True,
-    show_default=True,
-    help="Bring channels between layers, and of inputs, to ranges with which rounding takes less.",
-)
+@_quantize_options
 @click.option(
     "--compare",
     "compared",
@@ -91,13 +127,11 @@ def quantize(
     model: Path,
     calibration: tuple[Path, ...],
     output: Path,
-    count_size: tuple[float, ...],
-    state_bits: str,
+    options: QuantizeOptions,
     compared: tuple[Path, ...],
     html: Path | None,
     load_options: LoadOptions,
     as_json: bool,
-    **choices: Any,
 ) -> None:
     """Turn MODEL into a program that computes in integers only, and report what that changed.
 
@@ -114,10 +148,8 @@ def quantize(
     from edgernn.quantizer.page import quantization_page
 
     program = load_options.load(model)
-    size = count_size[0] if len(count_size) == 1 else count_size or None
-    states: Any = state_bits if state_bits == "auto" else f"s{state_bits}"
     show = progress(model.name, "calibration step")
-    int8 = quantizer.quantize(program, list(calibration), count_size=size, states=states, on_progress=show, **choices)
+    int8 = quantizer.quantize(program, list(calibration), on_progress=show, **options.arguments())
     save(int8, output)
     recordings, labels = _recordings(program, compared or calibration)
     report = quantizer.compare(program, int8, recordings, labels, progress(model.name, "compared step"))

@@ -1,4 +1,4 @@
-"""The options that ask for real time, shared by ``run`` and ``profile``."""
+"""The options that ask for real time: ``run`` takes them as settings of the stream, ``profile`` as a group."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from edgernn.cli.options import Command
+from edgernn.cli.options import Command, option_group
 from edgernn.cli.text import escape
 
 if TYPE_CHECKING:
@@ -41,10 +42,26 @@ _OPTIONS = (
 
 
 def realtime_options(function: Command) -> Command:
-    """Add the options; the command gets them as ``realtime`` and ``realtime_without``, ``_core`` and ``_priority``."""
+    """Add the options; the command gets each of them, by the name of its setting."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+class RealtimeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for with the options."""
+
+    realtime: bool
+    realtime_without: tuple[str, ...]
+    realtime_core: int | None
+    realtime_priority: int
+
+    def parts(self) -> list[Part]:
+        """What is to be asked for."""
+        return wanted_parts(self.realtime, self.realtime_without)
+
+
+realtime_group = option_group("realtime", RealtimeOptions, _OPTIONS)
 
 
 def wanted_parts(realtime: bool, without: Sequence[str]) -> list[Part]:

@@ -10,43 +10,82 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
+from edgernn.cli.options import option_group
 from edgernn.cli.text import escape
 
 if TYPE_CHECKING:
     from edgernn.recordings.recorder import Recorder
 
 
+class TakeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How long it records, and what is to be done meanwhile."""
+
+    labels: tuple[str, ...]
+    seconds: float | None
+    repeat: int
+    pause_s: float
+
+
+class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How large files become, and how many are kept."""
+
+    max_bytes: int
+    rotate: int
+
+
+_take_options = option_group(
+    "takes",
+    TakeOptions,
+    (
+        click.option(
+            "--label", "labels", multiple=True, metavar="NAME", help="What to do and to label; may be repeated."
+        ),
+        click.option(
+            "--seconds", type=click.FloatRange(min=0, min_open=True), help="Length of the recording, or of each take."
+        ),
+        click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Takes of each label."),
+        click.option(
+            "--pause",
+            "pause_s",
+            type=click.FloatRange(min=0),
+            default=3.0,
+            show_default=True,
+            help="Seconds before each take.",
+        ),
+    ),
+)
+_file_options = option_group(
+    "files",
+    FileOptions,
+    (
+        click.option(
+            "--max-bytes",
+            type=click.IntRange(min=1000),
+            default=1_000_000_000,
+            show_default=True,
+            help="Largest size of the file; then it is called FILE.1 and a new one begins.",
+        ),
+        click.option(
+            "--rotate", type=click.IntRange(0, 1000), default=1, show_default=True, help="Old files that are kept."
+        ),
+    ),
+)
+
+
 @click.command()
 @click.argument("source", required=False)
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The new file.")
-@click.option("--label", "labels", multiple=True, metavar="NAME", help="What to do and to label; may be repeated.")
-@click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Length of the recording, or of each take."
-)
-@click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Takes of each label.")
-@click.option(
-    "--pause", "pause_s", type=click.FloatRange(min=0), default=3.0, show_default=True, help="Seconds before each take."
-)
+@_take_options
 @click.option("--baud", type=int, help="Bits a second of the serial port.  [default: 115200]")
-@click.option(
-    "--max-bytes",
-    type=click.IntRange(min=1000),
-    default=1_000_000_000,
-    show_default=True,
-    help="Largest size of the file; then it is called FILE.1 and a new one begins.",
-)
-@click.option("--rotate", type=click.IntRange(0, 1000), default=1, show_default=True, help="Old files that are kept.")
+@_file_options
 def record(
     source: str | None,
     output: Path,
-    labels: tuple[str, ...],
-    seconds: float | None,
-    repeat: int,
-    pause_s: float,
+    takes: TakeOptions,
     baud: int | None,
-    max_bytes: int,
-    rotate: int,
+    files: FileOptions,
 ) -> None:
     """Keep the raw bytes of SOURCE with their arrival times.
 
@@ -62,27 +101,27 @@ def record(
     from edgernn.stream.sources import make_source
     from edgernn.stream.stream import only_port
 
-    if labels and seconds is None:
+    if takes.labels and takes.seconds is None:
         raise click.UsageError("--label needs --seconds, the length of a take")
     opened, format_name = make_source(source or only_port(), baud=baud)
-    recorder = Recorder(opened, output, format_name=format_name, max_bytes=max_bytes, rotate=rotate, on_notice=_say)
+    recorder = Recorder(opened, output, format_name=format_name, on_notice=_say, **msgspec.structs.asdict(files))
     with contextlib.suppress(KeyboardInterrupt), recorder:
-        if labels:
-            _collect(recorder, labels, seconds or 0.0, repeat, pause_s)
+        if takes.labels and takes.seconds is not None:
+            _collect(recorder, takes, takes.seconds)
         else:
-            _show(recorder.reads(seconds), "recording", seconds)
+            _show(recorder.reads(takes.seconds), "recording", takes.seconds)
     gaps = f", bytes are missing in {recorder.gaps} places" if recorder.gaps else ""
     _say(f"{output}: {recorder.bytes} bytes{gaps}")
 
 
-def _collect(recorder: Recorder, labels: tuple[str, ...], seconds: float, repeat: int, pause_s: float) -> None:
+def _collect(recorder: Recorder, options: TakeOptions, seconds: float) -> None:
     """Take after take, the labels in turn, so that none has all the early ones."""
-    takes = [label for _ in range(repeat) for label in labels]
+    takes = [label for _ in range(options.repeat) for label in options.labels]
     for number, label in enumerate(takes, 1):
         if recorder.ended:
             _say(f"the source has ended after {number - 1} of {len(takes)} takes")
             return
-        _show(recorder.reads(pause_s), f"take {number} of {len(takes)}: {label}, in", pause_s)
+        _show(recorder.reads(options.pause_s), f"take {number} of {len(takes)}: {label}, in", options.pause_s)
         recorder.mark(label)
         _show(recorder.reads(seconds), f"take {number} of {len(takes)}: NOW {label}, for", seconds)
         recorder.mark(None)

@@ -81,9 +81,7 @@ def evaluate_sessions(
     *,
     grace_s: float = DEFAULT_GRACE_S,
     jobs: int = 1,
-    with_sweep: bool = False,
     on_progress: Progress = lambda done, total: None,
-    on_sweep: Progress = lambda done, total: None,
 ) -> Evaluation:
     """Stream sessions through a model, each from a fresh state, and measure what comes out.
 
@@ -99,12 +97,8 @@ def evaluate_sessions(
         Seconds behind an interval in which an event still detects it.
     jobs : int
         Sessions at the same time.
-    with_sweep : bool
-        Look for other decision settings too.
     on_progress : callable
         Called with how many sessions are done, and of how many.
-    on_sweep : callable
-        Called with how many decision settings were tried, and of how many.
 
     Raises
     ------
@@ -134,9 +128,25 @@ def evaluate_sessions(
         decision=traces[0].decision,
         counts=counts,
         notes=traces[0].notes,
-        front=sweep(traces, grace_s, on_sweep) if with_sweep else (),
     )
     return Evaluation(report, tuple(traces))
+
+
+def with_front(
+    evaluation: Evaluation, grace_s: float = DEFAULT_GRACE_S, on_progress: Progress = lambda done, total: None
+) -> Evaluation:
+    """The evaluation with other decision settings that are worth having, of the many that are tried on its traces.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+    grace_s : float
+        As for `evaluate_sessions`.
+    on_progress : callable
+        Called with how many decision settings were tried, and of how many.
+    """
+    front = sweep(evaluation.traces, grace_s, on_progress)
+    return evaluation._replace(report=msgspec.structs.replace(evaluation.report, front=front))
 
 
 def _expect_several_labels(traces: Sequence[ScoreTrace]) -> None:

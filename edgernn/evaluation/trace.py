@@ -108,12 +108,14 @@ def trace_session(program: Program, settings: StreamSettings, session: Session) 
     if not seen.count:
         needed = f" of {pipeline.program.window_steps} samples" if pipeline.program.window_steps else ""
         raise InputError(f"{session.name}: {len(truth)} samples gave no output of the model{needed}: it is too short")
-    rate_hz = session.rate_hz or pipeline.rate.rate_hz
+    rate_hz = session.rate_hz or pipeline.decoder.rate.rate_hz
     steps = np.concatenate(seen.steps)
     _check_rate(session.name, rate_hz, pipeline.metadata.rate_hz, settings)
     return ScoreTrace(
         session.name,
-        pipeline.metadata.rate_hz if settings.resample is not None else rate_hz or pipeline.input_mapping.rate_hz,
+        pipeline.metadata.rate_hz
+        if settings.resample is not None
+        else rate_hz or pipeline.decoder.input_mapping.rate_hz,
         pipeline.labels,
         settings.decision.apply(pipeline.metadata.decision),
         truth,
@@ -137,7 +139,7 @@ def _feed(pipeline: Pipeline, session: Session) -> tuple[NDArray[np.int64], list
     samples = 0
     number = UNLABELLED
     chunk = Chunk(b"", 0, 0, 0)
-    samplers = {name: sampler for sampler in (pipeline, *pipeline.latched) for name in sampler.input_mapping.inputs}
+    places = {name: place for place, decoder in enumerate(pipeline.decoders) for name in decoder.input_mapping.inputs}
     for data, label, input_name in session.pieces():
         name = nothing if label is None else label
         if name is not None and name not in numbers:
@@ -146,7 +148,7 @@ def _feed(pipeline: Pipeline, session: Session) -> tuple[NDArray[np.int64], list
         before = pipeline.steps
         if isinstance(data, Chunk):
             chunk = data
-            found = (pipeline if input_name is None else samplers[input_name]).feed(data)
+            found = pipeline.feed(data, 0 if input_name is None else places[input_name])
         else:
             samples += len(data)
             arrival_ns = round(samples * period_ns)
@@ -163,7 +165,7 @@ def _feed(pipeline: Pipeline, session: Session) -> tuple[NDArray[np.int64], list
 
 def _check_inputs(pipeline: Pipeline, session: Session) -> None:
     """Every source of the model has a recording in the session."""
-    input_mappings = [sampler.input_mapping for sampler in (pipeline, *pipeline.latched)]
+    input_mappings = [decoder.input_mapping for decoder in pipeline.decoders]
     unknown = set(session.inputs) - {name for input_mapping in input_mappings for name in input_mapping.inputs}
     if unknown:
         raise InputError(f"{session.name}: the model has no input {', '.join(sorted(unknown))}")

@@ -2,7 +2,7 @@
 
 The file is an ordinary safetensors file (https://github.com/huggingface/safetensors): an unsigned 64-bit little-endian
 header length, a JSON header, then the bytes of the tensors. The header's ``__metadata__`` holds one entry,
-``edgernn.program.program``: the JSON text of ``{"format": 1, "program": ProgramDescription}``. No pickle, no code.
+``edgernn.program``: the JSON text of ``{"format": 1, "program": ProgramDescription}``. No pickle, no code.
 
 A file is not trusted. Its size, its header and its number of tensors are bounded before anything is parsed, and the
 constructor of `Program` derives every shape, offset and count again.
@@ -24,7 +24,7 @@ from edgernn.program.program import Program
 from edgernn.program.validation import MAX_OPERATIONS
 
 FORMAT = 1
-METADATA_KEY = "edgernn.program.program"
+METADATA_KEY = "edgernn.program"  # the same in every version
 MAX_FILE_BYTES = 1 << 30
 MAX_HEADER_BYTES = 1 << 25
 MAX_TENSORS = 4 * MAX_OPERATIONS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +22,14 @@ from edgernn.program.operations import (
 )
 from edgernn.program.operations.int8.selection import TRUTH_SCALE
 from edgernn.quantizer import tables
+from edgernn.quantizer.converter import Converter
+from edgernn.quantizer.formats import MASK_SCALE, MIN_MASK
 from edgernn.reference import int8 as reference_int8
-
-if TYPE_CHECKING:
-    from edgernn.quantizer.convert import Converter
 
 Array: TypeAlias = NDArray[Any]
 
 COMPARISONS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
 LOGIC = {"And", "Or", "Xor"}
-MASK_SCALE = 32 / 32768  # the finest format of a mask; a share of exp(-32) is nothing
-MIN_MASK = 1e4  # constants added before a softmax that are larger only forbid
 MAX_GAIN = 2.0**13 - 1  # of a multiplier with a sign; what truth is multiplied with saturates long before
 MIN_PRODUCT = 4.1  # units of a product in the output's, so that its shift is at least 17
 
@@ -89,7 +86,7 @@ def _compare(converter: Converter, operation: Operation, names: list[str]) -> No
         ),
         TRUTH_SCALE,
     )
-    converter.bounds[operation.outputs[0]] = 1.0
+    converter.formats.bounds[operation.outputs[0]] = 1.0
     converter.positive.add(operation.outputs[0])
 
 
@@ -102,7 +99,7 @@ def convert_not(converter: Converter, operation: Unary) -> None:
 
 def _bound(converter: Converter, name: str) -> float:
     """The largest magnitude that a value can have."""
-    return converter.bounds.get(name, 32768 * converter.scales[converter.as_integer(name)])
+    return converter.formats.bounds.get(name, 32768 * converter.scales[converter.as_integer(name)])
 
 
 def _two_values(converter: Converter, operation: Binary, names: list[str]) -> None:
@@ -114,14 +111,14 @@ def _two_values(converter: Converter, operation: Binary, names: list[str]) -> No
         integers = converter.with_saturated_constants(integers)
     a, b = (converter.scales[name] for name in integers)
     if function == "Mul":
-        converter.bounds[output] = _bound(converter, names[0]) * _bound(converter, names[1])
-        scale = max(converter.output_scale(output), a * b * MIN_PRODUCT)
+        converter.formats.bounds[output] = _bound(converter, names[0]) * _bound(converter, names[1])
+        scale = max(converter.formats.output_scale(output), a * b * MIN_PRODUCT)
         factors = np.array([a * b / scale])
     elif function == "Div":
-        scale = converter.output_scale(output)
+        scale = converter.formats.output_scale(output)
         factors = np.array([a / b / scale * 2.0**-30])
     else:
-        scale = converter.output_scale(output)
+        scale = converter.formats.output_scale(output)
         factors = np.array([a, b]) / scale
     m, s = fixed_point.multiplier(factors, f"operation {operation.name}")
     if function == "Div":
@@ -167,9 +164,9 @@ def _constant(converter: Converter, operation: Binary, constant: Array) -> None:
             raise converter.refused(operation, f"{operation.function} with this constant has no integer form")
     source, output = operation.inputs[0], operation.outputs[0]
     integer = converter.as_integer(source)
-    converter.bounds[output] = _affine_bound(converter, source, gain, offset)
+    converter.formats.bounds[output] = _affine_bound(converter, source, gain, offset)
     mask_scale = _mask_scale(converter, operation, constant)
-    scale = mask_scale or converter.output_scale(output)
+    scale = mask_scale or converter.formats.output_scale(output)
     factor = gain * converter.scales[integer] / scale
     if mask_scale is not None:
         factor = np.clip(factor, -MAX_GAIN, MAX_GAIN)
@@ -185,12 +182,12 @@ def _mask_scale(converter: Converter, operation: Binary, constant: Array) -> flo
     forbids = operation.function == "Mul" and bool(np.abs(constant).max(initial=0.0) >= MIN_MASK)
     if not forbids or not np.isin(truth, (0, 1)).all():
         return None
-    sums = converter.readers(operation.outputs[0])
+    sums = converter.formats.readers(operation.outputs[0])
     if not sums or not all(isinstance(by, Binary) and by.function == "Add" and by.constant is None for by in sums):
         return None
-    if not all(converter.in_softmax(by.outputs[0]) for by in sums):
+    if not all(converter.formats.in_softmax(by.outputs[0]) for by in sums):
         return None
-    return max(MASK_SCALE, *(2 * converter.limit(by.outputs[0]) / 32767 for by in sums))
+    return max(MASK_SCALE, *(2 * converter.formats.limit(by.outputs[0]) / 32767 for by in sums))
 
 
 def _affine_bound(converter: Converter, source: str, gain: Array, offset: Array) -> float:
@@ -219,7 +216,9 @@ def _power(converter: Converter, operation: Binary, number: float, is_base: bool
     if not is_base:
         tables.add_power(converter, operation, number)
     elif number > 0:
-        tables.add_smooth(converter, operation, lambda x: number**x, converter.range_scale(operation.outputs[0]))
+        tables.add_smooth(
+            converter, operation, lambda x: number**x, converter.formats.range_scale(operation.outputs[0])
+        )
     else:
         raise converter.refused(operation, f"powers of {number} have no integer form")
 

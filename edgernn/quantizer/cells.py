@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -25,11 +25,9 @@ from edgernn.program.operations import (
 )
 from edgernn.program.operations.int8.elementwise import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.program.operations.int8.recurrent import NO_CLIP
+from edgernn.quantizer.converter import Converter
 from edgernn.quantizer.functions import integer_function
 from edgernn.reference import float32
-
-if TYPE_CHECKING:
-    from edgernn.quantizer.convert import Converter
 
 Array: TypeAlias = NDArray[Any]
 
@@ -276,3 +274,6 @@ def convert_lstm(converter: Converter, cell: Lstm) -> None:
         int32_state=int32_state,
         **fields,
     )
+
+
+CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {Rnn: convert_rnn, Gru: convert_gru, Lstm: convert_lstm}

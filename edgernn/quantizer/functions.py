@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import log
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,8 @@ from edgernn.program.operations import (
 )
 from edgernn.program.operations.int8.elementwise import GATE_SCALE, OCTAVE_ENTRIES, UNIT_SCALE
 from edgernn.quantizer import arithmetic, tables
+from edgernn.quantizer.converter import Converter
 from edgernn.reference import float32
-
-if TYPE_CHECKING:
-    from edgernn.quantizer.convert import Converter
 
 Array: TypeAlias = NDArray[Any]
 
@@ -49,10 +47,12 @@ def convert_unary(converter: Converter, operation: Unary) -> None:
     elif name in ("Sigmoid", "Tanh", "Relu", "Clip"):
         _convert_shared(converter, operation)
     elif name in WITHIN_ONE:
-        converter.bounds[operation.outputs[0]] = 1.0
+        converter.formats.bounds[operation.outputs[0]] = 1.0
         tables.add_smooth(converter, operation, real_of(operation), UNIT_SCALE)
     else:
-        tables.add_smooth(converter, operation, real_of(operation), converter.limit(operation.outputs[0]) / 32767)
+        tables.add_smooth(
+            converter, operation, real_of(operation), converter.formats.limit(operation.outputs[0]) / 32767
+        )
 
 
 def real_of(operation: Unary) -> Callable[[Array], Array]:
@@ -68,7 +68,7 @@ def _convert_shared(converter: Converter, operation: Unary) -> None:
         scale = converter.scales[integer]
     else:
         integer, scale = converter.at_scale(source, GATE_SCALE), UNIT_SCALE
-        converter.bounds[output] = 1.0
+        converter.formats.bounds[output] = 1.0
         if operation.function == "Sigmoid":
             converter.positive.add(output)
     gate = GateFunction(operation.function, operation.alpha, operation.beta)
@@ -104,7 +104,7 @@ def _convert_sign(converter: Converter, operation: Unary) -> None:
     """One number for all octaves."""
     entries = np.full(OCTAVE_ENTRIES, 32767, np.int16)
     entries[0] = 0
-    converter.bounds[operation.outputs[0]] = 1.0
+    converter.formats.bounds[operation.outputs[0]] = 1.0
     function = IntegerFunction("OddOctaves", table=converter.add_weight(operation, "table", entries))
     tables.add_function(converter, operation, converter.as_integer(operation.inputs[0]), function, UNIT_SCALE)
 
@@ -146,7 +146,7 @@ def convert_softmax(converter: Converter, operation: Softmax) -> None:
     if not operation.logarithm:
         converter.add(Int8Softmax(**common), UNIT_SCALE)
         return
-    scale = max(converter.output_scale(operation.outputs[0]), OCTAVE)
+    scale = max(converter.formats.output_scale(operation.outputs[0]), OCTAVE)
     output_m, output_s = (int(part) for part in fixed_point.multiplier(np.array(OCTAVE / scale), where))
     converter.add(Int8LogSoftmax(**common, output_multiplier=output_m, output_shift=output_s, scale=scale), scale)
 

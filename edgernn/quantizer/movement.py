@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -24,9 +24,7 @@ from edgernn.program.operations import (
     TopK,
     WriteState,
 )
-
-if TYPE_CHECKING:
-    from edgernn.quantizer.convert import Converter
+from edgernn.quantizer.converter import Converter
 
 Array: TypeAlias = NDArray[Any]
 
@@ -52,8 +50,8 @@ def convert_rearrange(converter: Converter, operation: Rearrange) -> None:
         numbers = converter.constants[operation.inputs[0]].reshape(-1)
         chosen = numbers if operation.indices is None else numbers[converter.weights[operation.indices]]
         converter.constants[operation.outputs[0]] = chosen.reshape(operation.shape)
-    if len(names) == 1 and operation.inputs[0] in converter.bounds:
-        converter.bounds[operation.outputs[0]] = converter.bounds[operation.inputs[0]]
+    if len(names) == 1 and operation.inputs[0] in converter.formats.bounds:
+        converter.formats.bounds[operation.outputs[0]] = converter.formats.bounds[operation.inputs[0]]
 
 
 def convert_read_state(converter: Converter, operation: ReadState) -> None:
@@ -77,7 +75,7 @@ def convert_write_state(converter: Converter, operation: WriteState) -> None:
     if slot.scale is None:
         name = converter.as_float(source)
     elif slot.dtype == "int32":
-        value = converter.unshaped(source)
+        value = converter.formats.unshaped(source)
         name = f"{value}.wide"
         if value in converter.constants:  # what a state begins with in each window
             name = _wide_constant(converter, f"{operation.name}.constant", value, slot.scale)

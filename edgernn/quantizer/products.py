@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from edgernn.program import fixed_point
 from edgernn.program.operations import Dense, GroupedDense, Int8Dense, Int8GroupedDense, Int8MatMul, MatMul
 from edgernn.program.operations.int8.products import matmul_bound
-
-if TYPE_CHECKING:
-    from edgernn.quantizer.convert import Converter
+from edgernn.quantizer.converter import Converter
 
 
 def convert_dense(converter: Converter, operation: Dense) -> None:
@@ -20,7 +18,7 @@ def convert_dense(converter: Converter, operation: Dense) -> None:
     source, output = operation.inputs[0], operation.outputs[0]
     integer, bits = converter.as_integer(source), converter.settings.bits(operation)
     W = converter.program.weights[operation.W].astype(np.float64)  # (outputs, inputs)
-    scale = converter.output_scale(output)
+    scale = converter.formats.output_scale(output)
     fields, meaning = converter.rows(operation, "W", W, converter.scales[integer], np.full(len(W), scale), bits)
     B = converter.lost_mean(W, meaning, converter.trace.values[source].reshape(-1, W.shape[1]))
     if operation.B is not None:
@@ -38,7 +36,7 @@ def convert_grouped_dense(converter: Converter, operation: GroupedDense) -> None
     W = converter.program.weights[operation.W].astype(np.float64)  # (outputs, inputs, groups)
     outputs, inputs, groups = W.shape
     rows = W.transpose(0, 2, 1).reshape(outputs * groups, inputs)
-    scale = converter.output_scale(output)
+    scale = converter.formats.output_scale(output)
     where = f"operation {operation.name} (GroupedDense), weight W"
     q = fixed_point.quantize_rows(rows, converter.scales[integer], np.full(len(rows), scale), bits, where)
     lost = (rows - q.meaning).reshape(outputs, groups, inputs)
@@ -61,7 +59,7 @@ def convert_matmul(converter: Converter, operation: MatMul) -> None:
     a, b = (converter.as_integer(name) for name in operation.inputs)
     bits = converter.settings.bits(operation)
     unit = converter.scales[a] * converter.scales[b] * 256 * (1 if bits == 16 else 256)
-    scale = converter.output_scale(operation.outputs[0])
+    scale = converter.formats.output_scale(operation.outputs[0])
     m, s = fixed_point.multiplier(np.array(unit / scale), f"operation {operation.name}")
     terms = converter.program.values[operation.inputs[0]].shape[-1]
     if matmul_bound(terms, bits, int(s)) >= 1 << 31:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Unpack
 
 from edgernn.errors import QuantizationError
 from edgernn.program.program import Program
@@ -16,10 +17,9 @@ from edgernn.quantizer.calibration import (
     trace,
 )
 from edgernn.quantizer.comparison import compare_checked
-from edgernn.quantizer.convert import Converter
+from edgernn.quantizer.convert import convert
 from edgernn.quantizer.cross_layer_equalization import equalized
-from edgernn.quantizer.ranges import Method
-from edgernn.quantizer.settings import Operands, Settings, States, check_settings
+from edgernn.quantizer.settings import Choices, Settings, check_settings
 
 TRIAL_STEPS = 1000  # of the calibration, on which equalized channels must prove that they help
 
@@ -28,15 +28,8 @@ def quantize(
     program: Program,
     calibration: Calibration,
     *,
-    operands: Operands = "w8a16",
-    keep_float: Sequence[str] = (),
-    layer_operands: Mapping[str, Operands] | None = None,
-    ranges: Method = "mse",
-    states: States = "auto",
-    count_size: float | Sequence[float] | None = None,
-    equalize: bool = True,
-    correct_bias: bool = True,
     on_progress: Progress = lambda done, total: None,
+    **choices: Unpack[Choices],
 ) -> Program:
     """Turn a float program into an int8 program, which computes in integers only (firmware_export/ARITHMETIC.md).
 
@@ -48,7 +41,9 @@ def quantize(
         Recordings (T, channels) in raw sensor units, before the metadata's mean and standard deviation: some thousand
         time steps of everything the model will meet. A dict holds one array for each input; a path is any file
         that `edgernn.recordings.sample_file.read_inputs` reads.
-    operands : "w8a16" or "w8a8"
+    on_progress : callable, optional
+        Told now and then how many of how many calibration steps have run.
+    operands : "w8a16" or "w8a8", default "w8a16"
         What matrix products read of activations: 16 bits, or 8 bits for the smallest and fastest code.
     keep_float : sequence of str
         Names of operations that stay in float. Such a program has no `step_raw` and no integer-only firmware.
@@ -66,8 +61,6 @@ def quantize(
         Whether to equalize the channels of inputs and those between layers, where that clearly lowers the error of the
         products that read them (the program's `description.equalized` says where), and to add what the rounding of
         weights takes from the mean of each row to its bias.
-    on_progress : callable, optional
-        Told now and then how many of how many calibration steps have run.
 
     Returns
     -------
@@ -99,21 +92,12 @@ def quantize(
     """
     if program.arithmetic != "float32":
         raise QuantizationError("the program is quantized already; quantize the float program that it was made of")
-    settings = Settings(
-        operands=operands,
-        layer_operands=dict(layer_operands or {}),
-        keep_float=tuple(keep_float),
-        ranges=ranges,
-        states=states,
-        count_size=tuple(count_size) if isinstance(count_size, Sequence) else count_size,
-        equalize=equalize,
-        correct_bias=correct_bias,
-    )
+    settings = Settings(**choices)
     check_settings(program, settings)
     recordings = read_recordings(program, calibration)
     traced = trace(program, recordings, on_progress)
     if not settings.equalize:
-        return Converter(program, traced, settings).convert()
+        return convert(program, traced, settings)
     return _better_of(program, traced, recordings, settings)
 
 
@@ -123,13 +107,13 @@ def _better_of(
     """The int8 program with channels equalized, or that without where it gives the better scores."""
     equal = plain = None
     try:
-        equal = Converter(*equalized(program, traced, settings), settings).convert()
+        equal = convert(*equalized(program, traced, settings), settings)
         if not equal.description.equalized:
             return equal
     except QuantizationError:  # what the integers take without factors they may not take with them
         pass
     try:
-        plain = Converter(program, traced, settings).convert()
+        plain = convert(program, traced, settings)
     except QuantizationError:
         if equal is None:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,8 @@ from edgernn.program.operations.int8.reductions import (
     WEIGHT_SCALE,
     sum_bound,
 )
+from edgernn.quantizer.converter import Converter
 from edgernn.quantizer.movement import give_format
-
-if TYPE_CHECKING:
-    from edgernn.quantizer.convert import Converter
 
 Array: TypeAlias = NDArray[Any]
 
@@ -49,7 +47,7 @@ def convert_reduce(converter: Converter, operation: Reduce) -> None:
     if operation.function in ("Sum", "Mean"):
         terms = converter.program.values[operation.inputs[0]].shape[operation.axis]
         unit = scale / (terms if operation.function == "Mean" else 1)
-        scale = converter.output_scale(operation.outputs[0])
+        scale = converter.formats.output_scale(operation.outputs[0])
         m, s = (int(part) for part in fixed_point.multiplier(np.array(unit / scale), f"operation {operation.name}"))
         if sum_bound(terms, s) >= 1 << 31:
             raise converter.refused(operation, f"a sum of {terms} numbers could overflow 32 bits")
@@ -74,7 +72,7 @@ def convert_running_reduce(converter: Converter, operation: RunningReduce) -> No
         settings["mean_bits"] = _mean_bits(converter, unit, output)
         scale = unit / 2 ** settings["mean_bits"]
     elif operation.function == "Sum":
-        scale = max(converter.limit(output) / 32767, unit * MIN_UNITS)
+        scale = max(converter.formats.limit(output) / 32767, unit * MIN_UNITS)
         settings["sum_shift"] = int(np.clip(np.ceil(np.log2(scale * 32768 / unit)) - 30, *SUM_SHIFTS))
         factor = np.array(unit * 2.0 ** settings["sum_shift"] / scale)
         m, s = fixed_point.multiplier(factor, f"operation {operation.name}")
@@ -96,7 +94,7 @@ def convert_running_reduce(converter: Converter, operation: RunningReduce) -> No
 
 def _mean_bits(converter: Converter, unit: float, output: str) -> int:
     """How many more fraction bits a mean over time can have than numbers of this unit: its range may be smaller."""
-    return int(np.clip(np.floor(np.log2(unit / (converter.limit(output) / 32767))), *MEAN_BITS))
+    return int(np.clip(np.floor(np.log2(unit / (converter.formats.limit(output) / 32767))), *MEAN_BITS))
 
 
 def convert_running_softmax(converter: Converter, operation: RunningSoftmax) -> None:
@@ -147,7 +145,7 @@ def convert_layer_norm(converter: Converter, operation: LayerNorm) -> None:
     weights = converter.program.weights
     gain = np.ones(features) if operation.scale is None else weights[operation.scale].astype(np.float64)
     bias = np.zeros(features) if operation.bias is None else weights[operation.bias].astype(np.float64)
-    scale = converter.output_scale(operation.outputs[0])
+    scale = converter.formats.output_scale(operation.outputs[0])
     where = f"operation {operation.name}"
     m, s = fixed_point.multiplier(gain * 2.0**-bits / scale, where, SIGNED_SHIFTS)
     parts = {"multiplier": m, "shift": s, "B": fixed_point.quantize_bias(bias, scale, where)}

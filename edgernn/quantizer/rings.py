@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,27 +17,25 @@ from edgernn.program.operations import (
     Rearrange,
     TakeFrame,
 )
-
-if TYPE_CHECKING:
-    from edgernn.quantizer.convert import Converter
+from edgernn.quantizer.converter import Converter
 
 
 def store_rings_in_int8(converter: Converter) -> None:
     """Make rings narrow whose frames every reader rounds to 8 bits."""
     owners = Counter(
-        region.slot for operation in converter.operations for region, _ in operation.regions(converter.weights)
+        region.slot for operation in converter.steps.operations for region, _ in operation.regions(converter.weights)
     )
     readers: dict[str, list[AnyOperation]] = {}
-    for operation in converter.operations:
+    for operation in converter.steps.operations:
         for name in operation.inputs:
             readers.setdefault(name, []).append(operation)
-    for index, operation in enumerate(converter.operations):
+    for index, operation in enumerate(converter.steps.operations):
         if not isinstance(operation, DelayLine) or operation.dtype != "int16" or operation.scale is None:
             continue
         slot = converter.slots[operation.ring.slot]
         if owners[slot.name] > 1 or not _read_in_8_bits(operation.outputs[0], readers):
             continue
-        converter.operations[index] = msgspec.structs.replace(operation, int8_storage=True)
+        converter.steps.operations[index] = msgspec.structs.replace(operation, int8_storage=True)
         converter.slots[slot.name] = msgspec.structs.replace(slot, dtype="int8", scale=256 * operation.scale)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import msgspec
 import numpy as np
@@ -18,17 +18,30 @@ Operands: TypeAlias = Literal["w8a16", "w8a8"]
 States: TypeAlias = Literal["auto", "s16", "s32"]
 
 
+class Choices(TypedDict, total=False):
+    """The keywords of `edgernn.quantizer.quantize`, which documents them."""
+
+    operands: Operands
+    layer_operands: Mapping[str, Operands]
+    keep_float: Sequence[str]
+    ranges: Method
+    states: States
+    equalize: bool
+    correct_bias: bool
+    count_size: float | Sequence[float] | None
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Choices of one quantization; `edgernn.quantizer.quantize` documents them."""
 
     operands: Operands = "w8a16"
     layer_operands: Mapping[str, Operands] = {}
-    keep_float: tuple[str, ...] = ()
+    keep_float: Sequence[str] = ()
     ranges: Method = "mse"
     states: States = "auto"
     equalize: bool = True
     correct_bias: bool = True
-    count_size: float | tuple[float, ...] | None = None
+    count_size: float | Sequence[float] | None = None
     headroom: float = 2.0  # between calibrated range and saturation, where 16 bits leave room for it
 
     def bits(self, operation: Operation) -> int:

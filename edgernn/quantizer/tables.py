@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from edgernn.program import fixed_point
 from edgernn.program.operations import Int8Unary, IntegerFunction, Operation
+from edgernn.quantizer.converter import Converter
 from edgernn.reference import int8 as reference_int8
-
-if TYPE_CHECKING:
-    from edgernn.quantizer.convert import Converter
 
 Array: TypeAlias = NDArray[Any]
 
@@ -40,7 +38,7 @@ def add_near_zero(converter: Converter, operation: Operation, real: Callable[[Ar
     """A function of numbers above 0, or one with f(-x) = -f(x), that changes the faster the smaller they are."""
     source = operation.inputs[0]
     integer = converter.as_integer(source)
-    input_scale, scale = converter.scales[integer], converter.output_scale(operation.outputs[0])
+    input_scale, scale = converter.scales[integer], converter.formats.output_scale(operation.outputs[0])
     entries = fixed_point.octave_table(real, input_scale, scale, odd)
     with np.errstate(all="ignore"):
         has_pole = not np.isfinite(real(np.zeros(1))).all()
@@ -56,7 +54,7 @@ def add_power(converter: Converter, operation: Operation, exponent: float) -> No
     output = operation.outputs[0]
     is_whole = float(exponent).is_integer()
     if is_whole and exponent >= 0:
-        add_smooth(converter, operation, lambda x: x**exponent, converter.range_scale(output))
+        add_smooth(converter, operation, lambda x: x**exponent, converter.formats.range_scale(output))
         return
     odd = is_whole and bool(exponent % 2)
     if is_whole and not odd:

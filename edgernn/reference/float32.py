@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
-LARGEST = float(np.finfo(np.float32).max)
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 GateFunction = tuple[str, float | None, float | None]  # ONNX name, alpha, beta
 
 _erf = np.vectorize(erf, otypes=[np.float64])
@@ -68,7 +68,7 @@ POLES = frozenset({"Exp", "Log", "Reciprocal"})  # infinite by definition, for s
 
 def saturate(x: Array) -> Array:
     """Numbers within the range of float32; NaN stays NaN."""
-    return np.clip(x, -LARGEST, LARGEST)
+    return np.clip(x, -MAX_FLOAT32, MAX_FLOAT32)
 
 
 def _saturate_overflow(y: Array, *of: Array) -> Array:

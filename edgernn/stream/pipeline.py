@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +19,7 @@ from edgernn.stream.formats import link_formats
 from edgernn.stream.input_mapping import InputMapping, Inputs, WholeNumbers, map_inputs
 from edgernn.stream.sample_decoder import SampleDecoder
 from edgernn.stream.scores import Scores
+from edgernn.stream.signals.gaps import Segment
 from edgernn.stream.signals.normalise import Normalise
 from edgernn.stream.sources.base import Chunk
 
@@ -54,8 +55,8 @@ class Observer(Protocol):
         """Model and decisions begin anew."""
 
 
-class Pipeline(SampleDecoder):
-    """Format, signals, model and decisions in a row.
+class Pipeline:
+    """Decoder, model and decisions in a row.
 
     Of a model whose inputs come from several sources it takes the samples of the fastest; those of the others are given
     to `latched`.
@@ -79,6 +80,9 @@ class Pipeline(SampleDecoder):
     ----------
     metadata : Metadata
         The model's, with what the settings change.
+    settings : StreamSettings
+    decoder : SampleDecoder
+        Makes samples of the bytes of the fastest source.
     notes : list of str
         What a person should know about how the model is run.
     steps : int
@@ -111,28 +115,42 @@ class Pipeline(SampleDecoder):
     ) -> None:
         self.notes: list[str] = []
         self.program = as_trained(program, settings, self.notes)
-        metadata = changed_metadata(program.metadata, settings)
+        self.settings = settings
+        self.metadata = metadata = changed_metadata(program.metadata, settings)
+        if settings.resample is not None and metadata.rate_hz is None:
+            raise ConfigError("resample needs the rate that the model was trained at: give --rate")
         input_mapping, *others = map_inputs(self.program, metadata, settings)
-        super().__init__(
-            input_mapping,
-            metadata,
-            settings,
-            format_name=format_name,
-            whole_start=whole_start,
-            whole_numbers=_whole_numbers(self.program, input_mapping),
-        )
+        resample_to_hz = None if settings.resample is None else metadata.rate_hz
+        self.decoder = self._decoder(input_mapping, format_name, whole_start, resample_to_hz)
         forms = [*latched_forms, *[(None, False)] * len(others)]
         self.latched = tuple(
-            LatchedInputs(self, other, settings, *form) for other, form in zip(others, forms, strict=False)
+            LatchedInputs(self._decoder(other, *form)) for other, form in zip(others, forms, strict=False)
         )
         self._scores = Scores(self.program, self.metadata, settings)
         self._decider = Decider(settings.decision.apply(self.metadata.decision), self._scores.labels)
         self._observer = observer
         self._runner = runner if runner is not None else _make_runner(self.program)
         self._inputs = Inputs(self.program, (input_mapping, *others))
+        self.steps = 0
         self.waiting = 0
         self.diverged = 0
         self._since_reset = 0  # steps
+
+    def _decoder(
+        self,
+        input_mapping: InputMapping,
+        format_name: str | None,
+        whole_start: bool,
+        resample_to_hz: float | None = None,
+    ) -> SampleDecoder:
+        return SampleDecoder(
+            input_mapping,
+            self.settings,
+            resample_to_hz=resample_to_hz,
+            format_name=format_name,
+            whole_start=whole_start,
+            whole_numbers=_whole_numbers(self.program, input_mapping),
+        )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -146,9 +164,9 @@ class Pipeline(SampleDecoder):
 
     def counts(self) -> dict[str, int]:
         """What was seen from all sources, by kind, and what became of it."""
-        counts = super().counts()
+        counts = self.decoder.counts()
         for latched in self.latched:
-            counts = {kind: count + counts[kind] for kind, count in latched.counts().items()}
+            counts = {kind: count + counts[kind] for kind, count in latched.decoder.counts().items()}
         return {**counts, "waiting": self.waiting, "diverged": self.diverged}
 
     def reset(self) -> None:
@@ -156,14 +174,44 @@ class Pipeline(SampleDecoder):
         self._runner.reset()
         self._decider.reset()
         self._since_reset = 0
-        if self._resample is not None:
-            self._resample.reset()
+        self.decoder.reset()
         if self._observer is not None:
             self._observer.reset()
 
-    def finish(self, chunk: Chunk) -> list[Event]:
-        """No more bytes come: the model says what it was still waiting to say."""
-        return super().finish(chunk) + self._flush(chunk)
+    @property
+    def decoders(self) -> tuple[SampleDecoder, ...]:
+        """One for each source, that of the fastest first."""
+        return (self.decoder, *(latched.decoder for latched in self.latched))
+
+    def feed(self, chunk: Chunk, place: int = 0) -> list[Event]:
+        """Take bytes of the source at this place; give the events of the samples that are complete.
+
+        `latency_ns` is filled in by the stream.
+        """
+        if chunk.after_gap:
+            self.interrupted(place)
+        return self._use(self.decoders[place].feed(chunk), chunk, place)
+
+    def feed_samples(
+        self,
+        values: NDArray[np.float64],
+        chunk: Chunk,
+        names: tuple[str, ...] = (),
+        units: tuple[str, ...] = (),
+    ) -> list[Event]:
+        """Take samples (n, width) that are numbers already, as those of an array; `chunk` says when they came."""
+        return self._use(self.decoder.feed_values(values, chunk, names, units), chunk, 0)
+
+    def finish(self, chunk: Chunk, place: int = 0) -> list[Event]:
+        """No more bytes come from a source; of the fastest, the model says what it was still waiting to say."""
+        events = self._use(self.decoders[place].finish(chunk), chunk, place)
+        return events if place else events + self._flush(chunk)
+
+    def interrupted(self, place: int = 0) -> None:
+        """Bytes of a source are missing: the model begins anew with the next ones unless its state is kept."""
+        self.decoders[place].interrupted()
+        if place and not self.settings.keep_state:
+            self.latched[place - 1].last = None
 
     @property
     def delay_steps(self) -> int:
@@ -195,6 +243,17 @@ class Pipeline(SampleDecoder):
         if self._since_reset:
             self.reset()
         return X[:0]
+
+    def _use(self, segments: Iterator[Segment], chunk: Chunk, place: int) -> list[Event]:
+        events: list[Event] = []
+        for X, begins_anew in segments:
+            if begins_anew:
+                self.reset()
+            if place:
+                self.latched[place - 1].hold(X)
+            else:
+                events += self._run(X, chunk)
+        return events
 
     def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
         events: list[Event] = []
@@ -247,48 +306,24 @@ class Pipeline(SampleDecoder):
         return MAX_BLOCK if every is None else every - self._since_reset
 
 
-class LatchedInputs(SampleDecoder):
+class LatchedInputs:
     """Inputs from a slower source: they count with their last sample.
 
     Attributes
     ----------
+    decoder : SampleDecoder
     last : ndarray float32 (C,) or None
         None before the first, and after an outage unless the state is kept.
     """
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        input_mapping: InputMapping,
-        settings: StreamSettings,
-        format_name: str | None,
-        whole_start: bool,
-    ) -> None:
-        settings = msgspec.structs.replace(settings, resample=None)
-        super().__init__(
-            input_mapping,
-            pipeline.metadata,
-            settings,
-            format_name=format_name,
-            whole_start=whole_start,
-            whole_numbers=_whole_numbers(pipeline.program, input_mapping),
-        )
-        self._pipeline = pipeline
+    def __init__(self, decoder: SampleDecoder) -> None:
+        self.decoder = decoder
         self.last: NDArray[np.float32] | None = None
 
-    def interrupted(self) -> None:
-        super().interrupted()
-        if not self.settings.keep_state:
-            self.last = None
-
-    def reset(self) -> None:
-        self._pipeline.reset()
-
-    def _run(self, X: NDArray[np.float32], chunk: Chunk) -> list[Event]:
+    def hold(self, X: NDArray[np.float32]) -> None:
+        """Take samples (n, C)."""
         if len(X):
-            self.steps += len(X)
             self.last = X[-1].copy()
-        return []
 
 
 def link_stream_kernels() -> None:

@@ -12,23 +12,20 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgernn.errors import ConfigError, FormatError
+from edgernn.errors import ConfigError
 from edgernn.program.program import Program
 from edgernn.stream.clock import Clock, SystemClock
 from edgernn.stream.config import StreamSettings, resolve
 from edgernn.stream.events import Event
 from edgernn.stream.input_mapping import map_inputs
+from edgernn.stream.monitor import SourceMonitor
 from edgernn.stream.pipeline import Pipeline, changed_metadata
-from edgernn.stream.sample_decoder import SampleDecoder
 from edgernn.stream.sources import make_source
 from edgernn.stream.sources.base import Chunk, Source
 from edgernn.stream.sources.merged import MergedReader
 from edgernn.stream.sources.reader import Notice
 
 WAIT_S = 0.1  # for bytes, before looking whether to stop
-SILENCE_NS = 3_000_000_000  # bytes without a sample for so long are worth a word
-DROPPED_PAUSE_NS = 1_000_000_000  # between two words about dropped bytes
-STALE_PERIODS = 10  # without a sample of a source whose last one is held, but SILENCE_NS at the least
 LATENCIES = 4096  # of the last reads, kept for percentiles
 
 _log = logging.getLogger("edgernn")
@@ -116,24 +113,29 @@ class Stream:
             whole_start=source.whole_start,
             latched_forms=[(form, other.whole_start) for other, form in latched],
         )
-        self._samplers: tuple[SampleDecoder, ...] = (self.pipeline, *self.pipeline.latched)
-        self._sources = (source, *(other for other, _ in latched))
         self.settings = settings
         self.source = source
         self._clock = source.clock
         self._notice = on_notice or _log.warning
-        self._reader = MergedReader(self._sources, reconnect=settings.reconnect)
+        sources = (source, *(other for other, _ in latched))
+        self._monitors = tuple(
+            SourceMonitor(
+                one,
+                decoder,
+                self._notice,
+                is_latched=place > 0,
+                is_only=not latched,
+                allow_rate=settings.allow_rate,
+            )
+            for place, (one, decoder) in enumerate(zip(sources, self.pipeline.decoders, strict=True))
+        )
+        self._reader = MergedReader(sources, reconnect=settings.reconnect)
         self._stopping = threading.Event()
         self._events = self._reads = self._bytes = 0
         self.received_ns = 0
         self._latencies_ns = np.zeros(LATENCIES, np.int64)  # ring
         self._timed_reads = 0
-        self._vain_since_ns: list[int | None] = [None] * len(self._sources)  # bytes come, but no sample
-        self._complained_spans = [0] * len(self._sources)
-        self._said_dropped_ns = -DROPPED_PAUSE_NS
         self._seen_diverged = 0
-        self._seen_restarts = [0] * len(self._sources)
-        self._stale = [False] * len(self._sources)
 
     def open(self) -> Stream:
         """Open the source and begin to read; `with` does it too.
@@ -202,14 +204,15 @@ class Stream:
         pipeline = self.pipeline
         count = min(self._timed_reads, LATENCIES)
         p50, p99 = np.percentile(self._latencies_ns[:count], [50, 99]).tolist() if count else (None, None)
+        form = pipeline.decoder.frames.format
         return StreamStatus(
             steps=pipeline.steps,
             events=self._events,
             reads=self._reads,
             bytes=self._bytes,
-            format=None if pipeline.format is None else pipeline.format.name,
-            rate_hz=pipeline.rate.rate_hz,
-            drift_ppm=pipeline.clock_fit.drift_ppm,
+            format=None if form is None else form.name,
+            rate_hz=pipeline.decoder.rate.rate_hz,
+            drift_ppm=pipeline.decoder.clock_fit.drift_ppm,
             scores=dict(zip(pipeline.labels, pipeline.scores.tolist(), strict=True)),
             latency_p50_ns=None if p50 is None else round(p50),
             latency_p99_ns=None if p99 is None else round(p99),
@@ -222,28 +225,19 @@ class Stream:
         self._reads += 1
         self._bytes += len(chunk.data)
         self.received_ns = chunk.received_ns
-        sampler = self._samplers[place]
-        steps, samples = self.pipeline.steps, sampler.steps
-        events = self._timed(sampler.feed(chunk), chunk)
+        monitor = self._monitors[place]
+        steps, samples = self.pipeline.steps, monitor.decoder.samples
+        events = self._timed(self.pipeline.feed(chunk, place), chunk)
         if self.pipeline.steps != steps:
             self._latencies_ns[self._timed_reads % LATENCIES] = self._clock.monotonic_ns() - chunk.received_ns
             self._timed_reads += 1
-        self._look_for_silence(chunk, place, sampler.steps != samples)
-        self._look_for_trouble(place)
-        if self.pipeline.latched:
-            self._look_for_stale(chunk.monotonic_ns)
+        if self.pipeline.diverged != self._seen_diverged:
+            self._seen_diverged = self.pipeline.diverged
+            self._notice("a state of the model was no longer finite: it began anew")
+        monitor.took(chunk, had_samples=monitor.decoder.samples != samples)
+        for other in self._monitors:
+            other.look_for_stale(chunk.monotonic_ns)
         return events
-
-    def _look_for_stale(self, now_ns: int) -> None:
-        """Say that a source whose last sample is held gives no more."""
-        for place, latched in enumerate(self.pipeline.latched, 1):
-            since_ns = latched.last_arrival_ns
-            longest_ns = max(SILENCE_NS, round(STALE_PERIODS * 1e9 / (latched.input_mapping.rate_hz or 1.0)))
-            stale = since_ns is not None and latched.last is not None and now_ns - since_ns > longest_ns
-            if stale and not self._stale[place]:
-                silence = f"no sample has come from {self._sources[place].name} for {longest_ns / 1e9:.0f} s"
-                self._notice(f"{silence}; its last one is held")
-            self._stale[place] = stale
 
     def _timed(self, events: list[Event], chunk: Chunk) -> list[Event]:
         """The same events with their latency."""
@@ -257,54 +251,13 @@ class Stream:
         """A source has ended; with the first of them the stream ends."""
         now_ns = self._clock.monotonic_ns()
         chunk = Chunk(b"", now_ns, self._clock.wall_ns(), now_ns)
-        sampler = self._samplers[place]
-        events = self._timed(sampler.finish(chunk), chunk)
-        if sampler.format is None:
-            raise FormatError(
-                f"{self._sources[place].name} has ended, and no samples were found in it{_sight(sampler)}"
-            )
+        events = self._timed(self.pipeline.finish(chunk, place), chunk)
+        self._monitors[place].ended()
         return events
 
     def _interrupted(self, notice: Notice, place: int) -> None:
-        now_ns = self._clock.monotonic_ns()
-        if notice.kind != "dropped" or now_ns - self._said_dropped_ns >= DROPPED_PAUSE_NS:
-            self._notice(notice.text)
-            self._said_dropped_ns = now_ns if notice.kind == "dropped" else self._said_dropped_ns
-        self._samplers[place].interrupted()
-
-    def _look_for_silence(self, chunk: Chunk, place: int, had_samples: bool) -> None:
-        """Say what comes if bytes come for three seconds and no sample is among them."""
-        since_ns = self._vain_since_ns[place]
-        if had_samples:
-            self._vain_since_ns[place] = None
-        elif since_ns is None:
-            self._vain_since_ns[place] = chunk.received_ns
-        elif chunk.received_ns - since_ns > SILENCE_NS:
-            self._vain_since_ns[place] = chunk.received_ns
-            self._notice(
-                f"bytes come from {self._sources[place].name}, but no samples{_sight(self._samplers[place])}. If that "
-                f"looks like noise, the baud rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
-            )
-            self._samplers[place].detect_again()
-
-    def _look_for_trouble(self, place: int) -> None:
-        sampler, source = self._samplers[place], self._sources[place]
-        if self.pipeline.diverged != self._seen_diverged:
-            self._seen_diverged = self.pipeline.diverged
-            self._notice("a state of the model was no longer finite: it began anew")
-        if sampler.sequence.restarts != self._seen_restarts[place]:
-            self._seen_restarts[place] = sampler.sequence.restarts
-            self._notice(f"the board at {source.name} was restarted")
-        if source.live and sampler.rate.spans > self._complained_spans[place]:
-            self._complained_spans[place] = sampler.rate.spans
-            complaint = sampler.rate_complaint()
-            if complaint is not None and not self.settings.allow_rate:
-                raise FormatError(complaint if len(self._sources) == 1 else f"{source.name}: {complaint}")
-
-
-def _sight(sampler: SampleDecoder) -> str:
-    seen = sampler.unread()
-    return f"; the last bytes are {seen!r}" if seen else ""
+        self._monitors[place].interrupted(notice, self._clock.monotonic_ns())
+        self.pipeline.interrupted(place)
 
 
 def open_stream(

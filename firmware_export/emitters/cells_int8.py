@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,20 +84,30 @@ def dense_temporaries(program: Program, operation: Int8Dense) -> list[tuple[str,
     return [("int16", BLOCK * blocks(program.weights[operation.W].shape[1]))]
 
 
+class Layout(NamedTuple):
+    """How the rows of a cell's matrices lie in memory."""
+
+    orders: tuple[Order, Order]  # of the rows of W and of R
+    sizes: list[int]  # rows of each panel
+
+
+class Arguments(NamedTuple):
+    """Arguments of a cell's kernel that are not the same for all cells, as C."""
+
+    states: list[str]
+    constants: str
+    before_gates: list[str]
+    after_gates: list[str]
+
+
 def _cell(
-    step: StepWriter,
-    operation: Int8RecurrentOperation,
-    kernel: str,
-    orders: tuple[Order, Order],
-    sizes: list[int],
-    states: list[str],
-    constants: str,
-    before_gates: list[str],
-    after_gates: list[str],
+    step: StepWriter, operation: Int8RecurrentOperation, kernel: str, layout: Layout, own: Arguments
 ) -> list[str]:
     """The call of a cell's kernel: input, states, matrices, constants, functions, output, memory."""
     step.need(kernel)
-    declarations = [_rows(step, operation, field, order, sizes) for field, order in zip("WR", orders, strict=True)]
+    declarations = [
+        _rows(step, operation, field, order, layout.sizes) for field, order in zip("WR", layout.orders, strict=True)
+    ]
     gates = [
         function(step, f"{operation.name}_{letter}", gate)
         for letter, gate in zip("fgh", operation.activations, strict=False)
@@ -105,11 +115,11 @@ def _cell(
     weights = step.program.weights
     arguments = [
         *(step.place(operation.inputs[0]), str(weights[operation.W].shape[1])),
-        *states,
-        *(str(weights[operation.R].shape[1]), "&W", "&R", constants),
-        *before_gates,
+        *own.states,
+        *(str(weights[operation.R].shape[1]), "&W", "&R", own.constants),
+        *own.before_gates,
         *gates,
-        *after_gates,
+        *own.after_gates,
         *(step.place(operation.outputs[0]), step.temporary(operation)),
     ]
     lines = [*declarations, f"edgernn_{kernel}({', '.join(arguments)});"]
@@ -128,8 +138,8 @@ def rnn(step: StepWriter, operation: Int8Rnn) -> list[str]:
     sizes = fours(step.program.weights[operation.R].shape[0])
     W, R, B = _scales(step, operation, "W"), _scales(step, operation, "R"), step.program.weights[operation.B]
     constants = _constants(step, operation, _unit_constants(W, R, B, sizes))
-    states, orders = [step.state(operation.h)], (_unchanged, _unchanged)
-    return _cell(step, operation, "rnn_int8", orders, sizes, states, constants, [], [str(operation.clip)])
+    own = Arguments([step.state(operation.h)], constants, [], [str(operation.clip)])
+    return _cell(step, operation, "rnn_int8", Layout((_unchanged, _unchanged), sizes), own)
 
 
 def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
@@ -142,16 +152,16 @@ def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
         constants = _constants(
             step, operation, _unit_constants(_reset_first(W), _reset_first(R), _reset_first(B), sizes)
         )
-        states, orders = [h, str(int(operation.int32_state))], (_reset_first, _reset_first)
-        return _cell(step, operation, "gru_reset_first_int8", orders, sizes, states, constants, [], clip)
+        own = Arguments([h, str(int(operation.int32_state))], constants, [], clip)
+        return _cell(step, operation, "gru_reset_first_int8", Layout((_reset_first, _reset_first), sizes), own)
     W_z, W_r, W_h = np.split(W, 3)
     R_z, R_r, R_h = np.split(R, 3)
     B_z, B_r, B_h, B_recurrent = np.split(B, 4)
     columns = [W_h, B_h, W_z, B_z, W_r, B_r, R_z, R_r, R_h, B_recurrent]  # (units,) each
     constants = _constants(step, operation, np.stack(columns, axis=1).ravel())
-    orders = (lambda rows: by_unit(_gates_first(rows), 3), lambda rows: by_unit(rows, 3))
+    layout = Layout((lambda rows: by_unit(_gates_first(rows), 3), lambda rows: by_unit(rows, 3)), [3] * hidden_size)
     kernel = "gru_wide_int8" if operation.int32_state else "gru_int8"
-    return _cell(step, operation, kernel, orders, [3] * hidden_size, [h], constants, [], clip)
+    return _cell(step, operation, kernel, layout, Arguments([h], constants, [], clip))
 
 
 def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
@@ -167,11 +177,10 @@ def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
     constants = _constants(step, operation, _unit_constants(by_unit(W, 4), by_unit(R, 4), by_unit(B, 4), sizes))
     numbers = (int(operation.input_forget), operation.clip, operation.candidate_shift, operation.cell_shift)
     states = [step.state(operation.h), step.state(operation.c)]
-    orders = (lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4))
+    layout = Layout((lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4)), sizes)
     kernel = "lstm_wide_int8" if operation.int32_state else "lstm_int8"
-    return _cell(
-        step, operation, kernel, orders, sizes, states, constants, [peepholes], [str(number) for number in numbers]
-    )
+    own = Arguments(states, constants, [peepholes], [str(number) for number in numbers])
+    return _cell(step, operation, kernel, layout, own)
 
 
 def _gates_first(rows: Array) -> Array:

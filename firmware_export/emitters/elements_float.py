@@ -43,7 +43,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "ScaledTanh": ("math_float", "{a} * edgernn_tanh_float({b} * x)"),
 }
 GATE_DEFAULTS = {"Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
-LARGEST = 3.4028234663852886e38
+MAX_FLOAT32 = 3.4028234663852886e38
 
 # functions that never overflow, and those that are infinite by definition: the others saturate
 NEVER_SATURATED = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign", "Relu", "Erf", "Abs", "Neg", "Sqrt", "Clip"}
@@ -78,7 +78,7 @@ def function(step: StepWriter, name: str, gate: GateFunction | Unary, clip: floa
         return f"edgernn_{gate.function.lower()}_float"
     defaults = GATE_DEFAULTS.get(gate.function) or UNARY_FUNCTIONS[gate.function]
     if gate.function == "Clip":
-        defaults = (-LARGEST, LARGEST)
+        defaults = (-MAX_FLOAT32, MAX_FLOAT32)
     constants = (
         default if own is None else own for own, default in zip((gate.alpha, gate.beta), defaults, strict=True)
     )

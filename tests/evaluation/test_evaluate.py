@@ -8,7 +8,7 @@ import pytest
 from stream_models import larger_channel, random_gru, turns
 
 from edgernn.errors import InputError
-from edgernn.evaluation.evaluate import Evaluation, evaluate_sessions, side_by_side
+from edgernn.evaluation.evaluate import Evaluation, evaluate_sessions, side_by_side, with_front
 from edgernn.evaluation.measures import measure_events
 from edgernn.evaluation.sessions import Piece, Session
 from edgernn.evaluation.sweep import choose, decide, describe_front, pareto_front, sweep, with_decision
@@ -202,7 +202,7 @@ def test_nothing_on_the_front_of_a_sweep_is_beaten_and_the_toml_gives_the_chosen
 
     import msgspec
 
-    evaluation = evaluate_sessions("m", random_gru(), [random_session()], StreamSettings(), with_sweep=True)
+    evaluation = with_front(evaluate_sessions("m", random_gru(), [random_session()], StreamSettings()))
     front = evaluation.report.front
     pairs = [(point.events.mean_wait_s or 0.0, point.events.false_per_hour or 0.0) for point in front]
     assert len(pairs) > 1

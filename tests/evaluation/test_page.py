@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from stream_models import larger_channel, turns
 
-from edgernn.evaluation.evaluate import evaluate_sessions
+from edgernn.evaluation.evaluate import evaluate_sessions, with_front
 from edgernn.evaluation.page import evaluation_page
 from edgernn.evaluation.sessions import Piece, Session
 from edgernn.html_report import Series, bar_plot, lanes, line_plot
@@ -26,7 +26,7 @@ def html() -> str:
 
     settings = StreamSettings(labels=(EVIL, "second"))
     session = Session(EVIL, 50.0, pieces)
-    return evaluation_page([evaluate_sessions(EVIL, larger_channel(), [session], settings, with_sweep=True)])
+    return evaluation_page([with_front(evaluate_sessions(EVIL, larger_channel(), [session], settings))])
 
 
 def test_nothing_is_executed_or_fetched(html: str) -> None:

@@ -31,7 +31,7 @@ FIGURES = {
     ("gru", "w8a16", 16, "atmega328p"): (41692, 5576),
     ("lstm", "w8a16", 16, "atmega328p"): (56551, 6668),
 }
-LARGEST = {
+MAX_COUNTS = {
     ("gru", "w8a16", "cortex-m4"): 11_000,
     ("lstm", "w8a16", "cortex-m4"): 14_000,
     ("lstm", "w8a16", "cortex-m0"): 40_000,
@@ -60,7 +60,7 @@ def test_steps_have_not_become_longer(
     if version.stdout.split()[0] == COMPILERS[compiler]:
         assert report.count <= count * MAX_MORE
         assert report.flash_bytes <= flash_bytes * MAX_MORE
-    assert report.count <= LARGEST.get((kind, operands, name), report.count)
+    assert report.count <= MAX_COUNTS.get((kind, operands, name), report.count)
     if kind == "lstm" and name == "cortex-m4":
         assert report.flash_bytes <= LSTM_FLASH_BYTES
 

@@ -27,7 +27,7 @@ from firmware_export.emulators import Emulator
 from firmware_export.golden import Golden
 from firmware_export.verify import open_export, verify
 
-LARGEST = np.float32(3.4e38)
+MAX_INPUT = np.float32(3.4e38)
 STEPS = 40
 
 
@@ -94,9 +94,9 @@ def test_what_overflows_is_as_in_the_compiled_kernels(
 ) -> None:
     program = program_of(name)
     rng = np.random.default_rng(5)
-    X = (rng.uniform(0.2, 1, (STEPS, 12)) * rng.choice([-1, 1], (STEPS, 1)) * LARGEST).astype(np.float32)
+    X = (rng.uniform(0.2, 1, (STEPS, 12)) * rng.choice([-1, 1], (STEPS, 1)) * MAX_INPUT).astype(np.float32)
     X[: STEPS // 4] = abs(X[: STEPS // 4])  # sums of many of them, and none that nearly cancel within a step
-    X[-STEPS // 4 :] /= LARGEST
+    X[-STEPS // 4 :] /= MAX_INPUT
     runner = Runner(program)
     Y = np.array([runner.step(x).copy() for x in X])
     assert np.isfinite(Y).all()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgernn.errors import ExportError
 from firmware_export import names
 from firmware_export.literals import float_literal, integer_literal, table
-from firmware_export.memory import Interval, place
+from firmware_export.memory import Lifetime, place
 from firmware_export.packing import panels, scale_words
 
 
@@ -87,7 +87,7 @@ def test_a_string_has_the_bytes_of_the_text(text: str) -> None:
 @settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=10))
 def test_arrays_in_use_together_do_not_overlap(arrays: list[tuple[int, int, int]]) -> None:
-    intervals = {str(k): Interval(size, min(a, b), max(a, b)) for k, (size, a, b) in enumerate(arrays)}
+    intervals = {str(k): Lifetime(size, min(a, b), max(a, b)) for k, (size, a, b) in enumerate(arrays)}
     offsets, total = place(intervals)
     for name, own in intervals.items():
         assert 0 <= offsets[name] <= total - own.size

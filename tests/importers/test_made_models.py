@@ -24,7 +24,7 @@ WINDOWED = {
     "attention_encoder_ids": "differs along time",
     "decoder_attending": "combines what belongs to the whole sequence",
     "excite_whole": "combines what belongs to the whole sequence",
-    "loop_reverse": "reads by the number of the round",
+    "loop_reverse": "reads by the number of the iteration",
     "perceptron_window": "weights that span time",
     "pool_last_query": "combines what belongs to the whole sequence",
     "rnn_bidirectional2": "takes frames by their position",

@@ -3,7 +3,7 @@
 The NumPy reference must give the same integers, at extreme inputs too.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -88,21 +88,23 @@ def gru(
     return new
 
 
-def lstm(
-    x: list[int],
-    h: list[int],
-    c: list[int],
-    W: int8.Rows,
-    R: int8.Rows,
-    B: list[int],
-    P: tuple[list[int], list[int]],
-    input_forget: bool,
-    bits: int,
-    k: int,
-    j: int,
-    wide: bool,
-) -> tuple[list[int], list[int]]:
+class Lstm(NamedTuple):
+    """What the equations of section 7.3 take beside input and state."""
+
+    W: int8.Rows
+    R: int8.Rows
+    B: list[int]
+    P: tuple[list[int], list[int]]
+    input_forget: bool
+    bits: int
+    k: int
+    j: int
+    wide: bool
+
+
+def lstm(x: list[int], h: list[int], c: list[int], cell: Lstm) -> tuple[list[int], list[int]]:
     """Section 7.3."""
+    W, R, B, P, input_forget, bits, k, j, wide = cell
     H = len(h)
     p = [i32(a + u + b) for a, u, b in zip(product(W, x, bits), product(R, h, bits), B, strict=True)]
     new_h, new_c = [], []
@@ -116,15 +118,15 @@ def lstm(
             t = split(high, gate if input_forget else fine(-limit(p_f, 65535)))
             half = split(g, gate)
             gain = i32(2 * half) if k == 0 else half if k == 1 else i32(half + 2 ** (k - 2)) >> (k - 1)
-            cell = min(max(i32(i32(c[n] - t) - t) + gain, -(2**31)), 2**31 - 1)
-            high = cell >> 16
+            new = min(max(i32(i32(c[n] - t) - t) + gain, -(2**31)), 2**31 - 1)
+            high = new >> 16
         else:
             i = sigmoid(limit(p_i))
             f = min(32768 - i, 32767) if input_forget else sigmoid(limit(p_f))
-            cell = high = sat16((i32(f * c[n] + 2**14) >> 15) + (i32(i * g + 2 ** (14 + k)) >> (15 + k)))
+            new = high = sat16((i32(f * c[n] + 2**14) >> 15) + (i32(i * g + 2 ** (14 + k)) >> (15 + k)))
         o = sigmoid(limit(i32(p[H + n] + signed_rescale(high, P[0][H + n], P[1][H + n]))))
         w = sat16(i32(high + 2 ** (j - 1)) >> j if j > 0 else i32(high * 2**-j))
-        new_c.append(cell)
+        new_c.append(new)
         new_h.append(i32(o * tanh(w) + 2**14) >> 15)
     return new_h, new_c
 
@@ -248,7 +250,8 @@ def test_lstm_equals_the_document(seed: int, K: int, H: int, bits: int, coupled:
     x, h, c = draw.int16(K), draw.int16(H), draw.state(H, wide)
     j = 3 - k  # of a cell with k integer bits
     for _ in range(3):
-        expected = lstm(ints(x), ints(h), ints(c), W, R, ints(B), (ints(P[0]), ints(P[1])), coupled, bits, k, j, wide)
+        cell = Lstm(W, R, ints(B), (ints(P[0]), ints(P[1])), coupled, bits, k, j, wide)
+        expected = lstm(ints(x), ints(h), ints(c), cell)
         h, c = int8.lstm(x, h, c, W, R, B, P, [SIGMOID, TANH, TANH], coupled, NO_CLIP, bits, k, j, wide)
         assert (ints(h), ints(c)) == expected
 

@@ -18,7 +18,7 @@ ALL_FORMS = [(name, bits) for name, form in FORMS.items() for bits in form.opera
 # a form is compiled into every kernel, but only its products differ: two of them meet all kinds of cells
 TWO_FORMS = [("pairs", 16), ("plain", 8)]
 NARROW_SIZES, WIDE_SIZES = (1, 3, 8, 19), (16, 30)  # hidden sizes with panels of one and two registers, where gates > 1
-LARGEST = 32768
+FULL_SCALE = 32768
 
 
 def integers_of(runner: Runner) -> dict[str, np.ndarray]:
@@ -47,8 +47,8 @@ def extreme_states(program: Program, random: np.random.Generator) -> dict[str, n
 
 def extreme_samples(random: np.random.Generator, steps: int, K: int) -> np.ndarray:
     """Counts anywhere in int16, many at its ends and beyond, (steps, K) float32."""
-    X = random.integers(-LARGEST, LARGEST, (steps, K)).astype(np.float32)
-    X[random.random(X.shape) < 0.3] = -LARGEST
+    X = random.integers(-FULL_SCALE, FULL_SCALE, (steps, K)).astype(np.float32)
+    X[random.random(X.shape) < 0.3] = -FULL_SCALE
     X[random.random(X.shape) < 0.3] = 1e9
     return X
 
@@ -121,7 +121,7 @@ def test_large_matrices_at_the_edge_of_32_bits(bits: int) -> None:
     for fill in ("lowest", "highest"):
         program = int8_program("gru", 300, 260, bits, fill)
         runner, reference = Runner(program), ReferenceRunner(program)
-        for h, x in ((-LARGEST, -1e9), (-LARGEST, 1e9), (LARGEST - 1, -1e9), (LARGEST - 1, 1e9)):
+        for h, x in ((-FULL_SCALE, -1e9), (-FULL_SCALE, 1e9), (FULL_SCALE - 1, -1e9), (FULL_SCALE - 1, 1e9)):
             set_states(program, runner, reference, {"h": np.full(260, h)})
             sample = np.full(300, x, np.float32)
             assert runner.step(sample)["h"].tobytes() == reference.step(sample)["h"].astype(np.float32).tobytes()
@@ -137,7 +137,7 @@ def test_every_one_of_100000_steps(bits: int, kind: str) -> None:
     """
     program = int8_program(kind, 3, 8, bits, seed=6)
     X = np.cumsum(np.random.default_rng(2).normal(0, 3000, (100_000, 3)), axis=0).astype(np.float32)
-    X = (X + LARGEST) % (2.2 * LARGEST) - 1.1 * LARGEST  # wanders through the whole range and a little beyond
+    X = (X + FULL_SCALE) % (2.2 * FULL_SCALE) - 1.1 * FULL_SCALE  # wanders through the whole range and a little beyond
     stretches = X.reshape(400, 250, 3)
     runner = Runner(program)
     states, found = [integers_of(runner)], []

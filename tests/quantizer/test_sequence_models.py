@@ -14,7 +14,7 @@ from edgernn.quantizer import compare, quantize
 from edgernn.reference.runner import ReferenceRunner
 
 MODELS = Path(__file__).parents[1] / "models" / "torch"
-LARGEST = {"convolutions": 0.005, "attention": 0.02, "ids": 0.001, "repeated": 0.01}  # error, of the range
+MAX_ERRORS = {"convolutions": 0.005, "attention": 0.02, "ids": 0.001, "repeated": 0.01}  # error, of the range
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -22,7 +22,7 @@ def test_integers_follow_float(name: str) -> None:
     program, X = PROGRAMS[name](), sample(name)
     int8 = quantize(program, X)
     expected, actual = ReferenceRunner(program).run(X), ReferenceRunner(int8).run(X)
-    close = np.abs(expected - actual) < LARGEST[name] * np.ptp(expected)
+    close = np.abs(expected - actual) < MAX_ERRORS[name] * np.ptp(expected)
     assert close.mean() > (0.99 if name == "attention" else 0.9999)  # a choice may fall the other way
 
 

@@ -149,7 +149,7 @@ def test_a_recording_gives_the_same_events_bit_for_bit_also_over_outages(tmp_pat
     for entry in entries(path):
         assert isinstance(entry, RecordedChunk)
         expected += live.pipeline.feed(Chunk(entry.data, entry.monotonic_ns, entry.wall_ns, 0, entry.after_gap))
-    assert live.pipeline.gaps.resets == 1
+    assert live.pipeline.decoder.gaps.resets == 1
     with open_stream(random_gru(), f"replay://{path}") as stream:
         found = list(stream)
     assert [event_without_latency(event) for event in found] == [event_without_latency(event) for event in expected]

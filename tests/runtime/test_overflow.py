@@ -36,8 +36,8 @@ from edgernn.stream.pipeline import Pipeline
 from edgernn.stream.sources.base import Chunk
 from edgernn.stream.sources.virtual_port import csv_frames
 
-LARGEST = float(np.finfo(np.float32).max)
-HUGE = np.array([LARGEST, -LARGEST, 3e38, -3e38, 1e30, -1e20, 1.0, 0.0], np.float32)
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+HUGE = np.array([MAX_FLOAT32, -MAX_FLOAT32, 3e38, -3e38, 1e30, -1e20, 1.0, 0.0], np.float32)
 
 
 def unbounded_gru(before: bool) -> Program:
@@ -87,7 +87,7 @@ PROGRAMS_WITH_STATE = Programs(
 def enlarged(program: Program, factor: float) -> Program:
     """The program with larger weights, none infinite."""
     weights = {
-        name: np.clip(array.astype(np.float64) * factor, -LARGEST, LARGEST).astype(np.float32)
+        name: np.clip(array.astype(np.float64) * factor, -MAX_FLOAT32, MAX_FLOAT32).astype(np.float32)
         for name, array in program.weights.items()
         if array.dtype == np.float32
     }
@@ -132,7 +132,7 @@ def test_a_sum_that_overflows_on_its_way_ends_where_it_must() -> None:
     program = make((Dense(name="sum", inputs=("x",), outputs=("y",), W="W"),), weights, "y", 4, [])
     for runner in (Runner(program), ReferenceRunner(program)):
         y = runner.step(np.array([3e38, 3e38, 2.5e38, 2.5e38], np.float32))
-        np.testing.assert_allclose(y, [1e38, LARGEST, -LARGEST], rtol=1e-6)
+        np.testing.assert_allclose(y, [1e38, MAX_FLOAT32, -MAX_FLOAT32], rtol=1e-6)
 
 
 BESIDE_A_LARGE_ONE = {
@@ -161,7 +161,7 @@ def test_a_small_sum_beside_one_that_overflows_keeps_its_number(form: str) -> No
     x = np.array([3e38, 3e38, 1e-20, 2e-20], np.float32)
     for runner in (Runner(program), ReferenceRunner(program)):
         y = np.ravel(runner.step(x))
-        np.testing.assert_allclose(np.minimum(y[:2], LARGEST), [LARGEST, 3e-20], rtol=1e-6)
+        np.testing.assert_allclose(np.minimum(y[:2], MAX_FLOAT32), [MAX_FLOAT32, 3e-20], rtol=1e-6)
         assert not y[2:].any()
 
 

@@ -235,6 +235,21 @@ def test_a_source_that_falls_silent_is_held_and_said(tmp_path: Path) -> None:
     assert notices == [f"no sample has come from {tmp_path}/slow.edgerec for 3 s; its last one is held"]
 
 
+@pytest.mark.parametrize(("back_ms", "notices"), [(38_000, 0), (42_000, 1)])
+def test_a_slow_source_has_ten_of_its_periods_before_it_counts_as_silent(
+    back_ms: int, notices: int, tmp_path: Path
+) -> None:
+    """One sample in 2 s: the last one before the pause comes at 20 s."""
+    fast = record(tmp_path / "fast.edgerec", [(100 * k, "0,0") for k in range(480)])
+    times = [*range(0, 22_000, 2000), *range(back_ms, 48_000, 2000)]
+    slow = record(tmp_path / "slow.edgerec", [(time_ms, "1") for time_ms in times])
+    inputs = {"motion": {"source": fast, "rate_hz": 10.0}, "heat": {"source": slow, "rate_hz": 0.5}}
+    said: list[str] = []
+    with open_stream(fusion(), on_notice=said.append, inputs=inputs, join="hold") as stream:
+        assert len(list(stream)) == 1
+    assert said == [f"no sample has come from {tmp_path}/slow.edgerec for 20 s; its last one is held"] * notices
+
+
 def test_losses_in_one_source_are_counted_beside_those_of_the_other(tmp_path: Path) -> None:
     parts = [[encode_packet(k, 10_000 * k, [0.0, 1.0]) for k in range(50) if k not in {7, 8}]]
     parts += [[encode_packet(k, 100_000 * k, [1.0]) for k in range(5) if k != 2]]

@@ -348,7 +348,7 @@ def test_the_rate_is_compared_with_the_models() -> None:
         pipeline = Pipeline(larger_channel(rate_hz=50.0), StreamSettings(), whole_start=True)
         for number in range(200):
             pipeline.feed(Chunk(encode_packet(number, 0, [1, 0, 0]), number * period_ms * 1_000_000, 0, 0))
-        assert (pipeline.rate_complaint() is not None) == complains
+        assert (pipeline.decoder.rate_complaint() is not None) == complains
 
 
 def test_named_numbers_find_the_models_channels_by_name() -> None:
@@ -442,7 +442,7 @@ def test_clock_and_sequence_of_json_lines_are_those_of_packets(clock: str, unit_
             for frame, arrival_ns in zip(sent, arrivals_ns, strict=True)
             for event in pipeline.feed(Chunk(frame, arrival_ns, 0, 0))
         ]
-        results.append((events, pipeline.counts(), pipeline.clock_fit.drift_ppm))
+        results.append((events, pipeline.counts(), pipeline.decoder.clock_fit.drift_ppm))
     packets = results[0]
     assert (packets[1]["restarts"], packets[1]["duplicated"], packets[1]["late"]) == (1, 1, 1)
     assert packets[1]["lost"] > 50
@@ -457,8 +457,8 @@ def test_a_clock_without_a_sequence_and_a_sequence_without_a_clock() -> None:
     pipeline = Pipeline(larger_channel(), StreamSettings(), whole_start=True)
     for k, line in enumerate([*lines, *lines[:5]]):
         pipeline.feed(Chunk(line.encode(), k * 20_000_000, 0, 0))
-        assert k < 399 or pipeline.sequence.restarts == (k > 399)
-        assert k != 399 or pipeline.clock_fit.drift_ppm == pytest.approx(0, abs=1e-6)
+        assert k < 399 or pipeline.decoder.sequence.restarts == (k > 399)
+        assert k != 399 or pipeline.decoder.clock_fit.drift_ppm == pytest.approx(0, abs=1e-6)
     numbered = [f"seq:{k} x:1 y:0 z:0\n".encode() for k in (*range(65_530, 65_540), 0, 1, 5)]
     pipeline = Pipeline(larger_channel(), StreamSettings(), whole_start=True)
     feed(pipeline, numbered)
@@ -493,10 +493,10 @@ def test_samples_of_another_rate_are_resampled_to_the_models() -> None:
     measured = Pipeline(program, StreamSettings(resample="linear"), whole_start=True)
     for chunk in chunks:
         measured.feed(chunk)
-    assert measured.rate.rate_hz == pytest.approx(100.0)
-    assert measured.measuring == pytest.approx(200, abs=3)  # two seconds
+    assert measured.decoder.rate.rate_hz == pytest.approx(100.0)
+    assert measured.decoder.measuring == pytest.approx(200, abs=3)  # two seconds
     assert measured.steps == pytest.approx((640 - 200) / 2, abs=3)
-    assert measured.rate_complaint() is None
+    assert measured.decoder.rate_complaint() is None
     with pytest.raises(ConfigError, match="resample needs the rate"):
         Pipeline(larger_channel(), StreamSettings(resample="linear"))
 
@@ -506,10 +506,10 @@ def test_the_drift_of_the_boards_clock_is_known_and_forgotten_at_a_restart() -> 
     for place in range(300):
         packet = encode_packet(place, round(place * 100_000 * 1.0002), [1.0, 0.0, 0.0])
         pipeline.feed(Chunk(packet, place * 100_000_000, 0, 0))
-    assert pipeline.clock_fit.drift_ppm == pytest.approx(200, abs=1)
+    assert pipeline.decoder.clock_fit.drift_ppm == pytest.approx(200, abs=1)
     pipeline.feed(Chunk(encode_packet(0, 0, [1.0, 0.0, 0.0]), 300 * 100_000_000, 0, 0))
-    assert pipeline.sequence.restarts == 1
-    assert pipeline.clock_fit.drift_ppm is None
+    assert pipeline.decoder.sequence.restarts == 1
+    assert pipeline.decoder.clock_fit.drift_ppm is None
 
 
 def test_the_dirty_style_of_real_boards_is_parsed_or_counted_and_never_misread() -> None:

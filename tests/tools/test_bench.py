@@ -129,7 +129,20 @@ def test_a_peer_that_computes_something_else_is_refused():
 def test_command_writes_markdown_and_json(needs_tool, tmp_path):
     needs_tool("gcc")
     path = tmp_path / "figures.json"
-    options = ["--cells", "lstm", "--sizes", "16", "--steps", "500", "--paced-steps", "0", "--peers", "numpy,edgernn"]
+    options = [
+        "--cells",
+        "lstm",
+        "--sizes",
+        "16",
+        "--steps",
+        "500",
+        "--paced-steps",
+        "0",
+        "--peers",
+        "numpy,edgernn",
+        "--nets",
+        "fastgrnn",
+    ]
     command = [sys.executable, TOOLS / "bench.py", "--quick", *options, "--json", path]
     markdown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     figures = json.loads(path.read_text())

@@ -5,7 +5,9 @@ Their steps are many short operations, where eight bits save nothing by themselv
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +16,29 @@ from benchmarks.int8_peers import INT8_PEERS
 from benchmarks.peers import Edgernn
 from benchmarks.timing import Spread
 
+if TYPE_CHECKING:
+    from edgernn.program.program import Program
+
 WATCH = Path(__file__).parents[2] / "tests" / "models" / "watch"
 NETS = ("fastgrnn", "tcn")
 ROWS, BLOCK_STEPS = 2000, 500
+CALIBRATION_STRIDE = 9  # of the 98 recordings; all seven exercises are among them
 MIN_AGREEMENT = 0.95  # of steps with the same label; tools/int8_accuracy.py measures it on whole recordings
+
+
+@cache
+def programs(name: str) -> dict[str, Program]:
+    """The net by that name, float and int8, by benchmark target.
+
+    How many steps a net is calibrated on does not change what its step takes: some of the recordings are enough.
+    """
+    import edgernn
+
+    with np.load(WATCH / "calibration.npz") as arrays:
+        calibration = np.split(arrays["samples"], arrays["interval_start"][1:])[::CALIBRATION_STRIDE]
+    program = edgernn.load(WATCH / f"{name}.onnx")
+    int8 = {peer.name: edgernn.quantize(program, calibration, operands=peer.operands) for peer in INT8_PEERS}
+    return {Edgernn.name: program, **int8}
 
 
 def measure_net(name: str, steps: int) -> dict[str, Spread]:
@@ -28,17 +49,11 @@ def measure_net(name: str, steps: int) -> dict[str, Spread]:
     ValueError
         They compute something else.
     """
-    import edgernn
+    from edgernn import Runner
 
-    with np.load(WATCH / "calibration.npz") as arrays:
-        calibration = np.split(arrays["samples"], arrays["interval_start"][1:])
     with np.load(WATCH / "held_out.npz") as arrays:
         X = arrays["samples"][:ROWS].astype(np.float32)
-    program = edgernn.load(WATCH / f"{name}.onnx")
-    programs = {Edgernn.name: program}
-    for peer in INT8_PEERS:
-        programs[peer.name] = edgernn.quantize(program, calibration, operands=peer.operands)
-    runners = {peer: edgernn.Runner(program) for peer, program in programs.items()}
+    runners = {peer: Runner(program) for peer, program in programs(name).items()}
     labels = {peer: runner.run(X).argmax(axis=1) for peer, runner in runners.items()}
     for peer, found in labels.items():
         agreement = float(np.mean(found == labels[Edgernn.name]))

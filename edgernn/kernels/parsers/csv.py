@@ -17,7 +17,7 @@ MAX_FRAME_BYTES = 8192
 NEWLINE, RETURN, TAB, SPACE = 10, 13, 9, 32
 PLUS, COMMA, MINUS, POINT, ZERO, SEMICOLON = 43, 44, 45, 46, 48, 59
 
-MAX_FLOAT32 = 3.4028235677973362e38  # everything above rounds to infinity
+ROUNDS_TO_INFINITY = 3.4028235677973362e38  # everything above rounds to infinity
 MAX_DIGITS = 18  # fit an int64
 
 NOT_A_NUMBER, FINITE, NOT_FINITE, TOO_LARGE = range(4)  # what _number found
@@ -108,7 +108,7 @@ def _number(buffer, position, powers):
         return TOO_LARGE, np.nan, position
     else:
         value = _scaled(mantissa, exponent, powers)
-    if value > MAX_FLOAT32:
+    if value > ROUNDS_TO_INFINITY:
         return TOO_LARGE, np.nan, position
     return FINITE, -value if negative else value, position
 

@@ -10,7 +10,7 @@ import numpy as np
 from edgernn.kernels.codegen.pointers import float64_at, inline, int32_at, int64_at
 
 ONE = 32768.0
-MAX_FLOAT32 = 2147483647.0
+MAX_INT32 = 2147483647.0
 
 
 @inline
@@ -19,7 +19,7 @@ def _whole(score):
     scaled = score * ONE + 0.5
     if np.isnan(scaled):
         return np.int64(0)
-    return np.int64(np.floor(min(max(scaled, -MAX_FLOAT32), MAX_FLOAT32)))
+    return np.int64(np.floor(min(max(scaled, -MAX_INT32), MAX_INT32)))
 
 
 @inline

@@ -46,7 +46,7 @@ ALIGNMENT = 64  # bytes: a cache line
 ROOM = 256  # bytes behind every piece of memory: kernels read and write whole registers, of 64 float32 at most
 GATE_DEFAULTS = {**UNARY_FUNCTIONS, "Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
 Floats: TypeAlias = NDArray[np.float32]
-LARGEST = float(np.finfo(np.float32).max)
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class Allocation(NamedTuple):
@@ -219,7 +219,7 @@ def _gate_constants(operation: RecurrentOperation) -> Floats:
 
 def _function_constants(function: str, alpha: float | None, beta: float | None) -> tuple[float, float]:
     if function == "Clip":
-        return -LARGEST if alpha is None else alpha, LARGEST if beta is None else beta
+        return -MAX_FLOAT32 if alpha is None else alpha, MAX_FLOAT32 if beta is None else beta
     default_alpha, default_beta = GATE_DEFAULTS[function]
     return (default_alpha or 0.0) if alpha is None else alpha, (default_beta or 0.0) if beta is None else beta
 

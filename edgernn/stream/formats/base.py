@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
@@ -15,6 +16,7 @@ from edgernn.stream.formats.names import ClockColumns
 MAX_CHANNELS = 256
 MAX_FRAME_BYTES = 8192  # of one line or packet; longer ones are garbage
 SLICE_BYTES = 16384  # bytes that one compiled call takes at most
+MAX_TEXTS = 64  # lines of text kept for the next sample; the last ones count
 
 # what is counted; the compiled parsers use the places in this tuple
 KINDS = (
@@ -36,12 +38,22 @@ READING, SKIP_UNSEEN_START, SKIP_REST = range(3)
 class Samples(NamedTuple):
     """Samples in the order they came. The arrays belong to the format and are overwritten by the next ones.
 
-    Numbers that are not finite, or too large for float32, stand in `values` as NaN.
+    Numbers that are not finite, or too large for float32, stand in `values` as NaN. `texts` are the lines of text
+    between the sample before and the first of these, such as a heading or what a board prints when it boots; text
+    stands nowhere else among them.
     """
 
     values: NDArray[np.float64]  # (n, width)
-    sequence: NDArray[np.int64] | None = None  # (n,) the sender's number modulo 2**16
-    device_time_us: NDArray[np.int64] | None = None  # (n,) the sender's clock modulo 2**32
+    sequence: NDArray[np.int64] | None = None  # (n,) the sender's number
+    device_time_us: NDArray[np.int64] | None = None  # (n,) the sender's clock
+    texts: tuple[bytes, ...] = ()
+
+    def part(self, begin: int, end: int) -> Samples:
+        """The samples from `begin` to before `end`, without texts."""
+        rows = slice(begin, end)
+        sequence = None if self.sequence is None else self.sequence[rows]
+        time_us = None if self.device_time_us is None else self.device_time_us[rows]
+        return Samples(self.values[rows], sequence, time_us)
 
 
 class Format(ABC):
@@ -59,6 +71,8 @@ class Format(ABC):
     ----------
     is_compiled : bool
         Its bytes are parsed by a kernel.
+    sequence_modulus, time_modulus_us : int or None
+        Where the sender's number and clock wrap; None if the format does not say.
     clock : ClockColumns or None
         Numbers that are the sender's clock and sequence. A sample in which they cannot be that is malformed.
 
@@ -70,6 +84,8 @@ class Format(ABC):
 
     name: ClassVar[str]
     is_compiled: ClassVar[bool] = True
+    sequence_modulus: ClassVar[int | None] = None
+    time_modulus_us: ClassVar[int | None] = None
 
     def __init__(self, width: int, *, whole_start: bool = False) -> None:
         if not 1 <= width <= MAX_CHANNELS:
@@ -78,6 +94,7 @@ class Format(ABC):
         self.clock: ClockColumns | None = None
         self.counts = np.zeros(len(KINDS), np.int64)  # (KINDS,)
         self._buffer = np.zeros(MAX_FRAME_BYTES + SLICE_BYTES + 1, np.uint8)  # one byte more for an end mark
+        self._texts: deque[bytes] = deque(maxlen=MAX_TEXTS)  # since the last sample
         self._pending = 0  # bytes of an unfinished frame at the front of the buffer
         self._buffer_address = self._buffer.ctypes.data
         # (2,) why bytes up to the next end of a frame are passed over; bytes that the last parse used up
@@ -94,17 +111,21 @@ class Format(ABC):
             part = incoming[start : start + SLICE_BYTES]
             length = self._pending + part.size
             self._buffer[self._pending : length] = part
+            texts_before = int(self.counts[TEXT])
             samples = self._parse(length)
             consumed = int(self._state[1])
+            has_text = int(self.counts[TEXT]) != texts_before
+            read = self._buffer[:consumed].tobytes() if has_text else b""
             self._pending = length - consumed
             if self._pending:
                 self._buffer[: self._pending] = self._buffer[consumed:length].copy()
             if self._pending > MAX_FRAME_BYTES:
                 self._pass_over_rest()
-            if self.clock is not None:
-                samples = self._with_clock(samples.values, self.clock)
-            if len(samples.values):
-                yield samples
+            for block in self._cut_at_texts(samples, read) if has_text else (samples,):
+                sound = block if self.clock is None else self._with_clock(block.values, self.clock)
+                if len(sound.values):
+                    yield sound._replace(texts=tuple(self._texts)) if self._texts else sound
+                    self._texts.clear()
 
     def resynchronise(self) -> None:
         """Forget the unfinished frame: what comes next begins somewhere inside a frame."""
@@ -132,6 +153,30 @@ class Format(ABC):
             self.counts[MALFORMED] += unsound
             values = values[sound]
         return Samples(values, clock.sequence_of(values), clock.time_us_of(values))
+
+    def _cut_at_texts(self, samples: Samples, read: bytes) -> Iterator[Samples]:
+        """Samples in blocks without text between them; puts the lines of text aside before the block they precede.
+
+        `read` are the bytes that the samples were made of. If their lines do not say which of them became the samples,
+        as where the first one was not whole, all text is taken to stand before the first sample.
+        """
+        lines = [line for line in read.replace(b"\r", b"\n").split(b"\n") if line.strip(b" \t")]
+        are_samples = [self.is_sample(line) for line in lines]
+        rows = len(samples.values)
+        row = begin = 0
+        for line, is_sample in zip(lines, are_samples, strict=True):
+            if is_sample:
+                row += 1
+            elif line.replace(b"\t", b" ").decode("latin-1").isprintable():
+                if row > begin and sum(are_samples) == rows:
+                    yield samples.part(begin, row)
+                    begin = row
+                self._texts.append(line[:MAX_FRAME_BYTES])
+        yield samples.part(begin, rows)
+
+    def is_sample(self, line: bytes) -> bool:
+        """Whether a whole line, without its end, is a sample of this format and width; no line of packets is."""
+        return False
 
     @abstractmethod
     def _parse(self, length: int) -> Samples:

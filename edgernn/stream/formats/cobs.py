@@ -46,6 +46,8 @@ class Cobs(Format):
     """
 
     name: ClassVar[str] = "cobs"
+    sequence_modulus: ClassVar[int | None] = 1 << 16
+    time_modulus_us: ClassVar[int | None] = 1 << 32
 
     def __init__(self, width: int, *, whole_start: bool = False) -> None:
         super().__init__(width, whole_start=whole_start)

@@ -54,6 +54,9 @@ class Csv(Format):
         self._powers = np.array([float(f"1e{exponent}") for exponent in range(23)])  # (23,) exact in float64
         self._addresses = addresses(self._values, self._powers, self.counts, self._state)
 
+    def is_sample(self, line: bytes) -> bool:
+        return count_columns(line) == self.width
+
     def _parse(self, length: int) -> Samples:
         rows = self._parse_csv(self._buffer_address, length, self.width, *self._addresses)
         return Samples(self._values[: rows * self.width].reshape(rows, self.width))

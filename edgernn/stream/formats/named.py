@@ -51,6 +51,10 @@ class NamedLines(Format):
     def fields(line: bytes) -> Fields | None:
         """The numbers of a line by name; None if it is no sample."""
 
+    def is_sample(self, line: bytes) -> bool:
+        fields = self.fields(line)
+        return len(line) <= MAX_FRAME_BYTES and fields is not None and fields.keys() == set(self.channels)
+
     def _parse(self, length: int) -> Samples:
         data = self._buffer[:length].tobytes()
         rows = [row for line in self._lines(data) if (row := self._row(line)) is not None]

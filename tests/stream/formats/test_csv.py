@@ -128,6 +128,43 @@ def test_numbers_that_are_not_finite_stand_as_nan_and_are_counted() -> None:
     assert counts(parser) == {"samples": 6, "non_finite": 3, "out_of_range": 3}
 
 
+def test_exponents_of_any_length_are_understood() -> None:
+    """A power of ten that wraps around in 64 bits is not a small one."""
+    powers = [2**64, 2**63, 2**32, 10**30]
+    parser = Csv(1, whole_start=True)
+    samples = parse(parser, [f"1e{power}\n1e-{power}\n0e{power}\n".encode() for power in powers])
+    np.testing.assert_array_equal(samples[:, 0], [np.nan, 0.0, 0.0] * len(powers))
+    assert counts(parser) == {"samples": 12, "out_of_range": 4}
+
+
+@pytest.mark.parametrize("zeros", [0, 17, 400, 5000])
+def test_numbers_of_many_digits_are_those_of_python(zeros: int) -> None:
+    """Before the point, behind it, and with an exponent that takes them back."""
+    digits = "9" * 19 + "8" * 19
+    texts = [
+        *(digits[:length] for length in (17, 18, 19, 20, 37)),
+        *("1e38", "3e38", "0.003e41", "1e-38", "1e-45", "4e-320"),
+        f"{'0' * zeros}1.5",
+        f"0.{'0' * zeros}25e{zeros}",
+        f"25{'0' * zeros}e-{zeros + 1}",
+        f"{digits[:19]}{'0' * zeros}e-{zeros}",
+    ]
+    parser = Csv(1, whole_start=True)
+    samples = parse(parser, ["\n".join([*texts, ""]).encode()])
+    np.testing.assert_allclose(samples[:, 0], [float(text) for text in texts], rtol=1e-15)
+
+
+def test_what_rounds_to_the_largest_float32_is_in_range() -> None:
+    largest, beyond = "3.4028235677973361e38", "3.4028235677973372e38"  # a rounding step to both sides of the limit
+    parser = Csv(1, whole_start=True)
+    samples = parse(parser, [f"{largest}\n-{largest}\n{beyond}\n-{beyond}\n".encode()])
+    np.testing.assert_allclose(samples[:, 0], [float(largest), -float(largest), np.nan, np.nan], rtol=1e-15)
+    assert np.isfinite(np.float32(largest))
+    with np.errstate(over="ignore"):
+        assert np.isinf(np.float32(beyond))
+    assert counts(parser) == {"samples": 4, "out_of_range": 2}
+
+
 def test_the_first_line_of_a_port_is_dropped_because_its_beginning_may_be_missing() -> None:
     parser = Csv(2)
     assert parse(parser, [b"34,5\n6,7\n"]).tolist() == [[6, 7]]

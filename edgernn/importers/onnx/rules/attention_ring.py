@@ -25,7 +25,7 @@ from edgernn.program.operations import MAX_ELEMENTS
 
 Array = NDArray[Any]
 NOWHERE = -1e9  # the score of a frame before the sequence
-LEAST = -1e4  # a mask that adds less than this forbids
+MIN_MASK = -1e4  # a mask that adds less than this forbids
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def _with_constants(call: Call, scores: AttentionScores, operator: str, place: i
     if operator == "Where":
         condition = call.constant(0, "condition").elements
         other = call.array(3 - place, "X")
-        if place == 0 or other.size != 1 or not float(other.reshape(-1)[0]) < LEAST:
+        if place == 0 or other.size != 1 or not float(other.reshape(-1)[0]) < MIN_MASK:
             return None
         allowed = condition.astype(bool) if place == 1 else ~condition.astype(bool)
         return _masked(scores, np.where(allowed, 0.0, -np.inf))
@@ -123,15 +123,15 @@ def _by_age(call: Call, bias: Array | None, steps: int | None) -> Array:
         raise everywhere
     rows, columns = np.indices((steps, steps))
     age = rows - columns
-    allowed = np.broadcast_to(bias > LEAST, bias.shape)
+    allowed = np.broadcast_to(bias > MIN_MASK, bias.shape)
     if allowed[..., age < 0].any() or not allowed[..., age == 0].all():
         raise everywhere
     last = bias[..., -1, ::-1]  # of the last frame, by age
     expected = np.where(age >= 0, last[..., np.maximum(age, 0)], -np.inf)
-    agrees = np.where(allowed, np.isclose(bias, expected, atol=1e-6), expected <= LEAST)
+    agrees = np.where(allowed, np.isclose(bias, expected, atol=1e-6), expected <= MIN_MASK)
     if not agrees.all():
         raise NeedsWindowError(f"{call.node!r} has a mask that depends on more than the distance of two frames")
-    reach = int(np.flatnonzero((last > LEAST).reshape(-1, steps).any(0)).max()) + 1
+    reach = int(np.flatnonzero((last > MIN_MASK).reshape(-1, steps).any(0)).max()) + 1
     if reach == steps:
         if approximate is None or approximate >= steps:
             raise everywhere

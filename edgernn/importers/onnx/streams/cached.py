@@ -62,8 +62,8 @@ class Continued(Stream):
         if span != self.pad_begin + 1:
             raise UnsupportedModelError(
                 f"a window of {span} frames runs over a sequence that begins with {self.pad_begin} frames from a "
-                f"state: a state of {span - 1} frames can be streamed; for another, export the model for one step (time "
-                "length 1)"
+                f"state: a state of {span - 1} frames can be streamed; for another, export the model for one time "
+                "step (time length 1)"
             )
         size = self.places.shape[1]
         elements = np.stack([self.elements - (self.pad_begin - k * dilation) * size for k in range(taps)])

@@ -13,13 +13,13 @@ from edgernn.kernels.int8.instructions import Int8FineGateInstruction, Int32Stat
 H, X, MINUS, FINE, SIZE, SHIFT = slots(Int32StateInstruction)
 GATE_X, GATE_Y, TABLE, GATE_SIZE, FACTOR = slots(Int8FineGateInstruction)
 LANES = processor().lanes
-MAX_FLOAT32, LEAST = (1 << 31) - 1, -(1 << 31)
+MAX_INT32, MIN_INT32 = (1 << 31) - 1, -(1 << 31)
 
 
 @inline
 def saturate32(x):
     """The nearest int32."""
-    return min(max(x, LEAST), MAX_FLOAT32)
+    return min(max(x, MIN_INT32), MAX_INT32)
 
 
 def build(what, place="", sign="plus"):

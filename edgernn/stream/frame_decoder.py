@@ -1,0 +1,160 @@
+"""FrameDecoder: the bytes of one source to the numbers that a model takes, in their order, without regard to time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgernn.errors import ConfigError
+from edgernn.stream.formats import FORMATS, link_formats, make_format
+from edgernn.stream.formats.base import KINDS, Format, Samples
+from edgernn.stream.formats.detect import Detected, Detector
+from edgernn.stream.input_mapping import InputMapping, WholeNumbers, choose_columns
+from edgernn.stream.signals.normalise import Normalise
+
+SIGHT_BYTES = 64  # of what was read last, for messages
+
+
+class Decoded(NamedTuple):
+    """Samples as the model takes them, and what the sender says about each.
+
+    Attributes
+    ----------
+    X : ndarray float32 (n, C)
+        Normalised; NaN where a number is missing.
+    finite : bool
+        All numbers of X are known to be finite.
+    sequence, device_time_us : ndarray int64 (n,) or None
+        The sender's number and clock, where it sends them.
+    """
+
+    X: NDArray[np.float32]
+    finite: bool
+    sequence: NDArray[np.int64] | None
+    device_time_us: NDArray[np.int64] | None
+
+
+class FrameDecoder:
+    """Finds the format of a source, parses it, chooses the model's channels and normalises them.
+
+    Parameters
+    ----------
+    input mapping : InputMapping
+        Which of the source's numbers are wanted.
+    format_name : str, optional
+        The format; found out if not given.
+    whole_start : bool
+        The first byte begins a frame.
+    whole_numbers : WholeNumbers, optional
+        Finds samples that are out of the model's range, which count as missing.
+
+    Attributes
+    ----------
+    format : Format or None
+        None until it is known.
+
+    Raises
+    ------
+    ConfigError
+        There is no such format.
+    """
+
+    def __init__(
+        self,
+        input_mapping: InputMapping,
+        *,
+        format_name: str | None = None,
+        whole_start: bool = False,
+        whole_numbers: WholeNumbers | None = None,
+    ) -> None:
+        if format_name is not None and format_name not in FORMATS:
+            raise ConfigError(f"format is {format_name!r}: use {', '.join(FORMATS)} or auto")
+        link_formats(format_name)
+        self.input_mapping = input_mapping
+        self.format: Format | None = None
+        self._only_format = format_name
+        self._detector: Detector | None = Detector(format_name, whole_start=whole_start)
+        self._earlier_counts = np.zeros(len(KINDS), np.int64)  # of formats that turned out to be wrong
+        self._whole_numbers = whole_numbers
+        self._rejected = 0  # samples with numbers that are no ids
+        self._normalise: Normalise | None = None  # known with the width of a sample
+        self._columns: Sequence[int] = ()
+        self._last_bytes = b""
+
+    def counts(self) -> dict[str, int]:
+        """Samples and everything that was not one, by kind."""
+        seen = self._earlier_counts if self.format is None else self._earlier_counts + self.format.counts
+        kinds = dict(zip(KINDS, seen.tolist(), strict=True))
+        return {**kinds, "out_of_range": kinds["out_of_range"] + self._rejected}
+
+    def feed(self, data: bytes) -> Iterator[Decoded]:
+        """Take bytes; give the samples that are complete. Use the iterator up before the next call."""
+        self._last_bytes = data[-SIGHT_BYTES:]
+        if self._detector is None:
+            return self._parse(data)
+        found = self._detector.feed(data)
+        return iter(()) if found is None else self._parse(self._choose_format(found))
+
+    def feed_values(
+        self, values: NDArray[np.float64], names: tuple[str, ...] = (), units: tuple[str, ...] = ()
+    ) -> Decoded:
+        """Take samples (n, width) that are numbers already, as those of an array."""
+        if self._normalise is None:
+            self._normalise = self._connect("an array", values.shape[1], names, units)
+        return self._normalised(Samples(np.ascontiguousarray(values, np.float64)))
+
+    def finish(self) -> Iterator[Decoded]:
+        """No more bytes come: decide on the format with what there is."""
+        found = self._detector.finish() if self._detector is not None else None
+        return iter(()) if found is None else self._parse(self._choose_format(found))
+
+    def resynchronise(self) -> None:
+        """Bytes are missing: the unfinished frame is dropped."""
+        if self.format is None:
+            heading = None if self._detector is None else self._detector.heading
+            self._detector = Detector(self._only_format, heading=heading)
+        else:
+            self.format.resynchronise()
+
+    def detect_again(self) -> None:
+        """Look for another format, because this one gives no samples."""
+        if self.format is not None:
+            self._earlier_counts += self.format.counts
+            self.format = None
+            self._detector = Detector(self._only_format)
+
+    def unread(self) -> bytes:
+        """Some of the last bytes of which no samples could be made."""
+        return bytes(self._detector.seen[-SIGHT_BYTES:]) if self._detector is not None else self._last_bytes
+
+    def _choose_format(self, found: Detected) -> memoryview:
+        assert self._detector is not None
+        self._normalise = self._connect(*found)
+        self.format = make_format(
+            found.format,
+            found.width,
+            whole_start=self._detector.whole_start,
+            channels=found.channels,
+            taken=self._columns,
+        )
+        seen, self._detector = self._detector.seen, None
+        return memoryview(seen)
+
+    def _connect(self, name: str, width: int, names: tuple[str, ...] = (), units: tuple[str, ...] = ()) -> Normalise:
+        input_mapping = self.input_mapping
+        self._columns = choose_columns(input_mapping, name, width, names, units)
+        return Normalise(self._columns, scale=input_mapping.scale, mean=input_mapping.mean, std=input_mapping.std)
+
+    def _parse(self, data: bytes | memoryview) -> Iterator[Decoded]:
+        assert self.format is not None
+        return map(self._normalised, self.format.feed(data))
+
+    def _normalised(self, samples: Samples) -> Decoded:
+        assert self._normalise is not None
+        X, finite = self._normalise(samples.values), self._normalise.finite  # (n, C)
+        if self._whole_numbers and (rejected := self._whole_numbers.reject(X)):
+            self._rejected, finite = self._rejected + rejected, False
+        return Decoded(X, finite, samples.sequence, samples.device_time_us)
