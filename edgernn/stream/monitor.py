@@ -60,6 +60,7 @@ class SourceMonitor:
         FormatError
             Its samples come at another rate than the model takes.
         """
+        self._tell_notices()
         self._look_for_silence(chunk, had_samples)
         if self.decoder.sequence.restarts != self._seen_restarts:
             self._seen_restarts = self.decoder.sequence.restarts
@@ -94,8 +95,15 @@ class SourceMonitor:
         FormatError
             No samples were in it.
         """
+        self._tell_notices()
         if self.decoder.frames.format is None:
             raise FormatError(f"{self.source.name} has ended, and no samples were found in it{self._sight()}")
+
+    def _tell_notices(self) -> None:
+        """What the source's names and headings gave to say."""
+        notices = self.decoder.frames.channels.notices
+        while notices:
+            self._say(notices.pop(0))
 
     def _look_for_silence(self, chunk: Chunk, had_samples: bool) -> None:
         """Say what comes if bytes come for three seconds and no sample is among them."""

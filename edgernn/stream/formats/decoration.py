@@ -1,7 +1,7 @@
 """The outer layer of a line: text that stands around the numbers, taken off piece by piece.
 
-Each kind of decoration before the numbers is one row of `_BEFORE`. A decoration has a name for people, and the words in it that
-are the same in every line (a tag, an identifier), so that lines of another tag are told apart.
+Each kind of decoration before the numbers is one row of `_BEFORE`. A decoration has a name for people, and the word in
+it that is the same in every line (a tag, an identifier), so that lines of another tag are told apart.
 """
 
 from __future__ import annotations
@@ -31,12 +31,18 @@ _BEFORE = (
     ("identifier", re.compile(r"(?P<word>(?:[0-9A-F]{2}:){5}[0-9A-F]{2})[,;|\s]\s*", re.IGNORECASE)),
     ("identifier", re.compile(rf"\[(?P<word>{_WORD})\]\s*[,;:]?\s*")),
     ("title", re.compile(rf"(?P<word>{_WORD})\s*:\s+(?={_WORD}\s*[:=]\s*[-+.\d])")),
-    ("identifier", re.compile(rf"(?P<word>{_WORD}(?: {_WORD})?)(?:\s*[:=,;|\t]\s*| +)(?=[-+.\d(\[<\"'])")),
+    ("identifier", re.compile(rf"(?P<word>{_WORD}(?: {_WORD})?)(?:\s*[:=,;|\t]\s*| +)(?=[-+.\d(\[{{<\"'])")),
 )
 _AFTER = re.compile(rf"(?P<body>.*[\d)\]>\"'])(?:\s*[,;|\t]\s*|\s+)(?P<word>{_WORD})")
+_SEVERAL = re.compile(r"[-+.\d][,;|\s)\]\"']+[-+.\d\"']|[(\[{<]")  # numbers
 _SERIALPLOT = re.compile(r"\$(?P<body>[^*$]*);")
 _NMEA = re.compile(r"[$!](?P<body>(?P<word>[A-Za-z][\w]{0,15}),[^*$]*)(?:\*(?P<sum>[0-9A-Fa-f]{2}))?")
-_BRACKETS = (("()", "parentheses"), ("[]", "square brackets"), ("{}", "braces"), ("<>", "angle brackets"))
+_BRACKETS = (
+    ("(", ")", "parentheses"),
+    ("[", "]", "square brackets"),
+    ("{", "}", "braces"),
+    ("<", ">", "angle brackets"),
+)
 _NO_IDENTIFIER = re.compile(MISSING, re.IGNORECASE)
 MAX_BEFORE = 4  # decorations before the numbers of one line
 
@@ -135,13 +141,13 @@ def _is_named_field(text: str, match: re.Match[str]) -> bool:
     if match[0].rstrip()[-1:] not in ":=":
         return False
     rest = text[match.end() :]
-    return ":" in rest or "=" in rest or not re.search(r"[-+.\d][,;|\s)\]]+[-+.\d\"']|[(\[<]", rest)
+    return ":" in rest or "=" in rest or not _SEVERAL.search(rest)
 
 
 def _without_brackets(text: str, found: list[Decoration]) -> str:
     """Without brackets around all numbers, two deep at the most."""
     for _ in range(2):
-        for (opening, closing), name in _BRACKETS:
+        for opening, closing, name in _BRACKETS:
             inner = text[1:-1]
             if text[:1] == opening and text[-1:] == closing and opening not in inner and ":" not in inner:
                 found.append(Decoration(name))

@@ -1,8 +1,8 @@
 """Headings: lines that name the numbers of the samples after them, such as ``ax [g],ay [g],az [g]``.
 
-Names are separated by commas, semicolons, tabs or ``|``; by spaces if they name the model's channels. A name begins with
-a letter; its unit may follow in brackets. A mark of comments, a title (``Data:``), quotes, terminal colours and a byte
-order mark may stand around.
+Names are separated by commas, semicolons, tabs or ``|``; by spaces if they name the model's channels. A name begins
+with a letter; its unit may follow in brackets. A mark of comments, a title (``Data:``), quotes, terminal colours and a
+byte order mark may stand around.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from edgernn.stream.formats.decoration import plain_text
 from edgernn.stream.formats.names import MAX_NAME_BYTES, places_by_name
 
 LABELS = frozenset({"label", "labels", "class", "activity", "target"})  # columns of text, not of numbers
+MAX_NAME_WORDS = 2  # of names that are not the model's channels
 _NAME = r"[^\W\d][\w./ -]*"
 _HEADED = re.compile(rf"({_NAME}?)\s*(?:\[([^\[\]]*)\]|\(([^()]*)\))?")
 _TITLE = re.compile(r"^[^\W\d][\w ]{0,31}:\s*(?=[^\W\d])")
@@ -51,7 +52,12 @@ def read_heading(line: bytes, channels: Sequence[str] = ()) -> Heading | None:
     names = (heading for heading in found if names_all(heading, channels))
     if channels and (best := next(names, None)) is not None:
         return best
-    return next((heading for heading in found if heading.separator != " "), None)
+    return next((heading for heading in found if heading.separator != " " and _is_short(heading)), None)
+
+
+def _is_short(heading: Heading) -> bool:
+    """Whether no name is a sentence."""
+    return all(len(name.split()) <= MAX_NAME_WORDS for name in heading.channels)
 
 
 def names_all(heading: Heading, channels: Sequence[str]) -> bool:

@@ -152,7 +152,7 @@ def _named(text: str) -> list[Fields] | Refused | None:
         if len(set(names)) != len(names) or any(len(name.encode()) > MAX_NAME_BYTES for name in names):
             continue
         texts = [_unquoted(match["value"]) for match in matches]
-        values = [read_value(field, decimal) for field in texts]  # type: ignore[arg-type]
+        values = [read_value(field, decimal) for field in texts]
         if all(value is not None for value in values):
             return [Fields("named", tuple(value for value in values if value is not None), names, decimal)]
         if decimal == "." and (refused := _refusal(texts)) is not None:
@@ -208,9 +208,10 @@ def _json(text: str) -> Fields | Refused | None:
 
 
 def _decoded(text: str) -> Any:
-    for candidate in (text, text.replace("'", '"')):
-        for word, other in _PYTHON_WORDS if candidate is not text else ():
-            candidate = re.sub(rf"\b{word}\b", other, candidate)
+    as_python = text.replace("'", '"')
+    for word, other in _PYTHON_WORDS:
+        as_python = re.sub(rf"\b{word}\b", other, as_python)
+    for candidate in (text, as_python):
         try:
             return msgspec.json.decode(candidate.encode())
         except (msgspec.DecodeError, UnicodeError, RecursionError):

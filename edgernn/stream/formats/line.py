@@ -18,7 +18,7 @@ from edgernn.stream.formats.base import MAX_CHANNELS, MAX_FRAME_BYTES
 from edgernn.stream.formats.decoration import Decoration, plain_text, undecorated
 from edgernn.stream.formats.layouts import Decimal, Fields, Layout, Refused, read_fields
 
-FORMAT_OF: dict[Layout, str] = {"numbers": "csv", "named": "plotter", "json": "jsonl"}
+MAX_ASCII = 127
 
 
 class LineForm(NamedTuple):
@@ -34,12 +34,21 @@ class LineForm(NamedTuple):
         ``","`` if numbers have decimal commas.
     one_each : bool
         A line holds one number, a sample several lines.
+    ends_with_nul : bool
+        Lines end with a zero byte.
+    label : int or None
+        Place of a column of text that says what was done.
+    separator : str
+        Between the columns of a table with such a column.
     """
 
     layout: Layout
     decorations: tuple[Decoration, ...] = ()
     decimal: str = "."
     one_each: bool = False
+    ends_with_nul: bool = False
+    label: int | None = None
+    separator: str = ","
 
     def __str__(self) -> str:
         parts = {
@@ -49,6 +58,10 @@ class LineForm(NamedTuple):
         }[self.layout]
         if self.decimal == ",":
             parts += " with decimal commas"
+        if self.ends_with_nul:
+            parts += ", a zero byte after each line"
+        if self.label is not None:
+            parts += ", a column of labels"
         return parts + "".join(f", {decoration}" for decoration in self.decorations)
 
 
@@ -108,7 +121,7 @@ def read_line(line: bytes, decimal: Decimal | None = None) -> Line:
 
 
 def is_text(line: bytes) -> bool:
-    """Whether a line that is no sample is a message: printable, terminal colours among it.
+    """Whether a line that is no sample is a message: printable, and no noise of bytes beyond ASCII.
 
     Examples
     --------
@@ -116,4 +129,14 @@ def is_text(line: bytes) -> bool:
     (True, False)
     """
     text = plain_text(line)
-    return text is not None and text.isprintable()
+    if text is None or not text.replace("\t", " ").isprintable():
+        return False
+    return sum(byte > MAX_ASCII for byte in line) <= len(line) // 4 or _is_utf8(line)
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

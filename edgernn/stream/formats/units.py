@@ -48,7 +48,13 @@ _SPELLINGS = (
 )
 _CANONICAL = {spelling: spellings[0] for spellings in _SPELLINGS for spelling in spellings}
 _DIGITS = str.maketrans("²³⁻¹⁰μ·×", "23-10u**")
-_CASED = {"Nm": "n*m", "N*m": "n*m", "nm": "nanometer", "G": "gauss", "mG": "mgauss", "MPa": "megapascal", "mPa": "millipascal"}
+_CASED = {
+    "Nm": "n*m",
+    "N*m": "n*m",
+    "nm": "nanometer",
+    "MPa": "megapascal",
+    "mPa": "millipascal",
+}
 
 
 def canonical_unit(text: str) -> str:

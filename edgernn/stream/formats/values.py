@@ -9,22 +9,22 @@ from typing import NamedTuple
 MAX_FLOAT32 = 3.4028235677973362e38  # everything above rounds to infinity
 
 # why a number is missing, as counted
-CAUSES = ("nan", "null", "na", "--", "inf", "ovf")
+CAUSES = ("nan", "null", "na", "dashes", "inf", "ovf")
 
 NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 COMMA_NUMBER = r"[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?"
-MISSING = r"[+-]?nan|null|none|nil|n/?a|-{2,}|[+-]?inf(?:inity)?|[+-]?ovf"
+MISSING = r"[+-]?nan|null|none|nil|n/?a|--|[+-]?inf(?:inity)?|[+-]?ovf"
 
 _NUMBER = re.compile(NUMBER, re.ASCII)
 _COMMA_NUMBER = re.compile(COMMA_NUMBER, re.ASCII)
 _MISSING = re.compile(
-    r"(?P<nan>[+-]?nan)|(?P<null>null|none|nil)|(?P<na>n/?a)|(?P<dashes>-{2,})|(?P<inf>[+-]?inf(?:inity)?)|(?P<ovf>[+-]?ovf)",
+    r"(?P<nan>[+-]?nan)|(?P<null>null|none|nil)|(?P<na>n/?a)|(?P<dashes>--)|(?P<inf>[+-]?inf(?:inity)?)|(?P<ovf>[+-]?ovf)",
     re.IGNORECASE | re.ASCII,
 )
 _REFUSED = {
     "hexadecimal numbers": re.compile(r"[+-]?0x[0-9a-f]+", re.IGNORECASE | re.ASCII),
     "underscores in numbers": re.compile(r"[+-]?[\d.]+(?:_\d+)+(?:\.\d*)?", re.ASCII),
-    "units after numbers": re.compile(rf"(?:{NUMBER})\s*(?:[^\W\d]|[°%µ])[^,;|\t]{{0,15}}"),
+    "units after numbers": re.compile(rf"(?:{NUMBER})\s*(?:[^\W\d]|[°%µ])[\w°%µ²³/^*.-]{{0,11}}"),
 }
 
 
@@ -51,7 +51,7 @@ def read_value(text: str, decimal: str = ".") -> Value | None:
     match = _MISSING.fullmatch(text)
     if match is None:
         return None
-    return Value(math.nan, "--" if match.lastgroup == "dashes" else match.lastgroup)
+    return Value(math.nan, match.lastgroup)
 
 
 def refused_form(text: str) -> str | None:
