@@ -113,6 +113,8 @@ def _reset_function(model: Interface) -> str:
         lines += ["state->until_begin = 0;", "state->next = 0;"]
     elif model.step.clock.counts:
         lines += [f"state->{name} = 0;" for name in model.kept_counters]
+    if model.reset_steps is not None:
+        lines.append(f"state->until_reset = {model.reset_steps};")
     lines += _forget_new(model)
     lines.append(f"for (uint16_t k = 0; k < {model.copies}; k++) {model.prefix}_reset_slots(&state->slots[k]);")
     if model.decides:
@@ -143,8 +145,15 @@ def _call(
 
 def _plain_step(model: Interface) -> str:
     frames = max(output.frames for output in model.outputs)
-    call = _call(model, "slots[0]", [], model.outputs)
-    return f"{model.signature('step')} {{\n    {call}\n    return {frames};\n}}\n"
+    lines = [*_reset_when_due(model), _call(model, "slots[0]", [], model.outputs), f"return {frames};"]
+    return f"{model.signature('step')} {{\n" + "\n".join(indented(lines)) + "\n}\n"
+
+
+def _reset_when_due(model: Interface) -> list[str]:
+    """Lines that reset the stream every so many steps."""
+    if model.reset_steps is None:
+        return []
+    return [f"if (state->until_reset == 0) {model.prefix}_reset(state);", "state->until_reset--;"]
 
 
 def _newest_function(model: Interface) -> str:
@@ -171,7 +180,7 @@ def _forget_new(model: Interface) -> list[str]:
 def _scheduled_step(model: Interface) -> str:
     """The step of a program that counts its steps."""
     clock, ends, runs_tail = model.step.clock, "ended" in model.counters, model.step.runs_tail
-    lines = _forget_new(model)
+    lines = [*_reset_when_due(model), *_forget_new(model)]
     if model.flushes:
         lines.append("if (state->ended) return 0; /* the stream was flushed; only a reset begins another */")
     counters = [name for name, used in (("state->step", clock.counts), ("0", ends)) if used]

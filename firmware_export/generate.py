@@ -150,6 +150,8 @@ class CModel(Interface):
         else:
             meaning = {"step": "the step that comes next", "ended": "steps of the tail that are over"}
             fields += [f"{self.step.clock.c_type} {name}; /* {meaning[name]} */" for name in self.kept_counters]
+        if self.reset_steps is not None:
+            fields.append("uint32_t until_reset; /* steps */")
         if self.step.runs_tail:
             fields.append(f"{self.prefix}_slots prefix; /* copy of the states that runs the tail of each prefix */")
         if self.tells_new:

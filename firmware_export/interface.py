@@ -40,6 +40,7 @@ class Interface:
         self.file = f"{self.prefix}.h"
         self.step = emitters.writer(program, self.prefix)
         self._check_types()
+        self._check_resets()
         self.update = write_blocks(self.step, self.step.update)
         self.head = write_blocks(self.step, self.step.head)
 
@@ -53,6 +54,18 @@ class Interface:
         for slot in self.program.state:
             if slot.dtype not in STATE_TYPES:
                 raise ExportError(f"state {slot.name} is {slot.dtype}, which cannot be written as C")
+
+    def _check_resets(self) -> None:
+        if self.reset_steps is not None and (self.windowed or self.flushes):
+            raise ExportError(
+                f"the program is reset every {self.reset_steps} steps and looks ahead: in C the frames that are still "
+                "to come at a reset would be lost; run it on windows, with --window"
+            )
+
+    @property
+    def reset_steps(self) -> int | None:
+        """Steps from one reset to the next, None where the stream goes on."""
+        return self.program.running.reset_steps
 
     @property
     def outputs(self) -> tuple[OutputDescription, ...]:
@@ -152,6 +165,8 @@ class Interface:
             total += 4 * self.copies + 6
         else:
             total += len(self.kept_counters) * (2 if self.step.clock.c_type == "uint16_t" else 4)
+        if self.reset_steps is not None:
+            total += 4
         if self.tells_new:
             total += 2 * len(self.outputs)
         if self.decides:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -235,7 +235,7 @@ def _difference(facts: Mapping[str, list[str]]) -> str:
     return f"self-test, step {step}, number {number}"
 
 
-def _checksums(outputs: Mapping[str, Array], frames: Mapping[str, range], steps: int) -> list[int]:
+def _checksums(outputs: Mapping[str, Array], frames: Mapping[str, Sequence[int]], steps: int) -> list[int]:
     """Fowler, Noll and Vo's checksum of all output bytes at each checkpoint; `frames` are the steps of each output."""
     checksum, sums = 2166136261, []
     columns = {
@@ -284,7 +284,7 @@ def _compare_trace(
     steps: int,
     trace: tuple[int, int],
     expected: Mapping[str, Array],
-    frames: Mapping[str, range],
+    frames: Mapping[str, Sequence[int]],
     work: Path,
 ) -> str:
     """The first difference among the steps of `trace`, which are run again and printed."""

@@ -20,7 +20,15 @@ CHECKOUT = Path(__file__).parents[1]
 PUBLIC_NAMES = {
     *("CompileCacheError", "ConfigError", "EdgeRNNError", "ExportError", "FormatError", "InputError"),
     *("MalformedModelError", "MissingPackageError", "ModelError", "NonFiniteInputError", "ProgramFileError"),
-    *("QuantizationError", "RunnerStateError", "SourceBusyError", "SourceError", "SourceNotFoundError"),
+    *(
+        "QuantizationError",
+        "Running",
+        "RunnerStateError",
+        "as_run",
+        "SourceBusyError",
+        "SourceError",
+        "SourceNotFoundError",
+    ),
     *("SourcePermissionError", "StatePairingError", "UnsupportedModelError", "DoesNotFitError"),
     *("DecisionSettings", "Metadata", "Port", "Program", "Runner", "StateSlot"),
     *("__version__", "export", "load", "open_stream", "quantize", "save"),

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "profile": ("edgernn.cli.profile", "Measure how late answers are on this machine, and why."),
     "service": ("edgernn.cli.service", "Print a systemd unit and a udev rule for a stream."),
     "warm": ("edgernn.cli.warm", "Compile and cache what a model needs, ahead of its first run."),
+    "docs": ("edgernn.cli.docs", "Print a page of the documentation."),
     "completion": ("edgernn.cli.completion", "Print the completion script of a shell."),
 }
 

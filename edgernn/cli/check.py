@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec.structs import asdict as options_dict
 
 from edgernn.cli.options import FiniteRange, LoadOptions, json_option, model_argument, model_options
 from edgernn.cli.text import format_table, print_json, warn
@@ -63,6 +62,8 @@ def check(
         sequences = random_sequences(program, steps or enough)
     else:
         sequences = recorded_sequences(program, recording, steps)
+    if (reset_steps := program.running.reset_steps) is not None:  # after a reset it computes the same again
+        sequences = {name: rows[:reset_steps] for name, rows in sequences.items()}
     report = check_streaming(onnx_model, sequences, onnx_model.tolerance if tolerance is None else tolerance)
     for note in (*program.warnings, *report.notes):
         warn(note)
@@ -75,13 +76,10 @@ def check(
 
 def _load_onnxruntime_model(model: Path, options: LoadOptions) -> OnnxruntimeModel:
     from edgernn.evaluation.onnxruntime_model import OnnxruntimeModel
-    from edgernn.importers import import_onnx
 
     if model.suffix == ".safetensors":
         raise click.UsageError(f"{model} holds no original to compare with: check the ONNX file that it was made from")
-    if options.window is None and options.hop != 1:
-        raise click.UsageError(f"--hop {options.hop} has no windows to hop: give --window as well")
-    return OnnxruntimeModel(model, import_onnx(model, **options_dict(options)))
+    return OnnxruntimeModel(model, options.import_as_run(model))
 
 
 def _plain(report: CheckReport) -> dict[str, Any]:

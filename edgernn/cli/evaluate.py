@@ -121,7 +121,7 @@ def evaluate(
       edgernn evaluate gesture.onnx *.npz --sweep gesture.toml --false-per-hour 2
       edgernn evaluate fusion.toml motion=monday.edgerec,heat=monday-heat.edgerec
     """
-    from edgernn.evaluation.evaluate import evaluate_sessions, with_front
+    from edgernn.evaluation.evaluate import evaluate_sessions, with_tuning
     from edgernn.evaluation.page import evaluation_page
     from edgernn.evaluation.sessions import joined_session, read_sessions
     from edgernn.stream.stream import resolve_model
@@ -147,7 +147,8 @@ def evaluate(
             on_progress=progress(path.name, "recording"),
         )
         if tuning.sweep is not None and place == 0:
-            evaluation = with_front(evaluation, measures.grace_s, progress(path.name, "decision settings"))
+            show = progress(path.name, "decision settings")
+            evaluation = with_tuning(evaluation, measures.grace_s, tuning.false_per_hour, show)
         evaluations.append(evaluation)
     if html is not None:
         html.write_text(evaluation_page(evaluations), "utf-8")
@@ -157,17 +158,27 @@ def evaluate(
 
 
 def _write_sweep(path: Path, settings: StreamSettings, report: EvaluationReport, false_per_hour: float) -> None:
-    from edgernn.evaluation.sweep import choose, describe_front, with_decision
+    from edgernn.evaluation.sweep import describe_events, describe_tuning, with_decision
     from edgernn.stream.config import to_toml
 
-    if not report.front:
+    found = report.tuning
+    if found is None:
         raise click.UsageError("--sweep needs a rate and labelled intervals: give --rate, or recordings with labels")
-    chosen = choose(report.front, false_per_hour)
-    comments = describe_front(chosen, report.front)
-    path.write_text(to_toml(with_decision(settings, chosen.decision), path.parent, comments), "utf-8")
-    if (chosen.events.false_per_hour or 0.0) > false_per_hour:
+    comments = describe_tuning(found)
+    path.write_text(to_toml(with_decision(settings, found.chosen.decision), path.parent, comments), "utf-8")
+    if (found.chosen.events.false_per_hour or 0.0) > false_per_hour:
         warn(f"no settings have as few as {false_per_hour:g} false events an hour; {path} has the fewest there are")
-    click.echo(f"wrote {escape(str(path))}; they were chosen on these recordings: check them on others", err=True)
+    measured = found.held_out
+    if measured is None:
+        warn("the settings were chosen and measured on the same recordings: evaluate them on others")
+        measured = found.chosen.events
+    bound = measured.false_per_hour_bound
+    if bound is not None and bound > false_per_hour:
+        warn(
+            f"{measured.hours or 0:.2g} labelled hours show no less than {bound:.1f} false events an hour with 95 % "
+            f"confidence, and {false_per_hour:g} were asked for: record more"
+        )
+    click.echo(f"wrote {escape(str(path))}; on recordings that were held out: {describe_events(measured)}", err=True)
 
 
 def _print(evaluations: list[Evaluation], as_json: bool) -> None:

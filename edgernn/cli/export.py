@@ -48,7 +48,7 @@ def export(
     from firmware_export import export as write
     from firmware_export.host import make_golden
 
-    program = load_options.load(model)
+    program = load_options.load_as_run(model)
     name = name or model.stem
     facts = describe_fit(program, name, board)
     files = write(
@@ -73,11 +73,19 @@ def _command(model: Path, target: str, name: str, options: LoadOptions) -> str:
     """The command that makes this export again, for the head of its files."""
     words = ["edgernn", "export", model.name, "--target", target, "-o", "DIR", "--name", name]
     if options.window is not None:
-        words += ["--window", str(options.window), "--hop", str(options.hop)]
+        words += ["--window", str(options.window)]
+    if options.hop is not None:
+        words += ["--hop", str(options.hop)]
+    if options.continuous:
+        words.append("--continuous")
+    if options.reset_every is not None:
+        words += ["--reset-every", str(options.reset_every)]
     if options.time_axis is not None:
         words += ["--time-axis", str(options.time_axis)]
     for state, output in (options.states or {}).items():
         words += ["--states", f"{state}={output}"]
+    for fixed, numbers in (options.fixed or {}).items():
+        words += ["--set", f"{fixed}={','.join(f'{number:g}' for number in numbers)}"]
     if options.assume_torch_gru:
         words.append("--assume-torch-gru")
     if options.attention_steps is not None:

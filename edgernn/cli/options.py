@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -12,6 +13,7 @@ import click
 import msgspec
 
 if TYPE_CHECKING:  # a completion must not wait for NumPy
+    from edgernn.importers.onnx.translation import ImportedModel
     from edgernn.program.program import Program
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -24,18 +26,52 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a model file is to be loaded; the options of `edgernn.load`."""
 
     window: int | None = None
-    hop: int = 1
+    hop: int | None = None
+    continuous: bool = False
+    reset_every: int | None = None
     time_axis: int | None = None
     states: dict[str, str] | None = None
+    fixed: dict[str, list[float]] | None = None
     assume_torch_gru: bool = False
     attention_steps: int | None = None
     tail: Literal["step", "flush"] | None = None
 
     def load(self, path: Path) -> Program:
-        """The Program in the file at `path`."""
+        """The Program in the file at `path`, with the way of running that was chosen."""
         from edgernn.importers import load
 
-        return load(path, **msgspec.structs.asdict(self))
+        return self._chosen(load(path, **self._arguments()))
+
+    def load_as_run(self, path: Path) -> Program:
+        """The Program as streams run it, see `edgernn.as_run`."""
+        from edgernn.program.streamed import as_run
+
+        return as_run(self.load(path))
+
+    def import_as_run(self, path: Path) -> ImportedModel:
+        """The ONNX model at `path` with the Program that streams run."""
+        from edgernn.importers import import_onnx
+        from edgernn.program.streamed import as_run
+
+        imported = import_onnx(path, **self._arguments())
+        return replace(imported, program=as_run(self._chosen(imported.program)))
+
+    def _arguments(self) -> dict[str, Any]:
+        """Arguments of `edgernn.load`."""
+        arguments = msgspec.structs.asdict(self)
+        del arguments["continuous"], arguments["reset_every"]
+        return arguments | {"hop": self.hop or 1 if self.window is not None else 1}
+
+    def _chosen(self, program: Program) -> Program:
+        from edgernn.errors import InputError
+        from edgernn.program.streamed import chosen_running
+
+        try:
+            return chosen_running(
+                program, window=self.window, hop=self.hop, continuous=self.continuous, reset_every=self.reset_every
+            )
+        except InputError as error:
+            raise click.UsageError(str(error)) from error
 
 
 class FiniteRange(click.FloatRange):
@@ -55,6 +91,26 @@ def _parse_pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[st
     return {left: right for left, _, right in pairs} or None
 
 
+def _parse_numbers(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, Any] | None:
+    pairs = [text.partition("=") for text in value]
+    found: dict[str, Any] = {}
+    for name, separator, text in pairs:
+        try:
+            numbers = [_number(entry.strip()) for entry in text.split(",")]
+        except ValueError:
+            numbers = []
+        if not name or not separator or not numbers or name in found:
+            raise click.BadParameter("must be INPUT=NUMBER or INPUT=NUMBER,NUMBER…, each input once", ctx, parameter)
+        found[name] = numbers
+    return found or None
+
+
+def _number(text: str) -> float:
+    if text.lower() in {"true", "false"}:
+        return float(text.lower() == "true")
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
+
+
 _LOAD_OPTIONS = (
     click.option(
         "--window", type=click.IntRange(1, MAX_WINDOW_STEPS), help="Run on sliding windows of this many samples."
@@ -62,9 +118,11 @@ _LOAD_OPTIONS = (
     click.option(
         "--hop",
         type=click.IntRange(1, MAX_WINDOW_STEPS),
-        default=1,
-        show_default=True,
-        help="Samples from one window to the next.",
+        help="Samples from one window to the next.  [default: 1 with --window, else a quarter of the trained length]",
+    ),
+    click.option("--continuous", is_flag=True, help="Never reset, also if the model was trained on windows."),
+    click.option(
+        "--reset-every", type=click.IntRange(1, MAX_WINDOW_STEPS), help="Reset the states every so many samples."
     ),
     click.option("--time-axis", type=int, help="Axis of the first input that is time, where it is not unique."),
     click.option(
@@ -73,6 +131,14 @@ _LOAD_OPTIONS = (
         metavar="INPUT=OUTPUT",
         callback=_parse_pairs,
         help="The output that feeds a state input, where it is not unique; may be repeated.",
+    ),
+    click.option(
+        "--set",
+        "fixed",
+        multiple=True,
+        metavar="INPUT=VALUE",
+        callback=_parse_numbers,
+        help="Set an input for good, such as a sampling rate or a condition; may be repeated.",
     ),
     click.option(
         "--assume-torch-gru",

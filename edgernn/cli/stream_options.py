@@ -40,8 +40,6 @@ _OPTIONS = (
     click.option("--rate", "rate_hz", type=float, help="Samples a second that the model was trained at."),
     click.option("--mean", callback=_numbers(float), metavar="X,…", help="Subtracted from each channel."),
     click.option("--std", callback=_numbers(float), metavar="X,…", help="Divides each channel."),
-    click.option("--continuous", is_flag=True, help="Never begin anew, also if trained on windows."),
-    click.option("--reset-every", type=click.IntRange(min=1), help="Begin anew every so many samples."),
     click.option("--logits", is_flag=True, help="Apply Softmax to the model's output."),
     click.option("--raw-scores", is_flag=True, help="Decide on the model's numbers as they are."),
     click.option("--smoothing", "smoothing_steps", type=int, help="Outputs in the moving average."),

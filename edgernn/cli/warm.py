@@ -28,7 +28,7 @@ def warm(ctx: click.Context, model: Path, load_options: LoadOptions) -> None:
     from edgernn.runtime.runner import warm as compile_kernels
     from edgernn.stream.pipeline import link_stream_kernels
 
-    program = load_options.load(model)
+    program = load_options.load_as_run(model)
     begin_s = time.monotonic()
     compile_kernels(program)
     link_stream_kernels()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgernn.evaluation.evaluate import Evaluation, EvaluationReport, side_by_side
 from edgernn.evaluation.measures import Interval, true_intervals
-from edgernn.evaluation.sweep import describe
+from edgernn.evaluation.sweep import describe, describe_tuning
 from edgernn.evaluation.trace import ScoreTrace
 from edgernn.html_report import Band, Series, bar_plot, heading, lanes, line_plot, page, paragraph, table
 
@@ -57,11 +57,11 @@ def _delays(report: EvaluationReport) -> list[str]:
 
 
 def _front(report: EvaluationReport) -> list[str]:
-    if not report.front:
+    if report.tuning is None:
         return []
     measured = [
         (point.events.mean_wait_s, point.events.false_per_hour, point.decision)
-        for point in report.front
+        for point in report.tuning.front
         if point.events.mean_wait_s is not None and point.events.false_per_hour is not None
     ]
     rows = [[describe(decision), f"{wait_s:.2f}", f"{false:.1f}"] for wait_s, false, decision in measured]
@@ -70,6 +70,7 @@ def _front(report: EvaluationReport) -> list[str]:
         heading(f"{report.model}: decision settings that no others beat on these recordings"),
         line_plot([Series("", points)], "mean wait for the right event, s", "false events an hour", dots=True),
         table([["settings", "mean wait, s", "false events an hour"], *rows]),
+        *([paragraph(describe_tuning(report.tuning)[-1])] if report.tuning.held_out is not None else []),
     ]
 
 

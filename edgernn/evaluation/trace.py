@@ -67,6 +67,19 @@ class ScoreTrace(NamedTuple):
     counts: dict[str, int]
     notes: tuple[str, ...]
 
+    def part(self, start: int, stop: int) -> ScoreTrace:
+        """Steps `start` up to, not including, `stop`, with the outputs that are about them."""
+        kept = np.flatnonzero((self.about >= start) & (self.about < stop) & (self.steps < stop))
+        first = int(kept[0]) if len(kept) else 0
+        return self._replace(
+            truth=self.truth[start:stop],
+            steps=self.steps[kept] - start,
+            about=self.about[kept] - start,
+            scores=self.scores[kept],
+            begins=tuple(begin - first for begin in self.begins if first < begin < first + len(kept)),
+            events=tuple(LabelledEvent(step - start, label) for step, label in self.events if start <= step < stop),
+        )
+
 
 class _Outputs:
     """Keeps what a pipeline's observer is told."""

@@ -19,7 +19,7 @@ on which a prefix of the stream is ended.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 ROW_SLOTS = 16
 STATE_PRELUDE_BYTES = 64
@@ -254,13 +254,17 @@ class LookupInstruction(NamedTuple):
     row_bytes: int
 
 
-def slots(row: type[NamedTuple]) -> range:
-    """The slot of each field of a row, in order.
+Instruction = TypeVar("Instruction", bound=tuple[int, ...])
+
+
+def slots(instruction: type[Instruction]) -> Instruction:
+    """The slot of each field of an instruction, by the field's name: kernels read ``slot(row, SOFTMAX.size)``.
 
     >>> slots(SoftmaxInstruction)
-    range(1, 5)
+    SoftmaxInstruction(x=1, y=2, rows=3, size=4)
     """
-    return range(1, 1 + len(row._fields))
+    fields: tuple[str, ...] = instruction._fields  # type: ignore[attr-defined]  # a NamedTuple
+    return instruction._make(range(1, 1 + len(fields)))  # type: ignore[attr-defined]
 
 
 class OutputSchedule(NamedTuple):

@@ -43,7 +43,13 @@ def onnxruntime_step(path: Path, imported: ImportedModel) -> StepTarget:
     options.log_severity_level = 3
     for threads in ("intra", "inter"):
         options.add_session_config_entry(f"session.{threads}_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    model: str | bytes = str(path)
+    if imported.program.fixed:
+        from edgernn.importers.onnx.graph.fixed_inputs import fix_inputs
+        from edgernn.importers.onnx.graph.graph import read_model
+
+        model = fix_inputs(read_model(path), imported.program.fixed).SerializeToString()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     program = imported.program
     length = _length(session, imported)
     name = "onnxruntime" if length == 1 else f"onnxruntime, {length} samples each time"

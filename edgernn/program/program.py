@@ -17,6 +17,7 @@ from edgernn.errors import InputError, MalformedModelError
 from edgernn.program.description import Arithmetic, Mode, OutputDescription, Port, ProgramDescription, StateSlot, Window
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import MAX_ELEMENTS, AnyOperation, Quantize, Repeat, Schedule, Value, Weights
+from edgernn.program.running import Running
 from edgernn.program.validation import infer_values
 
 
@@ -159,6 +160,18 @@ class Program:
         return self.description.trained_steps
 
     @property
+    def fixed(self) -> Mapping[str, tuple[float, ...]]:
+        """Inputs of the graph that were set for good, by name."""
+        fixed = self.description.fixed
+        return {} if isinstance(fixed, msgspec.UnsetType) else fixed
+
+    @cached_property
+    def running(self) -> Running:
+        """How a stream runs the model, and why; see `edgernn.as_run`."""
+        running = self.description.running
+        return self.description.running_by_rule() if isinstance(running, msgspec.UnsetType) else running
+
+    @property
     def arithmetic(self) -> Arithmetic:
         """ "float32" or "int8"."""
         return self.description.arithmetic
@@ -186,6 +199,7 @@ class Program:
     def hash(self) -> str:
         """SHA-256 over everything that is computed, in hexadecimal; labels, warnings and the like are left out."""
         descriptive: dict[str, Any] = {"metadata": Metadata(), "mode_reason": "", "warnings": (), "equalized": ()}
+        descriptive["running"] = descriptive["fixed"] = msgspec.UNSET
         computed = msgspec.structs.replace(self.description, **descriptive)
         digest = hashlib.sha256(msgspec.json.encode(computed, order="deterministic"))
         for name in sorted(self.weights):
@@ -285,6 +299,10 @@ class Program:
         if tail == self.description.tail:
             return self
         return Program(msgspec.structs.replace(self.description, tail=tail), self.weights)
+
+    def with_running(self, running: Running) -> Program:
+        """The same model with another way of running it in a stream."""
+        return Program(msgspec.structs.replace(self.description, running=running), self.weights)
 
     def with_metadata(self, metadata: Metadata) -> Program:
         """The same model with other metadata."""

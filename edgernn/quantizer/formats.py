@@ -27,7 +27,7 @@ from edgernn.program.operations import (
     Where,
     WriteState,
 )
-from edgernn.program.operations.int8.elementwise import GATE_SCALE
+from edgernn.program.operations.int8.base import GATE_SCALE
 from edgernn.program.program import Program
 from edgernn.quantizer.calibration import CalibrationTrace
 from edgernn.quantizer.settings import Settings

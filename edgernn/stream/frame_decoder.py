@@ -12,6 +12,7 @@ from edgernn.errors import ConfigError
 from edgernn.stream.channels import ChannelChoice
 from edgernn.stream.formats import FORMATS, PLUGINS, format_kind, link_formats, make_format
 from edgernn.stream.formats.base import KINDS, Format, Samples
+from edgernn.stream.formats.boot_texts import BootTexts
 from edgernn.stream.formats.detect import Detected, Detector
 from edgernn.stream.input_mapping import InputMapping, WholeNumbers
 
@@ -29,12 +30,15 @@ class Decoded(NamedTuple):
         All numbers of X are known to be finite.
     sequence, device_time_us : ndarray int64 (n,) or None
         The sender's number and clock, where it sends them.
+    announced : bool
+        The board has said before the first of them that it began once more.
     """
 
     X: NDArray[np.float32]
     finite: bool
     sequence: NDArray[np.int64] | None
     device_time_us: NDArray[np.int64] | None
+    announced: bool = False
 
 
 class FrameDecoder:
@@ -84,6 +88,7 @@ class FrameDecoder:
         self._whole_numbers = whole_numbers
         self._rejected = 0  # samples with numbers that are no ids
         self._is_connecting = False  # what stands before the first sample is known to the detector
+        self._boot_texts = BootTexts()
         self._last_bytes = b""
 
     def counts(self) -> dict[str, int]:
@@ -170,4 +175,5 @@ class FrameDecoder:
         X, finite = normalise(samples.values), normalise.finite  # (n, C)
         if self._whole_numbers and (rejected := self._whole_numbers.reject(X)):
             self._rejected, finite = self._rejected + rejected, False
-        return Decoded(X, finite, samples.sequence, samples.device_time_us)
+        announced = self._boot_texts.announce(samples.texts)
+        return Decoded(X, finite, samples.sequence, samples.device_time_us, announced)

@@ -257,7 +257,7 @@ class Stream:
 
     def _interrupted(self, notice: Notice, place: int) -> None:
         self._monitors[place].interrupted(notice, self._clock.monotonic_ns())
-        self.pipeline.interrupted(place)
+        self.pipeline.interrupted(place, reconnected=notice.kind != "dropped")
 
 
 def open_stream(
@@ -345,9 +345,10 @@ def _load_program(settings: StreamSettings, path: Path) -> Program:
     return load(
         settings.model,
         window=settings.window,
-        hop=settings.hop,
+        hop=settings.hop or 1 if settings.window is not None else 1,
         time_axis=settings.time_axis,
         states=settings.states,
+        fixed=settings.fixed,
         assume_torch_gru=settings.assume_torch_gru,
         attention_steps=settings.attention_steps,
         tail=settings.tail,

@@ -72,7 +72,7 @@ def truth(schedule: Schedule, length: int, tail_steps: int) -> list[int]:
     return going + [step for step in tail if schedule.happens(step, length, tail_steps)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(schedules, schedules, st.integers(0, 6), st.integers(0, 60))
 def test_conditions_are_those_of_the_schedule(one: Schedule, other: Schedule, tail_steps: int, length: int) -> None:
     clock = clock_of(tail_steps, one, other)
@@ -80,7 +80,7 @@ def test_conditions_are_those_of_the_schedule(one: Schedule, other: Schedule, ta
         assert steps_of(clock, schedule, length) == truth(schedule, length, tail_steps)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(schedules, schedules, st.integers(0, 6))
 def test_a_value_is_there_whenever_it_is_read(writer: Schedule, reader: Schedule, tail_steps: int) -> None:
     clock = clock_of(tail_steps, writer, reader)

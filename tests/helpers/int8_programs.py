@@ -16,7 +16,6 @@ from edgernn.program.operations import (
     Quantize,
     StateRegion,
 )
-from edgernn.program.operations.int8.elementwise import accumulator_bound
 from edgernn.program.program import Program
 from edgernn.reference import int8
 
@@ -28,17 +27,17 @@ CELLS: dict[str, dict[str, Any]] = {
     "rnn": {"cell": Int8Rnn, "activations": (TANH,)},
     "rnn clipped": {"cell": Int8Rnn, "activations": (IntegerFunction("Clip", -300, 20000),), "clip": 30000},
     "gru": {"cell": Int8Gru, "activations": (SIGMOID, TANH), "linear_before_reset": True},
-    "gru wide": {"cell": Int8Gru, "activations": (SIGMOID, TANH), "linear_before_reset": True, "wide": True},
+    "gru wide": {"cell": Int8Gru, "activations": (SIGMOID, TANH), "linear_before_reset": True, "int32_state": True},
     "gru reset first": {"cell": Int8Gru, "activations": (HARD_GATE, TABLE), "linear_before_reset": False},
     "gru reset first wide": {
         "cell": Int8Gru,
         "activations": (SIGMOID, TANH),
         "linear_before_reset": False,
-        "wide": True,
+        "int32_state": True,
         "clip": 9000,
     },
     "lstm": {"cell": Int8Lstm, "activations": (SIGMOID, TANH, TANH), "cell_scale": 2.0**-11},
-    "lstm wide": {"cell": Int8Lstm, "activations": (SIGMOID, TANH, TANH), "cell_scale": 2.0**-15, "wide": True},
+    "lstm wide": {"cell": Int8Lstm, "activations": (SIGMOID, TANH, TANH), "cell_scale": 2.0**-15, "int32_state": True},
     "lstm coupled": {
         "cell": Int8Lstm,
         "activations": (SIGMOID, TABLE, TANH),
@@ -52,14 +51,14 @@ CELLS: dict[str, dict[str, Any]] = {
         "cell_scale": 2.0**-12,
         "input_forget": True,
         "peepholes": True,
-        "wide": True,
+        "int32_state": True,
     },
     "lstm wide peepholes": {
         "cell": Int8Lstm,
         "activations": (SIGMOID, TANH, TANH),
         "cell_scale": 2.0**-14,
         "peepholes": True,
-        "wide": True,
+        "int32_state": True,
     },
 }
 
@@ -76,8 +75,6 @@ def matrix(random: np.random.Generator, name: str, shape: tuple[int, int], bits:
     W = int8_weights(random, shape, fill)
     shift = random.integers(bits + 1, 31, shape[0]).astype(np.int8)
     shift[random.random(shape[0]) < 0.3] = 2
-    while (over := accumulator_bound(W, shift, bits) >= 1 << 31).any():
-        shift[over] += 1
     multiplier = random.integers(1 << 14, 1 << 15, shape[0]).astype(np.int16)
     multiplier[random.random(shape[0]) < 0.05] = 0
     return {name: W, f"{name}_multiplier": multiplier, f"{name}_shift": shift}
@@ -104,7 +101,7 @@ def int8_program(kind: str, K: int, H: int, bits: int = 16, fill: str = "random"
         weights["P_multiplier"] = (sign * random.integers(1 << 14, 1 << 15, 3 * H)).astype(np.int16)
         weights["P_shift"] = random.integers(2, 31, 3 * H).astype(np.int8)
         settings |= {"P_multiplier": "P_multiplier", "P_shift": "P_shift"}
-    wide = settings.get("wide", False)
+    wide = settings.get("int32_state", False)
     is_int32_h = wide and cell is Int8Gru
     state = [StateSlot("h", (H,), "int32" if is_int32_h else "int16", scale=UNIT / 65536 if is_int32_h else UNIT)]
     if cell is Int8Lstm:
@@ -165,7 +162,7 @@ def step_many(program: Program, x: np.ndarray, state: dict[str, np.ndarray]) -> 
         for function in cell.activations
     ]
     q, h, B = int8.quantize(x, weights["mean"], weights["inverse"]), state["h"], weights["B"]
-    wide = getattr(cell, "wide", False)
+    wide = getattr(cell, "int32_state", False)
     if isinstance(cell, Int8Gru):
         reset = cell.linear_before_reset
         state["h"] = int8.gru(q, h, W, R, B, functions, reset, cell.clip, cell.operand_bits, wide)

@@ -29,12 +29,6 @@ node = helper.make_node
 random = np.random.default_rng(3)
 
 
-@pytest.fixture(autouse=True)
-def numbers_of_its_own() -> None:
-    """Every test draws the same numbers, whichever ran before."""
-    random.bit_generator.state = np.random.default_rng(3).bit_generator.state
-
-
 def floats(*shape: int, scale: float = 1.0) -> Array:
     return (random.uniform(-scale, scale, shape)).astype(np.float32)
 

@@ -108,7 +108,7 @@ def lost(program: Program, X: np.ndarray, **choices: Any) -> float:
     return root_mean_square(ReferenceRunner(program).run(X) - ReferenceRunner(quantize(program, X, **choices)).run(X))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.sampled_from(["w8a16", "w8a8"]), st.integers(0, 1000))
 def test_channels_spread_over_1000_to_1_lose_far_less(operands: str, seed: int) -> None:
     program, X = pair(relu(), last="b", seed=seed), recording(K, seed=seed)

@@ -60,7 +60,7 @@ def test_everything_a_field_can_say_a_file_and_a_variable_can_say(tmp_path: Path
     ("text", "complaint"),
     [
         ("hops = 2", r"gesture\.toml: .*unknown field `hops`"),
-        ('hop = "2"', r"gesture\.toml: hop: Expected `int`, got `str`"),
+        ('hop = "2"', r"gesture\.toml: hop: Expected `int \| null`, got `str`"),
         ("[decision]\nthreshold = 'high'", r"gesture\.toml: decision\.threshold: Expected `float \| null`, got `str`"),
         ("[decision]\nlevel = 1", r"gesture\.toml: decision: .*unknown field `level`"),
         ("logits = true\nraw_scores = true", "exclude each other"),
@@ -74,8 +74,15 @@ def test_errors_of_a_file_name_the_entry(tmp_path: Path, text: str, complaint: s
         resolve({}, environment={}, path=write(tmp_path, text))
 
 
+def test_a_file_is_read_up_to_a_mebibyte(tmp_path: Path) -> None:
+    text = "hop = 2\n#"
+    assert resolve({}, environment={}, path=write(tmp_path, text.ljust(1 << 20))).hop == 2
+    with pytest.raises(ConfigError, match="is larger than 1048576 bytes"):
+        resolve({}, environment={}, path=write(tmp_path, text.ljust((1 << 20) + 1)))
+
+
 def test_errors_of_variables_and_flags_name_them(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="EDGERNN_HOP is 'two': Expected `int`"):
+    with pytest.raises(ConfigError, match="EDGERNN_HOP is 'two': Expected `int"):
         resolve({}, environment={"EDGERNN_HOP": "two"})
     with pytest.raises(ConfigError, match=r"the flags: .*unknown field `speed`"):
         resolve({"speed": 2}, environment={})

@@ -59,7 +59,7 @@ def decide(settings: DecisionSettings, scores: NDArray[np.float32]) -> list[Deci
     return decisions
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(decision_settings, score_blocks, cuts)
 def test_decisions_are_those_of_the_specification_in_any_split(
     chosen: DecisionSettings, scores: NDArray[np.float32], fractions: list[float]

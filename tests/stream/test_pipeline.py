@@ -47,7 +47,7 @@ def assert_same_events(found: list[tuple[int, str, float]], expected: list[tuple
 
 
 @pytest.mark.parametrize("kind", ["csv", "cobs"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(fractions=cuts)
 def test_events_are_those_of_model_and_decisions_in_any_split(kind: str, fractions: list[float]) -> None:
     frames = csv_frames(SAMPLES, decimals=9) if kind == "csv" else cobs_frames(SAMPLES, 50)
@@ -73,7 +73,7 @@ def test_normalisation_columns_and_labels_of_metadata_and_settings() -> None:
 def test_a_model_of_a_trained_length_runs_on_windows_of_it_and_says_so() -> None:
     program = random_gru(trained_steps=20)
     pipeline = Pipeline(program, StreamSettings(), whole_start=True)
-    assert "windows of 20, one every 5" in pipeline.notes[0]
+    assert "windows of 20 steps, one every 5" in pipeline.notes[0]
     found = feed(pipeline, [b"".join(csv_frames(SAMPLES, decimals=9))])
     steps = list(range(19, 300, 5))
     assert_same_events(found, expected_events(program.with_window(20, 5), SAMPLES.astype(np.float32), steps))
@@ -93,7 +93,7 @@ def test_continuous_and_reset_every_keep_the_model_from_windows() -> None:
     assert_same_events(found, expected)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sets(st.integers(1, 298), max_size=30), cuts)
 def test_lost_packets_are_held_so_that_steps_stay_in_time(lost: set[int], fractions: list[float]) -> None:
     frames = [frame for place, frame in enumerate(cobs_frames(SAMPLES, 50)) if place not in lost]
@@ -150,7 +150,7 @@ def test_missing_bytes_make_the_model_begin_anew_unless_the_state_is_kept() -> N
         runner = Runner(random_gru())
         pipeline = Pipeline(random_gru(), StreamSettings(keep_state=keep_state), runner=runner, whole_start=True)
         feed(pipeline, [data])
-        pipeline.interrupted()
+        pipeline.interrupted(reconnected=True)
         feed(pipeline, [b"5,6\n1,2,3\n"])
         reference = ReferenceRunner(random_gru())
         if keep_state:
@@ -159,7 +159,7 @@ def test_missing_bytes_make_the_model_begin_anew_unless_the_state_is_kept() -> N
         np.testing.assert_allclose(np.asarray(runner.state["h"]), reference.state["h"], atol=1e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cuts, st.sampled_from([None, 70]), st.integers(1, 12))
 def test_what_a_model_with_look_ahead_keeps_back_comes_at_the_end(
     fractions: list[float], reset_every: int | None, delay: int
@@ -287,6 +287,36 @@ def test_numbers_that_are_no_ids_count_as_missing() -> None:
     assert (counts["samples"], counts["out_of_range"], counts["filled"]) == (8, 4, 4)
     began_anew = Pipeline(next_letter(), StreamSettings(gap="reset"), whole_start=True)
     assert [event[1] for event in feed(began_anew, [b"0\n9\n0\n"])] == ["a", "a"]
+
+
+@pytest.mark.parametrize(("pause_s", "lost", "unknown"), [(32, 2, 0), (33, 0, 1)])
+def test_a_sequence_may_have_wrapped_after_half_of_it_at_a_kilohertz_where_the_rate_is_unknown(
+    pause_s: int, lost: int, unknown: int
+) -> None:
+    pipeline = Pipeline(random_gru(), StreamSettings(), whole_start=True)
+    for number, second in ((0, 0), (1, 1), (4, 1 + pause_s)):
+        arrival_ns = second * 1_000_000_000
+        packet = encode_packet(number, 0, [1.0, 2.0, 3.0])  # a board without a clock
+        pipeline.feed(Chunk(packet, arrival_ns, arrival_ns, arrival_ns))
+    counts = pipeline.counts()
+    assert (counts["lost"], counts["unknown_losses"]) == (lost, unknown)
+
+
+def test_ids_without_a_table_are_whole_numbers_that_float32_holds() -> None:
+    from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+    from edgernn.program.operations import Convert
+    from edgernn.stream.input_mapping import WholeNumbers, map_inputs
+
+    description = ProgramDescription(
+        inputs=(InputDescription("id", (1,), "int32"),),
+        outputs=(OutputDescription("y", "y", per_frame=True),),
+        operations=(Convert(name="float", inputs=("id",), outputs=("y",), dtype="float32"),),
+    )
+    program = Program(description, {})
+    (mapping,) = map_inputs(program, program.metadata, StreamSettings())
+    X = np.array([[(1 << 24) - 1], [1 << 24], [-(1 << 24)], [-(1 << 24) - 2]], np.float32)
+    assert WholeNumbers(program, mapping, {}).reject(X) == 2
+    assert np.isnan(X[:, 0]).tolist() == [False, True, False, True]
 
 
 @pytest.mark.parametrize("settings", [{"gap": "interpolate"}, {"resample": "linear", "rate_hz": 50.0}])

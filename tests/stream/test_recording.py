@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from edgernn.errors import FormatError
 from edgernn.stream.recording import (
-    MAX_CHUNK_BYTES,
     LabelMark,
     RecordedChunk,
     RecordingInfo,
@@ -68,7 +67,7 @@ def test_a_recording_cut_at_any_of_its_last_4096_bytes_gives_all_before(tmp_path
         assert len(found) == complete + (rest > 21)  # bytes of a chunk that is not whole are kept, without its check
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(place=st.integers(0, len(BYTES) - 1), value=st.integers(0, 255))
 def test_a_damaged_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, place: int, value: int) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.edgerec"
@@ -83,7 +82,7 @@ def test_a_damaged_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, pla
         assert chunks == CHUNKS[: len(chunks)] or chunks[:-1] == CHUNKS[: len(chunks) - 1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(whole=st.booleans(), rest=st.binary(max_size=300))
 def test_any_bytes_are_a_recording_or_refused(
     tmp_path_factory: pytest.TempPathFactory, whole: bool, rest: bytes
@@ -125,6 +124,22 @@ def test_marks_stand_between_the_chunks_and_are_no_bytes(tmp_path: Path) -> None
     assert read(path)[1] == CHUNKS[1:4]
 
 
-def test_chunks_are_bounded() -> None:
-    with pytest.raises(FormatError, match="the most is"):
-        encode_chunk(RecordedChunk(0, 0, bytes(MAX_CHUNK_BYTES + 1)))
+def test_chunks_hold_at_most_a_mebibyte(tmp_path: Path) -> None:
+    path, largest = tmp_path / "large.edgerec", RecordedChunk(0, 0, bytes(1 << 20))
+    path.write_bytes(encode_heading(INFO) + encode_chunk(largest))
+    assert read(path)[1] == [largest]
+    with pytest.raises(FormatError, match="the most is 1048576"):
+        encode_chunk(RecordedChunk(0, 0, bytes((1 << 20) + 1)))
+    path.write_bytes(encode_heading(INFO) + b"\x00" + ((1 << 20) + 1).to_bytes(4, "little") + bytes(16))
+    with pytest.raises(FormatError, match="an entry claims"):
+        read(path)
+
+
+def test_descriptions_are_read_up_to_64_kibibytes(tmp_path: Path) -> None:
+    path = tmp_path / "described.edgerec"
+    spaces = 65536 - len(b'{"source":""}')
+    path.write_bytes(b"EDGERNNR\x01\x00" + (65536).to_bytes(4, "little") + b'{"source":"' + b"x" * spaces + b'"}')
+    assert len(read(path)[0].source) == spaces
+    path.write_bytes(b"EDGERNNR\x01\x00" + (65537).to_bytes(4, "little") + b" " * 65537)
+    with pytest.raises(FormatError, match="claims 65537 bytes"):
+        read(path)

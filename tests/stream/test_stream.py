@@ -215,6 +215,41 @@ def test_a_consumer_that_is_too_slow_is_told_and_only_whole_lines_are_used() -> 
     assert notices == [f"too slow: {status.dropped_bytes} bytes of memory dropped so far"]
 
 
+def test_dropped_bytes_are_told_once_a_second() -> None:
+    notices: list[str] = []
+    clock = ManualClock()
+    source = MemorySource(clock)
+    lines = list(csv_frames(turns(10)))
+    with Stream(larger_channel(), source, StreamSettings(), on_notice=notices.append) as stream:
+        reader = stream._reader.readers[0]
+        reader._queue_bytes = 3 * len(lines[0])
+        reads = stream.reads()
+        for number, pause_s in enumerate([0.0, 0.4, 0.5, 0.2], 1):
+            clock.sleep(pause_s)
+            for line in lines:
+                source.write(line)
+            while reader.dropped_bytes < number * (len(lines) - 3) * len(lines[0]):
+                threading.Event().wait(0.001)
+            for _ in range(3):
+                next(reads)
+    assert len(notices) == 2  # at the beginning, and 1.1 s later
+
+
+def test_latencies_are_those_of_the_last_4096_reads() -> None:
+    clock = ManualClock()
+    source = MemorySource(clock, live=False)
+    line = next(csv_frames(turns(1)))
+    with Stream(larger_channel(), source, StreamSettings()) as stream:
+        reads = stream.reads()
+        for count, latency_s in ((4096, 1e-3), (4000, 3e-3), (96, 1e-3)):
+            for _ in range(count):
+                source.write(line)
+                clock.sleep(latency_s)
+                next(reads)
+        status = stream.status()
+    assert status.latency_p50_ns == status.latency_p99_ns == 3_000_000
+
+
 def test_a_restarted_board_is_reported_and_the_model_begins_anew() -> None:
     notices: list[str] = []
     frames = list(cobs_frames(turns(4), 50))

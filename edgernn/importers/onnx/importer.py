@@ -24,7 +24,7 @@ from edgernn.importers.onnx.search.axes import (
     step_layouts,
 )
 from edgernn.importers.onnx.streams.state_binding import named_states, stated_pairs
-from edgernn.importers.onnx.streams.timing import CountsStepsError, NeedsWindowError
+from edgernn.importers.onnx.streams.timing import CountsStepsError, InputDecidesError, NeedsWindowError
 from edgernn.importers.onnx.translation import GraphTranslation, ImportedModel, frozen_steps
 from edgernn.program.description import Window
 from edgernn.program.metadata import Metadata
@@ -124,6 +124,8 @@ class _Search:
             if imported is not None:
                 return imported
         for failure in failures:
+            if isinstance(failure.error, InputDecidesError):
+                raise failure.error
             if isinstance(failure.error, StatePairingError) and (failure is failures[0] or failure.is_step):
                 raise failure.error
         failures.sort(key=lambda failure: failure.unlikely)

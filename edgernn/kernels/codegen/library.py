@@ -94,7 +94,7 @@ def _prepared_folder(folder: Path) -> Path | None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OSError("it is not writable")
     except OSError as error:
-        _say_once(f"kernels are compiled anew in every process, because {folder} cannot be used: {error}")
+        _say_once(f"kernels are compiled again in every process, because {folder} cannot be used: {error}")
         return None
     if os.name == "posix":
         status = folder.stat()

@@ -19,7 +19,7 @@ from edgernn.kernels.float32.double import remainder, sine_from
 from edgernn.kernels.float32.functions import FUNCTIONS, INFINITY, saturate_overflow
 from edgernn.kernels.instructions import ElementwiseInstruction, slots
 
-A, B, Y, SIZE = slots(ElementwiseInstruction)
+ELEMENTWISE = slots(ElementwiseInstruction)
 LANES = processor().lanes
 
 POLES = frozenset({"Exp", "Log", "Reciprocal"})  # infinite by definition, for some finite numbers
@@ -70,9 +70,13 @@ def build(arity, function, *sides):
 
 def _unary(function, saturates):
     def unary(row, weights, state, arena):
-        a, y, constants = arena + slot(row, A), arena + slot(row, Y), weights + slot(row, B)
+        a, y, constants = (
+            arena + slot(row, ELEMENTWISE.a),
+            arena + slot(row, ELEMENTWISE.y),
+            weights + slot(row, ELEMENTWISE.b),
+        )
         alpha, beta = load_float(constants), load_float(constants + 4)
-        for k in range(0, 4 * slot(row, SIZE), 4 * LANES):
+        for k in range(0, 4 * slot(row, ELEMENTWISE.size), 4 * LANES):
             number = load(a + k, LANES)
             result = function(number, alpha, beta)
             store(y + k, saturate_overflow(result, absolute(number)) if saturates else result)
@@ -83,10 +87,10 @@ def _unary(function, saturates):
 
 def _binary(function, a_in_weights, b_in_weights):
     def binary(row, weights, state, arena):
-        a = (weights if a_in_weights else arena) + slot(row, A)
-        b = (weights if b_in_weights else arena) + slot(row, B)
-        y = arena + slot(row, Y)
-        for k in range(0, 4 * slot(row, SIZE), 4 * LANES):
+        a = (weights if a_in_weights else arena) + slot(row, ELEMENTWISE.a)
+        b = (weights if b_in_weights else arena) + slot(row, ELEMENTWISE.b)
+        y = arena + slot(row, ELEMENTWISE.y)
+        for k in range(0, 4 * slot(row, ELEMENTWISE.size), 4 * LANES):
             store(y + k, function(load(a + k, LANES), load(b + k, LANES)))
         return 0
 
@@ -95,8 +99,8 @@ def _binary(function, a_in_weights, b_in_weights):
 
 def _unary_number(function):
     def unary(row, weights, state, arena):
-        a, y = arena + slot(row, A), arena + slot(row, Y)
-        for k in range(0, 4 * slot(row, SIZE), 4):
+        a, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.y)
+        for k in range(0, 4 * slot(row, ELEMENTWISE.size), 4):
             store_float(y + k, function(float(load_float(a + k))))
         return 0
 
@@ -105,10 +109,10 @@ def _unary_number(function):
 
 def _binary_number(function, a_in_weights, b_in_weights):
     def binary(row, weights, state, arena):
-        a = (weights if a_in_weights else arena) + slot(row, A)
-        b = (weights if b_in_weights else arena) + slot(row, B)
-        y = arena + slot(row, Y)
-        for k in range(0, 4 * slot(row, SIZE), 4):
+        a = (weights if a_in_weights else arena) + slot(row, ELEMENTWISE.a)
+        b = (weights if b_in_weights else arena) + slot(row, ELEMENTWISE.b)
+        y = arena + slot(row, ELEMENTWISE.y)
+        for k in range(0, 4 * slot(row, ELEMENTWISE.size), 4):
             store_float(y + k, function(load_float(a + k), load_float(b + k)))
         return 0
 

@@ -77,39 +77,39 @@ def build(what, item_bytes="4"):
     }[what]
 
 
-SOURCE, TARGET, SIZE_BYTES = slots(CopyInstruction)
+COPY = slots(CopyInstruction)
 
 
 def copy(row, weights, state, arena):
     """From the arena to the arena."""
-    copy_bytes(arena + slot(row, TARGET), arena + slot(row, SOURCE), slot(row, SIZE_BYTES))
+    copy_bytes(arena + slot(row, COPY.target), arena + slot(row, COPY.source), slot(row, COPY.size_bytes))
     return 0
 
 
 def read_state(row, weights, state, arena):
     """From the state to the arena."""
-    copy_bytes(arena + slot(row, TARGET), state + slot(row, SOURCE), slot(row, SIZE_BYTES))
+    copy_bytes(arena + slot(row, COPY.target), state + slot(row, COPY.source), slot(row, COPY.size_bytes))
     return 0
 
 
 def read_high(row, weights, state, arena):
     """The high halves of an int32 state to the arena; the row counts the bytes in the arena."""
-    target, source = arena + slot(row, TARGET), state + slot(row, SOURCE)
-    for k in range(0, slot(row, SIZE_BYTES), 2):
+    target, source = arena + slot(row, COPY.target), state + slot(row, COPY.source)
+    for k in range(0, slot(row, COPY.size_bytes), 2):
         store_short(target + k, load_int(source + 2 * k) >> 16)
     return 0
 
 
 def write_state(row, weights, state, arena):
     """From the arena to the state."""
-    copy_bytes(state + slot(row, TARGET), arena + slot(row, SOURCE), slot(row, SIZE_BYTES))
+    copy_bytes(state + slot(row, COPY.target), arena + slot(row, COPY.source), slot(row, COPY.size_bytes))
     return 0
 
 
 def write_floats(row, weights, state, arena):
     """From the arena to the state, float32: tiny numbers become zero."""
-    target, source = state + slot(row, TARGET), arena + slot(row, SOURCE)
-    end = source + slot(row, SIZE_BYTES)
+    target, source = state + slot(row, COPY.target), arena + slot(row, COPY.source)
+    end = source + slot(row, COPY.size_bytes)
     while source + 4 * LANES <= end:
         store(target, flush_denormals(load(source, LANES)))
         source += 4 * LANES
@@ -121,7 +121,7 @@ def write_floats(row, weights, state, arena):
     return 0
 
 
-GATHER_TARGET, OFFSETS, GATHER_SIZE = slots(GatherInstruction)
+GATHER = slots(GatherInstruction)
 ITEMS = {  # how a number of so many bytes is moved
     "1": (1, load_byte, store_byte),
     "2": (2, load_short, store_short),
@@ -132,63 +132,63 @@ ITEMS = {  # how a number of so many bytes is moved
 
 def _gather(item_bytes, load_item, store_item):
     def gather(row, weights, state, arena):
-        target, offsets = arena + slot(row, GATHER_TARGET), weights + slot(row, OFFSETS)
-        for k in range(slot(row, GATHER_SIZE)):
+        target, offsets = arena + slot(row, GATHER.target), weights + slot(row, GATHER.offsets)
+        for k in range(slot(row, GATHER.size)):
             store_item(target + item_bytes * k, load_item(arena + load_long(offsets + 8 * k)))
         return 0
 
     return gather
 
 
-FRAME_SOURCE, FRAMES, OUTER, PIECE_BYTES, FRAME_COUNT, FIRST, PERIOD = slots(FrameInstruction)
+FRAME = slots(FrameInstruction)
 
 
 def collect_frame(row, weights, state, arena):
     """This step's frame into the frames of the window, at the place that the window's clock tells."""
-    piece_bytes, count = slot(row, PIECE_BYTES), slot(row, FRAME_COUNT)
-    frame = (load_long(state + CLOCK) - slot(row, FIRST)) // slot(row, PERIOD)
+    piece_bytes, count = slot(row, FRAME.piece_bytes), slot(row, FRAME.count)
+    frame = (load_long(state + CLOCK) - slot(row, FRAME.first)) // slot(row, FRAME.period)
     if frame < 0 or frame >= count:
         return 0
-    source, target = arena + slot(row, FRAME_SOURCE), state + slot(row, FRAMES) + frame * piece_bytes
-    for _ in range(slot(row, OUTER)):
+    source, target = arena + slot(row, FRAME.source), state + slot(row, FRAME.frames) + frame * piece_bytes
+    for _ in range(slot(row, FRAME.outer)):
         copy_bytes(target, source, piece_bytes)
         source += piece_bytes
         target += count * piece_bytes
     return 0
 
 
-LOOP_SOURCE, LOOP_TARGET, ITERATION, FRAME_BYTES, LAST = slots(LoopFrameInstruction)
+LOOP_FRAME = slots(LoopFrameInstruction)
 
 
 @inline
 def frame_offset(row, arena):
     """Bytes from the first of a loop's frames to that of the round, forwards or backwards."""
-    round_, last = load_long(arena + slot(row, ITERATION)), slot(row, LAST)
-    return slot(row, FRAME_BYTES) * (round_ if last < 0 else last - round_)
+    round_, last = load_long(arena + slot(row, LOOP_FRAME.round)), slot(row, LOOP_FRAME.last)
+    return slot(row, LOOP_FRAME.frame_bytes) * (round_ if last < 0 else last - round_)
 
 
 def take_frame(row, weights, state, arena):
     """The round's frame out of frames."""
-    source = arena + slot(row, LOOP_SOURCE) + frame_offset(row, arena)
-    copy_registers(arena + slot(row, LOOP_TARGET), source, slot(row, FRAME_BYTES))
+    source = arena + slot(row, LOOP_FRAME.source) + frame_offset(row, arena)
+    copy_registers(arena + slot(row, LOOP_FRAME.target), source, slot(row, LOOP_FRAME.frame_bytes))
     return 0
 
 
 def put_frame(row, weights, state, arena):
     """The round's frame into frames."""
-    target = arena + slot(row, LOOP_TARGET) + frame_offset(row, arena)
-    copy_bytes(target, arena + slot(row, LOOP_SOURCE), slot(row, FRAME_BYTES))
+    target = arena + slot(row, LOOP_FRAME.target) + frame_offset(row, arena)
+    copy_bytes(target, arena + slot(row, LOOP_FRAME.source), slot(row, LOOP_FRAME.frame_bytes))
     return 0
 
 
-IDS, LOOKUP_Y, TABLE, LOOKUP_SIZE, LOOKUP_ROWS, ROW_BYTES = slots(LookupInstruction)
+LOOKUP = slots(LookupInstruction)
 
 
 def lookup(row, weights, state, arena):
     """Rows of a table; ids below 0 count from the end, those outside give the nearest row."""
-    ids, y, table = arena + slot(row, IDS), arena + slot(row, LOOKUP_Y), weights + slot(row, TABLE)
-    rows, row_bytes = slot(row, LOOKUP_ROWS), slot(row, ROW_BYTES)
-    for k in range(slot(row, LOOKUP_SIZE)):
+    ids, y, table = arena + slot(row, LOOKUP.ids), arena + slot(row, LOOKUP.y), weights + slot(row, LOOKUP.table)
+    rows, row_bytes = slot(row, LOOKUP.rows), slot(row, LOOKUP.row_bytes)
+    for k in range(slot(row, LOOKUP.size)):
         index = int(load_int(ids + 4 * k))
         if index < 0:
             index += rows

@@ -2,7 +2,8 @@
 
 The sender's clock is a number called ``t``, ``time`` or ``timestamp``, alone or with ``_s``, ``_ms`` or ``_us`` behind;
 alone it is in milliseconds, as Arduino's ``millis()``. Its sequence is called ``seq`` or ``sequence``, one more for
-each sample, and may wrap at 2**16 or 2**32.
+each sample; where it and the clock wrap is found out from
+the samples (`edgernn.stream.signals.sequence`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_NAME_BYTES = 64
-SEQUENCES = 1 << 16
-TIMES_US = 1 << 32
 MAX_WHOLE = float(1 << 53)  # whole numbers up to here are exact in float64
 
 _CLOCK = re.compile(r"(?:t|time|timestamp)(?:_(s|ms|us))?", re.IGNORECASE)
@@ -115,12 +114,12 @@ class ClockColumns(NamedTuple):
     sequence: int | None
 
     def sequence_of(self, values: NDArray[np.float64]) -> NDArray[np.int64] | None:
-        """Sequence (n,) modulo 2**16 of samples (n, width)."""
-        return None if self.sequence is None else _whole(values[:, self.sequence]) % SEQUENCES
+        """Sequence (n,) of samples (n, width), as it is sent."""
+        return None if self.sequence is None else _whole(values[:, self.sequence])
 
     def time_us_of(self, values: NDArray[np.float64]) -> NDArray[np.int64] | None:
-        """Time (n,) in microseconds modulo 2**32 of samples (n, width)."""
-        return None if self.time is None else _whole(values[:, self.time] * self.unit_us) % TIMES_US
+        """Time (n,) in microseconds of samples (n, width), as it is sent."""
+        return None if self.time is None else _whole(values[:, self.time] * self.unit_us)
 
     def sound(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which samples (n, width) have a clock and sequence that can be ones, (n,)."""

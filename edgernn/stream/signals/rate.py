@@ -30,6 +30,7 @@ class RateMeter:
         self.spans = 0
         self._begin_ns: int | None = None
         self._samples = 0
+        self._sent = 0
 
     def add(self, samples: int, arrival_ns: int) -> None:
         """`samples` were complete at `arrival_ns`."""
@@ -42,6 +43,11 @@ class RateMeter:
             self.rate_hz = self._samples * 1e9 / span_ns
             self.spans += 1
             self._begin_ns, self._samples = arrival_ns, 0
+
+    def add_up_to(self, samples: int, arrival_ns: int) -> None:
+        """`samples` were sent in all up to those that were complete at `arrival_ns`."""
+        self.add(max(0, samples - self._sent), arrival_ns)
+        self._sent = max(samples, self._sent)
 
     def restart(self) -> None:
         """Begin a new span, as after an outage."""

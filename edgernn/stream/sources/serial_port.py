@@ -23,14 +23,14 @@ class SerialSource(Source):
     location : str
         A device (``/dev/ttyACM0``, ``COM3``) or an address that pyserial understands (``hwgrep://``, ``loop://``).
     baud : int
-        Bits a second; without meaning for a board with its own USB port.
-    dtr, rts : bool, optional
-        Level of the control lines at opening. DTR resets many boards.
+        Bits per second; without effect on a board with native USB.
+    dtr : bool, optional
+        Level of DTR at opening, which resets many boards; as the family of the board needs it if not given.
+    rts : bool, optional
+        Level of RTS at opening; as the family of the board needs it if not given.
     settle_s : float, optional
-        Seconds after opening in which everything that comes is dropped, such as the words of a boot loader.
-
-        What is not given is as the board's family needs it (`edgernn.stream.sources.boards`), for an unknown board the
-        driver's own levels and no time.
+        Seconds after opening in which all bytes are dropped, such as the output of a boot loader; as the family of the
+        board needs it if not given.
     clock : Clock, optional
     """
 

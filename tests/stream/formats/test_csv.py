@@ -22,7 +22,7 @@ def counts(parser: Csv) -> dict[str, int]:
     return {kind: count for kind, count in zip(KINDS, parser.counts.tolist(), strict=True) if count}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(dirty_bytes, cuts, st.integers(1, 3), st.booleans())
 def test_any_split_gives_the_same(data: bytes, fractions: list[float], width: int, whole_start: bool) -> None:
     whole, split = Csv(width, whole_start=whole_start), Csv(width, whole_start=whole_start)
@@ -49,7 +49,7 @@ def read_line(line: bytes, width: int) -> tuple[str, list[float]]:
     return "samples" if len(numbers) == width else "wrong_width", numbers
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(dirty_text, st.integers(1, 3))
 def test_lines_are_understood_as_python_does(data: bytes, width: int) -> None:
     expected = dict.fromkeys(KINDS, 0)
@@ -70,7 +70,7 @@ def test_lines_are_understood_as_python_does(data: bytes, width: int) -> None:
     assert counts(parser) == {kind: count for kind, count in expected.items() if count}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(finite, st.sampled_from(["{!r}", "{:.3f}", "{:.9g}", "{:.6e}", "+{:.2f}", " {:.17g}", "{:.1f};"]))
 def test_numbers_are_pythons_to_one_ulp_of_float32(number: float, form: str) -> None:
     text = form.format(abs(number) if form.startswith("+") else number)
@@ -80,7 +80,7 @@ def test_numbers_are_pythons_to_one_ulp_of_float32(number: float, form: str) -> 
 
 
 @given(st.integers(-(10**15), 10**15), st.integers(0, 20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_numbers_of_fifteen_digits_are_exact(digits: int, places: int) -> None:
     text = f"{digits}e-{places}"
     assert parse(Csv(1, whole_start=True), [text.encode() + b"\n"])[0, 0] == float(text)

@@ -28,7 +28,7 @@ PACKET_WITH_NEWLINES = encode_packet(0x0D0A, 0x0A0D0A0D, [10, 13, 10], "int16")
         (b"hello\nworld\n1,2\n", None),
     ],
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(fractions=cuts)
 def test_detection_in_any_split(data: bytes, expected: Detected | None, fractions: list[float]) -> None:
     detector = Detector()
@@ -36,7 +36,7 @@ def test_detection_in_any_split(data: bytes, expected: Detected | None, fraction
     assert (found[0][:4] if found else None) == (expected and expected[:4])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.binary(max_size=3000), max_size=60))
 def test_memory_is_bounded_on_noise(parts: list[bytes]) -> None:
     detector = Detector(only="cobs")
@@ -45,7 +45,7 @@ def test_memory_is_bounded_on_noise(parts: list[bytes]) -> None:
         assert len(detector.seen) <= MAX_DETECT_BYTES + len(part)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cuts)
 def test_noise_is_forgotten(fractions: list[float]) -> None:
     detector = Detector()

@@ -36,7 +36,7 @@ def counts(parser: Format) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", LINES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=20), fractions=cuts)
 def test_numbers_come_back_exactly_in_any_split(
     name: str, rows: list[tuple[float, float]], fractions: list[float]
@@ -47,7 +47,7 @@ def test_numbers_come_back_exactly_in_any_split(
 
 
 @pytest.mark.parametrize("name", LINES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=st.lists(st.binary(max_size=200) | st.just(b"x:1,y:2\n") | st.just(b'{"x":1,"y":2}\n'), max_size=30))
 def test_any_bytes_are_parsed_or_counted_and_two_lines_later_all_is_well(name: str, parts: list[bytes]) -> None:
     one = parser(name)
@@ -59,7 +59,7 @@ def test_any_bytes_are_parsed_or_counted_and_two_lines_later_all_is_well(name: s
     assert one.count("samples") == before + 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.binary(max_size=400), fractions=cuts)
 def test_counts_do_not_depend_on_the_split(data: bytes, fractions: list[float]) -> None:
     data = data.replace(b"\x00", b"x:1,y:2\n")

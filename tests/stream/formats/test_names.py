@@ -54,6 +54,17 @@ def test_messages_and_separators_are_no_headings(line: bytes) -> None:
     assert read_heading(line) is None
 
 
+def test_times_and_sequences_are_given_as_they_are_sent() -> None:
+    found = clock_columns(("seq", "t_ms"))
+    assert found is not None
+    values = np.array([[65535, 4294967.295], [65536, 4294967.296], [65537, 4294967.297]])
+    sequence, time_us = found.sequence_of(values), found.time_us_of(values)
+    assert sequence is not None
+    assert time_us is not None
+    assert sequence.tolist() == [65535, 65536, 65537]
+    assert time_us.tolist() == [4294967295, 4294967296, 4294967297]
+
+
 def test_clocks_and_sequences_by_name() -> None:
     found = clock_columns(("x", "SEQ", "Time_S", "t"))
     assert found is not None
@@ -62,7 +73,7 @@ def test_clocks_and_sequences_by_name() -> None:
     assert clock_columns(("x", "temp", "sequences", "times", "t_min")) is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(st.floats(), st.floats(), st.floats(-1, 1)), min_size=2, max_size=30),
     st.sampled_from(["t_s", "t_us"]),

@@ -65,13 +65,19 @@ def test_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines() == [CSV_HEADING, format_event(EVENT, "csv")]
 
 
+def test_a_thousand_old_files_may_be_kept(tmp_path: Path) -> None:
+    make_sink(f"file://{tmp_path}/a.csv?rotate=1000&max_bytes=1000").close()
+
+
 @pytest.mark.parametrize(
     ("address", "complaint"),
     [
         ("mqtt://x", "there is no kind of output 'mqtt'"),
         ("a.csv?color=1", "there is no option 'color'; known are format, max_bytes, rotate"),
         ("a.csv?format=xml", "option format is 'xml'"),
-        ("a.csv?max_bytes=10", "max_bytes must be at least 1000"),
+        ("a.csv?max_bytes=999", "max_bytes must be at least 1000"),
+        ("a.csv?rotate=1001", "rotate from 0 to 1000"),
+        ("a.csv?rotate=-1", "rotate from 0 to 1000"),
         ("/no/such/folder/a.csv", "cannot be written: No such file"),
     ],
 )

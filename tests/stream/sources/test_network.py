@@ -76,6 +76,7 @@ PACKET = encode_packet(1, 2, [3, 4], "int16")
         ([b'{"x":1}', b'{"x":2}'], b'{"x":1}\n{"x":2}\n'),
         ([b"1,2\0", b"3,4\0"], b"1,2\x003,4\0"),
         ([PACKET, PACKET[:-1], PACKET], 3 * PACKET),
+        ([b"5" * 60_000], b"5" * 60_000 + b"\n"),
     ],
 )
 def test_a_udp_datagram_is_never_joined_to_the_next(datagrams: list[bytes], expected: bytes) -> None:

@@ -120,7 +120,8 @@ def _lengths(call: Call, X: Stream) -> list[int] | None:
         lengths = lengths[:1] * count
     if len(lengths) != count or not all(isinstance(n, int | np.integer) and 1 <= n <= steps for n in lengths):
         raise call.node.unsupported(
-            "has sequence_lens that vary, or that differ over the batch: export the model without (no packed sequences)"
+            f"has sequence_lens ({call.node.inputs[4]}) that vary, or that differ over the batch: set the input that "
+            "gives them with fixed={'NAME': LENGTH} (--set NAME=LENGTH), or export the model without packed sequences"
         )
     return [int(length) for length in lengths]
 

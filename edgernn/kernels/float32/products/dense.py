@@ -12,7 +12,7 @@ from edgernn.kernels.float32.products.few_rows import make_single_panel_affine
 from edgernn.kernels.float32.products.panels import make_affine
 from edgernn.kernels.instructions import DenseInstruction, slots
 
-X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, PANELS = slots(DenseInstruction)
+DENSE = slots(DenseInstruction)
 
 
 def build(form, lanes, function="none"):
@@ -41,11 +41,15 @@ def _make_dense(lanes, scaled, activation):
     register_bytes = 4 * lanes
 
     def dense(row, weights, state, arena):
-        x, y = arena + slot(row, X), arena + slot(row, Y)
-        input_size, output_size, panels = slot(row, INPUT_SIZE), slot(row, OUTPUT_SIZE), slot(row, PANELS)
+        x, y = arena + slot(row, DENSE.x), arena + slot(row, DENSE.y)
+        input_size, output_size, panels = (
+            slot(row, DENSE.input_size),
+            slot(row, DENSE.output_size),
+            slot(row, DENSE.panels),
+        )
         watched = broadcast(0.0, lanes)
-        for _ in range(slot(row, ROWS)):
-            panel_W = weights + slot(row, W)
+        for _ in range(slot(row, DENSE.rows)):
+            panel_W = weights + slot(row, DENSE.W)
             for panel in range(panels):
                 sums = affine(panel_W, x, input_size)
                 watched = watch(watched, sums)
@@ -63,10 +67,10 @@ def _make_single_panel(lanes, scaled, activation):
     affine = make_single_panel_affine(lanes, scaled)
 
     def dense(row, weights, state, arena):
-        x, y, matrix = arena + slot(row, X), arena + slot(row, Y), weights + slot(row, W)
-        input_size, output_size = slot(row, INPUT_SIZE), slot(row, OUTPUT_SIZE)
+        x, y, matrix = arena + slot(row, DENSE.x), arena + slot(row, DENSE.y), weights + slot(row, DENSE.W)
+        input_size, output_size = slot(row, DENSE.input_size), slot(row, DENSE.output_size)
         watched = broadcast(0.0, lanes)
-        for _ in range(slot(row, ROWS)):
+        for _ in range(slot(row, DENSE.rows)):
             sums = affine(matrix, x, input_size)
             watched = watch(watched, sums)
             store(y, activation(sums[0]))  # what it writes behind the row's end, the next row replaces

@@ -8,7 +8,7 @@ from edgernn.kernels.float32.guard import guard, has_nan, watch
 from edgernn.kernels.float32.products.panels import SCALE, rescued
 from edgernn.kernels.instructions import GroupedDenseInstruction, slots
 
-X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, GROUPS = slots(GroupedDenseInstruction)
+GROUPED_DENSE = slots(GroupedDenseInstruction)
 LANES = processor().lanes
 REGISTER_BYTES = 4 * LANES
 
@@ -31,14 +31,14 @@ def _make(scaled):
     """Bias and weights follow each other in the order in which they are read."""
 
     def compute(row, weights, state, arena):
-        x, y = arena + slot(row, X), arena + slot(row, Y)
-        input_size, groups = slot(row, INPUT_SIZE), slot(row, GROUPS)
+        x, y = arena + slot(row, GROUPED_DENSE.x), arena + slot(row, GROUPED_DENSE.y)
+        input_size, groups = slot(row, GROUPED_DENSE.input_size), slot(row, GROUPED_DENSE.groups)
         frame_bytes = 4 * groups
         zero = broadcast(0.0, LANES)
         watched = zero
-        for _ in range(slot(row, ROWS)):
-            panel = weights + slot(row, W)
-            for _ in range(slot(row, OUTPUT_SIZE)):
+        for _ in range(slot(row, GROUPED_DENSE.rows)):
+            panel = weights + slot(row, GROUPED_DENSE.W)
+            for _ in range(slot(row, GROUPED_DENSE.output_size)):
                 for k in range(0, frame_bytes, REGISTER_BYTES):
                     total = load(panel, LANES)
                     if scaled:

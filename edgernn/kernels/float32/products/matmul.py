@@ -17,7 +17,7 @@ from edgernn.kernels.float32.guard import guard, has_nan, watch
 from edgernn.kernels.float32.products.panels import SCALE, rescued
 from edgernn.kernels.instructions import MatMulInstruction, slots
 
-A, B, Y, MATRICES, N, K, M = slots(MatMulInstruction)
+MAT_MUL = slots(MatMulInstruction)
 LANES = processor().lanes
 REGISTER_BYTES = 4 * LANES
 
@@ -37,13 +37,13 @@ def _make_plain(scaled):
     """Registers of columns of b. What is read and written behind the last column does not count."""
 
     def plain(row, weights, state, arena):
-        a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
-        size, columns = slot(row, K), slot(row, M)
+        a, b, y = arena + slot(row, MAT_MUL.a), arena + slot(row, MAT_MUL.b), arena + slot(row, MAT_MUL.y)
+        size, columns = slot(row, MAT_MUL.k), slot(row, MAT_MUL.m)
         row_bytes = 4 * columns
         zero = broadcast(0.0, LANES)
         watched = zero
-        for _ in range(slot(row, MATRICES)):
-            for _ in range(slot(row, N)):
+        for _ in range(slot(row, MAT_MUL.matrices)):
+            for _ in range(slot(row, MAT_MUL.n)):
                 for column in range(0, row_bytes, REGISTER_BYTES):
                     total = small = zero
                     source = b + column
@@ -69,12 +69,12 @@ def _make_transposed(scaled):
     """Rows of a with rows of b."""
 
     def transposed(row, weights, state, arena):
-        a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
-        size, columns = slot(row, K), slot(row, M)
+        a, b, y = arena + slot(row, MAT_MUL.a), arena + slot(row, MAT_MUL.b), arena + slot(row, MAT_MUL.y)
+        size, columns = slot(row, MAT_MUL.k), slot(row, MAT_MUL.m)
         zero = broadcast(0.0, LANES)
         watched = zero
-        for _ in range(slot(row, MATRICES)):
-            for _ in range(slot(row, N)):
+        for _ in range(slot(row, MAT_MUL.matrices)):
+            for _ in range(slot(row, MAT_MUL.n)):
                 for column in range(columns):
                     total, small, other = zero, zero, b + 4 * column * size
                     for k in range(0, size, LANES):

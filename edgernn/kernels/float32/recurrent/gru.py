@@ -10,9 +10,7 @@ from edgernn.kernels.float32.products.panels import make_gates
 from edgernn.kernels.float32.recurrent.cells import nth, turn_around
 from edgernn.kernels.instructions import CellInstruction, slots
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, _, _, SCRATCH, W_RESET, R_RESET = slots(
-    CellInstruction
-)
+CELL = slots(CellInstruction)
 
 
 def build(form, lanes, clip, f, g):
@@ -22,7 +20,7 @@ def build(form, lanes, clip, f, g):
 
     def gru(row, weights, state, arena):
         compute(row, weights, state, arena)
-        copy_bytes(state + slot(row, H), arena + slot(row, Y), 4 * slot(row, HIDDEN_SIZE))
+        copy_bytes(state + slot(row, CELL.h), arena + slot(row, CELL.y), 4 * slot(row, CELL.hidden_size))
         return 0
 
     return gru
@@ -43,10 +41,18 @@ def _make_reset_after(lanes, clipped, f, g, scaled):
     group_bytes = 3 * 4 * lanes
 
     def gru(row, weights, state, arena):
-        x, h, y = arena + slot(row, X), state + slot(row, H), arena + slot(row, Y)
-        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
-        input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
-        backwards = turn_around(arena + slot(row, TURN))
+        x, h, y = arena + slot(row, CELL.x), state + slot(row, CELL.h), arena + slot(row, CELL.y)
+        panels_W, panels_R, constants = (
+            weights + slot(row, CELL.W),
+            weights + slot(row, CELL.R),
+            weights + slot(row, CELL.constants),
+        )
+        input_size, hidden_size, panels = (
+            slot(row, CELL.input_size),
+            slot(row, CELL.hidden_size),
+            slot(row, CELL.panels),
+        )
+        backwards = turn_around(arena + slot(row, CELL.turn))
         watched = broadcast(0.0, lanes)
         for index in range(panels):
             panel = nth(index, panels, backwards)
@@ -71,13 +77,21 @@ def _make_reset_before(lanes, clipped, f, g, scaled):
     register_bytes = 4 * lanes
 
     def gru(row, weights, state, arena):
-        x, h, y = arena + slot(row, X), state + slot(row, H), arena + slot(row, Y)
-        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
-        input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
-        z_values = arena + slot(row, SCRATCH)
+        x, h, y = arena + slot(row, CELL.x), state + slot(row, CELL.h), arena + slot(row, CELL.y)
+        panels_W, panels_R, constants = (
+            weights + slot(row, CELL.W),
+            weights + slot(row, CELL.R),
+            weights + slot(row, CELL.constants),
+        )
+        input_size, hidden_size, panels = (
+            slot(row, CELL.input_size),
+            slot(row, CELL.hidden_size),
+            slot(row, CELL.panels),
+        )
+        z_values = arena + slot(row, CELL.scratch)
         reset_h = z_values + panels * register_bytes
         W_panel_bytes, R_panel_bytes = (1 + input_size) * register_bytes, (1 + hidden_size) * register_bytes
-        backwards = turn_around(arena + slot(row, TURN))
+        backwards = turn_around(arena + slot(row, CELL.turn))
         watched = broadcast(0.0, lanes)
         for index in range(panels):
             panel = nth(index, panels, backwards)
@@ -89,7 +103,7 @@ def _make_reset_before(lanes, clipped, f, g, scaled):
             store(z_values + unit, gate_f(z, constants))
             product = gate_f(r, constants) * load(h + unit, lanes)
             store(reset_h + unit, product if bounded else saturate(product))
-        panels_W, panels_R = weights + slot(row, W_RESET), weights + slot(row, R_RESET)
+        panels_W, panels_R = weights + slot(row, CELL.W_reset), weights + slot(row, CELL.R_reset)
         for index in range(panels):
             panel = nth(index, panels, backwards)
             W_panel, R_panel = panels_W + panel * W_panel_bytes, panels_R + panel * R_panel_bytes

@@ -13,7 +13,7 @@ from edgernn.kernels.float32.products.panels import make_gates
 from edgernn.kernels.float32.recurrent.cells import nth, turn_around
 from edgernn.kernels.instructions import CellInstruction, slots
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, C, P, SCRATCH, *_ = slots(CellInstruction)
+CELL = slots(CellInstruction)
 
 
 def build(lanes, peepholes, forget, clip, f, g, h_function):
@@ -23,8 +23,8 @@ def build(lanes, peepholes, forget, clip, f, g, h_function):
 
     def lstm(row, weights, state, arena):
         compute(row, weights, state, arena)
-        copy_bytes(state + slot(row, H), arena + slot(row, Y), 4 * slot(row, HIDDEN_SIZE))
-        copy_bytes(state + slot(row, C), arena + slot(row, SCRATCH), 4 * slot(row, HIDDEN_SIZE))
+        copy_bytes(state + slot(row, CELL.h), arena + slot(row, CELL.y), 4 * slot(row, CELL.hidden_size))
+        copy_bytes(state + slot(row, CELL.c), arena + slot(row, CELL.scratch), 4 * slot(row, CELL.hidden_size))
         return 0
 
     return lstm
@@ -36,11 +36,24 @@ def _make_lstm(lanes, has_peepholes, coupled, clipped, f, g, h_function, scaled)
     register_bytes = 4 * lanes
 
     def lstm(row, weights, state, arena):
-        x, h, c, y = arena + slot(row, X), state + slot(row, H), state + slot(row, C), arena + slot(row, Y)
-        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
-        input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
-        new_c = arena + slot(row, SCRATCH)
-        backwards = turn_around(arena + slot(row, TURN))
+        x, h, c, y = (
+            arena + slot(row, CELL.x),
+            state + slot(row, CELL.h),
+            state + slot(row, CELL.c),
+            arena + slot(row, CELL.y),
+        )
+        panels_W, panels_R, constants = (
+            weights + slot(row, CELL.W),
+            weights + slot(row, CELL.R),
+            weights + slot(row, CELL.constants),
+        )
+        input_size, hidden_size, panels = (
+            slot(row, CELL.input_size),
+            slot(row, CELL.hidden_size),
+            slot(row, CELL.panels),
+        )
+        new_c = arena + slot(row, CELL.scratch)
+        backwards = turn_around(arena + slot(row, CELL.turn))
         watched = broadcast(0.0, lanes)
         for index in range(panels):
             panel = nth(index, panels, backwards)
@@ -49,7 +62,7 @@ def _make_lstm(lanes, has_peepholes, coupled, clipped, f, g, h_function, scaled)
             sums = gates(W_panel, x, input_size, R_panel, h, hidden_size)
             watched = watch(watched, sums)
             i, o, f, g = sums
-            peephole = weights + slot(row, P) + panel * 3 * register_bytes
+            peephole = weights + slot(row, CELL.P) + panel * 3 * register_bytes
             unit = register_bytes * panel
             c_old = load(c + unit, lanes)
             if has_peepholes:

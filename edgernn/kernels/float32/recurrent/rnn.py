@@ -10,7 +10,7 @@ from edgernn.kernels.float32.products.panels import make_gates
 from edgernn.kernels.float32.recurrent.cells import nth, turn_around
 from edgernn.kernels.instructions import CellInstruction, slots
 
-X, H, Y, W, R, CONSTANTS, INPUT_SIZE, HIDDEN_SIZE, PANELS, TURN, *_ = slots(CellInstruction)
+CELL = slots(CellInstruction)
 
 
 def build(lanes, clip, f):
@@ -19,7 +19,7 @@ def build(lanes, clip, f):
 
     def rnn(row, weights, state, arena):
         compute(row, weights, state, arena)
-        copy_bytes(state + slot(row, H), arena + slot(row, Y), 4 * slot(row, HIDDEN_SIZE))
+        copy_bytes(state + slot(row, CELL.h), arena + slot(row, CELL.y), 4 * slot(row, CELL.hidden_size))
         return 0
 
     return rnn
@@ -30,10 +30,18 @@ def _make_rnn(lanes, clipped, f, scaled):
     register_bytes = 4 * lanes
 
     def rnn(row, weights, state, arena):
-        x, h, y = arena + slot(row, X), state + slot(row, H), arena + slot(row, Y)
-        panels_W, panels_R, constants = weights + slot(row, W), weights + slot(row, R), weights + slot(row, CONSTANTS)
-        input_size, hidden_size, panels = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE), slot(row, PANELS)
-        backwards = turn_around(arena + slot(row, TURN))
+        x, h, y = arena + slot(row, CELL.x), state + slot(row, CELL.h), arena + slot(row, CELL.y)
+        panels_W, panels_R, constants = (
+            weights + slot(row, CELL.W),
+            weights + slot(row, CELL.R),
+            weights + slot(row, CELL.constants),
+        )
+        input_size, hidden_size, panels = (
+            slot(row, CELL.input_size),
+            slot(row, CELL.hidden_size),
+            slot(row, CELL.panels),
+        )
+        backwards = turn_around(arena + slot(row, CELL.turn))
         watched = broadcast(0.0, lanes)
         for index in range(panels):
             panel = nth(index, panels, backwards)

@@ -18,7 +18,7 @@ from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.float32.functions import INFINITY
 from edgernn.kernels.instructions import LayerNormInstruction, slots
 
-X, Y, SCALE, BIAS, EPSILON, ROWS, SIZE, CENTRED = slots(LayerNormInstruction)
+LAYER_NORM = slots(LayerNormInstruction)
 LANES = processor().lanes
 
 
@@ -32,10 +32,10 @@ SMALLER = 2.0**-80  # what numbers are multiplied with whose squares are too lar
 
 def layer_norm(row, weights, state, arena):
     """The mean first, then the variance around it, so that large means lose nothing."""
-    x, y, size = arena + slot(row, X), arena + slot(row, Y), slot(row, SIZE)
-    scale, bias = weights + slot(row, SCALE), weights + slot(row, BIAS)
-    epsilon, centred = load_float(weights + slot(row, EPSILON)), slot(row, CENTRED)
-    for _ in range(slot(row, ROWS)):
+    x, y, size = arena + slot(row, LAYER_NORM.x), arena + slot(row, LAYER_NORM.y), slot(row, LAYER_NORM.size)
+    scale, bias = weights + slot(row, LAYER_NORM.scale), weights + slot(row, LAYER_NORM.bias)
+    epsilon, centred = load_float(weights + slot(row, LAYER_NORM.epsilon)), slot(row, LAYER_NORM.centred)
+    for _ in range(slot(row, LAYER_NORM.rows)):
         factor = 1.0
         mean, variance = moments(x, size, factor, centred)
         if not variance < INFINITY:

@@ -20,7 +20,7 @@ from edgernn.kernels.float32.elementwise import BINARY_FUNCTIONS
 from edgernn.kernels.float32.functions import INFINITY
 from edgernn.kernels.instructions import ReduceInstruction, slots
 
-X, Y, OUTER, N, INNER = slots(ReduceInstruction)
+REDUCE = slots(ReduceInstruction)
 LANES = processor().lanes
 REGISTER_BYTES = 4 * LANES
 
@@ -54,10 +54,10 @@ def _across(combine, of_lanes, neutral, is_mean):
     """What is written behind the end of a row, the next row replaces."""
 
     def across(row, weights, state, arena):
-        x, y = arena + slot(row, X), arena + slot(row, Y)
-        n, frame_bytes = slot(row, N), 4 * slot(row, INNER)
+        x, y = arena + slot(row, REDUCE.x), arena + slot(row, REDUCE.y)
+        n, frame_bytes = slot(row, REDUCE.n), 4 * slot(row, REDUCE.inner)
         power = power_of_two_below(n) if is_mean else 1.0
-        for _ in range(slot(row, OUTER)):
+        for _ in range(slot(row, REDUCE.outer)):
             for k in range(0, frame_bytes, REGISTER_BYTES):
                 source = x + k
                 result = load(source, LANES)
@@ -79,10 +79,10 @@ def _across(combine, of_lanes, neutral, is_mean):
 
 def _within(combine, of_lanes, neutral, is_mean):
     def within(row, weights, state, arena):
-        x, y, n = arena + slot(row, X), arena + slot(row, Y), slot(row, N)
+        x, y, n = arena + slot(row, REDUCE.x), arena + slot(row, REDUCE.y), slot(row, REDUCE.n)
         nothing = broadcast(neutral, LANES)
         power = power_of_two_below(n) if is_mean else 1.0
-        for _ in range(slot(row, OUTER)):
+        for _ in range(slot(row, REDUCE.outer)):
             result = nothing
             for k in range(0, n, LANES):
                 numbers = first_lanes(n - k, load(x + 4 * k, LANES), nothing)

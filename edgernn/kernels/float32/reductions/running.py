@@ -9,8 +9,8 @@ from edgernn.kernels.codegen.simd import MAX_FLOAT32, inline, load_long, slot, s
 from edgernn.kernels.float32.double import exp_of_negative
 from edgernn.kernels.instructions import RunningReduceInstruction, RunningSoftmaxInstruction, slots
 
-X, Y, TOTAL, COUNT, SIZE = slots(RunningReduceInstruction)
-SCORES, VALUES, POOLED, MAX_SCORE, WEIGHT, WEIGHTED, GROUPS, GROUP_SIZE = slots(RunningSoftmaxInstruction)
+RUNNING_REDUCE = slots(RunningReduceInstruction)
+RUNNING_SOFTMAX = slots(RunningSoftmaxInstruction)
 
 COMBINE = {
     "Sum": inline(lambda total, x: total + x),
@@ -28,13 +28,13 @@ def build(function):
 def _running_reduce(combine, is_mean):
     def running_reduce(row, weights, state, arena):
         x, y, total = (
-            float32_at(arena + slot(row, X)),
-            float32_at(arena + slot(row, Y)),
-            float64_at(state + slot(row, TOTAL)),
+            float32_at(arena + slot(row, RUNNING_REDUCE.x)),
+            float32_at(arena + slot(row, RUNNING_REDUCE.y)),
+            float64_at(state + slot(row, RUNNING_REDUCE.total)),
         )
-        count = load_long(state + slot(row, COUNT)) + 1
-        store_long(state + slot(row, COUNT), count)
-        for k in range(slot(row, SIZE)):
+        count = load_long(state + slot(row, RUNNING_REDUCE.count)) + 1
+        store_long(state + slot(row, RUNNING_REDUCE.count), count)
+        for k in range(slot(row, RUNNING_REDUCE.size)):
             total[k] = combine(total[k], x[k])
             result = total[k] / count if is_mean else total[k]
             y[k] = max(-MAX_FLOAT32, min(MAX_FLOAT32, result)) if abs(result) > MAX_FLOAT32 else result
@@ -45,11 +45,17 @@ def _running_reduce(combine, is_mean):
 
 def running_softmax(row, weights, state, arena):
     """An online softmax: sums are scaled down when a larger score comes."""
-    scores, largest = float32_at(arena + slot(row, SCORES)), float64_at(state + slot(row, MAX_SCORE))
-    x, y = float32_at(arena + slot(row, VALUES)), float32_at(arena + slot(row, POOLED))
-    total, weighted = float64_at(state + slot(row, WEIGHT)), float64_at(state + slot(row, WEIGHTED))
-    size = slot(row, GROUP_SIZE)
-    for group in range(slot(row, GROUPS)):
+    scores, largest = (
+        float32_at(arena + slot(row, RUNNING_SOFTMAX.scores)),
+        float64_at(state + slot(row, RUNNING_SOFTMAX.largest)),
+    )
+    x, y = float32_at(arena + slot(row, RUNNING_SOFTMAX.x)), float32_at(arena + slot(row, RUNNING_SOFTMAX.y))
+    total, weighted = (
+        float64_at(state + slot(row, RUNNING_SOFTMAX.total)),
+        float64_at(state + slot(row, RUNNING_SOFTMAX.weighted)),
+    )
+    size = slot(row, RUNNING_SOFTMAX.size)
+    for group in range(slot(row, RUNNING_SOFTMAX.groups)):
         score = float(scores[group])
         larger = largest[group] if largest[group] > score else score
         decay, weight = exp_of_negative(largest[group] - larger), exp_of_negative(score - larger)

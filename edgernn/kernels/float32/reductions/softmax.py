@@ -15,7 +15,7 @@ from edgernn.kernels.codegen.simd import (
 from edgernn.kernels.float32.functions import INFINITY, exp_of_negative, log, saturate
 from edgernn.kernels.instructions import SoftmaxInstruction, slots
 
-X, Y, ROWS, SIZE = slots(SoftmaxInstruction)
+SOFTMAX = slots(SoftmaxInstruction)
 
 
 def build(form, length, lanes):
@@ -28,8 +28,8 @@ def build(form, length, lanes):
 
 def _short(logarithm, lanes):
     def softmax(row, weights, state, arena):
-        x, y, size = arena + slot(row, X), arena + slot(row, Y), slot(row, SIZE)
-        for _ in range(slot(row, ROWS)):
+        x, y, size = arena + slot(row, SOFTMAX.x), arena + slot(row, SOFTMAX.y), slot(row, SOFTMAX.size)
+        for _ in range(slot(row, SOFTMAX.rows)):
             numbers = first_lanes(size, load(x, lanes), broadcast(-INFINITY, lanes))
             shifted = numbers - broadcast(largest_lane(numbers), lanes)
             e = exp_of_negative(shifted)
@@ -44,9 +44,9 @@ def _short(logarithm, lanes):
 
 def _long(logarithm, lanes):
     def softmax(row, weights, state, arena):
-        x, y, size = arena + slot(row, X), arena + slot(row, Y), slot(row, SIZE)
+        x, y, size = arena + slot(row, SOFTMAX.x), arena + slot(row, SOFTMAX.y), slot(row, SOFTMAX.size)
         lowest, zero = broadcast(-INFINITY, lanes), broadcast(0.0, lanes)
-        for _ in range(slot(row, ROWS)):
+        for _ in range(slot(row, SOFTMAX.rows)):
             largest = lowest
             for k in range(0, size, lanes):
                 part = first_lanes(size - k, load(x + 4 * k, lanes), lowest)

@@ -10,7 +10,7 @@ from math import isnan
 from edgernn.kernels.codegen.simd import inline, load_float, load_int, slot, store_float, store_int
 from edgernn.kernels.instructions import SelectInstruction, slots
 
-X, Y, INDICES, ROWS, SIZE, K = slots(SelectInstruction)
+SELECT = slots(SelectInstruction)
 
 
 @inline
@@ -33,8 +33,8 @@ def build(what, order, ties="first"):
 
 def _arg(comes_before, is_last):
     def arg(row, weights, state, arena):
-        x, indices, size = arena + slot(row, X), arena + slot(row, INDICES), slot(row, SIZE)
-        for _ in range(slot(row, ROWS)):
+        x, indices, size = arena + slot(row, SELECT.x), arena + slot(row, SELECT.indices), slot(row, SELECT.size)
+        for _ in range(slot(row, SELECT.rows)):
             best, index = load_float(x), 0
             for k in range(1, size):
                 number = load_float(x + 4 * k)
@@ -52,9 +52,9 @@ def _top(comes_before):
     """Insertion into a list of k: equal numbers stay in their order."""
 
     def top(row, weights, state, arena):
-        x, y, indices = arena + slot(row, X), arena + slot(row, Y), arena + slot(row, INDICES)
-        size, most = slot(row, SIZE), slot(row, K)
-        for _ in range(slot(row, ROWS)):
+        x, y, indices = arena + slot(row, SELECT.x), arena + slot(row, SELECT.y), arena + slot(row, SELECT.indices)
+        size, most = slot(row, SELECT.size), slot(row, SELECT.k)
+        for _ in range(slot(row, SELECT.rows)):
             for k in range(size):
                 number = load_float(x + 4 * k)
                 place = min(k, most)

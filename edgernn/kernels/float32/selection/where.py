@@ -11,8 +11,8 @@ from edgernn.kernels.codegen.simd import load, load_float, load_int, slot, store
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import ElementwiseInstruction, WhereInstruction, slots
 
-CONDITION, IF_TRUE, IF_FALSE, CHOICE, CHOICE_SIZE = slots(WhereInstruction)
-A, _, Y, SIZE = slots(ElementwiseInstruction)
+WHERE = slots(WhereInstruction)
+ELEMENTWISE = slots(ElementwiseInstruction)
 LANES = processor().lanes
 MAX_INT = 2147483647
 
@@ -24,17 +24,17 @@ def build(what):
 
 def where(row, weights, state, arena):
     """Whole registers are computed: values have room behind their end."""
-    condition, y = arena + slot(row, CONDITION), arena + slot(row, CHOICE)
-    a, b = arena + slot(row, IF_TRUE), arena + slot(row, IF_FALSE)
-    for k in range(0, 4 * slot(row, CHOICE_SIZE), 4 * LANES):
+    condition, y = arena + slot(row, WHERE.condition), arena + slot(row, WHERE.y)
+    a, b = arena + slot(row, WHERE.a), arena + slot(row, WHERE.b)
+    for k in range(0, 4 * slot(row, WHERE.size), 4 * LANES):
         store(y + k, where_equal(load(condition + k, LANES), 0.0, load(b + k, LANES), load(a + k, LANES)))
     return 0
 
 
 def to_int(row, weights, state, arena):
     """float32 to int32, fractions cut off; what is out of range becomes the nearest, NaN 0."""
-    a, y = arena + slot(row, A), arena + slot(row, Y)
-    for k in range(0, 4 * slot(row, SIZE), 4):
+    a, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.y)
+    for k in range(0, 4 * slot(row, ELEMENTWISE.size), 4):
         x = load_float(a + k)
         if x >= 2147483648.0:
             store_int(y + k, MAX_INT)
@@ -47,7 +47,7 @@ def to_int(row, weights, state, arena):
 
 def to_float(row, weights, state, arena):
     """int32 to float32."""
-    a, y = arena + slot(row, A), arena + slot(row, Y)
-    for k in range(0, 4 * slot(row, SIZE), 4):
+    a, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.y)
+    for k in range(0, 4 * slot(row, ELEMENTWISE.size), 4):
         store_float(y + k, float(load_int(a + k)))
     return 0

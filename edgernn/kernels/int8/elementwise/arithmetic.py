@@ -26,7 +26,7 @@ from edgernn.kernels.int8.rescale import (
     rescale_signed,
 )
 
-A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseInstruction)
+ELEMENTWISE = slots(Int8ElementwiseInstruction)
 LANES = 2 * processor().lanes
 
 BINARY_FUNCTIONS = {
@@ -55,8 +55,12 @@ def _unary(function):
     """Constants: those of the function."""
 
     def unary(row, weights, state, arena):
-        a, y, constants = arena + slot(row, A), arena + slot(row, Y), weights + slot(row, CONSTANTS)
-        for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
+        a, y, constants = (
+            arena + slot(row, ELEMENTWISE.a),
+            arena + slot(row, ELEMENTWISE.y),
+            weights + slot(row, ELEMENTWISE.constants),
+        )
+        for k in range(0, 2 * slot(row, ELEMENTWISE.size), 2 * LANES):
             store16(y + k, function(load16(a + k, LANES), constants, weights))
         return 0
 
@@ -67,9 +71,13 @@ def _affine(function):
     """Constants: multiplier, shift and bias of each element, int32, in registers that alternate."""
 
     def affine(row, weights, state, arena):
-        a, y, constants = arena + slot(row, A), arena + slot(row, Y), weights + slot(row, CONSTANTS)
-        of_function = weights + slot(row, B)
-        for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
+        a, y, constants = (
+            arena + slot(row, ELEMENTWISE.a),
+            arena + slot(row, ELEMENTWISE.y),
+            weights + slot(row, ELEMENTWISE.constants),
+        )
+        of_function = weights + slot(row, ELEMENTWISE.b)
+        for k in range(0, 2 * slot(row, ELEMENTWISE.size), 2 * LANES):
             multiplier, shift = load32(constants, LANES), load32(constants + 4 * LANES, LANES)
             x = rescale_signed(load16(a + k, LANES), multiplier, shift) + load32(constants + 8 * LANES, LANES)
             store16(y + k, function(saturate16(x), of_function, weights))
@@ -83,9 +91,9 @@ def _binary(function):
     """Constants: multiplier and shift of each side as `rescale_short` takes them, int64."""
 
     def binary(row, weights, state, arena):
-        a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
-        constants = weights + slot(row, CONSTANTS)
-        for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
+        a, b, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.b), arena + slot(row, ELEMENTWISE.y)
+        constants = weights + slot(row, ELEMENTWISE.constants)
+        for k in range(0, 2 * slot(row, ELEMENTWISE.size), 2 * LANES):
             left = rescale_short(load16(a + k, LANES), slot(constants, 0), slot(constants, 1))
             right = rescale_short(load16(b + k, LANES), slot(constants, 2), slot(constants, 3))
             store16(y + k, saturate16(function(left, right)))
@@ -96,9 +104,9 @@ def _binary(function):
 
 def _multiply(row, weights, state, arena):
     """Constants: the factor of the product, int64."""
-    a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
-    constants = weights + slot(row, CONSTANTS)
-    for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
+    a, b, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.b), arena + slot(row, ELEMENTWISE.y)
+    constants = weights + slot(row, ELEMENTWISE.constants)
+    for k in range(0, 2 * slot(row, ELEMENTWISE.size), 2 * LANES):
         product = load16(a + k, LANES) * load16(b + k, LANES)
         store16(y + k, saturate16(rescale(product, slot(constants, 0), NO_BIAS)))
     return 0

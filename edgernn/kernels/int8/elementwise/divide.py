@@ -7,7 +7,7 @@ from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.instructions import Int8ElementwiseInstruction
 
-A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseInstruction)
+ELEMENTWISE = slots(Int8ElementwiseInstruction)
 
 
 def build():
@@ -17,10 +17,14 @@ def build():
 
 def divide(row, weights, state, arena):
     """Element by element, with int64 numbers on the way. Constants: multiplier and shift, int64."""
-    a, b, y = int16_at(arena + slot(row, A)), int16_at(arena + slot(row, B)), int16_at(arena + slot(row, Y))
-    constants = int64_at(weights + slot(row, CONSTANTS))
+    a, b, y = (
+        int16_at(arena + slot(row, ELEMENTWISE.a)),
+        int16_at(arena + slot(row, ELEMENTWISE.b)),
+        int16_at(arena + slot(row, ELEMENTWISE.y)),
+    )
+    constants = int64_at(weights + slot(row, ELEMENTWISE.constants))
     multiplier, shift = constants[0], constants[1]
-    for k in range(slot(row, SIZE)):
+    for k in range(slot(row, ELEMENTWISE.size)):
         sign = -1 if b[k] < 0 else 1
         divisor = max(sign * b[k], 1)
         bits = 0

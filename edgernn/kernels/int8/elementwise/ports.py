@@ -20,7 +20,7 @@ from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.instructions import Int8ElementwiseInstruction
 
-A, _, Y, CONSTANTS, SIZE = slots(Int8ElementwiseInstruction)
+ELEMENTWISE = slots(Int8ElementwiseInstruction)
 LANES = processor().lanes
 COUNT_LIMIT = 1 << 30
 
@@ -37,8 +37,12 @@ def build(what, lanes=LANES):
 
 def quantize(row, weights, state, arena):
     """float32 to int16. Constants: mean and inverse of each element, float32, in registers that alternate."""
-    a, y, constants = arena + slot(row, A), arena + slot(row, Y), weights + slot(row, CONSTANTS)
-    for k in range(0, slot(row, SIZE), LANES):
+    a, y, constants = (
+        arena + slot(row, ELEMENTWISE.a),
+        arena + slot(row, ELEMENTWISE.y),
+        weights + slot(row, ELEMENTWISE.constants),
+    )
+    for k in range(0, slot(row, ELEMENTWISE.size), LANES):
         scaled = (load(a + 4 * k, LANES) - load(constants, LANES)) * load(constants + 4 * LANES, LANES) + 0.5
         scaled = where_less(scaled, -32768.0, -32768.0, scaled)
         scaled = where_less(32767.0, scaled, 32767.0, scaled)
@@ -49,8 +53,12 @@ def quantize(row, weights, state, arena):
 
 def quantize_counts(row, weights, state, arena):
     """int32 sensor counts to int16. Constants: the five of each element, int32, in registers that alternate."""
-    a, y, constants = arena + slot(row, A), arena + slot(row, Y), weights + slot(row, CONSTANTS)
-    for k in range(0, slot(row, SIZE), LANES):
+    a, y, constants = (
+        arena + slot(row, ELEMENTWISE.a),
+        arena + slot(row, ELEMENTWISE.y),
+        weights + slot(row, ELEMENTWISE.constants),
+    )
+    for k in range(0, slot(row, ELEMENTWISE.size), LANES):
         count = clamp(load32(a + 4 * k, LANES), -COUNT_LIMIT, COUNT_LIMIT - 1)
         centred = (count - load32(constants, LANES)) >> load32(constants + 4 * LANES, LANES)
         scaled = saturate16(centred) * load32(constants + 8 * LANES, LANES) + load32(constants + 12 * LANES, LANES)
@@ -63,9 +71,9 @@ def _dequantize(lanes):
     """int16 to float32. Constant: the scale, float32."""
 
     def dequantize(row, weights, state, arena):
-        a, y = arena + slot(row, A), arena + slot(row, Y)
-        scale = broadcast(load_float(weights + slot(row, CONSTANTS)), lanes)
-        for k in range(0, slot(row, SIZE), lanes):
+        a, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.y)
+        scale = broadcast(load_float(weights + slot(row, ELEMENTWISE.constants)), lanes)
+        for k in range(0, slot(row, ELEMENTWISE.size), lanes):
             store(y + 4 * k, to_floats(load16(a + 2 * k, lanes)) * scale)
         return 0
 
@@ -76,8 +84,8 @@ def _widen(lanes):
     """int16 to int32: what stands in place of dequantize where everything stays in integers."""
 
     def widen(row, weights, state, arena):
-        a, y = arena + slot(row, A), arena + slot(row, Y)
-        for k in range(0, slot(row, SIZE), lanes):
+        a, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.y)
+        for k in range(0, slot(row, ELEMENTWISE.size), lanes):
             store32(y + 4 * k, load16(a + 2 * k, lanes))
         return 0
 

@@ -9,7 +9,7 @@ from edgernn.kernels.int8.instructions import Int8DenseInstruction
 from edgernn.kernels.int8.products.operands import make_operands
 from edgernn.kernels.int8.products.panels import make_product
 
-X, Y, W, ROWS, INPUT_SIZE, OUTPUT_SIZE, OPERANDS, LOW, HIGH = slots(Int8DenseInstruction)
+DENSE = slots(Int8DenseInstruction)
 
 
 def build(form, operand_bits, lanes, groups, reading):
@@ -23,10 +23,14 @@ def build(form, operand_bits, lanes, groups, reading):
     prepare = make_operands(form, int(operand_bits))
 
     def dense(row, weights, state, arena):
-        x, y, copy = arena + slot(row, X), arena + slot(row, Y), arena + slot(row, OPERANDS)
-        input_size, output_size, panels = slot(row, INPUT_SIZE), slot(row, OUTPUT_SIZE), weights + slot(row, W)
-        low, high = slot(row, LOW), slot(row, HIGH)
-        for _ in range(slot(row, ROWS)):
+        x, y, copy = arena + slot(row, DENSE.x), arena + slot(row, DENSE.y), arena + slot(row, DENSE.operands)
+        input_size, output_size, panels = (
+            slot(row, DENSE.input_size),
+            slot(row, DENSE.output_size),
+            weights + slot(row, DENSE.W),
+        )
+        low, high = slot(row, DENSE.low), slot(row, DENSE.high)
+        for _ in range(slot(row, DENSE.rows)):
             operands = x
             if not in_place:
                 operands = copy

@@ -19,7 +19,7 @@ from edgernn.kernels.int8.rescale import (
     shift_before,
 )
 
-X, Y, W, CONSTANTS, ROWS, INPUTS, OUTPUTS, GROUPS, SHIFTS, LOW, HIGH = slots(Int8GroupedInstruction)
+GROUPED = slots(Int8GroupedInstruction)
 LANES = processor().lanes
 
 
@@ -31,12 +31,12 @@ def build(operand_bits):
     operand = inline(lambda x: x) if operand_bits == "16" else inline(lambda x: smaller((x + 128) >> 8, 127))
 
     def grouped_dense(row, weights, state, arena):
-        x, y = arena + slot(row, X), arena + slot(row, Y)
-        inputs, outputs, groups = slot(row, INPUTS), slot(row, OUTPUTS), slot(row, GROUPS)
-        shifts, low, high = slot(row, SHIFTS) != 0, slot(row, LOW), slot(row, HIGH)
+        x, y = arena + slot(row, GROUPED.x), arena + slot(row, GROUPED.y)
+        inputs, outputs, groups = slot(row, GROUPED.inputs), slot(row, GROUPED.outputs), slot(row, GROUPED.groups)
+        shifts, low, high = slot(row, GROUPED.shifts) != 0, slot(row, GROUPED.low), slot(row, GROUPED.high)
         padded = (groups + LANES - 1) // LANES * LANES
-        for _ in range(slot(row, ROWS)):
-            W_row, constants = weights + slot(row, W), weights + slot(row, CONSTANTS)
+        for _ in range(slot(row, GROUPED.rows)):
+            W_row, constants = weights + slot(row, GROUPED.W), weights + slot(row, GROUPED.constants)
             for _ in range(outputs):
                 for group in range(0, groups, LANES):
                     w, from_x = W_row + group, x + 2 * group

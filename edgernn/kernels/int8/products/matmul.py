@@ -19,7 +19,7 @@ from edgernn.kernels.int8.rescale import (
     rescale_number,
 )
 
-A, B, Y, FACTOR, BATCH, ROWS, TERMS, COLUMNS = slots(Int8MatMulInstruction)
+MAT_MUL = slots(Int8MatMulInstruction)
 LANES = processor().lanes
 
 
@@ -39,10 +39,15 @@ def _plain(left):
     """Columns of b side by side in registers; whole ones are stored, and the next row overwrites what is too much."""
 
     def matmul(row, weights, state, arena):
-        a, b, y = int16_at(arena + slot(row, A)), arena + slot(row, B), arena + slot(row, Y)
-        factor, rows, terms, columns = slot(row, FACTOR), slot(row, ROWS), slot(row, TERMS), slot(row, COLUMNS)
+        a, b, y = int16_at(arena + slot(row, MAT_MUL.a)), arena + slot(row, MAT_MUL.b), arena + slot(row, MAT_MUL.y)
+        factor, rows, terms, columns = (
+            slot(row, MAT_MUL.factor),
+            slot(row, MAT_MUL.n),
+            slot(row, MAT_MUL.k),
+            slot(row, MAT_MUL.m),
+        )
         first = 0
-        for _ in range(slot(row, BATCH)):
+        for _ in range(slot(row, MAT_MUL.batch)):
             for _ in range(rows):
                 for column in range(0, 2 * columns, 2 * LANES):
                     from_b = b + column
@@ -63,10 +68,19 @@ def _transposed(left):
     """Sums along the rows of both."""
 
     def matmul(row, weights, state, arena):
-        a, b, y = int16_at(arena + slot(row, A)), int16_at(arena + slot(row, B)), int16_at(arena + slot(row, Y))
-        factor, rows, terms, columns = slot(row, FACTOR), slot(row, ROWS), slot(row, TERMS), slot(row, COLUMNS)
+        a, b, y = (
+            int16_at(arena + slot(row, MAT_MUL.a)),
+            int16_at(arena + slot(row, MAT_MUL.b)),
+            int16_at(arena + slot(row, MAT_MUL.y)),
+        )
+        factor, rows, terms, columns = (
+            slot(row, MAT_MUL.factor),
+            slot(row, MAT_MUL.n),
+            slot(row, MAT_MUL.k),
+            slot(row, MAT_MUL.m),
+        )
         first_a, first_b, to = 0, 0, 0
-        for _ in range(slot(row, BATCH)):
+        for _ in range(slot(row, MAT_MUL.batch)):
             for _ in range(rows):
                 for column in range(columns):
                     total = 0

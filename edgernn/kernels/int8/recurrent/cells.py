@@ -17,21 +17,8 @@ from edgernn.kernels.int8.instructions import CellConstants, Int8CellInstruction
 from edgernn.kernels.int8.products.operands import make_operands
 from edgernn.kernels.int8.products.panels import NATIVE_LANES, make_fetch, make_product
 
-# places of a cell's constants
-(
-    LOW,
-    HIGH,
-    LOW_FINE,
-    HIGH_FINE,
-    FINE_TABLE,
-    GAIN_LEFT,
-    GAIN_ROUNDING,
-    GAIN_RIGHT,
-    CELL_LEFT,
-    CELL_ROUNDING,
-    CELL_RIGHT,
-) = range(len(CellConstants._fields))
-X, H, _, W, R, _, INPUT_SIZE, HIDDEN_SIZE, TURN, X_OPERANDS, H_OPERANDS, *_ = slots(Int8CellInstruction)
+CONSTANT = CellConstants(*range(len(CellConstants._fields)))  # where each of a cell's constants lies
+CELL = slots(Int8CellInstruction)
 FIRST_LEVEL_BYTES = 1 << 15  # of a processor's cache: smaller matrices lie there already
 FIRST_FUNCTION = len(CellConstants._fields)  # where the constants of the functions begin
 
@@ -40,7 +27,7 @@ def make_limit(clip):
     """A function ``limit(p, constants)``: a gate's input in 16 bits, of a cell with "clip" within its limits."""
     if clip == "free":
         return inline(lambda p, constants: saturate16(p))
-    return inline(lambda p, constants: clamp(p, slot(constants, LOW), slot(constants, HIGH)))
+    return inline(lambda p, constants: clamp(p, slot(constants, CONSTANT.low), slot(constants, CONSTANT.high)))
 
 
 def make_gates(form, operand_bits, lanes, gates, int32_state=False, h_biases=0):
@@ -58,16 +45,18 @@ def make_gates(form, operand_bits, lanes, gates, int32_state=False, h_biases=0):
 
     @inline
     def begin(row, state, arena):
-        hidden_size = slot(row, HIDDEN_SIZE)
-        prepare_x(arena + slot(row, X_OPERANDS), arena + slot(row, X), slot(row, INPUT_SIZE))
-        prepare_h(arena + slot(row, H_OPERANDS), state + slot(row, H), hidden_size)
-        return (hidden_size + lanes - 1) // lanes, turn_around(arena + slot(row, TURN))
+        hidden_size = slot(row, CELL.hidden_size)
+        prepare_x(arena + slot(row, CELL.x_operands), arena + slot(row, CELL.x), slot(row, CELL.input_size))
+        prepare_h(arena + slot(row, CELL.h_operands), state + slot(row, CELL.h), hidden_size)
+        return (hidden_size + lanes - 1) // lanes, turn_around(arena + slot(row, CELL.turn))
 
     @inline
     def products(row, weights, arena, panel, following):
-        panels_R, hidden_size = weights + slot(row, R), slot(row, HIDDEN_SIZE)
-        of_x = product_W(weights + slot(row, W), panel, arena + slot(row, X_OPERANDS), slot(row, INPUT_SIZE))
-        of_h = product_R(panels_R, panel, arena + slot(row, H_OPERANDS), hidden_size)
+        panels_R, hidden_size = weights + slot(row, CELL.R), slot(row, CELL.hidden_size)
+        of_x = product_W(
+            weights + slot(row, CELL.W), panel, arena + slot(row, CELL.x_operands), slot(row, CELL.input_size)
+        )
+        of_h = product_R(panels_R, panel, arena + slot(row, CELL.h_operands), hidden_size)
         if gates * hidden_size * hidden_size > FIRST_LEVEL_BYTES:
             fetch(panels_R, following, hidden_size)
         return of_x, of_h

@@ -11,38 +11,18 @@ from edgernn.kernels.codegen.simd_int32 import (
     store32,
 )
 from edgernn.kernels.float32.recurrent.cells import nth
-from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import BLEND, TIMES, make_fine_sigmoid, make_function, multiply_fine
-from edgernn.kernels.int8.instructions import FUNCTION_CONSTANTS, Int8CellInstruction
+from edgernn.kernels.int8.instructions import FUNCTION_CONSTANTS
 from edgernn.kernels.int8.products.operands import make_operands
 from edgernn.kernels.int8.products.panels import make_product
 from edgernn.kernels.int8.recurrent.cells import (
-    FINE_TABLE,
+    CELL,
+    CONSTANT,
     FIRST_FUNCTION,
-    HIGH_FINE,
-    LOW_FINE,
     make_gates,
     make_limit,
     make_state,
 )
-
-(
-    _,
-    H,
-    Y,
-    _,
-    _,
-    CONSTANTS,
-    INPUT_SIZE,
-    HIDDEN_SIZE,
-    _,
-    X_OPERANDS,
-    H_OPERANDS,
-    UPDATE_GATES,
-    _,
-    W_RESET,
-    R_RESET,
-) = slots(Int8CellInstruction)
 
 
 def build(order, width, form, operand_bits, lanes, tables, clip, f, g):
@@ -67,8 +47,8 @@ def _make_int32_update(tables):
 
     @inline
     def update(p, constants, weights):
-        limited = clamp(p, slot(constants, LOW_FINE), slot(constants, HIGH_FINE))
-        return fine_sigmoid(0 - limited, weights + slot(constants, FINE_TABLE))
+        limited = clamp(p, slot(constants, CONSTANT.low_fine), slot(constants, CONSTANT.high_fine))
+        return fine_sigmoid(0 - limited, weights + slot(constants, CONSTANT.fine_table))
 
     @inline
     def blend(h, n, z):
@@ -84,8 +64,8 @@ def _reset_after(form, operand_bits, lanes, int32_state, gate, candidate, update
     load_state, store_state = make_state(int32_state, lanes)
 
     def gru(row, weights, state, arena):
-        h, y = state + slot(row, H), arena + slot(row, Y)
-        constants, hidden_size = weights + slot(row, CONSTANTS), slot(row, HIDDEN_SIZE)
+        h, y = state + slot(row, CELL.h), arena + slot(row, CELL.y)
+        constants, hidden_size = weights + slot(row, CELL.constants), slot(row, CELL.hidden_size)
         panels, backwards = begin(row, state, arena)
         for index in range(panels):
             panel = nth(index, panels, backwards)
@@ -110,12 +90,12 @@ def _reset_before(form, operand_bits, lanes, int32_state, gate, candidate, updat
     load_state, store_state = make_state(int32_state, lanes)
 
     def gru(row, weights, state, arena):
-        h, y = state + slot(row, H), arena + slot(row, Y)
-        constants = weights + slot(row, CONSTANTS)
-        input_size, hidden_size = slot(row, INPUT_SIZE), slot(row, HIDDEN_SIZE)
-        x_operands, h_operands = arena + slot(row, X_OPERANDS), arena + slot(row, H_OPERANDS)
+        h, y = state + slot(row, CELL.h), arena + slot(row, CELL.y)
+        constants = weights + slot(row, CELL.constants)
+        input_size, hidden_size = slot(row, CELL.input_size), slot(row, CELL.hidden_size)
+        x_operands, h_operands = arena + slot(row, CELL.x_operands), arena + slot(row, CELL.h_operands)
         panels, backwards = begin(row, state, arena)
-        z_values = arena + slot(row, UPDATE_GATES)
+        z_values = arena + slot(row, CELL.c)  # then r * h
         reset_h = z_values + 4 * lanes * panels
         for index in range(panels):
             panel = nth(index, panels, backwards)
@@ -126,7 +106,7 @@ def _reset_before(form, operand_bits, lanes, int32_state, gate, candidate, updat
             store32(z_values + 4 * unit, update(Wz + Rz, constants, weights))
             store16(reset_h + 2 * unit, times(r, h_old >> 16 if int32_state else h_old))
         prepare(h_operands, reset_h, hidden_size)
-        panels_W, panels_R = weights + slot(row, W_RESET), weights + slot(row, R_RESET)
+        panels_W, panels_R = weights + slot(row, CELL.W_reset), weights + slot(row, CELL.R_reset)
         for index in range(panels):
             panel = nth(index, panels, backwards)
             (Wn,) = product_W(panels_W, panel, x_operands, input_size)

@@ -13,20 +13,12 @@ from edgernn.kernels.codegen.simd_int32 import (
     store16_first,
 )
 from edgernn.kernels.float32.recurrent.cells import nth
-from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import TIMES, make_fine_sigmoid, make_function, multiply_fine
-from edgernn.kernels.int8.instructions import FUNCTION_CONSTANTS, Int8CellInstruction
+from edgernn.kernels.int8.instructions import FUNCTION_CONSTANTS
 from edgernn.kernels.int8.recurrent.cells import (
-    CELL_LEFT,
-    CELL_RIGHT,
-    CELL_ROUNDING,
-    FINE_TABLE,
+    CELL,
+    CONSTANT,
     FIRST_FUNCTION,
-    GAIN_LEFT,
-    GAIN_RIGHT,
-    GAIN_ROUNDING,
-    HIGH_FINE,
-    LOW_FINE,
     make_gates,
     make_limit,
     make_state,
@@ -35,7 +27,6 @@ from edgernn.kernels.int8.rescale import (
     rescale_signed,
 )
 
-_, H, Y, _, _, CONSTANTS, _, HIDDEN_SIZE, _, _, _, C, P, *_ = slots(Int8CellInstruction)
 PEEPHOLES = 6  # registers of a panel: multipliers of i o f, then shifts
 
 
@@ -60,9 +51,9 @@ def build(width, peepholes, forget, form, operand_bits, lanes, tables, clip, f, 
         return rescale_signed(c, load32(at, lanes), load32(at + 3 * 4 * lanes, lanes))
 
     def lstm(row, weights, state, arena):
-        h, c, y = state + slot(row, H), state + slot(row, C), arena + slot(row, Y)
-        constants, peepholes_P = weights + slot(row, CONSTANTS), weights + slot(row, P)
-        hidden_size = slot(row, HIDDEN_SIZE)
+        h, c, y = state + slot(row, CELL.h), state + slot(row, CELL.c), arena + slot(row, CELL.y)
+        constants, peepholes_P = weights + slot(row, CELL.constants), weights + slot(row, CELL.P)
+        hidden_size = slot(row, CELL.hidden_size)
         panels, backwards = begin(row, state, arena)
         for index in range(panels):
             panel = nth(index, panels, backwards)
@@ -82,8 +73,8 @@ def build(width, peepholes, forget, form, operand_bits, lanes, tables, clip, f, 
             if has_peepholes:
                 p_o = p_o + peephole(peepholes_P, panel, 1, c_read)
             o = gate(limit(p_o, constants), constants, weights)
-            w = (c_read << slot(constants, CELL_LEFT)) + slot(constants, CELL_ROUNDING)
-            w = saturate16(w >> slot(constants, CELL_RIGHT))
+            w = (c_read << slot(constants, CONSTANT.cell_left)) + slot(constants, CONSTANT.cell_rounding)
+            w = saturate16(w >> slot(constants, CONSTANT.cell_right))
             h_new = times(o, output(w, constants, weights))
             store16(y + 2 * unit, h_new)
             store16_first(h + 2 * unit, h_new, hidden_size - unit, lanes)
@@ -97,7 +88,7 @@ def _make_int16_cell(coupled, gate, limit, times):
     def next_cell(c, p_i, p_f, g, constants, weights):
         i = gate(limit(p_i, constants), constants, weights)
         f = smaller(32768 - i, 32767) if coupled else gate(limit(p_f, constants), constants, weights)
-        gain = (i * g + slot(constants, GAIN_ROUNDING)) >> slot(constants, GAIN_RIGHT)
+        gain = (i * g + slot(constants, CONSTANT.gain_rounding)) >> slot(constants, CONSTANT.gain_right)
         return saturate16(times(f, c) + gain)
 
     return next_cell
@@ -106,11 +97,15 @@ def _make_int16_cell(coupled, gate, limit, times):
 def _make_int32_cell(coupled, fine_sigmoid):
     @inline
     def next_cell(c, p_i, p_f, g, constants, weights):
-        low, high, table = slot(constants, LOW_FINE), slot(constants, HIGH_FINE), weights + slot(constants, FINE_TABLE)
+        low, high, table = (
+            slot(constants, CONSTANT.low_fine),
+            slot(constants, CONSTANT.high_fine),
+            weights + slot(constants, CONSTANT.fine_table),
+        )
         i = fine_sigmoid(clamp(p_i, low, high), table)
         decay = i if coupled else fine_sigmoid(0 - clamp(p_f, low, high), table)
         t = multiply_fine(c >> 16, decay)
-        gain = (multiply_fine(g, i) << slot(constants, GAIN_LEFT)) + slot(constants, GAIN_ROUNDING)
-        return add_saturated(c - t - t, gain >> slot(constants, GAIN_RIGHT))
+        gain = (multiply_fine(g, i) << slot(constants, CONSTANT.gain_left)) + slot(constants, CONSTANT.gain_rounding)
+        return add_saturated(c - t - t, gain >> slot(constants, CONSTANT.gain_right))
 
     return next_cell

@@ -8,12 +8,8 @@ from edgernn.kernels.codegen.simd_int32 import (
     store16_first,
 )
 from edgernn.kernels.float32.recurrent.cells import nth
-from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import make_function
-from edgernn.kernels.int8.instructions import Int8CellInstruction
-from edgernn.kernels.int8.recurrent.cells import FIRST_FUNCTION, make_gates, make_limit
-
-_, H, Y, _, _, CONSTANTS, _, HIDDEN_SIZE, *_ = slots(Int8CellInstruction)
+from edgernn.kernels.int8.recurrent.cells import CELL, FIRST_FUNCTION, make_gates, make_limit
 
 
 def build(form, operand_bits, lanes, tables, clip, f):
@@ -23,8 +19,8 @@ def build(form, operand_bits, lanes, tables, clip, f):
     function, limit = make_function(f, FIRST_FUNCTION, tables), make_limit(clip)
 
     def rnn(row, weights, state, arena):
-        h, y = state + slot(row, H), arena + slot(row, Y)
-        constants, hidden_size = weights + slot(row, CONSTANTS), slot(row, HIDDEN_SIZE)
+        h, y = state + slot(row, CELL.h), arena + slot(row, CELL.y)
+        constants, hidden_size = weights + slot(row, CELL.constants), slot(row, CELL.hidden_size)
         panels, backwards = begin(row, state, arena)
         for index in range(panels):
             panel = nth(index, panels, backwards)

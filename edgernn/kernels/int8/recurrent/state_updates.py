@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.codegen.pointers import inline, int16_at, int32_at
+from edgernn.kernels.codegen.pointers import inline, int16_at, int32_at, int64_at
 from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.codegen.simd_int32 import load16, store32
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import make_fine_sigmoid
-from edgernn.kernels.int8.instructions import Int8FineGateInstruction, Int32StateInstruction
+from edgernn.kernels.int8.instructions import Int8FineGateInstruction, Int32MatrixInstruction, Int32StateInstruction
 
-H, X, MINUS, FINE, SIZE, SHIFT = slots(Int32StateInstruction)
-GATE_X, GATE_Y, TABLE, GATE_SIZE, FACTOR = slots(Int8FineGateInstruction)
+INT32_STATE = slots(Int32StateInstruction)
+INT32_MATRIX = slots(Int32MatrixInstruction)
+FINE_GATE = slots(Int8FineGateInstruction)
 LANES = processor().lanes
 MAX_INT32, MIN_INT32 = (1 << 31) - 1, -(1 << 31)
 
@@ -23,25 +24,32 @@ def saturate32(x):
 
 
 def build(what, place="", sign="plus"):
-    """The kernel "begin", "high", "shifted", "product" with numbers in the "weights" or the "arena", or "gate".
+    """The kernel "begin", "matrix", "floor", "high", "shifted", "product" or "gate".
 
-    To a gate `place` tells how its table is read, as to make_function.
+    A product takes numbers from the "weights" or the "arena". To a gate `place` tells how its table is read, as to
+    make_function.
     """
     if what == "gate":
         return _gate(make_fine_sigmoid(place))
     negative = sign == "minus"
+    if what == "matrix":
+        return matrix
     if what == "product":
         return _product(place == "weights", negative)
-    return _shifted(negative) if what == "shifted" else {"begin": begin, "high": high}[what]
+    return _shifted(negative) if what == "shifted" else {"begin": begin, "high": high, "floor": floor}[what]
 
 
 def _gate(fine_sigmoid):
     """Q4.11 to Q0.30. Whole registers are computed: values have room behind their end."""
 
     def gate(row, weights, state, arena):
-        x, y, table = arena + slot(row, GATE_X), arena + slot(row, GATE_Y), weights + slot(row, TABLE)
-        factor = slot(row, FACTOR)
-        for k in range(0, slot(row, GATE_SIZE), LANES):
+        x, y, table = (
+            arena + slot(row, FINE_GATE.x),
+            arena + slot(row, FINE_GATE.y),
+            weights + slot(row, FINE_GATE.table),
+        )
+        factor = slot(row, FINE_GATE.factor)
+        for k in range(0, slot(row, FINE_GATE.size), LANES):
             store32(y + 4 * k, fine_sigmoid(load16(x + 2 * k, LANES) * factor, table))
         return 0
 
@@ -50,18 +58,18 @@ def _gate(fine_sigmoid):
 
 def begin(row, weights, state, arena):
     """The state as it is."""
-    h, old = int32_at(arena + slot(row, H)), int32_at(state + slot(row, X))
-    for k in range(slot(row, SIZE)):
+    h, old = int32_at(arena + slot(row, INT32_STATE.h)), int32_at(state + slot(row, INT32_STATE.x))
+    for k in range(slot(row, INT32_STATE.size)):
         h[k] = old[k]
     return 0
 
 
 def _product(in_weights, negative):
     def product(row, weights, state, arena):
-        h, x = int32_at(arena + slot(row, H)), int16_at(arena + slot(row, X))
-        minus = int16_at(arena + slot(row, MINUS))
-        fine = int32_at((weights if in_weights else arena) + slot(row, FINE))
-        for k in range(slot(row, SIZE)):
+        h, x = int32_at(arena + slot(row, INT32_STATE.h)), int16_at(arena + slot(row, INT32_STATE.x))
+        minus = int16_at(arena + slot(row, INT32_STATE.minus))
+        fine = int32_at((weights if in_weights else arena) + slot(row, INT32_STATE.fine))
+        for k in range(slot(row, INT32_STATE.size)):
             half = ((int(x[k]) - int(minus[k])) * int(fine[k])) >> 15
             if negative:
                 half = -half
@@ -73,8 +81,12 @@ def _product(in_weights, negative):
 
 def _shifted(negative):
     def shifted(row, weights, state, arena):
-        h, x, shift = int32_at(arena + slot(row, H)), int16_at(arena + slot(row, X)), slot(row, SHIFT)
-        for k in range(slot(row, SIZE)):
+        h, x, shift = (
+            int32_at(arena + slot(row, INT32_STATE.h)),
+            int16_at(arena + slot(row, INT32_STATE.x)),
+            slot(row, INT32_STATE.shift),
+        )
+        for k in range(slot(row, INT32_STATE.size)):
             number = int(x[k]) << shift
             h[k] = saturate32(h[k] - number if negative else h[k] + number)
         return 0
@@ -82,9 +94,35 @@ def _shifted(negative):
     return shifted
 
 
+def matrix(row, weights, state, arena):
+    """Sums of 16-bit weights times x, exact in 64 bits, rescaled and added with the bias of each row."""
+    h, x, W = (
+        int32_at(arena + slot(row, INT32_MATRIX.h)),
+        int16_at(arena + slot(row, INT32_MATRIX.x)),
+        int16_at(weights + slot(row, INT32_MATRIX.W)),
+    )
+    constants, columns = int64_at(weights + slot(row, INT32_MATRIX.constants)), slot(row, INT32_MATRIX.columns)
+    for k in range(slot(row, INT32_MATRIX.rows)):
+        total = 0
+        for j in range(columns):
+            total += int(W[k * columns + j]) * int(x[j])
+        shift = constants[3 * k + 1]
+        total = ((total * constants[3 * k] + (1 << (shift - 1))) >> shift) + constants[3 * k + 2]
+        h[k] = saturate32(h[k] + total)
+    return 0
+
+
+def floor(row, weights, state, arena):
+    """What is below 0 becomes 0."""
+    h = int32_at(arena + slot(row, INT32_STATE.h))
+    for k in range(slot(row, INT32_STATE.size)):
+        h[k] = max(h[k], 0)
+    return 0
+
+
 def high(row, weights, state, arena):
     """The high halves of h, int16, to the place of x."""
-    h, y = int32_at(arena + slot(row, H)), int16_at(arena + slot(row, X))
-    for k in range(slot(row, SIZE)):
+    h, y = int32_at(arena + slot(row, INT32_STATE.h)), int16_at(arena + slot(row, INT32_STATE.x))
+    for k in range(slot(row, INT32_STATE.size)):
         y[k] = h[k] >> 16
     return 0

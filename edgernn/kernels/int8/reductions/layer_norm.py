@@ -7,7 +7,7 @@ from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.instructions import Int8LayerNormInstruction
 
-X, Y, CONSTANTS, ROWS, SIZE, EPSILON, NORM_BITS, CENTRED = slots(Int8LayerNormInstruction)
+LAYER_NORM = slots(Int8LayerNormInstruction)
 
 
 @inline
@@ -29,19 +29,23 @@ def square_root(x):
 def layer_norm(row, weights, state, arena):
     """Of each row of x, with int64 numbers on the way."""
     x, y, constants = (
-        int16_at(arena + slot(row, X)),
-        int16_at(arena + slot(row, Y)),
-        int64_at(weights + slot(row, CONSTANTS)),
+        int16_at(arena + slot(row, LAYER_NORM.x)),
+        int16_at(arena + slot(row, LAYER_NORM.y)),
+        int64_at(weights + slot(row, LAYER_NORM.constants)),
     )
-    size, epsilon, norm_bits = slot(row, SIZE), slot(row, EPSILON), slot(row, NORM_BITS)
+    size, epsilon, norm_bits = (
+        slot(row, LAYER_NORM.size),
+        slot(row, LAYER_NORM.epsilon),
+        slot(row, LAYER_NORM.norm_bits),
+    )
     first = 0
-    for _ in range(slot(row, ROWS)):
+    for _ in range(slot(row, LAYER_NORM.rows)):
         total, squares = 0, 0
         for k in range(first, first + size):
             number = int(x[k])
             total += number
             squares += number * number
-        if not slot(row, CENTRED):
+        if not slot(row, LAYER_NORM.centred):
             total = 0
         root = max(square_root(size * squares - total * total + epsilon), 1)
         bits = 0

@@ -8,9 +8,7 @@ from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.powers import power
 from edgernn.kernels.int8.instructions import Int8LogSoftmaxInstruction
 
-X, Y, POWERS, LOGARITHMS, MULTIPLIER, SHIFT, OUTPUT_MULTIPLIER, OUTPUT_SHIFT, ROWS, SIZE = slots(
-    Int8LogSoftmaxInstruction
-)
+LOG_SOFTMAX = slots(Int8LogSoftmaxInstruction)
 
 
 def build():
@@ -20,13 +18,20 @@ def build():
 
 def log_softmax(row, weights, state, arena):
     """Of each row of x, with int64 numbers on the way."""
-    x, y = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y))
-    powers, logarithms = int64_at(weights + slot(row, POWERS)), int64_at(weights + slot(row, LOGARITHMS))
-    multiplier, shift, size = slot(row, MULTIPLIER), slot(row, SHIFT), slot(row, SIZE)
-    output_multiplier, output_shift = slot(row, OUTPUT_MULTIPLIER), slot(row, OUTPUT_SHIFT)
+    x, y = int16_at(arena + slot(row, LOG_SOFTMAX.x)), int16_at(arena + slot(row, LOG_SOFTMAX.y))
+    powers, logarithms = (
+        int64_at(weights + slot(row, LOG_SOFTMAX.powers)),
+        int64_at(weights + slot(row, LOG_SOFTMAX.logarithms)),
+    )
+    multiplier, shift, size = (
+        slot(row, LOG_SOFTMAX.multiplier),
+        slot(row, LOG_SOFTMAX.shift),
+        slot(row, LOG_SOFTMAX.size),
+    )
+    output_multiplier, output_shift = slot(row, LOG_SOFTMAX.output_multiplier), slot(row, LOG_SOFTMAX.output_shift)
     half, output_half = 1 << (shift - 1), 1 << (output_shift - 1)
     start = 0
-    for _ in range(slot(row, ROWS)):
+    for _ in range(slot(row, LOG_SOFTMAX.rows)):
         largest = -32768
         for k in range(start, start + size):
             largest = max(largest, x[k])

@@ -20,7 +20,7 @@ from edgernn.kernels.int8.rescale import (
     rescale_number,
 )
 
-X, Y, FACTOR, OUTER, COUNT, INNER = slots(Int8ReduceInstruction)
+REDUCE = slots(Int8ReduceInstruction)
 LANES = processor().lanes
 
 
@@ -52,9 +52,9 @@ def _inner(join, is_sum):
     """What lies behind the axis side by side in registers; whole ones are stored."""
 
     def reduce(row, weights, state, arena):
-        x, y, factor = arena + slot(row, X), arena + slot(row, Y), slot(row, FACTOR)
-        count, inner = slot(row, COUNT), slot(row, INNER)
-        for _ in range(slot(row, OUTER)):
+        x, y, factor = arena + slot(row, REDUCE.x), arena + slot(row, REDUCE.y), slot(row, REDUCE.factor)
+        count, inner = slot(row, REDUCE.count), slot(row, REDUCE.inner)
+        for _ in range(slot(row, REDUCE.outer)):
             for k in range(0, 2 * inner, 2 * LANES):
                 from_x = x + k
                 result = load16(from_x, LANES)
@@ -73,9 +73,13 @@ def _inner(join, is_sum):
 
 def _last(join, is_sum):
     def reduce(row, weights, state, arena):
-        x, y, factor = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y)), slot(row, FACTOR)
-        count, first = slot(row, COUNT), 0
-        for index in range(slot(row, OUTER)):
+        x, y, factor = (
+            int16_at(arena + slot(row, REDUCE.x)),
+            int16_at(arena + slot(row, REDUCE.y)),
+            slot(row, REDUCE.factor),
+        )
+        count, first = slot(row, REDUCE.count), 0
+        for index in range(slot(row, REDUCE.outer)):
             result = int(x[first])
             for k in range(1, count):
                 result = join(result, int(x[first + k]))

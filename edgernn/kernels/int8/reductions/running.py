@@ -7,7 +7,7 @@ from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.instructions import Int8RunningInstruction
 
-X, Y, TOTAL, COUNT, SIZE, BITS, MULTIPLIER, SHIFT = slots(Int8RunningInstruction)
+RUNNING = slots(Int8RunningInstruction)
 MAX_COUNT = 1 << 40
 MAX_MEAN_TOTAL = 1 << 55
 MAX_TOTAL = 1 << 62
@@ -38,9 +38,9 @@ def build(function):
 
 def running_mean(row, weights, state, arena):
     """Sums and count are halved when the count is at its largest."""
-    x, y = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y))
-    total, count = int64_at(state + slot(row, TOTAL)), int64_at(state + slot(row, COUNT))
-    size, bits = slot(row, SIZE), slot(row, BITS)
+    x, y = int16_at(arena + slot(row, RUNNING.x)), int16_at(arena + slot(row, RUNNING.y))
+    total, count = int64_at(state + slot(row, RUNNING.total)), int64_at(state + slot(row, RUNNING.count))
+    size, bits = slot(row, RUNNING.size), slot(row, RUNNING.bits)
     frames, halve = _limit(count[0], 0, MAX_COUNT), 0
     if frames == MAX_COUNT:
         frames, halve = frames >> 1, 1
@@ -56,12 +56,12 @@ def running_mean(row, weights, state, arena):
 
 def running_sum(row, weights, state, arena):
     """Sums saturate far away."""
-    x, y = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y))
-    total, count = int64_at(state + slot(row, TOTAL)), int64_at(state + slot(row, COUNT))
-    multiplier, shift, bits = slot(row, MULTIPLIER), slot(row, SHIFT), slot(row, BITS)
+    x, y = int16_at(arena + slot(row, RUNNING.x)), int16_at(arena + slot(row, RUNNING.y))
+    total, count = int64_at(state + slot(row, RUNNING.total)), int64_at(state + slot(row, RUNNING.count))
+    multiplier, shift, bits = slot(row, RUNNING.multiplier), slot(row, RUNNING.shift), slot(row, RUNNING.bits)
     half = 1 << (shift - 1)
     count[0] = _limit(count[0], 0, MAX_COUNT - 1) + 1
-    for k in range(slot(row, SIZE)):
+    for k in range(slot(row, RUNNING.size)):
         old = _limit(total[k], -MAX_TOTAL, MAX_TOTAL)
         total[k] = _limit(old + x[k], -MAX_TOTAL, MAX_TOTAL)
         limited = min(max(total[k] >> bits, -MAX_SUM), MAX_SUM - 1)
@@ -71,10 +71,10 @@ def running_sum(row, weights, state, arena):
 
 def _running_extreme(extreme):
     def running_extreme(row, weights, state, arena):
-        x, y = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y))
-        total, count = int16_at(state + slot(row, TOTAL)), int64_at(state + slot(row, COUNT))
+        x, y = int16_at(arena + slot(row, RUNNING.x)), int16_at(arena + slot(row, RUNNING.y))
+        total, count = int16_at(state + slot(row, RUNNING.total)), int64_at(state + slot(row, RUNNING.count))
         count[0] = _limit(count[0], 0, MAX_COUNT - 1) + 1
-        for k in range(slot(row, SIZE)):
+        for k in range(slot(row, RUNNING.size)):
             total[k] = extreme(total[k], x[k])
             y[k] = total[k]
         return 0

@@ -10,9 +10,7 @@ from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.powers import power_of_two
 from edgernn.kernels.int8.instructions import Int8RunningSoftmaxInstruction
 
-SCORES, X, Y, REFERENCE, TOTAL, WEIGHTED, TABLE, MULTIPLIER, SHIFT, BITS, GROUPS, SIZE = slots(
-    Int8RunningSoftmaxInstruction
-)
+RUNNING_SOFTMAX = slots(Int8RunningSoftmaxInstruction)
 MIN_TOTAL, MAX_TOTAL = 1 << 43, 1 << 45
 MAX_REFERENCE = 1 << 29
 MAX_WEIGHTED = 1 << 60
@@ -45,11 +43,26 @@ def _weight(depth, table):
 
 def running_softmax(row, weights, state, arena):
     """Each group has a softmax of its own."""
-    scores, x, y = int16_at(arena + slot(row, SCORES)), int16_at(arena + slot(row, X)), int16_at(arena + slot(row, Y))
-    reference, total = int32_at(state + slot(row, REFERENCE)), int64_at(state + slot(row, TOTAL))
-    weighted, table = int64_at(state + slot(row, WEIGHTED)), int64_at(weights + slot(row, TABLE))
-    multiplier, shift, bits, size = slot(row, MULTIPLIER), slot(row, SHIFT), slot(row, BITS), slot(row, SIZE)
-    for group in range(slot(row, GROUPS)):
+    scores, x, y = (
+        int16_at(arena + slot(row, RUNNING_SOFTMAX.scores)),
+        int16_at(arena + slot(row, RUNNING_SOFTMAX.x)),
+        int16_at(arena + slot(row, RUNNING_SOFTMAX.y)),
+    )
+    reference, total = (
+        int32_at(state + slot(row, RUNNING_SOFTMAX.reference)),
+        int64_at(state + slot(row, RUNNING_SOFTMAX.total)),
+    )
+    weighted, table = (
+        int64_at(state + slot(row, RUNNING_SOFTMAX.weighted)),
+        int64_at(weights + slot(row, RUNNING_SOFTMAX.table)),
+    )
+    multiplier, shift, bits, size = (
+        slot(row, RUNNING_SOFTMAX.multiplier),
+        slot(row, RUNNING_SOFTMAX.shift),
+        slot(row, RUNNING_SOFTMAX.bits),
+        slot(row, RUNNING_SOFTMAX.size),
+    )
+    for group in range(slot(row, RUNNING_SOFTMAX.groups)):
         u = (scores[group] * multiplier + (1 << (shift - 1))) >> shift  # in 2^-12 octaves
         kept = 1 if total[group] > 0 else 0  # 0 in the first frame
         all_weights = kept * _limit(total[group], MIN_TOTAL, MAX_TOTAL)

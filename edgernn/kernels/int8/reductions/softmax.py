@@ -24,7 +24,7 @@ from edgernn.kernels.int8.rescale import (
     rescale_short,
 )
 
-X, Y, SCRATCH, TABLE, MULTIPLIER, SHIFT, ROWS, SIZE, SCALE = slots(Int8SoftmaxInstruction)
+SOFTMAX = slots(Int8SoftmaxInstruction)
 
 
 def make_power(look_up):
@@ -70,10 +70,14 @@ WRITE = {
 
 def _short(lanes, power, y_bytes, write):
     def softmax(row, weights, state, arena):
-        x, y, size = arena + slot(row, X), arena + slot(row, Y), slot(row, SIZE)
-        table, multiplier, shift = weights + slot(row, TABLE), slot(row, MULTIPLIER), slot(row, SHIFT)
-        scale = broadcast(load_float(weights + slot(row, SCALE)), lanes)
-        for _ in range(slot(row, ROWS)):
+        x, y, size = arena + slot(row, SOFTMAX.x), arena + slot(row, SOFTMAX.y), slot(row, SOFTMAX.size)
+        table, multiplier, shift = (
+            weights + slot(row, SOFTMAX.table),
+            slot(row, SOFTMAX.multiplier),
+            slot(row, SOFTMAX.shift),
+        )
+        scale = broadcast(load_float(weights + slot(row, SOFTMAX.scale)), lanes)
+        for _ in range(slot(row, SOFTMAX.rows)):
             numbers = first_lanes(size, load16(x, lanes), filled(-32768, lanes))
             e = power(largest_everywhere(numbers) - numbers, multiplier, shift, table)
             e = first_lanes(size, e, filled(0, lanes))
@@ -87,12 +91,16 @@ def _short(lanes, power, y_bytes, write):
 
 def _long(lanes, power, y_bytes, write):
     def softmax(row, weights, state, arena):
-        x, y, size = arena + slot(row, X), arena + slot(row, Y), slot(row, SIZE)
-        table, multiplier, shift = weights + slot(row, TABLE), slot(row, MULTIPLIER), slot(row, SHIFT)
-        scale = broadcast(load_float(weights + slot(row, SCALE)), lanes)
-        scratch = arena + slot(row, SCRATCH)
+        x, y, size = arena + slot(row, SOFTMAX.x), arena + slot(row, SOFTMAX.y), slot(row, SOFTMAX.size)
+        table, multiplier, shift = (
+            weights + slot(row, SOFTMAX.table),
+            slot(row, SOFTMAX.multiplier),
+            slot(row, SOFTMAX.shift),
+        )
+        scale = broadcast(load_float(weights + slot(row, SOFTMAX.scale)), lanes)
+        scratch = arena + slot(row, SOFTMAX.scratch)
         lowest, zero = filled(-32768, lanes), filled(0, lanes)
-        for _ in range(slot(row, ROWS)):
+        for _ in range(slot(row, SOFTMAX.rows)):
             most = lowest
             for k in range(0, size, lanes):
                 most = larger(most, first_lanes(size - k, load16(x + 2 * k, lanes), lowest))

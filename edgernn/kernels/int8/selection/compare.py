@@ -18,8 +18,8 @@ from edgernn.kernels.int8.rescale import (
     rescale_short,
 )
 
-A, B, Y, CONSTANTS, SIZE = slots(Int8ElementwiseInstruction)
-CONDITION, YES, NO, CHOSEN, CHOICES = slots(Int8WhereInstruction)
+ELEMENTWISE = slots(Int8ElementwiseInstruction)
+WHERE = slots(Int8WhereInstruction)
 LANES = processor().lanes
 TRUTH = 1 << 14
 
@@ -56,9 +56,9 @@ def _comparison(compare):
     """Constants: multiplier and shift of each side as `rescale_short` takes them, int64."""
 
     def comparison(row, weights, state, arena):
-        a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
-        constants = weights + slot(row, CONSTANTS)
-        for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
+        a, b, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.b), arena + slot(row, ELEMENTWISE.y)
+        constants = weights + slot(row, ELEMENTWISE.constants)
+        for k in range(0, 2 * slot(row, ELEMENTWISE.size), 2 * LANES):
             left = rescale_short(load16(a + k, LANES), slot(constants, 0), slot(constants, 1))
             right = rescale_short(load16(b + k, LANES), slot(constants, 2), slot(constants, 3))
             store16(y + k, compare(left, right))
@@ -69,8 +69,8 @@ def _comparison(compare):
 
 def _logic(function):
     def logic(row, weights, state, arena):
-        a, b, y = arena + slot(row, A), arena + slot(row, B), arena + slot(row, Y)
-        for k in range(0, 2 * slot(row, SIZE), 2 * LANES):
+        a, b, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.b), arena + slot(row, ELEMENTWISE.y)
+        for k in range(0, 2 * slot(row, ELEMENTWISE.size), 2 * LANES):
             store16(y + k, function(load16(a + k, LANES), load16(b + k, LANES)))
         return 0
 
@@ -80,12 +80,12 @@ def _logic(function):
 def where(row, weights, state, arena):
     """One of two values for each element."""
     condition, yes, no, y = (
-        arena + slot(row, CONDITION),
-        arena + slot(row, YES),
-        arena + slot(row, NO),
-        arena + slot(row, CHOSEN),
+        arena + slot(row, WHERE.condition),
+        arena + slot(row, WHERE.a),
+        arena + slot(row, WHERE.b),
+        arena + slot(row, WHERE.y),
     )
-    for k in range(0, 2 * slot(row, CHOICES), 2 * LANES):
+    for k in range(0, 2 * slot(row, WHERE.size), 2 * LANES):
         a, b = load16(yes + k, LANES), load16(no + k, LANES)
         store16(y + k, b + (a - b) * is_set(load16(condition + k, LANES)))
     return 0

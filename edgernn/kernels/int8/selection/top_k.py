@@ -6,7 +6,7 @@ from edgernn.kernels.codegen.pointers import int16_at, int32_at
 from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.instructions import SelectInstruction, slots
 
-X, BEST, INDICES, ROWS, ROW_SIZE, K = slots(SelectInstruction)
+SELECT = slots(SelectInstruction)
 
 
 def build(what, order, ties="first"):
@@ -16,9 +16,9 @@ def build(what, order, ties="first"):
 
 def _arg(is_largest, is_last):
     def arg(row, weights, state, arena):
-        x, indices = int16_at(arena + slot(row, X)), int32_at(arena + slot(row, INDICES))
-        size, first = slot(row, ROW_SIZE), 0
-        for index in range(slot(row, ROWS)):
+        x, indices = int16_at(arena + slot(row, SELECT.x)), int32_at(arena + slot(row, SELECT.indices))
+        size, first = slot(row, SELECT.size), 0
+        for index in range(slot(row, SELECT.rows)):
             best = 0
             for k in range(1, size):
                 number, before = x[first + k], x[first + best]
@@ -36,10 +36,10 @@ def _top(is_largest):
     """Each is the best of those that come after the one before it; of equal ones the first."""
 
     def top(row, weights, state, arena):
-        x, y = int16_at(arena + slot(row, X)), int16_at(arena + slot(row, BEST))
-        indices = int32_at(arena + slot(row, INDICES))
-        size, most, first, to = slot(row, ROW_SIZE), slot(row, K), 0, 0
-        for _ in range(slot(row, ROWS)):
+        x, y = int16_at(arena + slot(row, SELECT.x)), int16_at(arena + slot(row, SELECT.y))
+        indices = int32_at(arena + slot(row, SELECT.indices))
+        size, most, first, to = slot(row, SELECT.size), slot(row, SELECT.k), 0, 0
+        for _ in range(slot(row, SELECT.rows)):
             for rank in range(most):
                 best = -1
                 for k in range(size):
