@@ -31,7 +31,9 @@ def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 _DECISION_SETTINGS = ("smoothing_steps", "threshold", "release", "minimum_steps", "hold_off_steps", "nothing")
 
 _OPTIONS = (
-    click.option("--format", help="How samples are sent: auto, csv, csv-comma, plotter, jsonl, cobs or another package's."),
+    click.option(
+        "--format", help="How samples are sent: auto, csv, csv-comma, plotter, jsonl, cobs or another package's."
+    ),
     click.option(
         "--columns", callback=_numbers(int), metavar="N,N,…", help="Numbers of a sample to use, counted from 0."
     ),

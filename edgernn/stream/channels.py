@@ -36,8 +36,8 @@ class ChannelChoice:
         Their places in a sample.
     notices : list of str
         What a person should know; whoever tells it takes it out.
-    repeated_headings : int
-        Headings that came again among the samples.
+    later_headings : int
+        Headings that came among the samples, as when a board is restarted.
     """
 
     def __init__(self, input_mapping: InputMapping) -> None:
@@ -45,7 +45,7 @@ class ChannelChoice:
         self.normalise: Normalise | None = None
         self.columns: Sequence[int] = ()
         self.notices: list[str] = []
-        self.repeated_headings = 0
+        self.later_headings = 0
         self._found: Detected | None = None
         self._told: set[str] = set()
 
@@ -93,8 +93,8 @@ class ChannelChoice:
         return bool(shared) and len(heading.channels) == found.width
 
     def _follow(self, heading: Heading, found: Detected, parser: Format) -> None:
+        self.later_headings += 1
         if heading.channels == found.channels and heading.units == found.units:
-            self.repeated_headings += 1
             return
         if len(heading.channels) != found.width:
             raise FormatError(

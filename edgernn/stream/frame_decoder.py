@@ -89,6 +89,7 @@ class FrameDecoder:
         self._rejected = 0  # samples with numbers that are no ids
         self._is_connecting = False  # what stands before the first sample is known to the detector
         self._boot_texts = BootTexts()
+        self._seen_headings = 0
         self._last_bytes = b""
 
     def counts(self) -> dict[str, int]:
@@ -175,5 +176,6 @@ class FrameDecoder:
         X, finite = normalise(samples.values), normalise.finite  # (n, C)
         if self._whole_numbers and (rejected := self._whole_numbers.reject(X)):
             self._rejected, finite = self._rejected + rejected, False
-        announced = self._boot_texts.announce(samples.texts)
+        announced = self._boot_texts.announce(samples.texts) or self.channels.later_headings != self._seen_headings
+        self._seen_headings = self.channels.later_headings
         return Decoded(X, finite, samples.sequence, samples.device_time_us, announced)

@@ -133,7 +133,7 @@ def test_a_heading_that_fits_no_longer_ends_the_stream(again: bytes, complaint: 
 def test_a_repeated_heading_is_no_change_and_other_text_is_told_once() -> None:
     changed = Changed(b"x,y,z\ntemperature 21\nheap 100")
     assert changed.samples.tolist() == [[1, 2, 3]] * 2 + [[3, 1, 2]] * 2
-    assert changed.decoder.channels.repeated_headings == 1
+    assert changed.decoder.channels.later_headings == 1
     assert [notice.split(": ")[1] for notice in changed.decoder.channels.notices] == ["'heap 100'"]
 
 

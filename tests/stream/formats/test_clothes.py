@@ -106,7 +106,7 @@ def dressed(draw: st.DrawFn) -> tuple[bytes, list[Row]]:
     return "".join(line + end for line in lines).encode(), samples
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(dressed(), cuts)
 def test_samples_come_out_of_any_clothes_or_are_refused(sent: tuple[bytes, list[Row]], fractions: list[float]) -> None:
     data, samples = sent
