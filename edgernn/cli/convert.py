@@ -14,8 +14,8 @@ from edgernn.cli.options import LoadOptions, json_option, model_argument, model_
 from edgernn.cli.text import escape, print_json, warn
 from edgernn.program.metadata import Metadata
 from edgernn.program.program import Program
+from edgernn.program.scores import score_layout
 from edgernn.stream.recording import is_recording
-from edgernn.stream.scores import frame_shape
 
 
 class CommaList(click.ParamType[list[Any]]):
@@ -125,7 +125,7 @@ def _check_counts(program: Program) -> None:
     size = sum(port.size for port in program.inputs)
     names = ", ".join(port.name for port in program.inputs)
     taken = f"input {names} has {size} numbers" if len(program.inputs) == 1 else f"inputs {names} have {size} numbers"
-    shape = frame_shape(program)
+    shape = score_layout(program).shape
     scores = {prod(shape), 2} if prod(shape) == 1 else {prod(shape), *shape[-1:]}  # a frame, or each of its rows
     expected = {
         "labels": (metadata.labels, scores, f"output {first_output.name} has {prod(shape)} scores"),

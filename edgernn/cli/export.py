@@ -38,6 +38,9 @@ def export(
 ) -> None:
     """Write MODEL as C: one header, a self-test with real steps, an example, and what TARGET wants around them.
 
+    What the C leaves out of what a stream does (decisions, normalisation, the frames of a flush) is said, with the
+    reason; in JSON under left_out.
+
     An int8 model that was quantized from whole numbers takes the sensor's own counts and computes without float.
 
     \b
@@ -64,7 +67,9 @@ def export(
         print_json(facts)
         return
     click.echo(format_table([(path,) for path in facts["files"]], indent=0))
-    rows = [(what.replace("_", " "), value) for what, value in facts.items() if what != "files" and value is not None]
+    lists = ("files", "left_out")
+    rows = [(what.replace("_", " "), value) for what, value in facts.items() if what not in lists and value is not None]
+    rows += [(f"without {function}", reason) for function, reason in facts["left_out"].items()]
     click.echo(format_table(rows))
     click.echo(escape(f"Next: edgernn verify {output}"))
 

@@ -75,7 +75,7 @@ def convert_write_state(converter: Converter, operation: WriteState) -> None:
     if slot.scale is None:
         name = converter.as_float(source)
     elif slot.dtype == "int32":
-        value = converter.formats.unshaped(source)
+        value = converter.program.graph.unshaped(source)
         name = f"{value}.wide"
         if value in converter.constants:  # what a state begins with in each window
             name = _wide_constant(converter, f"{operation.name}.constant", value, slot.scale)
@@ -111,8 +111,8 @@ def convert_history(converter: Converter, operation: DelayLine) -> None:
 
 
 def convert_repeat(converter: Converter, operation: Repeat) -> None:
-    """As it is; its body is counted when all is converted."""
-    converter.add(operation)
+    """Without its body, which gets what its operations are converted to."""
+    converter.add(msgspec.structs.replace(operation, body=()))
 
 
 def convert_frame(converter: Converter, operation: TakeFrame | PutFrame) -> None:

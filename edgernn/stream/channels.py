@@ -59,8 +59,8 @@ class ChannelChoice:
         ConfigError
             A column is beyond the width.
         """
-        self._found = found
         self.normalise = self._choose(found)
+        self._found = found
         if found.form not in _PLAIN:
             self.notices.append(f"samples come as {found}")
         if found.texts:

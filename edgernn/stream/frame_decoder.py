@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.errors import ConfigError
+from edgernn.errors import ConfigError, FormatError
 from edgernn.stream.channels import ChannelChoice
 from edgernn.stream.formats import FORMATS, PLUGINS, format_kind, link_formats, make_format
 from edgernn.stream.formats.base import KINDS, Format, Samples
@@ -85,6 +86,7 @@ class FrameDecoder:
         self.channels = ChannelChoice(input_mapping)
         self._detector: Detector | None = self._new_detector(whole_start=whole_start)
         self._earlier_counts = np.zeros(len(KINDS), np.int64)  # of formats that turned out to be wrong
+        self._earlier_missing: Counter[str] = Counter()
         self._whole_numbers = whole_numbers
         self._rejected = 0  # samples with numbers that are no ids
         self._is_connecting = False  # what stands before the first sample is known to the detector
@@ -96,7 +98,7 @@ class FrameDecoder:
         """Samples and everything that was not one, by kind."""
         seen = self._earlier_counts if self.format is None else self._earlier_counts + self.format.counts
         kinds = dict(zip(KINDS, seen.tolist(), strict=True))
-        missing = {} if self.format is None else self.format.missing
+        missing = self._earlier_missing if self.format is None else self._earlier_missing + self.format.missing
         causes = {f"missing_{cause}": count for cause, count in missing.items()}
         return {**kinds, **causes, "out_of_range": kinds["out_of_range"] + self._rejected}
 
@@ -105,8 +107,28 @@ class FrameDecoder:
         self._last_bytes = data[-SIGHT_BYTES:]
         if self._detector is None:
             return self._parse(data)
+        if self.format is not None:
+            return self._parse_or_detect(data, self._detector)
         found = self._detector.feed(data)
         return iter(()) if found is None else self._parse(self._choose_format(found))
+
+    def _parse_or_detect(self, data: bytes, detector: Detector) -> Iterator[Decoded]:
+        """The known format holds as soon as it gives samples again; another that suits the model takes its place."""
+        gave_samples = False
+        for decoded in self._parse(data):
+            gave_samples = True
+            yield decoded
+        if gave_samples:
+            self._detector = None
+            return
+        try:
+            found = detector.feed(data)
+            seen = None if found is None else self._choose_format(found)
+        except (FormatError, ConfigError):
+            self.detect_again()
+            return
+        if seen is not None:
+            yield from self._parse(seen)
 
     def feed_values(
         self, values: NDArray[np.float64], names: tuple[str, ...] = (), units: tuple[str, ...] = ()
@@ -118,7 +140,7 @@ class FrameDecoder:
 
     def finish(self) -> Iterator[Decoded]:
         """No more bytes come: decide on the format with what there is."""
-        found = self._detector.finish() if self._detector is not None else None
+        found = self._detector.finish() if self._detector is not None and self.format is None else None
         return iter(()) if found is None else self._parse(self._choose_format(found))
 
     def resynchronise(self) -> None:
@@ -127,13 +149,12 @@ class FrameDecoder:
             heading = None if self._detector is None else self._detector.heading
             self._detector = self._new_detector(heading=heading)
         else:
+            self._detector = None
             self.format.resynchronise()
 
     def detect_again(self) -> None:
-        """Look for another format, because this one gives no samples."""
+        """Look for another format too, because this one gives no samples."""
         if self.format is not None:
-            self._earlier_counts += self.format.counts
-            self.format = None
             self._detector = self._new_detector()
 
     def unread(self) -> bytes:
@@ -148,6 +169,9 @@ class FrameDecoder:
     def _choose_format(self, found: Detected) -> memoryview:
         assert self._detector is not None
         self.channels.connect(found)
+        if self.format is not None:
+            self._earlier_counts += self.format.counts
+            self._earlier_missing += self.format.missing
         self.format = make_format(
             found.format,
             found.width,

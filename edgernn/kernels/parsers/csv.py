@@ -114,6 +114,13 @@ def _number(buffer, position, powers):
 
 
 @inline
+def _has_comma(buffer, position, end):
+    while position < end and buffer[position] != COMMA:
+        position += 1
+    return position < end
+
+
+@inline
 def _line(buffer, line, width, values, powers):
     """Read one line: (kind, whether a number is not finite, whether one is too large, the position of its end).
 
@@ -124,7 +131,6 @@ def _line(buffer, line, width, values, powers):
     columns = 0
     not_finite = False
     too_large = False
-    comma = False
     semicolon = False
     while True:
         while buffer[position] == SPACE or buffer[position] == TAB:
@@ -149,13 +155,14 @@ def _line(buffer, line, width, values, powers):
         columns += 1
         while buffer[position] == SPACE or buffer[position] == TAB:
             position += 1
-        comma |= buffer[position] == COMMA
-        semicolon |= buffer[position] == SEMICOLON
-        if buffer[position] == COMMA or buffer[position] == SEMICOLON:
+        if buffer[position] == COMMA:
+            position += 1
+        elif buffer[position] == SEMICOLON:
+            semicolon = True
             position += 1
     if columns == 0:
         return -1, False, False, position
-    if comma and semicolon:
+    if semicolon and _has_comma(buffer, line, position):
         return MALFORMED, False, False, position
     return SAMPLES if columns == width else WRONG_WIDTH, not_finite, too_large, position
 

@@ -120,12 +120,11 @@ class Format(ABC):
             for block in self._parse(length):
                 if not len(block.values):
                     continue
-                texts = tuple(self._texts)
-                if texts and self.on_texts is not None:
-                    self.on_texts(texts)
+                if self._texts and self.on_texts is not None:
+                    self.on_texts(tuple(self._texts))
                 sound = block if self.clock is None else self._with_clock(block, self.clock)
                 if len(sound.values):
-                    yield sound._replace(texts=texts) if texts else sound
+                    yield sound._replace(texts=tuple(self._texts)) if self._texts else sound
                     self._texts.clear()
             consumed = int(self._state[1])
             self._pending = length - consumed

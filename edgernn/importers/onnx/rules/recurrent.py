@@ -258,8 +258,8 @@ class _Layer:
             **regions,
             **fields,
         )
+        builder.open_loop(Repeat(name=loop, inputs=(), outputs=(), count=steps, **common), x.timing)
         for operation in (
-            Repeat(name=loop, inputs=(), outputs=(), count=steps, body=3, **common),
             TakeFrame(
                 name=builder.unique_operation(f"{loop} take"),
                 inputs=(value,),
@@ -280,6 +280,7 @@ class _Layer:
             ),
         ):
             builder.emit(operation, x.timing)
+        builder.close_loop()
         Y = Stream.of(frames, (x.axes[0], (), H), x.timing)
         newest = Y.elements[0 if is_reversed else -1]
         last = [Y.moved(((), H), newest)]
