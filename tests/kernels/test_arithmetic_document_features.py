@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scalar_arithmetic import i32, operand, rescale, sat16, signed_rescale, u32
+from scalar_arithmetic import i32, operand, rescale, rescale_sum, sat16, signed_rescale, u32
 
 from edgernn.kernels.int8.elementwise import tables as int8_tables
 from edgernn.reference.int8 import products, recurrent, reductions
@@ -35,7 +35,10 @@ def test_grouped_products(bits: int) -> None:
     W, m, s, B = (program.weights[name].tolist() for name in ("W", "m", "s", "B"))
     for x in programs.counts_for(program, 6)[:, : 30 * 5].reshape(6, 30, 5):
         expected = [
-            [sat16(i32(rescale(i32(_sum(W[o], x.tolist(), g, bits)), m[o][g], s[o][g]) + B[o][g])) for g in range(5)]
+            [
+                sat16(i32(rescale_sum(i32(_sum(W[o], x.tolist(), g, bits)), m[o][g], s[o][g]) + B[o][g]))
+                for g in range(5)
+            ]
             for o in range(2)
         ]
         assert products.grouped_dense(x, *(np.array(array) for array in (W, m, s, B)), bits).tolist() == expected
