@@ -16,6 +16,7 @@ from edgernn.importers.onnx.fusions.log import FusionLog
 from edgernn.program.program import Program
 
 WIDTH = 6
+MODELS = Path(__file__).parents[1] / "models" / "made"
 
 
 def imported(tmp_path: Path, nodes: Sequence[onnx.NodeProto], numbers: dict[str, float]) -> tuple[Program, FusionLog]:
@@ -137,3 +138,23 @@ def test_gelu_by_tanh_reads_like_its_formula(tmp_path: Path) -> None:
     assert kinds(imported(tmp_path, nodes, numbers)[0]) == ["GeluTanh"]
     _, log = imported(tmp_path, nodes, numbers | {"c": 0.05})
     assert [(entry.pattern, entry.reason) for entry in log.missed] == [("GeluTanh", "its factor is 0.05, not 0.044715")]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("loop_minimal_gated_legacy", "h = z h + (1 - z) n with z = "),
+        ("loop_fastgrnn_legacy", "no choice of its gates (Sigmoid, Tanh) gives h = z h + (1 - z) n"),
+    ],
+)
+def test_a_cell_that_is_none_of_the_known_says_what_is_missing(name: str, reason: str) -> None:
+    """A minimal gated unit has no reset gate of its own, a FastGRNN two scales in place of 1 - z."""
+    (miss,) = import_onnx(MODELS / f"{name}.onnx").fusions.missed
+    assert miss.pattern == "RNN or GRU cell"
+    assert reason in miss.reason
+
+
+def test_a_cell_that_is_fused_is_no_miss_in_other_pairs_of_states() -> None:
+    log = import_onnx(MODELS / "keras_lstm_unrolled.onnx").fusions
+    assert [entry.pattern for entry in log.fused] == ["6 unrolled steps", "Lstm cell"]
+    assert not log.missed

@@ -48,17 +48,22 @@ def fuse_cells(program: Program, store: WeightStore, names: Names, log: FusionLo
     The cells' weights are added to `store`, their names to `names`.
     """
     done: set[str] = set()
+    others: list[_Candidate] = []
     for group in islice(_groups(program.operations, _states(program.operations)), MAX_GROUPS):
-        if done.isdisjoint(state.write.region.slot for state in group):
-            candidate = _Candidate(program, group, store, names)
-            cell = candidate.cell()
-            if cell is None:
-                candidate.explain(log)
-            else:
-                log.fuse(f"{type(cell).__name__} cell", cell)
-                done.update(state.write.region.slot for state in group)
-                weights = {name: store.arrays[name] for name in cell.weight_names()}
-                program = program.with_operations(_replaced(program, group, cell), weights)
+        candidate = _Candidate(program, group, store, names)
+        if not done.isdisjoint(candidate.slots):
+            continue
+        cell = candidate.cell()
+        if cell is None:
+            others.append(candidate)
+            continue
+        log.fuse(f"{type(cell).__name__} cell", cell)
+        done |= candidate.slots
+        weights = {name: store.arrays[name] for name in cell.weight_names()}
+        program = program.with_operations(_replaced(program, group, cell), weights)
+    for candidate in others:
+        if done.isdisjoint(candidate.slots):
+            candidate.explain(log)
     return program
 
 
@@ -131,6 +136,11 @@ class _Candidate(CellFunction):
         super().__init__(program, states)
         self.store, self.names = store, names
         self.reason = ""  # why it is no cell, once it looks like one
+
+    @property
+    def slots(self) -> set[str]:
+        """Names of its states."""
+        return {state.write.region.slot for state in self.states}
 
     def explain(self, log: FusionLog) -> None:
         """Log why it is no cell, if it has gates."""

@@ -74,7 +74,7 @@ class NormFinder:
         self.parts: dict[str, Part] = {}
         self._last: dict[Norm, AnyOperation] = {}  # the newest operation that each deviation is in
         self._reasons: dict[Norm, str] = {}  # why that is no normalisation
-        self._fused: set[Norm] = set()
+        self._fused: dict[str, LayerNorm] = {}  # by what is normalised, the newest
 
     def seen(self, operation: AnyOperation) -> LayerNorm | None:
         """The normalisation that an operation ends, with those before it."""
@@ -91,17 +91,19 @@ class NormFinder:
             return None
         found = None if isinstance(operation, LayerNorm) else self._as_layer_norm(operation, part)
         if found is not None:
-            self._fused.add(part.norm)
-            self.log.fuse(NAME, found)
-        self._last[part.norm] = operation
+            self._fused[part.norm.x] = found
+        if part.norm in self._last:
+            self._last[part.norm] = operation
         if self.graph.is_read_once(output) or (found is None and not isinstance(operation, LayerNorm)):
             self.parts[output] = part  # a normalisation that others read too is not computed twice
         return found
 
     def report(self) -> None:
-        """Log the deviations that no normalisation has become of."""
+        """Log the normalisations, and the deviations that none has become of."""
+        for found in self._fused.values():
+            self.log.fuse(NAME, found)
         for norm, operation in self._last.items():
-            if norm not in self._fused:
+            if norm.x not in self._fused:
                 reason = self._reasons.get(norm, f"nothing of {norm.x} is divided by this deviation")
                 self.log.miss(NAME, operation, reason)
 
@@ -147,7 +149,10 @@ class NormFinder:
             return Part(norm, {INVERSE: np.ones(1)})
         if power is not None and power[1] == -0.5:
             norm = self._norm_below(power[0], operation)
-            return None if norm is None else Part(norm, {INVERSE: np.ones(1)})
+            if norm is None:
+                return None
+            self._last[norm] = operation
+            return Part(norm, {INVERSE: np.ones(1)})
         if isinstance(operation, Unary) and operation.function == "Neg":
             part = self.parts.get(operation.inputs[0])
             return None if part is None else Part(part.norm, {key: -row for key, row in part.terms.items()})
