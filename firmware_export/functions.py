@@ -123,7 +123,7 @@ def _reset_function(model: Interface) -> str:
         size = count * model.program.metadata.decision.smoothing_steps
         lines += [
             "state->decision.outputs = state->decision.position = 0;",
-            "state->decision.recognised = state->decision.candidate = -1;",
+            "state->decision.recognized = state->decision.candidate = -1;",
             "state->decision.held = state->decision.hold_off = 0;",
             f"for (uint32_t k = 0; k < {count}; k++) state->sums[k] = 0;",
             f"for (uint32_t k = 0; k < {size}; k++) state->ring[k] = 0;",
@@ -285,7 +285,7 @@ def _decide_function(model: Interface) -> str:
 uint16_t whole[{len(labels)}];
 {scores}
 if (!edgernn_decide(&state->decision, state->ring, state->sums, whole, {arguments})) return 0;
-event->label = (uint16_t)state->decision.recognised;
+event->label = (uint16_t)state->decision.recognized;
 event->score = (uint16_t)(state->sums[event->label] / state->decision.outputs);
 return 1;
 }}

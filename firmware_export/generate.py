@@ -92,7 +92,7 @@ class CModel(Interface):
             parts.append((TEMPLATES / "decision.h").read_text())
             parts.append(
                 self._structure(
-                    "event", ["uint16_t label;", "uint16_t score; /* smoothed, in 1/32768 */"], "what was recognised"
+                    "event", ["uint16_t label;", "uint16_t score; /* smoothed, in 1/32768 */"], "what was recognized"
                 )
             )
         parts.append(self._structure("state", self._state_fields(), "all memory of one stream"))

@@ -261,7 +261,7 @@ def _values(model: CModel) -> dict[str, str]:
         "input_type": input_type,
         "output_type": model.output_type(first_output.name),
         "parse": "strtod(at, &end)" if input_type == "float" else "strtol(at, &end, 10)",
-        "what": "the events that the model recognises" if model.decides else "the outputs of the model",
+        "what": "the events that the model recognizes" if model.decides else "the outputs of the model",
         "arguments": ", ".join([*step.inputs.values(), *step.outputs.values()]),
         "input_kind": packet_kind(input_dtype)[1],
         "input_bytes": str(input_bytes),

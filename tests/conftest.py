@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 from explicit_examples import explicit_examples
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 GENERATOR_STATES = pytest.StashKey[dict[int, Any]]()  # by the generator's identity
 collect_ignore = ["helpers"]  # modules without tests, which doctest would import a second time
 
 
-# The same examples in every run: a run never fails by chance. Times are not what these tests are about.
-settings.register_profile("fixed", derandomize=True, deadline=None)
-settings.register_profile("search", derandomize=False, deadline=None)
+# The same examples in every run, and no judgement of times: a run never fails by chance or because the machine is busy.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", UNTIMED, derandomize=True)
+settings.register_profile("search", UNTIMED, derandomize=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,4 +1,4 @@
-"""What a model needs on a board, before anything is written or flashed."""
+"""Memory and time that a model needs on a board, before it is exported or flashed."""
 
 from __future__ import annotations
 

@@ -16,14 +16,14 @@ TARGETS = ("c", "arduino", "platformio", "esp-idf", "zephyr", "cmake")
 
 @click.command()
 @model_argument
-@click.option("--target", type=click.Choice(TARGETS), default="c", show_default=True, help="What the files are for.")
+@click.option("--target", type=click.Choice(TARGETS), default="c", show_default=True, help="Kind of project.")
 @click.option(
     *("-o", "--output"),
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder to write; files of the same names are replaced.",
+    help="Folder to write to; files with the same names are replaced.",
 )
-@click.option("--name", help="What the model is called in C; MODEL's name if not given.")
+@click.option("--name", help="Name of the model in C.  [default: the name of MODEL]")
 @board_option
 @model_options
 @json_option
@@ -36,12 +36,12 @@ def export(
     load_options: LoadOptions,
     as_json: bool,
 ) -> None:
-    """Write MODEL as C: one header, a self-test with real steps, an example, and what TARGET wants around them.
+    """Write MODEL as C: one header, a self-test with real steps, an example, and the project files of TARGET.
 
-    What the C leaves out of what a stream does (decisions, normalisation, the frames of a flush) is said, with the
-    reason; in JSON under left_out.
+    Parts of a stream that the C code leaves out (decisions, normalization, frames of a flush) are reported with the
+    reason; with --json under left_out.
 
-    An int8 model that was quantized from whole numbers takes the sensor's own counts and computes without float.
+    An int8 model that was quantized with --count-size takes the counts of the sensor and computes without float.
 
     \b
     Example:
@@ -75,7 +75,7 @@ def export(
 
 
 def _command(model: Path, target: str, name: str, options: LoadOptions) -> str:
-    """The command that makes this export again, for the head of its files."""
+    """The command that repeats this export, for the head of its files."""
     words = ["edgernn", "export", model.name, "--target", target, "-o", "DIR", "--name", name]
     if options.window is not None:
         words += ["--window", str(options.window)]

@@ -29,7 +29,7 @@ from edgernn.program.program import Program
 @model_options
 @json_option
 def inspect(model: Path, board: str | None, load_options: LoadOptions, as_json: bool) -> None:
-    """Show what MODEL needs, how it streams and why; with a board, what it needs there as C, if it fits.
+    """Show what MODEL needs, how it streams and why; with --board, what it needs there as C, and whether it fits.
 
     \b
     Example:
@@ -90,7 +90,7 @@ def _describe_port(port: Port) -> dict[str, Any]:
 
 
 def _describe_memory(program: Program) -> dict[str, int]:
-    """Bytes that a runner takes when it is made; it never takes more."""
+    """Bytes that a runner allocates when it is made; it never allocates more."""
     from edgernn.runtime.plan import plan_of
 
     plan = plan_of(program)

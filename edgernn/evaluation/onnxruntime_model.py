@@ -68,10 +68,11 @@ class OnnxruntimeModel:
             import onnxruntime
 
             from edgernn.importers.onnx.graph.fixed_inputs import fix_inputs
+            from edgernn.importers.onnx.graph.text_outputs import without_text_outputs
         except ImportError as error:
             raise MissingPackageError(f"{error}; to check a model: pip install 'edgernn[check]'") from error
         self.program, self.pairs, self._layouts = imported.program, imported.pairs, imported.layouts
-        model = fix_inputs(onnx.load(path), self.program.fixed)
+        model, _, _ = without_text_outputs(fix_inputs(onnx.load(path), self.program.fixed))
         _cut_down(model.graph)
         self._batch = self._frozen_batch(model)
         example_steps = self._steps_in_outputs(model)
@@ -174,7 +175,7 @@ class OnnxruntimeModel:
             steps = len(next(iter(sequences.values())))
             raise FixedLengthError(
                 f"onnxruntime cannot run this model on {steps} samples: {_first_line(error)}; if it holds the length "
-                "of its exporter's example, check it on so many samples"
+                "of its exporter's example, check it on that many samples"
             ) from error
         taken = {name: self._taken(name, result) for name, result in zip(names, results, strict=True)}
         self._check_frames(taken, len(next(iter(sequences.values()))))

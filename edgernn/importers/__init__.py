@@ -150,14 +150,17 @@ def import_onnx(path: str | os.PathLike[str], **choices: Unpack[LoadChoices]) ->
     try:
         from edgernn.importers.onnx.graph.fixed_inputs import fix_inputs
         from edgernn.importers.onnx.graph.graph import read_model
+        from edgernn.importers.onnx.graph.text_outputs import without_text_outputs
     except ImportError as error:
         raise MissingPackageError(
             f"{error}; an ONNX model needs the onnx package: pip install onnx, or convert the model on another machine "
             "with `edgernn convert`"
         ) from error
     path = Path(path)
-    model = fix_inputs(read_model(path), settings.fixed or {})
+    model, labels, notes = without_text_outputs(fix_inputs(read_model(path), settings.fixed or {}))
     streamed = _imported(model, path.parent, settings, recompute=False)
+    if notes or labels:
+        streamed = replace(streamed, program=_with_labels(streamed.program, labels, notes))
     if settings.window is None:
         running = running_from_properties({entry.key: entry.value for entry in model.metadata_props})
         program = _as_stated(streamed.program.with_tail(settings.tail or "step"), running)
@@ -187,6 +190,15 @@ def _imported(model: ModelProto, folder: Path, settings: LoadSettings, *, recomp
         recompute=recompute,
     )
     return replace(imported, program=_with_fixed(imported.program, settings.fixed)) if settings.fixed else imported
+
+
+def _with_labels(program: Program, labels: tuple[str, ...], notes: tuple[str, ...]) -> Program:
+    """The program with the texts of a classifier as its labels, unless its metadata have some."""
+    description, metadata = program.description, program.metadata
+    if not metadata.labels and len(labels) == program.outputs[0].size:
+        metadata = msgspec.structs.replace(metadata, labels=labels)
+    warnings = (*description.warnings, *notes)
+    return Program(msgspec.structs.replace(description, metadata=metadata, warnings=warnings), program.weights)
 
 
 def _with_fixed(program: Program, fixed: Mapping[str, float | Sequence[float]]) -> Program:

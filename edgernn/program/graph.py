@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import numpy as np
+
 from edgernn.program.operations import (
     AnyOperation,
+    Binary,
     Dequantize,
+    Int8Affine,
     Int8Softmax,
     Int8Unary,
     ReadState,
     Rearrange,
     Softmax,
     Unary,
+    Value,
     Weights,
 )
 from edgernn.program.operations.int8.base import UNIT_SCALE
 from edgernn.program.trees import LoopPath, loop_paths, walk
+
+UNIT_TOLERANCE = 1e-3
 
 
 class ProgramGraph:
@@ -108,27 +115,44 @@ class ProgramGraph:
 
     # meaning
 
-    def ends_in_probabilities(self, value: str, weights: Weights) -> bool:
-        """Whether a value holds probabilities: what a Softmax or a sigmoid gives, moved, chosen from or in integers.
+    def ends_in_probabilities(self, value: str, weights: Weights, values: Mapping[str, Value]) -> bool:
+        """Whether a value holds probabilities: what a Softmax or a sigmoid gives, moved, joined, or in integers.
 
-        Then it can be decided on as it is; every back end asks here.
+        Then it can be decided on as it is; every back end asks here. ``1 - p`` of a probability is one, too.
         """
         writer = self.writers.get(value)
-        while isinstance(writer, Rearrange | Dequantize) and len(writer.inputs) == 1:
-            writer = self.writers.get(writer.inputs[0])
+        if isinstance(writer, Rearrange | Dequantize):
+            return all(self.ends_in_probabilities(name, weights, values) for name in writer.inputs)
         match writer:
             case Softmax():
                 return not writer.logarithm
             case Unary():
                 return writer.function in {"Sigmoid", "HardSigmoid"}
+            case Binary(function="Sub", constant=str(constant), constant_side="left"):
+                is_one = bool((weights[constant] == 1).all())
+                return is_one and self.ends_in_probabilities(writer.inputs[0], weights, values)
             case Int8Softmax():
                 return True
+            case Int8Affine():
+                keeps = _keeps_unit_interval(writer, weights, values[writer.inputs[0]].scale)
+                return keeps and self.ends_in_probabilities(writer.inputs[0], weights, values)
             case Int8Unary() if writer.function.function == "Table" and writer.function.table is not None:
                 # a hard sigmoid: no other function has a table of numbers from 0 to 1 at this scale
                 return writer.scale == UNIT_SCALE and bool((weights[writer.function.table] >= 0).all())
             case Int8Unary():
                 return writer.function.function == "Sigmoid"
         return False
+
+
+def _keeps_unit_interval(affine: Int8Affine, weights: Weights, scale: float | None) -> bool:
+    """Whether integer arithmetic with constants gives p, or 1 - p, of a number p with this scale."""
+    if scale is None:
+        return False
+    slope = weights[affine.multiplier] / 2.0 ** weights[affine.shift] * affine.scale / scale
+    bias = weights[affine.B] * affine.scale
+    return bool(
+        (np.abs(np.abs(slope) - 1) < UNIT_TOLERANCE).all() and (np.abs(bias - (slope < 0)) < UNIT_TOLERANCE).all()
+    )
 
 
 def is_reshape(operation: AnyOperation | None) -> bool:

@@ -109,7 +109,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 raise ValueError(f"{field}: at most {MAX_LABELS} entries of {MAX_TEXT} characters")
         for field, texts in (("labels", self.labels), ("channels", self.channels)):
             if len(set(texts)) != len(texts):
-                raise ValueError(f"{field} has an entry twice: {', '.join(texts)}")
+                raise ValueError(f"{field} has a duplicate entry: {', '.join(texts)}")
         if self.units and self.channels and len(self.units) != len(self.channels):
             raise ValueError(f"units has {len(self.units)} entries, channels has {len(self.channels)}")
         if self.rate_hz is not None and not 0.0 < self.rate_hz < 1e9:

@@ -62,7 +62,7 @@ def has_complement(size: int, labels: int) -> bool:
 
 def makes_probabilities(program: Program) -> bool:
     """Whether the first output can be decided on as it is; the one answer for streams and exported C."""
-    return program.graph.ends_in_probabilities(program.description.outputs[0].value, program.weights)
+    return program.graph.ends_in_probabilities(program.description.outputs[0].value, program.weights, program.values)
 
 
 def label_mismatch(program: Program, labels: tuple[str, ...]) -> str | None:

@@ -148,7 +148,7 @@ def convert_convert(converter: Converter, operation: Convert) -> None:
 def convert_lookup(converter: Converter, operation: Lookup) -> None:
     """Rows of int16, the largest number of the table at the end of the range."""
     if operation.inputs[0] not in converter.wholes:
-        raise converter.refused(operation, "its ids are no whole numbers")
+        raise converter.refused(operation, "its ids are not integers")
     table = converter.program.weights[operation.table].astype(np.float64)
     scale = float(np.abs(table).max(initial=0.0)) / 32767 or 1.0
     weight = converter.add_weight(operation, "table", np.rint(table / scale).astype(np.int16))

@@ -373,7 +373,7 @@ def _readable(message: str) -> str:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes: that is no configuration")
+            raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes, which is too large for a configuration")
         entries = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error

@@ -67,7 +67,7 @@ def map_inputs(program: Program, metadata: Metadata, settings: StreamSettings) -
         return (InputMapping(settings.source, names, metadata.rate_hz, size, *metadata_for),)
     _expect_names(settings.inputs, names)
     if settings.columns:
-        raise ConfigError("columns: with inputs, each of them has columns of its own")
+        raise ConfigError("columns: with inputs, each input has its own columns")
     by_source: dict[str | None, list[_Wired]] = {}
     for port in program.inputs:
         mapped = _Wired(port, settings.inputs[port.name], program.channels_of(port.name))

@@ -150,13 +150,13 @@ class SampleDecoder:
             return None
         if self.settings.inputs:
             return (
-                f"{measured:.4g} samples a second come, inputs.{self.input_mapping.inputs[0]} says {wanted:.4g}: "
-                f"set the board or rate_hz, or go on with --allow-rate"
+                f"{measured:.4g} samples per second arrive, inputs.{self.input_mapping.inputs[0]} says {wanted:.4g}: "
+                f"set the board or rate_hz, or continue with --allow-rate"
             )
         expected = "they began with" if self._resample is not None else "the model was trained at"
         return (
-            f"{measured:.4g} samples a second come, {expected} {wanted:.4g}: set the board to that rate, give "
-            f"--resample linear, or go on with --allow-rate"
+            f"{measured:.4g} samples per second arrive, {expected} {wanted:.4g}: set the board to that rate, give "
+            f"--resample linear, or continue with --allow-rate"
         )
 
     def _followed(self, blocks: Iterator[Decoded], chunk: Chunk) -> Iterator[Segment]:

@@ -31,8 +31,8 @@ class Scores:
         self._logits = settings.logits
         if not (settings.logits or settings.raw_scores or makes_probabilities(program)):
             raise ConfigError(
-                f"output {port.name} does not come from a Softmax or Sigmoid: say --logits if Softmax makes "
-                f"probabilities of it, or --raw-scores to decide on its numbers as they are"
+                f"output {port.name} does not come from a Softmax or Sigmoid: give --logits to apply "
+                "Softmax, or --raw-scores to decide on its numbers directly"
             )
         self._complement = has_complement(self._layout.size, len(metadata.labels))
         size = 2 if self._complement else self._layout.size

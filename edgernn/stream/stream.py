@@ -283,7 +283,7 @@ class Stream:
             self._timed_reads += 1
         if self.pipeline.diverged != self._seen_diverged:
             self._seen_diverged = self.pipeline.diverged
-            self._notice("a state of the model was no longer finite: it began anew")
+            self._notice("a state of the model was no longer finite: the model was reset")
         monitor.took(chunk, had_samples=monitor.decoder.samples != samples)
         self._look(chunk.monotonic_ns)
         return events

@@ -350,7 +350,7 @@ def test_logits_become_probabilities() -> None:
     assert feed(Pipeline(plain, StreamSettings(logits=True), whole_start=True), data) == with_softmax
     raw = feed(Pipeline(plain, StreamSettings(raw_scores=True), whole_start=True), data)
     assert [event[2] for event in raw] == [5.0] * 6
-    with pytest.raises(ConfigError, match="output scores does not come from a Softmax or Sigmoid: say --logits"):
+    with pytest.raises(ConfigError, match="output scores does not come from a Softmax or Sigmoid: give --logits"):
         Pipeline(plain, StreamSettings())
 
 
@@ -362,7 +362,7 @@ def test_logits_become_probabilities() -> None:
         ({"columns": (0, 1, 2)}, b"1,2\n3,4\n", ConfigError, "2 is beyond the 2 numbers"),
         ({"format": "xml"}, b"", ConfigError, "format is 'xml': use csv, plotter, jsonl, cobs"),
         ({"labels": ("a",)}, b"", ConfigError, "there are 1 labels, output scores has 2 scores"),
-        ({"labels": ("a", "a")}, b"", ConfigError, "labels has an entry twice"),
+        ({"labels": ("a", "a")}, b"", ConfigError, "labels has a duplicate entry"),
         ({"decision": DecisionChanges(nothing="rest")}, b"", ConfigError, "decision.nothing is 'rest'"),
     ],
 )

@@ -130,7 +130,7 @@ def test_another_rate_than_the_models_is_an_error_unless_it_is_allowed() -> None
     with paced(51.0, 5) as stream:
         assert list(stream)
         assert stream.status().rate_hz == pytest.approx(51.0, rel=0.001)
-    with paced(60.0, 5) as stream, pytest.raises(FormatError, match=r"60 samples a second come, .* trained at 50"):
+    with paced(60.0, 5) as stream, pytest.raises(FormatError, match=r"60 samples per second arrive, .* trained at 50"):
         list(stream)
     with paced(60.0, 5, allow_rate=True) as stream:
         assert list(stream)

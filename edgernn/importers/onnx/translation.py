@@ -13,10 +13,10 @@ from edgernn.importers.onnx.fusions.dead_code import needed_operations
 from edgernn.importers.onnx.fusions.passes import passes_after_translation, run_passes
 from edgernn.importers.onnx.graph.graph import Graph
 from edgernn.importers.onnx.graph.tensors import type_name
-from edgernn.importers.onnx.graph.traps import traps
 from edgernn.importers.onnx.rules.call import Options
 from edgernn.importers.onnx.scope import Scope
 from edgernn.importers.onnx.search.axes import Layout
+from edgernn.importers.onnx.search.traps import traps
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.sequence import frames_of, materialize_padding
 from edgernn.importers.onnx.streams.state_binding import pair_states

@@ -101,7 +101,7 @@ def _prepared_folder(folder: Path) -> Path | None:
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(
                 f"another user may write to {folder}, where compiled kernels are kept: "
-                f"give it to yourself (chmod go-w {folder}) or set EDGERNN_CACHE_DIR to a folder of your own"
+                f"give it to yourself (chmod go-w {folder}) or set EDGERNN_CACHE_DIR to your own folder"
             )
     return folder
 

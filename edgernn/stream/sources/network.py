@@ -100,7 +100,7 @@ class UdpSource(NetworkSource):
             )[0]
             receiver = socket.socket(family, socket.SOCK_DGRAM)
         except OSError as error:
-            raise SourceNotFoundError(f"{self.name} is no address of this machine: {error}") from error
+            raise SourceNotFoundError(f"{self.name} is not an address of this machine: {error}") from error
         try:
             receiver.bind(address)
         except OSError as error:

@@ -73,7 +73,7 @@ class SerialSource(Source):
         except _port_errors() as error:
             raise open_error(self._location, error) from error
         except ValueError as error:
-            raise ConfigError(f"{self._location} is no address of a serial port: {error}") from error
+            raise ConfigError(f"{self._location} is not the address of a serial port: {error}") from error
         with contextlib.suppress(AttributeError, ValueError, NotImplementedError, *_port_errors()):
             port.set_low_latency_mode(True)  # else an FTDI adapter holds bytes back for 16 ms
         self._port = port

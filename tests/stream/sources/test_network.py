@@ -87,7 +87,7 @@ def test_errors_say_what_to_do(server: socket.socket) -> None:
     server.close()
     with pytest.raises(SourceError, match="is the sender running"):
         make_source(f"tcp://127.0.0.1:{port}")[0].open()
-    with pytest.raises(SourceNotFoundError, match="no address of this machine"):
+    with pytest.raises(SourceNotFoundError, match="not an address of this machine"):
         make_source("udp://name.invalid:5000")[0].open()
     for wrong in ("tcp://host", "tcp://host:0", "udp://:70000", "tcp://host:x"):
         with pytest.raises(ConfigError, match="must be HOST:PORT"):
