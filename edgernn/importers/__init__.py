@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import msgspec
 import numpy as np
 
 from edgernn.errors import InputError, MissingPackageError, ModelError, UnsupportedModelError
+from edgernn.importers.settings import LoadChoices, LoadSettings
 from edgernn.program.program import Program
 from edgernn.program.running import Running, running_from_properties
 from edgernn.program.streamed import chosen_running
@@ -24,38 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["import_onnx", "load"]
 
 MAX_STATES = 64 << 20  # bytes of all copies of the state, above which a window is computed as a whole
-
-
-class LoadChoices(TypedDict, total=False):
-    """The keywords of `load`, which documents them."""
-
-    window: int | None
-    hop: int
-    time_axis: int | None
-    states: Mapping[str, str] | None
-    fixed: Mapping[str, float | Sequence[float]] | None
-    assume_torch_gru: bool
-    attention_steps: int | None
-    tail: Literal["step", "flush"] | None
-
-
-class LoadSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Choices of one load; `load` documents them."""
-
-    window: int | None = None
-    hop: int = 1
-    time_axis: int | None = None
-    states: Mapping[str, str] | None = None
-    fixed: Mapping[str, float | Sequence[float]] | None = None
-    assume_torch_gru: bool = False
-    attention_steps: int | None = None
-    tail: Literal["step", "flush"] | None = None
-
-    @property
-    def of_onnx(self) -> tuple[str, ...]:
-        """Names of the choices that were made and are for ONNX models only."""
-        names = ("time_axis", "states", "fixed", "assume_torch_gru", "attention_steps")
-        return tuple(name for name in names if getattr(self, name) not in (None, False))
 
 
 def load(path: str | os.PathLike[str], **choices: Unpack[LoadChoices]) -> Program:
@@ -176,19 +145,9 @@ def import_onnx(path: str | os.PathLike[str], **choices: Unpack[LoadChoices]) ->
 
 
 def _imported(model: ModelProto, folder: Path, settings: LoadSettings, *, recompute: bool) -> ImportedModel:
-    from edgernn.importers.onnx.importer import import_model
+    from edgernn.importers.onnx.importer import import_with
 
-    imported = import_model(
-        model,
-        folder,
-        window=settings.window,
-        hop=settings.hop,
-        time_axis=settings.time_axis,
-        states=settings.states,
-        assume_torch_gru=settings.assume_torch_gru,
-        attention_steps=settings.attention_steps,
-        recompute=recompute,
-    )
+    imported = import_with(model, folder, settings, recompute=recompute)
     return replace(imported, program=_with_fixed(imported.program, settings.fixed)) if settings.fixed else imported
 
 
