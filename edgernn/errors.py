@@ -19,8 +19,6 @@
     │   ├── SourcePermissionError             the user may not open the port
     │   └── SourceNotFoundError               there is no such port or file
     ├── FormatError (ValueError)              the bytes of a source make no samples
-    ├── SinkError (OSError)                   events cannot be written where they should go
-    │   └── SinkClosedError                   whoever read them has ended
     ├── ConfigError (ValueError)              a flag, variable or TOML entry is wrong
     ├── MissingPackageError (ImportError)     an optional package is needed
     └── CompileCacheError (PermissionError)   the kernel cache may be written by another user
@@ -92,14 +90,6 @@ class SourcePermissionError(SourceError):
 
 class SourceNotFoundError(SourceError):
     """There is no such port or file."""
-
-
-class SinkError(EdgeRNNError, OSError):
-    """Events cannot be written where they should go."""
-
-
-class SinkClosedError(SinkError):
-    """Whoever read the events has ended."""
 
 
 class FormatError(EdgeRNNError, ValueError):

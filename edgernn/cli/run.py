@@ -14,7 +14,6 @@ from edgernn.cli.options import LoadOptions, json_option, model_options
 from edgernn.cli.realtime_options import realtime_options, say_grants, wanted_parts
 from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape
-from edgernn.errors import SinkClosedError
 from edgernn.stream.stop_signals import stop_signals
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
                     steps = stream.pipeline.steps
                     notifier.worked()
                 line.show(stream)
-        except SinkClosedError as error:  # as in `edgernn run ... | head`
+        except BrokenPipeError as error:  # as in `edgernn run ... | head`
             notice(str(error))
         notifier.stopping()
 

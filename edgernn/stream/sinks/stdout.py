@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 
-from edgernn.errors import SinkClosedError, SinkError
 from edgernn.stream.events import Event
 from edgernn.stream.sinks.base import Sink
 from edgernn.stream.sinks.lines import CSV_HEADING, Style, format_event
@@ -39,16 +38,16 @@ class StdoutSink(Sink):
 
     def _print(self, line: str) -> None:
         if sys.stdout is None or sys.stdout.closed:
-            raise SinkClosedError("the standard output is closed: give --output FILE to keep events there")
+            raise BrokenPipeError("the standard output is closed: give --output FILE to keep events there")
         try:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
         except BrokenPipeError as error:
             _discard_rest()
-            raise SinkClosedError("the standard output is closed: whoever read the events has ended") from error
+            raise BrokenPipeError("the standard output is closed: whoever read the events has ended") from error
         except OSError as error:
             _discard_rest()
-            raise SinkError(f"the standard output cannot be written: {error.strerror}") from error
+            raise OSError(f"the standard output cannot be written: {error.strerror}") from error
 
 
 def _discard_rest() -> None:
