@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from edgernn.program.file import save
     from edgernn.program.metadata import DecisionSettings, Metadata
     from edgernn.program.program import Program
+    from edgernn.program.running import Running
+    from edgernn.program.streamed import as_run
     from edgernn.quantizer import quantize
     from edgernn.runtime.runner import Runner
     from edgernn.stream.stream import open_stream
@@ -65,6 +67,7 @@ __all__ = [
     "QuantizationError",
     "Runner",
     "RunnerStateError",
+    "Running",
     "SourceBusyError",
     "SourceError",
     "SourceNotFoundError",
@@ -73,6 +76,7 @@ __all__ = [
     "StateSlot",
     "UnsupportedModelError",
     "__version__",
+    "as_run",
     "export",
     "load",
     "open_stream",
@@ -87,7 +91,9 @@ _HOMES = {
     "Port": "edgernn.program.program",
     "Program": "edgernn.program.program",
     "Runner": "edgernn.runtime.runner",
+    "Running": "edgernn.program.running",
     "StateSlot": "edgernn.program.program",
+    "as_run": "edgernn.program.streamed",
     "export": "firmware_export",
     "load": "edgernn.importers",
     "open_stream": "edgernn.stream.stream",

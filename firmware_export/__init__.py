@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgernn.errors import ExportError
 from edgernn.program.program import Program
+from edgernn.program.streamed import as_run
 from edgernn.version import __version__
 from firmware_export.generate import CModel
 from firmware_export.golden import Golden
@@ -52,6 +53,7 @@ def export(
 
     if target not in TARGETS:
         raise ExportError(f"there is no target {target!r}; known are {', '.join(TARGETS)}")
+    program = as_run(program)
     model = CModel(program, name, _banner(program, name, command))
     texts = files(model, target, golden)
     description = {
@@ -62,6 +64,7 @@ def export(
         "folder": header_folder(target),
         "selftest": selftest_path(target),
         "program": PROGRAM,
+        "left_out": model.left_out,
     }
     texts[DESCRIPTION] = json.dumps(description, indent=2) + "\n"
     written = []

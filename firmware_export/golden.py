@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any, NamedTuple, TypeAlias
 
@@ -44,14 +44,23 @@ class Golden(NamedTuple):
 
 
 class FrameSchedule(NamedTuple):
-    """The steps in which an output comes: at `first`, then after every `every` steps; never where `first` is None."""
+    """The steps in which an output comes: at `first`, then after every `every` steps; never where `first` is None.
+
+    Where the stream is reset every `reset_steps` steps, it begins again there.
+    """
 
     first: int | None
     every: int
+    reset_steps: int | None = None
 
-    def steps(self, steps: int) -> range:
+    def steps(self, steps: int) -> Sequence[int]:
         """Those of the first `steps` steps in which it comes."""
-        return range(0) if self.first is None else range(self.first, steps, self.every)
+        if self.first is None:
+            return range(0)
+        if self.reset_steps is None:
+            return range(self.first, steps, self.every)
+        within = range(self.first, self.reset_steps, self.every)
+        return [begin + step for begin in range(0, steps, self.reset_steps) for step in within if begin + step < steps]
 
 
 def frame_schedule(program: Program, output: OutputDescription) -> FrameSchedule:
@@ -60,8 +69,8 @@ def frame_schedule(program: Program, output: OutputDescription) -> FrameSchedule
         return FrameSchedule(program.staggered.steps - 1, program.staggered.hop)
     if output.when.at_end:
         waits = program.tail_steps > 0 and not program.runs_tail_in_each_step
-        return FrameSchedule(None if waits else output.when.first, 1)
-    return FrameSchedule(output.when.first, output.when.period)
+        return FrameSchedule(None if waits else output.when.first, 1, program.running.reset_steps)
+    return FrameSchedule(output.when.first, output.when.period, program.running.reset_steps)
 
 
 def rest(program: Program, output: OutputDescription, steps: int) -> int:
@@ -160,7 +169,7 @@ def _checked(arrays: Mapping[str, Array], name: str, shape: tuple[int, int], dty
     if array.size != shape[0] * shape[1]:
         raise ExportError(f"golden {name} has shape {array.shape}, it must hold {shape[0]} times {shape[1]} numbers")
     if not np.isfinite(array).all():
-        raise ExportError(f"golden {name} holds what is no finite number: does the model divide by 0?")
+        raise ExportError(f"golden {name} holds a number that is not finite: does the model divide by 0?")
     converted = array.reshape(shape).astype(dtype)
     if dtype != "float32" and (converted != array.reshape(shape)).any():
         raise ExportError(f"golden {name} does not hold numbers of {dtype}")

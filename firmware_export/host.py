@@ -86,7 +86,10 @@ def host_outputs(program: Program, inputs: Mapping[str, Array], *, flush: bool =
     reference = ReferenceRunner(program, np.float64)
     step = reference.step_raw if program.takes_counts else reference.step
     frames: dict[str, list[Array]] = {port.name: [] for port in program.outputs}
+    reset_steps = program.running.reset_steps
     for index in range(len(next(iter(inputs.values())))):
+        if reset_steps is not None and index % reset_steps == 0:
+            reference.reset()
         frame = step({name: array[index] for name, array in inputs.items()})
         outputs = frame if isinstance(frame, dict) else {program.outputs[0].name: frame}
         for name, array in outputs.items():
@@ -97,7 +100,10 @@ def host_outputs(program: Program, inputs: Mapping[str, Array], *, flush: bool =
 
 
 def make_golden(program: Program, name: str = "model", steps: int = GOLDEN_STEPS) -> Golden:
-    """Golden steps from made-up inputs, enough for two frames of each output, if there is room."""
+    """Golden steps from made-up inputs, enough for two frames of each output, if there is room.
+
+    `program` is that which streams run, see `edgernn.as_run`.
+    """
     schedules = [frame_schedule(program, output) for output in program.description.outputs]
     second = max((every.first or 0) + every.every for every in schedules)
     inputs = random_inputs(CModel(program, name), max(steps, min(second + 1, MAX_GOLDEN_STEPS)))

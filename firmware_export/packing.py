@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.program.operations.int8.base import accumulator_bound
+
 Array: TypeAlias = NDArray[Any]
 
 BLOCK = 4  # columns of a block
@@ -25,9 +27,11 @@ def scale_words(multiplier: Array, shift: Array) -> NDArray[np.int32]:
     return words.astype(np.int32)
 
 
-def small_shifts(shift: Array) -> bool:
-    """Whether some scale shifts by less than 17 bits."""
-    return bool((shift < 17).any())
+def small_shifts(W: Array, shift: Array, bits: int) -> int:
+    """1 where some row of W (rows, columns) shifts by less than 17 bits, 2 where a sum may then have to be limited."""
+    before = np.maximum(0, 17 - shift.astype(np.int64)).ravel()
+    limited = (accumulator_bound(W, bits) << before) >= 1 << 31
+    return 2 if limited.any() else int(before.any())
 
 
 def blocks(columns: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -51,7 +51,7 @@ def open_export(directory: Path) -> Exported:
         described = facts["format"], facts["name"], facts["hash"], facts["folder"], facts["selftest"], facts["program"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(
-            f"{directory} is no export: its {DESCRIPTION} cannot be read; `edgernn export` makes one"
+            f"{directory} is not an export: its {DESCRIPTION} cannot be read; `edgernn export` makes one"
         ) from error
     version, name, digest, folder, selftest, program_name = described
     if version != FORMAT:
@@ -235,7 +235,7 @@ def _difference(facts: Mapping[str, list[str]]) -> str:
     return f"self-test, step {step}, number {number}"
 
 
-def _checksums(outputs: Mapping[str, Array], frames: Mapping[str, range], steps: int) -> list[int]:
+def _checksums(outputs: Mapping[str, Array], frames: Mapping[str, Sequence[int]], steps: int) -> list[int]:
     """Fowler, Noll and Vo's checksum of all output bytes at each checkpoint; `frames` are the steps of each output."""
     checksum, sums = 2166136261, []
     columns = {
@@ -284,7 +284,7 @@ def _compare_trace(
     steps: int,
     trace: tuple[int, int],
     expected: Mapping[str, Array],
-    frames: Mapping[str, range],
+    frames: Mapping[str, Sequence[int]],
     work: Path,
 ) -> str:
     """The first difference among the steps of `trace`, which are run again and printed."""

@@ -29,7 +29,7 @@ from edgernn.program.program import Program
 @model_options
 @json_option
 def inspect(model: Path, board: str | None, load_options: LoadOptions, as_json: bool) -> None:
-    """Show what MODEL needs, how it streams and why; with a board, what it needs there as C, if it fits.
+    """Show what MODEL needs, how it streams and why; with --board, what it needs there as C, and whether it fits.
 
     \b
     Example:
@@ -37,7 +37,7 @@ def inspect(model: Path, board: str | None, load_options: LoadOptions, as_json: 
       edgernn inspect gesture.onnx --window 100 --hop 25 --json
       edgernn inspect gesture-int8.safetensors --board uno
     """
-    program = load_options.load(model)
+    program = load_options.load_as_run(model)
     firmware = None if board is None else describe_fit(program, model.stem, board)
     facts = describe(program) | {"firmware": firmware}
     if as_json:
@@ -63,6 +63,8 @@ def describe(program: Program) -> dict[str, Any]:
         "looks_ahead": describe_look_ahead(program),
         "work": describe_work(program),
         "trained_steps": program.trained_steps,
+        "fixed": program.fixed,
+        "running": msgspec.to_builtins(program.running),
         "inputs": [_describe_port(port) for port in program.inputs],
         "outputs": [_describe_port(port) for port in program.outputs],
         "state": [{"name": slot.name, "shape": slot.shape, "dtype": slot.dtype} for slot in program.state],
@@ -88,7 +90,7 @@ def _describe_port(port: Port) -> dict[str, Any]:
 
 
 def _describe_memory(program: Program) -> dict[str, int]:
-    """Bytes that a runner takes when it is made; it never takes more."""
+    """Bytes that a runner allocates when it is made; it never allocates more."""
     from edgernn.runtime.plan import plan_of
 
     plan = plan_of(program)
@@ -98,10 +100,8 @@ def _describe_memory(program: Program) -> dict[str, int]:
 def _describe_budget(program: Program) -> dict[str, Any] | None:
     """How late an event is by design; None where the model names no rate."""
     from edgernn.latency.budget import latency_budget
-    from edgernn.stream.config import StreamSettings
-    from edgernn.stream.pipeline import as_trained
 
-    budget = latency_budget(as_trained(program, StreamSettings(), []))  # as `run` would run it
+    budget = latency_budget(program)
     return None if budget is None else msgspec.to_builtins(budget)
 
 
@@ -145,7 +145,10 @@ def _format_firmware(facts: dict[str, Any]) -> str:
 def _format_overview(facts: dict[str, Any]) -> str:
     metadata = facts["metadata"]
     rows = [("mode", facts["mode"] + (f": {facts['mode_reason']}" if facts["mode_reason"] else ""))]
+    rows.append(("runs", _format_running(facts["running"])))
     rows += explain(facts)
+    for name, numbers in facts["fixed"].items():
+        rows.append(("set", f"input {name} to {', '.join(f'{number:g}' for number in numbers)}"))
     if facts["trained_steps"] is not None:
         rows.append(("trained on", f"sequences of {facts['trained_steps']} steps"))
     if metadata["rate_hz"] is not None:
@@ -160,6 +163,14 @@ def _format_overview(facts: dict[str, Any]) -> str:
     rows.append(("work", f"{facts['multiply_accumulates']:,} multiply-accumulates a step{at_most}"))
     rows.append(("hash", facts["hash"][:16]))
     return format_table(rows)
+
+
+def _format_running(facts: dict[str, Any]) -> str:
+    from edgernn.program.running import Running
+    from edgernn.program.streamed import CHANGED_BY
+
+    running = msgspec.convert(facts, Running)
+    return f"{running}: {running.reason}" + ("" if running.kind == "continuous" else f"; {CHANGED_BY}")
 
 
 def _format_ports(kind: str, facts: dict[str, Any]) -> str:

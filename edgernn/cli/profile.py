@@ -52,10 +52,10 @@ def profile(
 ) -> None:
     """Measure how late the answers of MODEL are on this machine, and why.
 
-    Samples are due on a schedule that waits for nobody. The response time of a sample counts from when it was due, so
-    that a stall shows in every sample it made late; its service time is the work alone. An empty step on the same
-    schedule ("nothing") shows what is the machine's own. With --realtime everything is measured without it first.
-    Ctrl-C ends it with what there is.
+    Samples are due on a fixed schedule. The response time of a sample counts from when it was due, so that a stall
+    shows in every sample that it delayed; its service time is the work alone. An empty step on the same schedule
+    ("nothing") shows the noise of the machine. With --realtime everything is measured without it first. Ctrl-C ends
+    the measurement and reports what was measured so far.
 
     \b
     Example:
@@ -73,7 +73,7 @@ def profile(
         raise click.UsageError(f"{model} cannot be compared with onnxruntime: give the ONNX file that it was made from")
     realtime.parts()  # what makes no sense is refused before anything is measured
     verified = () if report.verified_path is None else read_verified(report.verified_path)
-    program = load_options.load(model)
+    program = load_options.load_as_run(model)
     rate_hz = schedule.rate_hz or program.metadata.rate_hz or DEFAULT_RATE_HZ
     with contextlib.ExitStack() as stack:
         measured = list(_benchmark_targets(program, targets))
@@ -117,10 +117,9 @@ def _benchmark_targets(program: Program, options: TargetOptions) -> Iterator[Ben
 
 
 def _onnxruntime(model: Path, options: LoadOptions) -> BenchmarkTarget:
-    from edgernn.importers import import_onnx
     from edgernn.latency.onnxruntime import onnxruntime_step
 
-    return onnxruntime_step(model, import_onnx(model, **msgspec.structs.asdict(options)))
+    return onnxruntime_step(model, options.import_as_run(model))
 
 
 def _measure_all(

@@ -19,7 +19,7 @@ from edgernn.evaluation.measures import (
     measure_outputs,
 )
 from edgernn.evaluation.sessions import Session
-from edgernn.evaluation.sweep import SweepPoint, sweep
+from edgernn.evaluation.sweep import Tuning, tune
 from edgernn.evaluation.trace import UNLABELLED, ScoreTrace, trace_session
 from edgernn.program.metadata import DecisionSettings
 from edgernn.program.program import Program
@@ -48,7 +48,7 @@ class EvaluationReport(msgspec.Struct, frozen=True):
         Lost, malformed and other samples by kind, over all sessions.
     notes : tuple of str
         How the model was run.
-    front : tuple of SweepPoint
+    tuning : Tuning or None
         Decision settings worth having, if they were looked for.
     """
 
@@ -63,7 +63,7 @@ class EvaluationReport(msgspec.Struct, frozen=True):
     decision: DecisionSettings
     counts: dict[str, int]
     notes: tuple[str, ...]
-    front: tuple[SweepPoint, ...] = ()
+    tuning: Tuning | None = None
 
 
 class Evaluation(NamedTuple):
@@ -132,8 +132,11 @@ def evaluate_sessions(
     return Evaluation(report, tuple(traces))
 
 
-def with_front(
-    evaluation: Evaluation, grace_s: float = DEFAULT_GRACE_S, on_progress: Progress = lambda done, total: None
+def with_tuning(
+    evaluation: Evaluation,
+    grace_s: float = DEFAULT_GRACE_S,
+    most_false_per_hour: float = 1.0,
+    on_progress: Progress = lambda done, total: None,
 ) -> Evaluation:
     """The evaluation with other decision settings that are worth having, of the many that are tried on its traces.
 
@@ -142,11 +145,13 @@ def with_front(
     evaluation : Evaluation
     grace_s : float
         As for `evaluate_sessions`.
+    most_false_per_hour : float
+        False events an hour that are acceptable.
     on_progress : callable
         Called with how many decision settings were tried, and of how many.
     """
-    front = sweep(evaluation.traces, grace_s, on_progress)
-    return evaluation._replace(report=msgspec.structs.replace(evaluation.report, front=front))
+    tuning = tune(evaluation.traces, grace_s, most_false_per_hour, on_progress)
+    return evaluation._replace(report=msgspec.structs.replace(evaluation.report, tuning=tuning))
 
 
 def _expect_several_labels(traces: Sequence[ScoreTrace]) -> None:
@@ -156,8 +161,8 @@ def _expect_several_labels(traces: Sequence[ScoreTrace]) -> None:
     if len(occurring) == 1:
         only = traces[0].labels[occurring.pop()]
         raise InputError(
-            f"only {only} was done where the model said something: a model that always says {only} would seem perfect; "
-            f"add recordings of another label"
+            f"only {only} was labelled where the model gave outputs: a model that always says {only} would seem "
+            f"perfect; add recordings of another label"
         )
 
 
@@ -172,16 +177,17 @@ def _figures(report: EvaluationReport) -> list[tuple[str, str]]:
     outputs, events = report.outputs, report.events
     return [
         ("", report.model),
-        ("accuracy of outputs", f"{outputs.accuracy:.4f}"),
+        ("accuracy of labelled outputs", f"{outputs.accuracy:.4f}"),
+        ("labelled outputs", str(outputs.outputs)),
         ("cross-entropy, nats", _text(outputs.cross_entropy, ".4f")),
         ("macro F1", f"{outputs.macro_f1:.4f}"),
-        ("outputs compared", str(outputs.outputs)),
         ("steps to the first right output, p50", _text(report.first_right_p50_steps, ".0f")),
         ("intervals detected", f"{events.detected} of {events.intervals}"),
         ("precision of events", _text(events.precision, ".3f")),
         ("repeated events", str(events.repeated)),
         ("false events", str(events.false_events)),
-        ("false events an hour", _text(events.false_per_hour, ".1f")),
+        ("false events per hour", _text(events.false_per_hour, ".1f")),
+        ("  with 95 % confidence below", _text(events.false_per_hour_bound, ".1f")),
         ("delay p50, s", _text(events.delay_p50_s, ".2f")),
         ("delay p95, s", _text(events.delay_p95_s, ".2f")),
         ("mean wait, s", _text(events.mean_wait_s, ".2f")),

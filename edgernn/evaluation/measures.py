@@ -2,7 +2,7 @@
 
 **Outputs.** Each output of the model is set against what was true at the step that it is about: the one at which it
 came, an earlier one where the model looks ahead. Outputs about unlabelled steps do not count. Macro F1 is the mean over
-the labels that are true or recognised at least once. Cross-entropy is the mean of ``-ln p[truth]``, with p limited from
+the labels that are true or recognized at least once. Cross-entropy is the mean of ``-ln p[truth]``, with p limited from
 below to 2.2e-16.
 
 **Events.** An *interval* is a longest stretch of steps with the same true label, other than the `nothing` label. It is
@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.evaluation.confidence import poisson_upper_bound
 from edgernn.evaluation.trace import UNLABELLED, LabelledEvent, ScoreTrace
 
 MIN_PROBABILITY = float(np.finfo(np.float64).eps)
@@ -46,9 +47,9 @@ class OutputMeasures(msgspec.Struct, frozen=True):
     cross_entropy : float or None
         In nats; None if the scores are no probabilities.
     confusion : tuple
-        Counts, a row for each true label, a column for each recognised one.
+        Counts, a row for each true label, a column for each recognized one.
     f1 : tuple of float or None
-        For each label; None if it is neither true nor recognised anywhere.
+        For each label; None if it is neither true nor recognized anywhere.
     """
 
     outputs: int
@@ -70,6 +71,8 @@ class EventMeasures(msgspec.Struct, frozen=True):
     hours : float or None
         Labelled time; None if the rate is unknown.
     false_per_hour : float or None
+    false_per_hour_bound : float or None
+        Below this the true number is, with 95 % confidence: false events are rare, and recordings are short.
     delay_p50_s, delay_p95_s : float or None
         Of the detected intervals.
     mean_wait_s : float or None
@@ -86,6 +89,7 @@ class EventMeasures(msgspec.Struct, frozen=True):
     precision: float | None
     hours: float | None
     false_per_hour: float | None
+    false_per_hour_bound: float | None
     delay_p50_s: float | None
     delay_p95_s: float | None
     mean_wait_s: float | None
@@ -178,6 +182,7 @@ def measure_events(
         precision=detected / (detected + false_events) if detected + false_events else None,
         hours=labelled_s / 3600 if timed else None,
         false_per_hour=false_events * 3600 / labelled_s if timed and labelled_s else None,
+        false_per_hour_bound=poisson_upper_bound(false_events) * 3600 / labelled_s if timed and labelled_s else None,
         delay_p50_s=p50,
         delay_p95_s=p95,
         mean_wait_s=float(np.mean(waits_s)) if timed and waits_s else None,

@@ -67,6 +67,19 @@ class ScoreTrace(NamedTuple):
     counts: dict[str, int]
     notes: tuple[str, ...]
 
+    def part(self, start: int, stop: int) -> ScoreTrace:
+        """Steps `start` up to, not including, `stop`, with the outputs that are about them."""
+        kept = np.flatnonzero((self.about >= start) & (self.about < stop) & (self.steps < stop))
+        first = int(kept[0]) if len(kept) else 0
+        return self._replace(
+            truth=self.truth[start:stop],
+            steps=self.steps[kept] - start,
+            about=self.about[kept] - start,
+            scores=self.scores[kept],
+            begins=tuple(begin - first for begin in self.begins if first < begin < first + len(kept)),
+            events=tuple(LabelledEvent(step - start, label) for step, label in self.events if start <= step < stop),
+        )
+
 
 class _Outputs:
     """Keeps what a pipeline's observer is told."""
@@ -187,6 +200,6 @@ def _check_rate(name: str, rate_hz: float | None, wanted_hz: float | None, setti
         return
     if abs(rate_hz / wanted_hz - 1) > RATE_TOLERANCE:
         raise InputError(
-            f"{name} has {rate_hz:.4g} samples a second, the model was trained at {wanted_hz:.4g}: give --resample "
-            f"linear, or go on with --allow-rate"
+            f"{name} has {rate_hz:.4g} samples per second, the model was trained at {wanted_hz:.4g}: give --resample "
+            f"linear, or continue with --allow-rate"
         )

@@ -25,7 +25,7 @@ from edgernn.program.operations import (
     Quantize,
     StateRegion,
 )
-from edgernn.program.operations.int8.elementwise import COUNT_SHIFTS, GATE_SCALE, UNIT_SCALE
+from edgernn.program.operations.int8.base import COUNT_SHIFTS, GATE_SCALE, UNIT_SCALE
 from edgernn.program.program import Program
 
 Array: TypeAlias = NDArray[Any]

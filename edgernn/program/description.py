@@ -10,6 +10,7 @@ import msgspec
 
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import EVERY_STEP, AnyOperation, Schedule, Shape
+from edgernn.program.running import WINDOWS_PER_LENGTH, Running
 
 Mode: TypeAlias = Literal["continuous", "delayed", "windowed"]
 Arithmetic: TypeAlias = Literal["float32", "int8"]
@@ -172,6 +173,10 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         where channels were equalized.
     equalized : tuple of Equalization
         How they were.
+    fixed : dict of str to tuple of float, optional
+        Inputs of the graph that were set for good when it was imported.
+    running : Running, optional
+        How a stream runs it; unset where `running_by_rule` decides.
     """
 
     inputs: tuple[InputDescription, ...]
@@ -188,3 +193,20 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     metadata: Metadata = Metadata()
     factors: dict[str, str] = {}
     equalized: tuple[Equalization, ...] = msgspec.field(default=(), name="equalised")  # the file's name
+    fixed: dict[str, tuple[float, ...]] | msgspec.UnsetType = msgspec.UNSET
+    running: Running | msgspec.UnsetType = msgspec.UNSET
+
+    def running_by_rule(self) -> Running:
+        """How a stream runs the model where nothing else is said: on windows where it was trained on such."""
+        window, trained_steps = self.window, self.trained_steps
+        if window is not None and not window.recomputed:
+            return Running("windows", window.steps, window.hop, self.mode_reason)
+        if window is not None:
+            hop = window.hop if window.hop > 1 else max(1, window.steps // WINDOWS_PER_LENGTH)
+            return Running("windows", window.steps, hop, f"the model needs whole windows of {window.steps} steps")
+        if trained_steps is None:
+            return Running("continuous", reason="the model has no fixed sequence length")
+        if self.outputs[0].per_frame:
+            return Running("continuous", reason="the model has an output for each frame")
+        hop = max(1, trained_steps // WINDOWS_PER_LENGTH)
+        return Running("windows", trained_steps, hop, f"trained on sequences of {trained_steps} steps")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn.errors import QuantizationError
-from edgernn.program.operations.int8.elementwise import MAX_BIAS, SHIFTS, TABLE_ENTRIES, accumulator_bound
+from edgernn.program.operations.int8.base import MAX_BIAS, SHIFTS, TABLE_ENTRIES, accumulator_bound
 
 Array: TypeAlias = NDArray[Any]
 
@@ -101,7 +101,7 @@ def quantize_rows(W: Array, input_scale: float, output_scale: Array, bits: int, 
         weights = np.clip(np.rint(W / scale[:, None]), -128, 127).astype(np.int8)
         used = np.where(weights.any(axis=1), scale * factor, 0)
         m, s = multiplier(used, where)
-        overflows = accumulator_bound(weights, s, bits) >= 1 << 31
+        overflows = accumulator_bound(weights, bits) >= 1 << 31
         if not overflows.any():
             return QuantizedRows(weights, m, s, weights * scale[:, None])
         scale = np.where(overflows, scale * 1.25, scale)

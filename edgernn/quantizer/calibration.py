@@ -117,6 +117,11 @@ def normalise(program: Program, recording: Recording) -> dict[str, Array]:
     return columns
 
 
+def steps_to_reset(program: Program) -> int | None:
+    """Steps after which each state begins again: the length of a window, or what `Program.running` says."""
+    return program.running.reset_steps if program.staggered is None else program.staggered.steps
+
+
 def trace(
     program: Program, recordings: Sequence[Recording], on_progress: Progress = lambda done, total: None
 ) -> CalibrationTrace:
@@ -167,13 +172,13 @@ class _Tracer:
 
     def run(self, recordings: Sequence[Recording], on_progress: Progress) -> CalibrationTrace:
         done, total = 0, sum(count_steps(recording) for recording in recordings)
-        staggered = self._program.staggered
+        reset_steps = steps_to_reset(self._program)
         for recording in recordings:
             columns = normalise(self._program, recording)
             self._runner.reset()
             self._keep_states()
             for t in range(count_steps(recording)):
-                if staggered is not None and t and t % staggered.steps == 0:
+                if reset_steps is not None and t and t % reset_steps == 0:
                     self._end()
                     self._runner.reset()
                 frame = {name: column[t] for name, column in columns.items()}

@@ -23,7 +23,7 @@ from edgernn.program.operations import (
     RecurrentOperation,
     Rnn,
 )
-from edgernn.program.operations.int8.elementwise import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
+from edgernn.program.operations.int8.base import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.program.operations.int8.recurrent import NO_CLIP
 from edgernn.quantizer.converter import Converter
 from edgernn.quantizer.functions import integer_function

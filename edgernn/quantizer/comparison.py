@@ -14,6 +14,7 @@ from edgernn.program import fixed_point
 from edgernn.program.description import StateSlot
 from edgernn.program.operations import AnyOperation, Int8RunningSoftmax, IntegerOperation, Quantize
 from edgernn.program.program import Program
+from edgernn.program.streamed import as_run
 from edgernn.quantizer.calibration import (
     PROGRESS_STEPS,
     Calibration,
@@ -22,6 +23,7 @@ from edgernn.quantizer.calibration import (
     count_steps,
     normalise,
     read_recordings,
+    steps_to_reset,
 )
 from edgernn.quantizer.report import LayerReport, QuantizationReport
 from edgernn.reference.runner import ReferenceRunner
@@ -58,6 +60,7 @@ def compare(
     QuantizationError
         A recording does not fit, or there are not as many labels as recordings.
     """
+    program, int8 = as_run(program), as_run(int8)
     checked = read_recordings(program, recordings)
     if labels is not None and len(labels) != len(checked):
         raise QuantizationError(f"there are {len(labels)} labels for {len(checked)} recordings")
@@ -85,7 +88,8 @@ class _Comparison:
     def __init__(self, program: Program, int8: Program, on_step: Callable[[int], None]) -> None:
         self._program, self._int8, self._on_step = program, int8, on_step
         self._steps = 0
-        self._window = None if program.staggered is None else program.staggered.steps
+        self._reset_steps = steps_to_reset(program)
+        self._window_steps = None if program.staggered is None else program.staggered.steps
         self._written: dict[str, Array] = {}
         self._produced: dict[str, Array] = {}
         self._runners = (
@@ -114,7 +118,7 @@ class _Comparison:
         steps = len(next(iter(columns.values())))
         labels = None if label is None else np.broadcast_to(np.asarray(label, np.int64), (steps,))
         for t in range(steps):
-            if t == 0 or (self._window is not None and t % self._window == 0):
+            if t == 0 or (self._reset_steps is not None and t % self._reset_steps == 0):
                 for runner in self._runners:
                     runner.reset()
             frame = {name: column[t].astype(np.float32) for name, column in columns.items()}
@@ -128,7 +132,7 @@ class _Comparison:
                 self._on_step(self._steps)
             if scores[0] is None or scores[1] is None:  # nothing comes in this step
                 continue
-            if self._window is None or t % self._window == self._window - 1:
+            if self._window_steps is None or t % self._window_steps == self._window_steps - 1:
                 self._scores.append(np.array(scores))
                 if labels is not None:
                     self._labels.append(int(labels[t]))

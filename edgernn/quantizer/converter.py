@@ -12,7 +12,7 @@ from edgernn.errors import QuantizationError
 from edgernn.program import fixed_point
 from edgernn.program.description import StateSlot
 from edgernn.program.operations import AnyOperation, Constant, Dequantize, Int8Affine, Operation, Quantize
-from edgernn.program.operations.int8.elementwise import MAX_BIAS, SIGNED_SHIFTS
+from edgernn.program.operations.int8.base import MAX_BIAS, SIGNED_SHIFTS
 from edgernn.program.program import Program
 from edgernn.quantizer.calibration import CalibrationTrace
 from edgernn.quantizer.counts import settings_of_counts

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import QuantizationError
 from edgernn.program import fixed_point
-from edgernn.program.operations.int8.elementwise import COUNT_SHIFTS
+from edgernn.program.operations.int8.base import COUNT_SHIFTS
 from edgernn.quantizer.formats import Formats
 
 Array: TypeAlias = NDArray[Any]

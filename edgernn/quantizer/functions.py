@@ -19,7 +19,7 @@ from edgernn.program.operations import (
     Softmax,
     Unary,
 )
-from edgernn.program.operations.int8.elementwise import GATE_SCALE, OCTAVE_ENTRIES, UNIT_SCALE
+from edgernn.program.operations.int8.base import GATE_SCALE, OCTAVE_ENTRIES, UNIT_SCALE
 from edgernn.quantizer import arithmetic, tables
 from edgernn.quantizer.converter import Converter
 from edgernn.reference import float32

@@ -18,7 +18,7 @@ from edgernn.program.operations import (
     Int32StateTerm,
     Int32StateUpdate,
 )
-from edgernn.program.operations.int8.state_updates import FINE_INPUT_SCALE, FINE_SCALE, MAX_SHIFT
+from edgernn.program.operations.int8.recurrent import FINE_INPUT_SCALE, FINE_SCALE, MAX_SHIFT
 from edgernn.quantizer.converter import Converter
 from edgernn.quantizer.state_updates import Term, Update, UpdateGate, find_updates
 

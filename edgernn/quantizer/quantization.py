@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
+import msgspec
+
 from edgernn.errors import QuantizationError
 from edgernn.program.program import Program
+from edgernn.program.streamed import as_run
 from edgernn.quantizer.calibration import (
     Array,
     Calibration,
@@ -94,6 +97,19 @@ def quantize(
         raise QuantizationError("the program is quantized already; quantize the float program that it was made of")
     settings = Settings(**choices)
     check_settings(program, settings)
+    int8 = _quantize(as_run(program), calibration, settings, on_progress)
+    return int8 if program.window is not None else _as_loaded(int8, program)
+
+
+def _as_loaded(int8: Program, program: Program) -> Program:
+    """The int8 form of the step, and not of the windows on which a stream runs it and on which it was calibrated."""
+    description = msgspec.structs.replace(
+        int8.description, window=None, mode_reason=program.description.mode_reason, running=program.description.running
+    )
+    return Program(description, int8.weights)
+
+
+def _quantize(program: Program, calibration: Calibration, settings: Settings, on_progress: Progress) -> Program:
     recordings = read_recordings(program, calibration)
     traced = trace(program, recordings, on_progress)
     if not settings.equalize:

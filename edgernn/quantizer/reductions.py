@@ -19,7 +19,7 @@ from edgernn.program.operations import (
     RunningReduce,
     RunningSoftmax,
 )
-from edgernn.program.operations.int8.elementwise import SIGNED_SHIFTS
+from edgernn.program.operations.int8.base import SIGNED_SHIFTS
 from edgernn.program.operations.int8.reductions import (
     MAX_EPSILON,
     MAX_NORM_FEATURES,

@@ -77,7 +77,13 @@ def operand(x: Array, bits: int) -> Array:
 
 def product(rows: Rows, x: Array, bits: int) -> Array:
     """Accumulate and rescale each row; x (..., columns) -> (..., rows), an int32 in the rows' output format."""
-    return rescale(operand(x, bits) @ rows.weights.T, rows.multiplier, rows.shift)
+    return rescale_sum(operand(x, bits) @ rows.weights.T, rows.multiplier, rows.shift)
+
+
+def rescale_sum(total: Array, multiplier: Array, shift: Array) -> Array:
+    """`rescale` of a sum of weights, limited to what is an int32 times ``2^(17 - shift)``."""
+    before = np.maximum(0, 17 - shift)
+    return rescale(np.clip(total, INT32_MIN >> before, INT32_MAX >> before), multiplier, shift)
 
 
 # functions of one value

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgernn.reference.int8 import Array, operand, rescale, saturate16
+from edgernn.reference.int8 import Array, operand, rescale, rescale_sum, saturate16
 
 
 def grouped_dense(x: Array, W: Array, multiplier: Array, shift: Array, B: Array, bits: int) -> Array:
     """x (..., inputs, groups), W (outputs, inputs, groups) -> (..., outputs, groups)."""
     accumulator = np.einsum("oig,...ig->...og", W, operand(x, bits))
-    return saturate16(rescale(accumulator, multiplier, shift) + B)
+    return saturate16(rescale_sum(accumulator, multiplier, shift) + B)
 
 
 def matmul(a: Array, b: Array, transposed: bool, multiplier: int, shift: int, bits: int) -> Array:

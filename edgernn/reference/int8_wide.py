@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from edgernn.reference.int8 import Array, fine_sigmoid, multiply_fine, saturate32
+from typing import NamedTuple
+
+from edgernn.reference.int8 import Array, fine_sigmoid, multiply_fine, rescale, saturate32
+
+
+class Matrix(NamedTuple):
+    """A matrix of 16 bits (rows, columns) with multiplier, shift and bias of each row."""
+
+    W: Array
+    multiplier: Array
+    shift: Array
+    B: Array
 
 
 def fine_gate(x: Array, complement: bool) -> Array:
@@ -21,3 +32,9 @@ def add_shifted(h: Array, x: Array, shift: int, negative: bool) -> Array:
     """``h + x * 2^shift``, or minus."""
     shifted = x * (1 << shift)
     return saturate32(h - shifted if negative else h + shifted)
+
+
+def add_matrix(h: Array, x: Array, matrix: Matrix) -> Array:
+    """``h + W x + B`` for x (columns,) of any size."""
+    product = rescale(matrix.W @ x, matrix.multiplier, matrix.shift) + matrix.B
+    return saturate32(h + product.reshape(h.shape))

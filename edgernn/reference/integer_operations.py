@@ -114,16 +114,21 @@ class IntegerOperations:
         self, operation: Int32StateUpdate, inputs: list[Array], state: dict[str, Array]
     ) -> tuple[Array, Array]:
         """The new state and its high half."""
-        values = [value.reshape(operation.shape) for value in inputs]
         h = region(state, operation.region, prod(operation.shape)).reshape(operation.shape).copy()
         for term in operation.terms:
-            x = values[term.x] if term.minus is None else values[term.x] - values[term.minus]
+            if term.matrix is not None:
+                W, m, s, B = (self._weights[name] for name in term.matrix.names())
+                h = int32_state.add_matrix(h, inputs[term.x].ravel(), int32_state.Matrix(W, m, s, B))
+                continue
+            x = inputs[term.x].reshape(operation.shape)
+            x = x if term.minus is None else x - inputs[term.minus].reshape(operation.shape)
             if term.gate is not None:
-                h = int32_state.add_product(h, x, values[term.gate], term.negative)
+                h = int32_state.add_product(h, x, inputs[term.gate].reshape(operation.shape), term.negative)
             elif term.factor is not None:
                 h = int32_state.add_product(h, x, self._weights[term.factor].reshape(operation.shape), term.negative)
             else:
                 h = int32_state.add_shifted(h, x, term.shift, term.negative)
+        h = h.clip(min=0) if operation.floor else h
         return h, h >> 16
 
     def _run_product(self, operation: Int8GroupedDense | Int8MatMul, inputs: list[Array]) -> Array:

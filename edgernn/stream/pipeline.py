@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgernn.errors import ConfigError
 from edgernn.program.metadata import DecisionSettings, Metadata
 from edgernn.program.program import Program
+from edgernn.program.streamed import CHANGED_BY, as_run, chosen_running
 from edgernn.stream.config import StreamSettings
 from edgernn.stream.decisions import Decider
 from edgernn.stream.events import Event
@@ -114,7 +115,9 @@ class Pipeline:
         observer: Observer | None = None,
     ) -> None:
         self.notes: list[str] = []
-        self.program = as_trained(program, settings, self.notes)
+        self.program = as_run(_as_set(program, settings))
+        if self.program.running.kind != "continuous":
+            self.notes.append(_told_running(self.program))
         self.settings = settings
         self.metadata = metadata = changed_metadata(program.metadata, settings)
         if settings.resample is not None and metadata.rate_hz is None:
@@ -189,7 +192,7 @@ class Pipeline:
         `latency_ns` is filled in by the stream.
         """
         if chunk.after_gap:
-            self.interrupted(place)
+            self.interrupted(place, reconnected=True)
         return self._use(self.decoders[place].feed(chunk), chunk, place)
 
     def feed_samples(
@@ -207,9 +210,12 @@ class Pipeline:
         events = self._use(self.decoders[place].finish(chunk), chunk, place)
         return events if place else events + self._flush(chunk)
 
-    def interrupted(self, place: int = 0) -> None:
-        """Bytes of a source are missing: the model begins anew with the next ones unless its state is kept."""
-        self.decoders[place].interrupted()
+    def interrupted(self, place: int = 0, *, reconnected: bool) -> None:
+        """Bytes of a source are missing: the model begins anew with the next ones unless its state is kept.
+
+        `reconnected` says that the line was cut, so that the numbers of samples tell no losses.
+        """
+        self.decoders[place].interrupted(reconnected=reconnected)
         if place and not self.settings.keep_state:
             self.latched[place - 1].last = None
 
@@ -269,7 +275,7 @@ class Pipeline:
             if not self._runner.state_is_finite():
                 self.diverged += 1
                 self.reset()
-            elif self._since_reset == self.settings.reset_every:
+            elif self._since_reset == self.program.running.reset_steps:
                 events += self._flush(chunk)
                 self.reset()
         return events
@@ -302,7 +308,7 @@ class Pipeline:
 
     def _steps_to_reset(self) -> int:
         """Samples that the model may still take before it begins anew."""
-        every = self.settings.reset_every
+        every = self.program.running.reset_steps
         return MAX_BLOCK if every is None else every - self._since_reset
 
 
@@ -333,28 +339,24 @@ def link_stream_kernels() -> None:
     Decider(DecisionSettings(), ("",))
 
 
-def as_trained(program: Program, settings: StreamSettings, notes: list[str]) -> Program:
-    """The program on windows of the length it was trained on, where it must not run on a state it never saw."""
-    window = program.window
-    if window is not None and window.recomputed and settings.window is None and window.hop == 1 < window.steps // 4:
-        hop = window.steps // 4
-        notes.append(
-            f"the model needs whole windows of {window.steps} samples: it runs on one every {hop} samples "
-            f"(--window {window.steps} --hop N changes that)"
-        )
-        return program.with_window(window.steps, hop)
-    trained = program.trained_steps
-    whole = not program.description.outputs[0].per_frame
-    if program.window is not None or trained is None or not whole:
-        return program
-    if settings.continuous or settings.reset_every is not None:
-        return program
-    hop = max(1, trained // 4)
-    notes.append(
-        f"the model was trained on {trained} samples: it runs on windows of {trained}, one every {hop} "
-        f"(--continuous or --reset-every N change that)"
+def _as_set(program: Program, settings: StreamSettings) -> Program:
+    """The program with the way of running that the settings ask for."""
+    return chosen_running(
+        program,
+        window=settings.window,
+        hop=settings.hop,
+        continuous=settings.continuous,
+        reset_every=settings.reset_every,
     )
-    return program.with_window(trained, hop, f"trained on {trained} steps")
+
+
+def _told_running(program: Program) -> str:
+    running = program.running
+    return (
+        f"the model runs on {running} ({running.reason}; {CHANGED_BY})"
+        if running.kind == "windows"
+        else (f"the model runs with a {running} ({running.reason})")
+    )
 
 
 def changed_metadata(metadata: Metadata, settings: StreamSettings) -> Metadata:

@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ConfigError
 from edgernn.stream.config import StreamSettings
+from edgernn.stream.formats.base import Format
 from edgernn.stream.frame_decoder import Decoded, FrameDecoder
 from edgernn.stream.input_mapping import InputMapping, WholeNumbers
+from edgernn.stream.signals.channel_watch import ChannelWatch
 from edgernn.stream.signals.clock_fit import ClockFit
-from edgernn.stream.signals.gaps import Gaps, Segment
+from edgernn.stream.signals.gaps import UNKNOWN, Gaps, Segment
 from edgernn.stream.signals.rate import RateMeter
 from edgernn.stream.signals.resample import Resample
-from edgernn.stream.signals.sequence import SEQUENCES, SequenceTracker
+from edgernn.stream.signals.sequence import SequenceTracker
 from edgernn.stream.sources.base import Chunk
 
 RATE_TOLERANCE = 0.05
-DEFAULT_RATE_HZ = 1000.0  # to tell when a sequence may have wrapped, where the rate is unknown
 
 
 class SampleDecoder:
@@ -45,11 +46,12 @@ class SampleDecoder:
     rate : RateMeter
     sequence : SequenceTracker
     clock_fit : ClockFit
+    channels : ChannelWatch
     gaps : Gaps
     last_arrival_ns : int or None
         Of the newest sample, on the monotonic clock.
     samples : int
-        So far, those made up in gaps among them, before resampling.
+        That came so far, used or not.
     measuring : int
         Samples that only measured the rate, for resampling.
 
@@ -84,13 +86,15 @@ class SampleDecoder:
         self.sequence = SequenceTracker()
         self.rate = RateMeter()
         self.clock_fit = ClockFit()
+        self.channels = ChannelWatch()
         self.samples = 0
         self.measuring = 0
         self.last_arrival_ns: int | None = None
         self._resample_to_hz = resample_to_hz
         self._resample: Resample | None = None  # known with the rate at which samples come
         self._seen_breaks = 0  # of the sender's clock
-        self._wrap_ns = round(SEQUENCES / 2 * 1e9 / (input_mapping.rate_hz or DEFAULT_RATE_HZ))
+        self._followed_format: Format | None = None
+        self._used = self._uncounted = 0  # samples with and without a number or time
 
     def counts(self) -> dict[str, int]:
         """What was seen, by kind; samples, and everything that was not one."""
@@ -120,11 +124,16 @@ class SampleDecoder:
         """No more bytes come."""
         return self._followed(self.frames.finish(), chunk)
 
-    def interrupted(self) -> None:
-        """Bytes are missing: the unfinished frame is dropped, and the model begins anew unless its state is kept."""
+    def interrupted(self, *, reconnected: bool) -> None:
+        """Bytes are missing: the unfinished frame is dropped, and the model begins anew unless its state is kept.
+
+        `reconnected` says that the line was cut, so that the sender may be another or have restarted.
+        """
         self.frames.resynchronise()
         if not self.settings.keep_state:
             self.gaps.outage()
+        if reconnected:
+            self.sequence.cut(0 if self.settings.keep_state else UNKNOWN)
         self.rate.restart()
 
     def reset(self) -> None:
@@ -141,43 +150,64 @@ class SampleDecoder:
             return None
         if self.settings.inputs:
             return (
-                f"{measured:.4g} samples a second come, inputs.{self.input_mapping.inputs[0]} says {wanted:.4g}: "
-                f"set the board or rate_hz, or go on with --allow-rate"
+                f"{measured:.4g} samples per second arrive, inputs.{self.input_mapping.inputs[0]} says {wanted:.4g}: "
+                f"set the board or rate_hz, or continue with --allow-rate"
             )
         expected = "they began with" if self._resample is not None else "the model was trained at"
         return (
-            f"{measured:.4g} samples a second come, {expected} {wanted:.4g}: set the board to that rate, give "
-            f"--resample linear, or go on with --allow-rate"
+            f"{measured:.4g} samples per second arrive, {expected} {wanted:.4g}: set the board to that rate, give "
+            f"--resample linear, or continue with --allow-rate"
         )
 
     def _followed(self, blocks: Iterator[Decoded], chunk: Chunk) -> Iterator[Segment]:
         for decoded in blocks:
-            self.rate.add(len(decoded.X), chunk.monotonic_ns)
+            self.samples += len(decoded.X)
             X, missing = self._in_sequence(decoded, chunk)
+            self.rate.add_up_to(self._sent(), chunk.monotonic_ns)
             self.last_arrival_ns = chunk.monotonic_ns
+            self.channels.look(X, finite=decoded.finite, arrival_ns=chunk.monotonic_ns)
             for segment in self.gaps(X, missing, finite=decoded.finite):
                 if segment.reset:
                     self.reset()
-                self.samples += len(segment.X)
                 yield segment._replace(X=self._resampled(segment.X))
 
     def _in_sequence(self, decoded: Decoded, chunk: Chunk) -> tuple[NDArray[np.float32], list[int] | None]:
         """The samples to use (n, C), and how many are missing before each."""
-        X, _, sequence, device_time_us = decoded
-        if sequence is None and device_time_us is None:
-            return X, None
-        since_ns = 0 if self.last_arrival_ns is None else chunk.monotonic_ns - self.last_arrival_ns
-        followed = self.sequence.follow(sequence, device_time_us, outage=since_ns > self._wrap_ns)
+        X, _, numbers, device_time_us, announced = decoded
+        if numbers is None and device_time_us is None:
+            self._uncounted += len(X)
+            return X, self.sequence.announce(len(X)) if announced else None
+        form = self.frames.format
+        if form is not None and form is not self._followed_format:
+            self._followed_format = form
+            self.sequence.begin(form.sequence_modulus, form.time_modulus_us)
+        followed = self.sequence.follow(
+            numbers,
+            device_time_us,
+            pause_ns=0 if self.last_arrival_ns is None else chunk.monotonic_ns - self.last_arrival_ns,
+            rate_hz=self.rate.rate_hz or self.input_mapping.rate_hz,
+            announced=announced,
+        )
         if device_time_us is not None:
-            self._follow_clock(device_time_us, chunk.monotonic_ns)
-        return X if followed.keep is None else X[followed.keep], followed.missing
+            self._follow_clock(chunk.monotonic_ns)
+        X = X if followed.keep is None else X[followed.keep]
+        self._used += len(X)
+        return X, followed.missing
 
-    def _follow_clock(self, device_time_us: NDArray[np.int64], arrival_ns: int) -> None:
+    def _sent(self) -> int:
+        """Samples that were sent so far, as far as is known: used, lost, late and malformed ones."""
+        sequence = self.sequence
+        if self._used:  # malformed and unused ones are missing in the sequence
+            return self._used + sequence.lost + sequence.late
+        counts = self.frames.counts()
+        return self._uncounted + counts["malformed"] + counts["wrong_width"]
+
+    def _follow_clock(self, arrival_ns: int) -> None:
         breaks = self.sequence.restarts + self.sequence.unknown_losses
         if breaks != self._seen_breaks:
             self._seen_breaks = breaks
             self.clock_fit.restart()
-        self.clock_fit.add(int(device_time_us[-1]), arrival_ns)
+        self.clock_fit.add(self.sequence.elapsed_us, arrival_ns)
 
     def _resampled(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Samples at the model's rate; none while the rate at which they come is not known."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +53,9 @@ class StreamStatus(msgspec.Struct):
         Bytes that a slow consumer cost, ports that came back.
     counts : dict of str to int
         Samples, and lost, malformed and other ones by kind.
+    silent_s : dict of str to float
+        For how long live sources gave nothing to use, by cause: no bytes, no samples, a channel without numbers, the
+        same values, unplugged. Silences of less than 3 s are none.
     """
 
     steps: int = 0
@@ -67,6 +71,7 @@ class StreamStatus(msgspec.Struct):
     dropped_bytes: int = 0
     reconnects: int = 0
     counts: dict[str, int] = {}
+    silent_s: dict[str, float] = {}
 
 
 class Stream:
@@ -148,6 +153,8 @@ class Stream:
         for note in self.pipeline.notes:
             self._notice(note)
         self._reader.start()
+        for monitor in self._monitors:
+            monitor.opened(self._clock.monotonic_ns())
         return self
 
     def close(self) -> None:
@@ -186,6 +193,7 @@ class Stream:
         while not self._stopping.is_set():
             arrived = self._reader.next(WAIT_S)
             if arrived is None:
+                self._look(self._clock.monotonic_ns())
                 yield []
                 continue
             place, item = arrived
@@ -219,7 +227,15 @@ class Stream:
             dropped_bytes=sum(reader.dropped_bytes for reader in self._reader.readers),
             reconnects=sum(reader.reconnects for reader in self._reader.readers),
             counts=pipeline.counts(),
+            silent_s=self._silent_s(),
         )
+
+    def _silent_s(self) -> dict[str, float]:
+        now_ns = self._clock.monotonic_ns()
+        silent_s: Counter[str] = Counter()
+        for monitor in self._monitors:
+            silent_s.update(monitor.silent_s(now_ns))
+        return dict(silent_s)
 
     def _take(self, chunk: Chunk, place: int) -> list[Event]:
         self._reads += 1
@@ -233,11 +249,14 @@ class Stream:
             self._timed_reads += 1
         if self.pipeline.diverged != self._seen_diverged:
             self._seen_diverged = self.pipeline.diverged
-            self._notice("a state of the model was no longer finite: it began anew")
+            self._notice("a state of the model was no longer finite: the model was reset")
         monitor.took(chunk, had_samples=monitor.decoder.samples != samples)
-        for other in self._monitors:
-            other.look_for_stale(chunk.monotonic_ns)
+        self._look(chunk.monotonic_ns)
         return events
+
+    def _look(self, now_ns: int) -> None:
+        for monitor in self._monitors:
+            monitor.look(now_ns)
 
     def _timed(self, events: list[Event], chunk: Chunk) -> list[Event]:
         """The same events with their latency."""
@@ -257,7 +276,7 @@ class Stream:
 
     def _interrupted(self, notice: Notice, place: int) -> None:
         self._monitors[place].interrupted(notice, self._clock.monotonic_ns())
-        self.pipeline.interrupted(place)
+        self.pipeline.interrupted(place, reconnected=notice.kind != "dropped")
 
 
 def open_stream(
@@ -345,9 +364,10 @@ def _load_program(settings: StreamSettings, path: Path) -> Program:
     return load(
         settings.model,
         window=settings.window,
-        hop=settings.hop,
+        hop=settings.hop or 1 if settings.window is not None else 1,
         time_axis=settings.time_axis,
         states=settings.states,
+        fixed=settings.fixed,
         assume_torch_gru=settings.assume_torch_gru,
         attention_steps=settings.attention_steps,
         tail=settings.tail,

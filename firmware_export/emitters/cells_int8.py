@@ -31,7 +31,8 @@ def _rows(
     shape = " x ".join(str(extent) for extent in W.shape)
     what = f"{operation.name}: {field}, {shape}"
     table = step.table(f"{operation.name}_{field}", panels(order(W), sizes), what, aligned=True)
-    return f"const edgernn_rows {field} = {{{table}, {operation.operand_bits}, {int(small_shifts(shift))}}};"
+    shifts = small_shifts(W, shift, operation.operand_bits)
+    return f"const edgernn_rows {field} = {{{table}, {operation.operand_bits}, {shifts}}};"
 
 
 def _scales(step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, field: str) -> Array:

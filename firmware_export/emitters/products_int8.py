@@ -28,7 +28,8 @@ def grouped_dense(step: StepWriter, operation: Int8GroupedDense) -> list[str]:
             f"{y}{at(N * G)});"
         ),
     )
-    declaration = f"const edgernn_rows W = {{{table}, {operation.operand_bits}, {int(small_shifts(s))}}};"
+    shifts = small_shifts(W.transpose(0, 2, 1).reshape(N * G, K), s, operation.operand_bits)
+    declaration = f"const edgernn_rows W = {{{table}, {operation.operand_bits}, {shifts}}};"
     return ["{", "    " + declaration, *("    " + call for call in calls), "}"]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from edgernn.program.operations import Int8FineGate, Int32StateTerm, Int32StateUpdate
-from firmware_export.emitters.loops import elementwise
+import numpy as np
+
+from edgernn.program.operations import Int8FineGate, Int32StateTerm, Int32StateUpdate, StateMatrix
+from firmware_export.emitters.loops import count, elementwise
+from firmware_export.packing import scale_words
 from firmware_export.step import StepWriter
 
 
@@ -24,13 +27,17 @@ def wide_update(step: StepWriter, operation: Int32StateUpdate) -> list[str]:
     for term in operation.terms:
         expression = _with_term(step, operation, term, expression)
     size = step.value(operation.outputs[0]).size
-    lines = elementwise((size,), [], f"({int32_state})[{{y}}] = {expression};")
+    if operation.floor:
+        expression = f"edgernn_wide_floor({expression})"
+    lines = [*elementwise((size,), [], f"({int32_state})[{{y}}] = {expression};")]
     return [*lines, *elementwise((size,), [], f"({high})[{{y}}] = (int16_t)(({int32_state})[{{y}}] >> 16);")]
 
 
 def _with_term(step: StepWriter, operation: Int32StateUpdate, term: Int32StateTerm, h: str) -> str:
     inputs = [f"({step.place(name)})[{{y}}]" for name in operation.inputs]
     negative = int(term.negative)
+    if term.matrix is not None:
+        return _with_matrix(step, operation, term.x, term.matrix, h)
     x = inputs[term.x] if term.minus is None else f"(int32_t){inputs[term.x]} - {inputs[term.minus]}"
     if term.gate is not None:
         return f"edgernn_wide_product({h}, {x}, {inputs[term.gate]}, {negative})"
@@ -39,3 +46,13 @@ def _with_term(step: StepWriter, operation: Int32StateUpdate, term: Int32StateTe
         table = step.table(term.factor, factors, f"{operation.name}: factors")
         return f"edgernn_wide_product({h}, {x}, edgernn_read_int32({table} + ({{y}})), {negative})"
     return f"edgernn_wide_shifted({h}, {x}, {term.shift}, {negative})"
+
+
+def _with_matrix(step: StepWriter, operation: Int32StateUpdate, x: int, matrix: StateMatrix, h: str) -> str:
+    W, m, s, B = (step.program.weights[name] for name in matrix.names())
+    columns = count(W.shape[1], f"{operation.name}: columns of a matrix")
+    table = step.table(matrix.W, W, f"{operation.name}: W, {W.shape[0]} x {columns}, 16 bits")
+    numbers = np.stack([scale_words(m, s), B], axis=1).astype(np.int32)  # (rows, 2)
+    constants = step.table(f"{matrix.W}_constants", numbers, f"{operation.name}: scales and biases")
+    source = step.place(operation.inputs[x])
+    return f"edgernn_wide_matrix({h}, {table} + ({{y}}) * {columns}, {constants} + ({{y}}) * 2, {source}, {columns})"

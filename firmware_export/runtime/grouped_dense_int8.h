@@ -16,7 +16,7 @@ static void edgernn_grouped_dense_int8(const int16_t *x, uint16_t columns, uint1
                 for (uint16_t column = 0; column < columns; column++, from += groups, weight += groups)
                     sum += (int16_t)(edgernn_read_int8(weight) * edgernn_high_byte(*from));
             }
-            sum = edgernn_rescale(sum, edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
+            sum = edgernn_rescale_sum(sum, edgernn_read_int32(constants)) + edgernn_read_int32(constants + 1);
             *y++ = (int16_t)edgernn_saturate16(sum);
             constants += 2;
         }

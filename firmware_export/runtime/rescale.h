@@ -106,6 +106,17 @@ EDGERNN_SHARED int32_t edgernn_rescale(int32_t x, int32_t scale) {
     return ((edgernn_multiply_high(x, scale) >> shift) + 1) >> 1;
 }
 
+/* The same of a sum of weights, limited to what a shift to the left leaves in 32 bits. */
+EDGERNN_SHARED int32_t edgernn_rescale_sum(int32_t x, int32_t scale) {
+    const int8_t shift = (int8_t)scale;
+    if (shift < 0) {
+        const int32_t most = 2147483647 >> -shift;
+        if (x > most) x = most;
+        if (x < -most - 1) x = -most - 1;
+    }
+    return edgernn_rescale(x, scale);
+}
+
 /* The same where no shift is below 17. */
 static inline int32_t edgernn_rescale_down(int32_t x, int32_t scale) {
 #if defined(__AVR__)

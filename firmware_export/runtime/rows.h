@@ -8,7 +8,7 @@
 typedef struct {
     const int8_t *weights;
     int operand_bits; /* 16, or 8: operands are rounded to int8 */
-    int small_shifts; /* some row is shifted by less than 17 */
+    int small_shifts; /* 1: some row is shifted by less than 17; 2: and its sum may have to be limited */
 } edgernn_rows;
 
 /* One matrix during a step: weights of the next panel, operand, blocks of four columns. */

@@ -33,7 +33,7 @@ def test_a_table_with_two_models_side_by_side(edgernn_command: Command, model: P
     assert status == 0
     lines = [line.split() for line in out.splitlines()]
     assert ["larger.safetensors", "larger.safetensors"] in lines
-    assert ["accuracy", "of", "outputs", "1.0000", "1.0000"] in lines
+    assert ["accuracy", "of", "labelled", "outputs", "1.0000", "1.0000"] in lines
     assert ["second", "0", "30"] in lines
 
 

@@ -111,7 +111,8 @@ def test_the_latency_budget_is_that_of_the_windows_that_run_makes(tmp_path: Path
     converted = tmp_path / "gru.safetensors"
     assert edgernn_command("convert", model, "-o", converted, "--rate", 50)[0] == 0
     facts = json.loads(edgernn_command("inspect", converted, "--json")[1])
-    assert facts["mode"] == "continuous"
+    assert facts["mode"] == "windowed"
+    assert facts["running"]["hop"] == 6
     worst_ms = {part["name"]: part["worst_ns"] / 1e6 for part in facts["latency_budget"]["parts"]}
     assert worst_ms["window hop"] == pytest.approx(5 * 20)  # five more samples at most, 20 ms each
 

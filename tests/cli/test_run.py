@@ -89,7 +89,7 @@ def test_json_flags_variables_and_a_file_beside(
     [
         (["/dev/missing"], 1, "there is no port /dev/missing"),
         (["ftp://x"], 2, "there is no kind of source 'ftp'"),
-        (["SAMPLES", "--columns", "0,a"], 2, "is no list of numbers"),
+        (["SAMPLES", "--columns", "0,a"], 2, "is not a list of numbers"),
         (["SAMPLES", "--threshold", "2"], 2, "threshold is 2.0"),
         (["SAMPLES", "--format", "xml"], 2, "format is 'xml'"),
         (["SAMPLES", "--columns", "0,1"], 1, "2 columns are given in each sample"),

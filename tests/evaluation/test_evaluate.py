@@ -8,10 +8,11 @@ import pytest
 from stream_models import larger_channel, random_gru, turns
 
 from edgernn.errors import InputError
-from edgernn.evaluation.evaluate import Evaluation, evaluate_sessions, side_by_side, with_front
+from edgernn.evaluation.confidence import poisson_upper_bound
+from edgernn.evaluation.evaluate import Evaluation, evaluate_sessions, side_by_side
 from edgernn.evaluation.measures import measure_events
 from edgernn.evaluation.sessions import Piece, Session
-from edgernn.evaluation.sweep import choose, decide, describe_front, pareto_front, sweep, with_decision
+from edgernn.evaluation.sweep import Tuning, choose, decide, describe_tuning, pareto_front, sweep, tune, with_decision
 from edgernn.evaluation.trace import LabelledEvent, ScoreTrace, trace_session
 from edgernn.program.metadata import DecisionSettings, Metadata
 from edgernn.program.program import Program
@@ -162,12 +163,12 @@ def empty() -> Session:
     [
         ([], "no recordings"),
         ([empty()], "too short"),
-        ([session(turns(2), ["a"] * 20)], "only a was done"),
+        ([session(turns(2), ["a"] * 20)], "only a was labelled"),
         ([session(turns(2), [None] * 20)], "nothing can be measured"),
         ([session(turns(2), ["a"] * 10 + ["jump"] * 10)], "label 'jump', the model knows a, b, c"),
         (
             [session(turns(2), ["a"] * 10 + ["b"] * 10, rate_hz=60.0)],
-            "60 samples a second, the model was trained at 50",
+            "60 samples per second, the model was trained at 50",
         ),
         ([session(turns(2)[:, :2], ["a"] * 10 + ["b"] * 10)], "sends 2 numbers"),
     ],
@@ -202,8 +203,8 @@ def test_nothing_on_the_front_of_a_sweep_is_beaten_and_the_toml_gives_the_chosen
 
     import msgspec
 
-    evaluation = with_front(evaluate_sessions("m", random_gru(), [random_session()], StreamSettings()))
-    front = evaluation.report.front
+    evaluation = evaluate_sessions("m", random_gru(), [random_session()], StreamSettings())
+    front = sweep(evaluation.traces, 0.5)
     pairs = [(point.events.mean_wait_s or 0.0, point.events.false_per_hour or 0.0) for point in front]
     assert len(pairs) > 1
     assert pairs == sorted(pairs)
@@ -216,11 +217,12 @@ def test_nothing_on_the_front_of_a_sweep_is_beaten_and_the_toml_gives_the_chosen
     assert chosen == front[1]
     assert choose(front, most_false_per_hour=-1.0) == front[-1]
     given = StreamSettings(model=str(tmp_path / 'a "b".onnx'), logits=True, decision=DecisionChanges(nothing=""))
-    text = to_toml(with_decision(given, chosen.decision), tmp_path, describe_front(chosen, front))
+    tuning = Tuning(front, chosen, None)
+    text = to_toml(with_decision(given, chosen.decision), tmp_path, describe_tuning(tuning))
     settings = msgspec.convert(tomllib.loads(text), StreamSettings)
     assert (settings.model, settings.logits) == ('a "b".onnx', True)
     assert settings.decision.apply(DecisionSettings(nothing="rest")) == chosen.decision
-    assert len([line for line in text.splitlines() if line.startswith("#")]) == len(front) + 1
+    assert len([line for line in text.splitlines() if line.startswith("#")]) == len(front) + 2
 
 
 def test_without_a_rate_there_are_no_times() -> None:
@@ -230,3 +232,36 @@ def test_without_a_rate_there_are_no_times() -> None:
     assert evaluation.report.events.delays_s == ()
     assert sweep(evaluation.traces, 0.5) == pareto_front(()) == ()
     assert ["delay p50, s", "unknown"] in side_by_side([evaluation.report])
+
+
+def test_settings_are_chosen_on_one_part_and_measured_on_the_other() -> None:
+    sessions = [random_session() for _ in range(4)]
+    traces = evaluate_sessions("m", random_gru(), sessions, StreamSettings()).traces
+    tuning = tune(traces, 0.5, 1.0)
+    assert tuning is not None
+    assert tuning.front == sweep(traces[::2], 0.5)
+    again = [decide(trace, tuning.chosen.decision) for trace in traces[1::2]]
+    assert tuning.held_out == measure_events(traces[1::2], again, 0.5)
+
+
+def test_a_single_recording_is_cut_in_two_parts_that_add_up() -> None:
+    (trace,) = evaluate_sessions("m", random_gru(), [random_session()], StreamSettings()).traces
+    half = len(trace.truth) // 2
+    first, second = trace.part(0, half), trace.part(half, len(trace.truth))
+    np.testing.assert_array_equal(np.concatenate([first.truth, second.truth]), trace.truth)
+    np.testing.assert_array_equal(np.concatenate([first.scores, second.scores]), trace.scores)
+    np.testing.assert_array_equal(np.concatenate([first.steps, second.steps + half]), trace.steps)
+    tuning = tune([trace], 0.5, 1.0)
+    assert tuning is not None
+    assert tuning.held_out is not None
+    assert tuning.held_out.hours == pytest.approx((len(trace.truth) - half) / (trace.rate_hz or 0) / 3600, rel=0.1)
+
+
+@pytest.mark.parametrize(("count", "bound"), [(0, 2.9957), (1, 4.7439), (10, 16.962), (100, 118.08)])
+def test_rare_events_are_bounded_as_the_chi_squared_distribution_says(count: int, bound: float) -> None:
+    """Half of the 95 % quantile of chi-squared with 2 (count + 1) degrees of freedom, from published tables."""
+    assert poisson_upper_bound(count) == pytest.approx(bound, rel=1e-4)
+
+
+def test_a_minute_without_a_false_event_shows_no_less_than_180_an_hour() -> None:
+    assert poisson_upper_bound(0) * 60 == pytest.approx(180, rel=0.01)

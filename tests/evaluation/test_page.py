@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from stream_models import larger_channel, turns
 
-from edgernn.evaluation.evaluate import evaluate_sessions, with_front
+from edgernn.evaluation.evaluate import evaluate_sessions, with_tuning
 from edgernn.evaluation.page import evaluation_page
 from edgernn.evaluation.sessions import Piece, Session
 from edgernn.html_report import Series, bar_plot, lanes, line_plot
@@ -26,7 +26,7 @@ def html() -> str:
 
     settings = StreamSettings(labels=(EVIL, "second"))
     session = Session(EVIL, 50.0, pieces)
-    return evaluation_page([with_front(evaluate_sessions(EVIL, larger_channel(), [session], settings))])
+    return evaluation_page([with_tuning(evaluate_sessions(EVIL, larger_channel(), [session], settings))])
 
 
 def test_nothing_is_executed_or_fetched(html: str) -> None:
@@ -45,7 +45,7 @@ def test_the_page_opens_in_a_browser_without_complaint(
     done = subprocess.run([*browser, *options, path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
     assert done.stdout.count("<svg") == 3  # delays, front, one session
-    assert "accuracy of outputs" in done.stdout
+    assert "accuracy of labelled outputs" in done.stdout
 
 
 def test_plots_of_nothing_say_so() -> None:

@@ -31,7 +31,6 @@ from edgernn.program.operations import (
     StateRegion,
     TopK,
 )
-from edgernn.program.operations.int8.elementwise import accumulator_bound
 from edgernn.program.operations.int8.products import matmul_bound
 from edgernn.program.operations.int8.reductions import REFERENCE_SCALE, WEIGHT_SCALE, sum_bound
 from edgernn.program.program import Program
@@ -88,9 +87,6 @@ def grouped(outputs: int, inputs: int, groups: int, bits: int, seed: int = 0, fi
     if fill is not None:
         W[...] = fill
     shift = rng.integers(2, 31, (outputs, groups)).astype(np.int8)
-    rows = W.transpose(0, 2, 1).reshape(outputs * groups, inputs)
-    while (over := accumulator_bound(rows, shift.ravel(), bits) >= 1 << 31).any():
-        shift[over.reshape(shift.shape)] += 1
     weights = {
         "W": W,
         "m": rng.integers(1 << 14, 1 << 15, (outputs, groups)).astype(np.int16),

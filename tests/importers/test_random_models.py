@@ -114,7 +114,7 @@ class Stack:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_random_stack_streams_as_the_whole_sequence(data: st.DataObject) -> None:
     draw = data.draw
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))

@@ -23,7 +23,7 @@ node = helper.make_node
 
 
 @given(st.integers(1, 12), st.integers(1, 15), st.booleans(), st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_each_window_equals_onnxruntime_on_it(window: int, hop: int, is_batch_first: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
     weights = cell_weights("LSTM", 3, 4, rng) | {"one": np.array([1]), "h": rng.uniform(-1, 1, (1, 1, 4)).astype("f")}

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from scalar_arithmetic import i32, operand, rescale, sat16, signed_rescale, u32
 
 from edgernn.kernels.int8.elementwise import tables as int8_tables
-from edgernn.program.operations.int8.elementwise import accumulator_bound
 from edgernn.reference import int8
 
 
@@ -23,7 +22,8 @@ def product(rows: int8.Rows, x: list[int], bits: int) -> list[int]:
         accumulator = 0
         for weight, value in zip(weights, x, strict=True):
             accumulator = i32(accumulator + weight * operand(value, bits))
-        results.append(rescale(accumulator, m, s))
+        k = max(0, 17 - s)
+        results.append(rescale(min(max(accumulator, -(2 ** (31 - k))), 2 ** (31 - k) - 1), m, s))
     return results
 
 
@@ -202,8 +202,6 @@ class Draw:
         if self.extreme:
             weights = np.full((rows, columns), rng.choice([-128, 127]))
         shift = rng.integers(10, 34, rows)
-        while (overflows := accumulator_bound(weights, shift, bits) >= 1 << 31).any():
-            shift = shift + overflows
         return int8.Rows(weights, rng.integers(1 << 14, 1 << 15, rows), shift)
 
     def int16(self, size: int) -> np.ndarray:
@@ -219,7 +217,7 @@ class Draw:
 
 SIGMOID, TANH = int8.Function("Sigmoid"), int8.Function("Tanh")
 NO_CLIP = 1 << 17
-cases = settings(max_examples=40, deadline=None)
+cases = settings(max_examples=40)
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 7)
 

@@ -50,7 +50,7 @@ def _sum(W: Any, x: Any, g: int, bits: int) -> int:
     return total
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(int16s, min_size=6, max_size=6), st.lists(int16s, min_size=6, max_size=6), multipliers, st.integers(17, 46)
 )
@@ -64,13 +64,13 @@ def test_products_of_two_values(a: list[int], b: list[int], m: int, s: int) -> N
     assert products.matmul(A, B.T, True, m, s, 16).tolist() == [[expected]]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(int16s, min_size=1, max_size=40), multipliers, st.integers(17, 46))
 def test_sums(x: list[int], m: int, s: int) -> None:
     assert int(reductions.reduce(np.array(x), "Sum", 0, m, s)) == sat16(rescale(i32(sum(x)), m, s))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(int16s, min_size=1, max_size=6),
     st.sampled_from([-5, 0, 1, 40_000, (1 << 40) - 1, 1 << 40, (1 << 63) - 1]),
@@ -93,7 +93,7 @@ def test_running_means(x: list[int], count: int, level: int, k: int) -> None:
         assert (int(kept[0]), int(frames[0])) == (total, count)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(int16s, min_size=1, max_size=5),
     st.sampled_from([0, 12345, -(1 << 62), (1 << 62) - 3, (1 << 63) - 1]),
@@ -171,7 +171,7 @@ def softmax_over_time(x: int, v: list[int], state: State, m: int, s: int, k: int
 far = [-(1 << 63), -1, 0, 1, (1 << 43) - 1, (1 << 44) - 1, 1 << 44, 1 << 45, (1 << 63) - 1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(int16s, int16s, int16s), min_size=1, max_size=30),
     st.sampled_from([2, 3, 9, 12, 14, 17, 22, 46]),
@@ -220,7 +220,7 @@ def layer_norm(x: list[int], E: int, f: int, centred: bool, m: list[int], s: lis
     return [sat16(i32(signed_rescale(z[k], m[k], s[k]) + B[k])) for k in range(n)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.one_of(
         st.lists(int16s, min_size=1, max_size=12),
@@ -241,7 +241,7 @@ def test_layer_norm(x: list[int], E: int, f: int, centred: bool, seed: int) -> N
     assert reductions.layer_norm(np.array(x), E, f, centred, m, s, B).tolist() == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.sampled_from([0, 1, (1 << 62) - 1]), st.integers(0, (1 << 62) - 1)))
 def test_square_roots(U: int) -> None:
     found = int(reductions.square_root(np.array([U]))[0])
@@ -249,7 +249,7 @@ def test_square_roots(U: int) -> None:
     assert found * found <= U < (found + 1) ** 2
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(int32s, int16s, st.integers(-(1 << 30), 1 << 30), st.booleans())
 def test_wide_products(h: int, x: int, u: int, negative: bool) -> None:
     t = i32(i32(x * (u >> 15)) + (i32(x * (u & 32767)) >> 15))
@@ -258,7 +258,7 @@ def test_wide_products(h: int, x: int, u: int, negative: bool) -> None:
     assert int(wide.add_product(np.array(h), np.array(x), np.array(u), negative)) == expected
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(int32s, int16s, int16s, int16s, st.booleans())
 def test_wide_steps_toward_a_value(h: int, n: int, p: int, old: int, complement: bool) -> None:
     u = fine(-2 * p if complement else 2 * p)
@@ -278,7 +278,7 @@ def fine(x: int) -> int:
     return y if x < 0 else 2**30 - y
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(int32s, int16s, st.integers(0, 16), st.booleans())
 def test_wide_shifted_terms(h: int, x: int, j: int, negative: bool) -> None:
     shifted = i32(x * 2**j)

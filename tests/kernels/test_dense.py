@@ -10,7 +10,7 @@ from edgernn.program.program import Program
 from edgernn.runtime.runner import Runner
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.integers(1, 3), K=st.integers(1, 70), N=st.integers(1, 70), bias=st.booleans())
 @example(rows=1, K=1, N=1, bias=True)
 @example(rows=2, K=33, N=8, bias=False)

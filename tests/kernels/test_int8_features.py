@@ -33,7 +33,7 @@ def check(program: Program, steps: int = 12, seed: int = 0) -> None:
         assert np.allclose(reference.state[slot.name] * (slot.scale or 1), stored, rtol=1e-7, atol=0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 5), st.integers(1, 9), sizes, st.sampled_from([8, 16]), seeds)
 def test_grouped_dense(outputs: int, inputs: int, groups: int, bits: int, seed: int) -> None:
     check(programs.grouped(outputs, inputs, groups, bits, seed), seed=seed)
@@ -45,13 +45,13 @@ def test_grouped_dense_at_the_bound(bits: int, fill: int) -> None:
     check(programs.grouped(2, 100, 17, bits, fill=fill))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 70), sizes, st.booleans(), st.sampled_from([8, 16]), seeds)
 def test_matmul(batch: int, n: int, k: int, m: int, transposed: bool, bits: int, seed: int) -> None:
     check(programs.matmul(batch, n, k, m, transposed, bits, seed), seed=seed)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.sampled_from(["Sum", "Mean", "Max", "Min"]),
     st.tuples(sizes, st.integers(1, 20), sizes),
@@ -62,7 +62,7 @@ def test_reduce(function: str, shape: tuple[int, int, int], axis: int, seed: int
     check(programs.reduce(function, shape, axis, seed), 5, seed)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.sampled_from(["Sum", "Mean", "Max", "Min"]),
     sizes,
@@ -77,7 +77,7 @@ def test_running_reduce(function: str, size: int, seed: int, count: int, bits: i
 ENDS = {bits: (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) for bits in (32, 64)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 3),
     sizes,
@@ -110,7 +110,7 @@ def test_running_softmax_whose_states_are_set_between_steps() -> None:
             assert np.array_equal(reference.step_raw(x), runner.step_raw(x))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.integers(1, 3),
     st.one_of(sizes, st.just(2048)),
@@ -123,7 +123,7 @@ def test_layer_norm(rows: int, size: int, epsilon: int, norm_bits: int, seed: in
     check(programs.layer_norm(rows, size, epsilon, norm_bits, seed, centred), 6, seed)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(sizes, seeds)
 def test_choices(size: int, seed: int) -> None:
     program = programs.choices(size, seed)

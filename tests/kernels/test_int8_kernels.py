@@ -95,7 +95,7 @@ def test_cells_in_the_other_forms(bits: int, kind: str) -> None:
 def check_cell(kind: str, bits: int) -> None:
     """Random sizes, weights and seeds."""
 
-    @settings(max_examples=6, deadline=None)
+    @settings(max_examples=6)
     @given(
         K=st.integers(1, 9),
         H=st.sampled_from(NARROW_SIZES),

@@ -69,7 +69,7 @@ def test_without_a_rate_there_is_no_budget() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 10), st.integers(1, 100).map(lambda percent: percent / 100))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_decision_takes_as_many_outputs_as_the_decider(smoothing: int, minimum: int, threshold: float) -> None:
     decision = DecisionSettings(
         smoothing_steps=smoothing, minimum_steps=minimum, threshold=threshold, release=0.0, nothing="first"

@@ -69,7 +69,7 @@ def filled(value: int) -> Callable[[np.ndarray], None]:
         ("gru", with_weight("cell/B", filled((1 << 28) + 1)), "larger than 2\\^28"),
         ("gru", with_weight("cell/W", lambda W: W[:-1]), "shape|rows"),
         ("gru", with_weight("cell/W", lambda W: W.astype(np.float32)), "must be int8"),
-        ("gru", with_weight("head/W", lambda W: W[:, :-1]), "columns"),
+        ("gru", with_weight("head/W", lambda W: W[:, :-1]), "has shape"),
         ("gru", with_weight("x.int16/inverse", filled(0)), "above 0"),
         ("gru", with_weight("x.int16/counts", filled(-1)), "outside"),
         ("gru", with_field("cell", operand_bits=12), "operand_bits is 12"),

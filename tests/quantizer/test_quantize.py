@@ -49,7 +49,7 @@ def test_every_cell_follows_its_float_form(kind: str, operands: str, largest: fl
     assert (expected.argmax(axis=1) == actual.argmax(axis=1)).mean() > 0.97
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.sampled_from(CELLS), st.integers(1, 5), st.integers(1, 20), st.integers(0, 1000))
 def test_cells_of_any_size_follow_their_float_form(kind: str, K: int, H: int, seed: int) -> None:
     program, X = cell_program(kind, K, H, classes=3, seed=seed), recording(K, 150, seed)

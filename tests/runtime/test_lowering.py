@@ -27,7 +27,7 @@ from edgernn.runtime.runner import Runner
 SHAPES = st.sampled_from([(1,), (3,), (8,), (17,), (64,), (2, 5), (3, 1, 4), (130,)])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shape=SHAPES, outputs=st.integers(1, 70), bias=st.booleans())
 def test_dense(shape: tuple[int, ...], outputs: int, bias: bool) -> None:
     random = np.random.default_rng(outputs)
@@ -38,7 +38,7 @@ def test_dense(shape: tuple[int, ...], outputs: int, bias: bool) -> None:
     assert largest_difference(program_of([shape], [dense], "y", **weights)) < 1e-5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shape=SHAPES, logarithm=st.booleans())
 def test_softmax(shape: tuple[int, ...], logarithm: bool) -> None:
     softmax = Softmax(name="softmax", inputs=("x0",), outputs=("y",), logarithm=logarithm)
@@ -75,7 +75,7 @@ def test_minimum_and_maximum_pass_nan_on(function: str) -> None:
         assert np.isnan(Runner(program_of([(5,)], [nan, pick], "y")).step(np.zeros(5))).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shapes=st.lists(SHAPES, min_size=1, max_size=3), seed=st.integers(0, 100), pick=st.booleans())
 def test_rearrange(shapes: list[tuple[int, ...]], seed: int, pick: bool) -> None:
     available = sum(map(prod, shapes))

@@ -36,7 +36,7 @@ def uniform(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.integers(1, 3), inputs=st.integers(1, 9), outputs=st.integers(1, 4), groups=sizes, bias=st.booleans())
 def test_grouped_dense(rows: int, inputs: int, outputs: int, groups: int, bias: bool) -> None:
     weights = {"W": uniform(groups, outputs, inputs, groups)}
@@ -47,7 +47,7 @@ def test_grouped_dense(rows: int, inputs: int, outputs: int, groups: int, bias: 
     assert largest_difference(program_of([shape], [operation], "y", **weights)) < 1e-5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(matrices=st.integers(1, 3), n=st.integers(1, 5), k=sizes, m=sizes, transposed=st.booleans())
 def test_matmul(matrices: int, n: int, k: int, m: int, transposed: bool) -> None:
     front = () if matrices == 1 else (matrices,)
@@ -71,7 +71,7 @@ def test_what_lies_behind_a_value_is_no_overflow(kind: str) -> None:
     np.testing.assert_allclose(y, expected, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     function=st.sampled_from(["Sum", "Mean", "Max", "Min", "Prod"]),
     shape=st.lists(st.integers(1, 20), min_size=1, max_size=3).map(tuple),
@@ -94,7 +94,7 @@ def test_a_largest_number_passes_nan_on(function: str, shape: tuple[int, ...]) -
         assert np.isnan(runner.step(x)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.integers(1, 3), size=sizes, scale=st.booleans(), bias=st.booleans(), centred=st.booleans())
 def test_layer_norm(rows: int, size: int, scale: bool, bias: bool, centred: bool) -> None:
     weights = ({"s": uniform(1, size)} if scale else {}) | ({"b": uniform(2, size)} if bias else {})
@@ -109,7 +109,7 @@ def test_layer_norm_around_a_large_mean() -> None:
     assert np.abs(runner.step(x) - (x - x.mean()) / np.sqrt(x.var() + 1e-5)).max() < 1e-4
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.integers(1, 3), size=sizes, last=st.booleans(), smallest=st.booleans(), seed=seeds)
 def test_arg_max_of_equal_numbers(rows: int, size: int, last: bool, smallest: bool, seed: int) -> None:
     operation = ArgMax(name="a", inputs=("x0",), outputs=("y",), last=last, smallest=smallest)
@@ -120,7 +120,7 @@ def test_arg_max_of_equal_numbers(rows: int, size: int, last: bool, smallest: bo
     assert found.tolist() == ReferenceRunner(program).run(X).tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.integers(1, 3), size=sizes, k=sizes, largest=st.booleans(), seed=seeds)
 def test_top_k(rows: int, size: int, k: int, largest: bool, seed: int) -> None:
     operation = TopK(name="t", inputs=("x0",), outputs=("numbers", "where"), k=min(k, size), largest=largest)
@@ -136,7 +136,7 @@ def test_top_k(rows: int, size: int, k: int, largest: bool, seed: int) -> None:
         assert found[name].tolist() == expected[name].tolist()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(size=sizes)
 def test_where(size: int) -> None:
     sign = Unary(name="s", inputs=("x0",), outputs=("positive",), function="Sign")
@@ -162,7 +162,7 @@ def test_functions_that_give_whole_numbers(function: str) -> None:
     assert Runner(program).step(x).tolist() == ReferenceRunner(program, np.float32).step(x).tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     a=st.floats(-(2.0**127), 2.0**127, width=32),
     b=st.floats(-(2.0**127), 2.0**127, width=32).filter(lambda b: abs(b) > 1e-37),

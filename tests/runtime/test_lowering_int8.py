@@ -28,7 +28,6 @@ from edgernn.program.operations import (
     StateRegion,
     WriteState,
 )
-from edgernn.program.operations.int8.elementwise import accumulator_bound
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
 from edgernn.runtime.lowering import int8 as lowering_int8
@@ -94,7 +93,7 @@ def test_functions_of_all_65536_inputs(name: str, tables: str, monkeypatch: pyte
 @pytest.mark.parametrize("function", ["Add", "Sub", "Min", "Max", "Mul", "Div"])
 @pytest.mark.parametrize("shapes", SHAPES)
 def test_binary_functions_broadcast(function: str, shapes: tuple[tuple[int, ...], ...]) -> None:
-    @settings(max_examples=4, deadline=None)
+    @settings(max_examples=4)
     @given(shifts=st.tuples(st.integers(2, 46), st.integers(2, 46)), seed=st.integers(0, 1000))
     def check(shifts: tuple[int, int], seed: int) -> None:
         m = tuple(np.random.default_rng(seed).integers(1 << 14, 1 << 15, 2).tolist())
@@ -132,7 +131,7 @@ def test_softmax(tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if tables == "plain":
         monkeypatch.setattr(lowering_int8, "table_form", lambda form="": "plain")
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(
         shape=st.sampled_from([(1,), (2,), (7,), (16,), (40,), (3, 5)]),
         multiplier=st.integers(1 << 14, (1 << 15) - 1),
@@ -158,8 +157,6 @@ def rows_of(random: np.random.Generator, W: Any, bits: int, lowest_shift: int) -
     """Weights of a product, W (..., columns), with multipliers, shifts and biases that prove right."""
     rows = W.reshape(-1, W.shape[-1])
     shift = random.integers(lowest_shift, 40, len(rows)).astype(np.int8)
-    while (over := accumulator_bound(rows, shift, bits) >= 1 << 31).any():
-        shift[over] += 1
     shape = W.shape[:-1]
     return {
         "m": random.integers(1 << 14, 1 << 15, shape).astype(np.int16),
@@ -298,7 +295,7 @@ def test_a_product_that_something_else_reads_keeps_its_numbers() -> None:
     assert_equal(program, samples([(9,)], 20))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     shape=st.sampled_from([(1,), (2,), (40,), (3, 5)]),
     multipliers=st.tuples(*[st.integers(1 << 14, (1 << 15) - 1)] * 2),
@@ -348,7 +345,7 @@ def test_rearrange_and_states_of_both_widths() -> None:
     assert_equal(program, samples([(3,)], 10))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     K=st.sampled_from([1, 3, 8, 13]),
     narrowing=st.integers(0, 15),

@@ -94,7 +94,7 @@ def enlarged(program: Program, factor: float) -> Program:
     return Program(program.description, {**program.weights, **weights})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=st.sampled_from(list(PROGRAMS_WITH_STATE)),
     factor=st.sampled_from([1.0, 1.0, 1e20, 3e38]),

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from recurrent import Recurrent
 
-from edgernn.errors import MalformedModelError
-from edgernn.program.description import OutputDescription
+from edgernn.errors import MalformedModelError, UnsupportedModelError
+from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
+from edgernn.program.operations import Lookup, Schedule, Unary
+from edgernn.program.program import Program
+from edgernn.reference.runner import ReferenceRunner
 from edgernn.runtime.plan import Plan, plan_of
 from edgernn.runtime.runner import Runner
 
@@ -100,3 +103,43 @@ def test_frames_within_counts_outputs(steps: int, hop: int) -> None:
     plan = Plan(MODEL.program().with_window(steps, hop))
     due = {steps - 1 + n * hop for n in range(100)}
     assert [plan.frames_within(t) for t in range(40)] == [len([d for d in due if d < t]) for t in range(40)]
+
+
+def several_rates(count: int) -> Program:
+    """Outputs of the hyperbolic tangent of x, each in every so many steps."""
+    schedules = [Schedule(first=period - 1, period=period) for period in range(1, count + 1)]
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (1,)),),
+        outputs=tuple(OutputDescription(f"y{when.period}", f"y{when.period}", True, when=when) for when in schedules),
+        operations=tuple(
+            Unary(name=f"y{when.period}", inputs=("x",), outputs=(f"y{when.period}",), function="Tanh", when=when)
+            for when in schedules
+        ),
+    )
+    return Program(description, {})
+
+
+def test_a_runner_tells_62_schedules_of_outputs_apart() -> None:
+    program = several_rates(62)
+    runner, reference = Runner(program), ReferenceRunner(program)
+    for step in range(130):
+        x = np.array([0.01 * step], np.float32)
+        found, expected = runner.step(x), reference.step(x)
+        assert {name for name, y in found.items() if y is not None} == {
+            f"y{k}" for k in range(1, 63) if (step + 1) % k == 0
+        }
+        assert found.keys() == expected.keys()
+    with pytest.raises(UnsupportedModelError, match="63 different paces, the most is 62"):
+        Plan(several_rates(63))
+
+
+def test_a_table_may_have_more_rows_than_a_million() -> None:
+    rows = (1 << 20) + 5
+    description = ProgramDescription(
+        inputs=(InputDescription("id", (1,), "int32"),),
+        outputs=(OutputDescription("y", "y", per_frame=True),),
+        operations=(Lookup(name="embed", inputs=("id",), outputs=("y",), table="table"),),
+    )
+    program = Program(description, {"table": np.arange(rows, dtype=np.float32)[:, None]})
+    assert plan_of(program).id_rows["id"].tolist() == [rows]
+    assert Runner(program).step(np.array([rows - 1], np.int32)).item() == rows - 1

@@ -242,7 +242,7 @@ def test_what_is_read_from_a_state_is_a_copy() -> None:
     assert not runner.state["h0"][...].any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(at=st.integers(0, 60), model=st.sampled_from([GRU, LSTM]))
 def test_snapshot_and_restore_at_any_step_change_nothing(at: int, model: Recurrent) -> None:
     program, X = model.program(), model.samples(60)

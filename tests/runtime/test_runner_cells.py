@@ -28,7 +28,7 @@ MODELS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(MODELS)
 def test_any_model_equals_onnxruntime_over_1000_steps(model: Recurrent) -> None:
     X = model.samples(1000)

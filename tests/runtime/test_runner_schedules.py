@@ -65,7 +65,7 @@ def expect_equal_streams(program: Program, X: np.ndarray) -> dict[str, list[np.n
     return came
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(seed=seeds, steps=st.integers(0, 25), tail=st.sampled_from(["step", "flush"]))
 def test_steps_and_flush_equal_the_reference(seed: int, steps: int, tail: str) -> None:
     program = random_program(seed, tail=tail)
@@ -78,7 +78,7 @@ def fits(program: Program, steps: int) -> bool:
     return all(steps > when.first if when.at_end else when.frames(steps) > 0 for when in schedules)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=seeds, steps=st.integers(1, 9), hop=st.integers(1, 11))
 def test_staggered_windows_with_tails_equal_the_reference(seed: int, steps: int, hop: int) -> None:
     program = random_program(seed)
@@ -90,7 +90,7 @@ def test_staggered_windows_with_tails_equal_the_reference(seed: int, steps: int,
     expect_equal_streams(program, samples(program, 25, seed))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=seeds, window=st.sampled_from([None, (5, 2), (4, 7)]), tail=st.sampled_from(["step", "flush"]))
 def test_run_is_step_bit_for_bit(seed: int, window: tuple[int, int] | None, tail: str) -> None:
     program = random_program(seed, tail=tail)
@@ -115,7 +115,7 @@ def test_run_is_step_bit_for_bit(seed: int, window: tuple[int, int] | None, tail
     assert all(finals[0][name].tobytes() == finals[1][name].tobytes() for name in came)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=seeds, at=st.integers(0, 20), window=st.sampled_from([None, (6, 2)]))
 def test_snapshots_anywhere(seed: int, at: int, window: tuple[int, int] | None) -> None:
     program = random_program(seed)
@@ -132,7 +132,7 @@ def test_snapshots_anywhere(seed: int, at: int, window: tuple[int, int] | None) 
         assert all(one[name].tobytes() == other[name].tobytes() for name in one)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=seeds)
 def test_reset_begins_anew_also_after_flush(seed: int) -> None:
     program = random_program(seed)

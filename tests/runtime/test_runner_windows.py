@@ -26,7 +26,7 @@ def last_step_program(model: Recurrent, steps: int, hop: int) -> Program:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(window=windows, kind=st.sampled_from(["GRU", "LSTM", "RNN"]), hidden_size=st.integers(1, 20))
 def test_each_window_equals_onnxruntime(window: tuple[int, int], kind: str, hidden_size: int) -> None:
     (steps, hop), model = window, Recurrent(kind, hidden_size, layers=2)
@@ -38,7 +38,7 @@ def test_each_window_equals_onnxruntime(window: tuple[int, int], kind: str, hidd
         assert np.abs(y - model.onnxruntime_scores(X[t - steps + 1 : t + 1])[-1]).max() < 1e-5
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(window=windows)
 def test_all_frames_of_a_window_equal_the_reference(window: tuple[int, int]) -> None:
     model = Recurrent("GRU", 9)
@@ -58,7 +58,7 @@ def test_step_returns_none_between_windows_and_equals_run() -> None:
     assert np.array([y for y in stepped if y is not None]).tobytes() == expected.tobytes()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(window=windows, at=st.integers(0, STEPS))
 def test_snapshot_in_the_middle_of_a_window(window: tuple[int, int], at: int) -> None:
     model = Recurrent("GRU", 7)

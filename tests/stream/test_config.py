@@ -60,7 +60,7 @@ def test_everything_a_field_can_say_a_file_and_a_variable_can_say(tmp_path: Path
     ("text", "complaint"),
     [
         ("hops = 2", r"gesture\.toml: .*unknown field `hops`"),
-        ('hop = "2"', r"gesture\.toml: hop: Expected `int`, got `str`"),
+        ('hop = "2"', r"gesture\.toml: hop: Expected `int \| null`, got `str`"),
         ("[decision]\nthreshold = 'high'", r"gesture\.toml: decision\.threshold: Expected `float \| null`, got `str`"),
         ("[decision]\nlevel = 1", r"gesture\.toml: decision: .*unknown field `level`"),
         ("logits = true\nraw_scores = true", "exclude each other"),
@@ -82,7 +82,7 @@ def test_a_file_is_read_up_to_a_mebibyte(tmp_path: Path) -> None:
 
 
 def test_errors_of_variables_and_flags_name_them(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="EDGERNN_HOP is 'two': Expected `int`"):
+    with pytest.raises(ConfigError, match="EDGERNN_HOP is 'two': Expected `int"):
         resolve({}, environment={"EDGERNN_HOP": "two"})
     with pytest.raises(ConfigError, match=r"the flags: .*unknown field `speed`"):
         resolve({"speed": 2}, environment={})

@@ -51,6 +51,8 @@ class CsvBoard:
     """Sends lines and line faults; `expected` is what a reader should count."""
 
     ends = b"\r\n"
+    wraps_in_silence = False
+    is_numbered = False
 
     def __init__(self, random: np.random.Generator) -> None:
         self.random = random
@@ -63,10 +65,10 @@ class CsvBoard:
             lambda: self.line(b"0.5,1.5,20.5,1.5,2", "wrong_width"),
             lambda: self.line(b"0.5,1.\xb55,2", "malformed"),
             lambda: self.line(b"0.5,1.5,2x", "malformed"),
-            lambda: self.line(b"\x1b[2J\x1b[0m", "malformed"),
+            lambda: self.line(b"\x1b[2J\x1b[0m", "text"),
             lambda: self.line(bytes(self.random.integers(128, 256, 30).tolist()), "malformed"),
-            lambda: self.line(b"0.5,nan,2", "samples", "non_finite"),
-            lambda: self.line(b"-inf,1,ovf", "samples", "non_finite"),
+            lambda: self.line(b"0.5,nan,2", "samples", "non_finite", "missing_nan"),
+            lambda: self.line(b"-inf,1,ovf", "samples", "non_finite", "missing_inf", "missing_ovf"),
             lambda: self.line(b"1e39,1,2", "samples", "out_of_range"),
             lambda: self.line(b"\r\n"),
         ]
@@ -89,7 +91,7 @@ class CsvBoard:
         return b"0.1,0.2", b",0.3\r\n"
 
     def never_came(self, frames: int) -> None:
-        """So many good frames did not reach the reader, which cannot know of them."""
+        """So many good frames did not reach the reader."""
         self.expected["samples"] -= frames
 
 
@@ -97,6 +99,8 @@ class CobsBoard:
     """Sends checked packets and faults; `expected` is what a reader should count."""
 
     ends = b"\0"
+    wraps_in_silence = True  # of an hour, more than half the range of the clock
+    is_numbered = True
 
     def __init__(self, random: np.random.Generator) -> None:
         self.random = random
@@ -165,18 +169,18 @@ class CobsBoard:
 
     def torn(self) -> tuple[bytes, bytes]:
         self.expected["partial"] += 1
-        data = self.packet([0.1, 0.2, 0.3], "lost")
+        data = self.packet([0.1, 0.2, 0.3])
         return data[:6], data[6:]
 
     def never_came(self, frames: int) -> None:
         self.expected["samples"] -= frames
-        self.expected["lost"] += frames
 
 
 class JsonBoard(CobsBoard):
     """Sends the same as lines of JSON, whose damage no checksum shows."""
 
     ends = b"\n"
+    wraps_in_silence = False
 
     def __init__(self, random: np.random.Generator) -> None:
         super().__init__(random)
@@ -184,13 +188,13 @@ class JsonBoard(CobsBoard):
             self.drop,
             self.duplicate,
             self.swap,
-            lambda: self.packet([0.5, float("nan"), 2.0], "samples", "non_finite"),
+            lambda: self.packet([0.5, float("nan"), 2.0], "samples", "non_finite", "missing_null"),
             lambda: self.packet([0.5, 1e39, 2.0], "samples", "out_of_range"),
             lambda: self.packet([0.5, 1.0], "wrong_width", "lost"),
             lambda: self.line(b"ready", "text"),
             lambda: self.line(b'{"seq":1,', "text"),
             lambda: self.line(b'{"seq":1.5,"t_us":0,"x":1,"y":2,"z":3}', "malformed"),
-            lambda: self.line(b'{"seq":1,"t_us":null,"x":1,"y":2,"z":3}', "malformed", "non_finite"),
+            lambda: self.line(b'{"seq":1,"t_us":null,"x":1,"y":2,"z":3}', "malformed", "non_finite", "missing_null"),
             lambda: self.line(b"[" * 50 + b"]" * 50, "text"),
             lambda: self.line(bytes(self.random.integers(128, 256, 30).tolist()), "malformed"),
             self.restart,
@@ -261,7 +265,7 @@ class Line:
             assert chunk.data == b""
             assert self.pipeline.feed(chunk) == []
         self.clock.sleep(3600.0)
-        self.board.expected["unknown_losses"] += isinstance(self.board, CobsBoard)
+        self.board.expected["unknown_losses"] += self.board.wraps_in_silence
         self.send(self.board.good())
 
     def step_wall_clock(self) -> None:
@@ -311,7 +315,7 @@ class Line:
         notice = reader.next(PATIENCE_S)
         assert isinstance(notice, Notice)
         assert f"{dropped} bytes" in notice.text
-        self.pipeline.interrupted()
+        self.pipeline.interrupted(reconnected=False)
         received = 0
         while received < len(data) - dropped:
             received += len(self._take(reader.next(PATIENCE_S)))
@@ -321,6 +325,7 @@ class Line:
         self.board.expected["partial"] += begin > 0
         whole = rest[begin + 1 :].count(self.board.ends[-1:]) - (rest[begin] == ord("\r"))  # its \n ends nothing
         self.board.never_came(BURST - whole)
+        self.board.expected["lost"] += (BURST - whole) * self.board.is_numbered
         self._source.open()
         self.send(self.board.good())
 
@@ -369,7 +374,8 @@ class Line:
     def _open_again(self) -> None:
         self._source.close()
         self._source.open()
-        self.pipeline.interrupted()
+        self.pipeline.interrupted(reconnected=True)
+        self.board.expected["unknown_losses"] += self.board.is_numbered
 
 
 def storm(line: Line, faults: int) -> Sent:

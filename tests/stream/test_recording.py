@@ -67,7 +67,7 @@ def test_a_recording_cut_at_any_of_its_last_4096_bytes_gives_all_before(tmp_path
         assert len(found) == complete + (rest > 21)  # bytes of a chunk that is not whole are kept, without its check
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(place=st.integers(0, len(BYTES) - 1), value=st.integers(0, 255))
 def test_a_damaged_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, place: int, value: int) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged.edgerec"
@@ -82,7 +82,7 @@ def test_a_damaged_byte_is_noticed(tmp_path_factory: pytest.TempPathFactory, pla
         assert chunks == CHUNKS[: len(chunks)] or chunks[:-1] == CHUNKS[: len(chunks) - 1]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(whole=st.booleans(), rest=st.binary(max_size=300))
 def test_any_bytes_are_a_recording_or_refused(
     tmp_path_factory: pytest.TempPathFactory, whole: bool, rest: bytes
@@ -99,7 +99,7 @@ def test_any_bytes_are_a_recording_or_refused(
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"1,2,3\n", "is no recording"),
+        (b"1,2,3\n", "is not a recording"),
         (b"EDGERNNR\x02\x00\x00\x00\x00\x00", "has format 2"),
         (b"EDGERNNR\x01\x00\xff\xff\xff\xff", "claims 4294967295 bytes"),
         (b"EDGERNNR\x01\x00\x02\x00\x00\x00[]", "the description is wrong"),

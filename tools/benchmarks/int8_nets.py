@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WATCH = Path(__file__).parents[2] / "tests" / "models" / "watch"
 NETS = ("fastgrnn", "tcn")
 ROWS, BLOCK_STEPS = 2000, 500
-CALIBRATION_STRIDE = 9  # of the 98 recordings; all seven exercises are among them
+CALIBRATION_STRIDE, CALIBRATION_STEPS = 9, 30  # of 98 recordings of 100 steps; all seven exercises are among them
 MIN_AGREEMENT = 0.95  # of steps with the same label; tools/int8_accuracy.py measures it on whole recordings
 
 
@@ -35,7 +35,8 @@ def programs(name: str) -> dict[str, Program]:
     import edgernn
 
     with np.load(WATCH / "calibration.npz") as arrays:
-        calibration = np.split(arrays["samples"], arrays["interval_start"][1:])[::CALIBRATION_STRIDE]
+        recordings = np.split(arrays["samples"], arrays["interval_start"][1:])[::CALIBRATION_STRIDE]
+    calibration = [samples[:CALIBRATION_STEPS] for samples in recordings]
     program = edgernn.load(WATCH / f"{name}.onnx")
     int8 = {peer.name: edgernn.quantize(program, calibration, operands=peer.operands) for peer in INT8_PEERS}
     return {Edgernn.name: program, **int8}

@@ -200,6 +200,17 @@ class Int32StateInstruction(NamedTuple):
     shift: int = 0
 
 
+class Int32MatrixInstruction(NamedTuple):
+    """A product of 16-bit weights with a value, which is added to an int32 state."""
+
+    h: int  # arena: (rows,) int32
+    x: int  # arena: (columns,) int16
+    W: int  # weights: int16 (rows, columns)
+    constants: int  # weights: multiplier, shift and bias of each row, (rows, 3) int64
+    rows: int
+    columns: int
+
+
 class Int8FineGateInstruction(NamedTuple):
     """A fine sigmoid of each element."""
 

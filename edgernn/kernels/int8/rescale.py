@@ -17,6 +17,17 @@ def shifted(builder, accumulator, factor):
     return builder.shl(accumulator, builder.and_(count, constant(factor.type, 31)))
 
 
+def limited_shift(builder, accumulator, factor):
+    """LLVM code of the same for sums of weights: those that would leave int32 are limited to what stays in it."""
+    kind = accumulator.type
+    count = builder.and_(builder.lshr(factor, constant(kind, 8)), constant(kind, 31))
+    most = builder.lshr(constant(kind, (1 << 31) - 1), count)
+    least = builder.xor(most, constant(kind, -1))  # -most - 1
+    accumulator = builder.select(builder.icmp_signed(">", accumulator, most), most, accumulator)
+    accumulator = builder.select(builder.icmp_signed("<", accumulator, least), least, accumulator)
+    return builder.shl(accumulator, count)
+
+
 def rescaled(builder, accumulator, factor, bias):
     """LLVM code of ``accumulator * multiplier / 2^shift``, rounded, plus a bias, as int8_packing.py packs them.
 
@@ -42,7 +53,7 @@ def _low_product(builder, a, b):
 # for multipliers that are not negative; `rescale_shifted` is without the shift before the product
 rescale = elementwise(3, lambda builder, x, factor, bias: rescaled(builder, shifted(builder, x, factor), factor, bias))
 rescale_shifted = elementwise(3, rescaled)
-shift_before = elementwise(2, shifted)
+shift_before = elementwise(2, limited_shift)
 
 
 @inline

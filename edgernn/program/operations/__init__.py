@@ -3,55 +3,47 @@
 To add one, write its class here, then one file per back end; CONTRIBUTING.md has the recipe.
 """
 
-from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Shape, StateRegion, Value, Weights
-from edgernn.program.operations.elementwise import (
-    BINARY_FUNCTIONS,
-    UNARY_FUNCTIONS,
-    Binary,
-    Convert,
-    Softmax,
-    Unary,
-    Where,
+from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weights
+from edgernn.program.operations.declaration import Attribute, Port, Shape, Sizes, State, StateRegion, Weight
+from edgernn.program.operations.elementwise import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Binary, Convert, Unary
+from edgernn.program.operations.int8.base import IntegerFunction, IntegerOperation
+from edgernn.program.operations.int8.elementwise import Dequantize, Int8Affine, Int8Binary, Int8Unary, Quantize
+from edgernn.program.operations.int8.products import Int8Dense, Int8GroupedDense, Int8MatMul
+from edgernn.program.operations.int8.recurrent import (
+    Int8FineGate,
+    Int8Gru,
+    Int8Lstm,
+    Int8RecurrentOperation,
+    Int8Rnn,
+    Int32StateTerm,
+    Int32StateUpdate,
+    StateMatrix,
 )
-from edgernn.program.operations.int8.elementwise import (
-    Dequantize,
-    Int8Affine,
-    Int8Binary,
-    Int8Dense,
+from edgernn.program.operations.int8.reductions import (
+    Int8LayerNorm,
     Int8LogSoftmax,
+    Int8Reduce,
+    Int8RunningReduce,
+    Int8RunningSoftmax,
     Int8Softmax,
-    Int8Unary,
-    IntegerFunction,
-    IntegerOperation,
-    Quantize,
 )
-from edgernn.program.operations.int8.products import Int8GroupedDense, Int8MatMul
-from edgernn.program.operations.int8.recurrent import Int8Gru, Int8Lstm, Int8RecurrentOperation, Int8Rnn
-from edgernn.program.operations.int8.reductions import Int8LayerNorm, Int8Reduce, Int8RunningReduce, Int8RunningSoftmax
 from edgernn.program.operations.int8.selection import Int8Compare, Int8Where
-from edgernn.program.operations.int8.state_updates import Int8FineGate, Int32StateTerm, Int32StateUpdate
-from edgernn.program.operations.loops import Constant, Lookup, PutFrame, Repeat, TakeFrame
-from edgernn.program.operations.movement import ReadState, Rearrange, WriteState
+from edgernn.program.operations.loops import PutFrame, TakeFrame
+from edgernn.program.operations.movement import Constant, Lookup, ReadState, Rearrange, WriteState
 from edgernn.program.operations.products import Dense, GroupedDense, MatMul
 from edgernn.program.operations.recurrent import SIGMOID, TANH, GateFunction, Gru, Lstm, RecurrentOperation, Rnn
-from edgernn.program.operations.reductions import ArgMax, LayerNorm, Reduce, RunningReduce, RunningSoftmax, TopK
+from edgernn.program.operations.reductions import LayerNorm, Reduce, RunningReduce, RunningSoftmax, Softmax
+from edgernn.program.operations.repeat import (
+    AnyOperation,
+    FloatOperation,
+    Int8Operation,
+    Movement,
+    Repeat,
+    SingleOperation,
+)
 from edgernn.program.operations.schedule import EVERY_STEP, Schedule
+from edgernn.program.operations.selection import ArgMax, TopK, Where
 from edgernn.program.operations.time import DelayLine
-
-# all operations that a program file may hold, told apart by "kind"
-FloatOperation = (
-    (Dense | GroupedDense | MatMul | Rnn | Gru | Lstm)
-    | (Unary | Binary | Where | Softmax | LayerNorm)
-    | (Reduce | RunningReduce | RunningSoftmax | ArgMax | TopK | Lookup)
-)
-Int8Operation = (
-    (Int8Dense | Int8GroupedDense | Int8MatMul | Int8Rnn | Int8Gru | Int8Lstm)
-    | (Int8Unary | Int8Affine | Int8Binary | Int8Compare | Int8Where | Int8Softmax | Int8LogSoftmax | Int8LayerNorm)
-    | (Int8Reduce | Int8RunningReduce | Int8RunningSoftmax | Int8FineGate | Int32StateUpdate)
-)
-# that move numbers of any type without changing them, and what repeats others
-Movement = Rearrange | ReadState | WriteState | DelayLine | Repeat | TakeFrame | PutFrame | Constant | Convert
-AnyOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Movement
 
 __all__ = [
     "BINARY_FUNCTIONS",
@@ -62,6 +54,7 @@ __all__ = [
     "UNARY_FUNCTIONS",
     "AnyOperation",
     "ArgMax",
+    "Attribute",
     "Binary",
     "Constant",
     "Convert",
@@ -102,6 +95,7 @@ __all__ = [
     "MatMul",
     "Movement",
     "Operation",
+    "Port",
     "PutFrame",
     "Quantize",
     "ReadState",
@@ -114,12 +108,17 @@ __all__ = [
     "RunningSoftmax",
     "Schedule",
     "Shape",
+    "SingleOperation",
+    "Sizes",
     "Softmax",
+    "State",
+    "StateMatrix",
     "StateRegion",
     "TakeFrame",
     "TopK",
     "Unary",
     "Value",
+    "Weight",
     "Weights",
     "Where",
     "WriteState",

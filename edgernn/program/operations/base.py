@@ -1,18 +1,25 @@
-"""What all step operations have in common: named values in, named values out, weights, and regions of state."""
+"""What all step operations have in common: named values in, named values out, weights, and regions of state.
+
+A subclass declares its inputs and outputs (`input_ports`, `output_ports`) and, in the annotations of its fields, its
+weights and states: ``W: Annotated[str, Weight(("output_size", "input_size"))]``. Validation, memory, instructions, the
+reference's and the emitters' arguments follow from that.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from math import prod
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError
+from edgernn.program.operations.declaration import Port, Ports, Shape, Sizes, State, StateRegion, Weight, resolved
 from edgernn.program.operations.schedule import EVERY_STEP, Schedule
 
-Shape: TypeAlias = tuple[int, ...]
 Weights: TypeAlias = Mapping[str, NDArray[Any]]
 
 MAX_ELEMENTS = 1 << 26  # of one value, weight or state; 256 MB of float32
@@ -34,13 +41,6 @@ class Value(msgspec.Struct, frozen=True):
         return prod(self.shape)
 
 
-class StateRegion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A run of elements inside a state slot: `slot` is the slot's name, `offset` the first element, row-major."""
-
-    slot: str
-    offset: int = 0
-
-
 class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag=True):
     """One operation of a step.
 
@@ -58,16 +58,31 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         The steps in which it runs. What it reads was written in the same step.
     """
 
-    weight_fields: ClassVar[tuple[str, ...]] = ()  # fields that hold the name of a weight, or None
-    state_fields: ClassVar[tuple[str, ...]] = ()  # fields that hold a StateRegion
-    changes_state: ClassVar[bool] = False
-    input_dtype: ClassVar[str | None] = "float32"  # number type of the inputs, None for any that are alike
+    input_ports: ClassVar[Ports] = ()
+    output_ports: ClassVar[Ports] = ()
 
     name: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     sources: tuple[str, ...] = ()
     when: Schedule = EVERY_STEP
+
+    # what follows from the declaration
+
+    @property
+    def weight_fields(self) -> tuple[str, ...]:
+        """Fields that hold the name of a weight, or None."""
+        return tuple(_declared(type(self), Weight))
+
+    @property
+    def state_fields(self) -> tuple[str, ...]:
+        """Fields that hold a StateRegion."""
+        return tuple(_declared(type(self), State))
+
+    @property
+    def changes_state(self) -> bool:
+        """Whether it writes into a state."""
+        return any(state.changes for state in _declared(type(self), State).values())
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         """Check everything about this operation and return the type of each output.
@@ -77,15 +92,59 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         MalformedModelError
             A count, shape or attribute is wrong; the message begins with the operation's name.
         """
-        raise self.malformed("has no shape rule")
+        sizes = self.sizes(inputs, weights)
+        self.check(inputs, weights, sizes)
+        return tuple(self._result(port, inputs, sizes) for port in self.output_ports)
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
+        """Check what no declaration says."""
+
+    def sizes(self, inputs: tuple[Value, ...], weights: Weights) -> Sizes:
+        """The extents of all symbols, after checking counts and shapes of inputs and weights."""
+        self._expect_counts()
+        sizes = self.weight_sizes(weights)
+        for port, name, value in zip(self._ports_of_inputs(), self.inputs, inputs, strict=True):
+            if not sizes.fit(port.shape, value.shape):
+                raise self.malformed(f"input {name} has shape {value.shape}, it must be {sizes.text(port.shape)}")
+        return sizes
+
+    def weight_sizes(self, weights: Weights) -> Sizes:
+        """The extents of the symbols that attributes and weights fix."""
+        sizes = Sizes(self)
+        for field, weight in _declared(type(self), Weight).items():
+            name = getattr(self, field)
+            if name is None:
+                continue
+            array = self.weight(weights, name, resolved(self, weight.dtype))
+            if not sizes.fit(weight.shape, array.shape):
+                needed = sizes.text(weight.shape)
+                raise self.malformed(f"weight {name} as {field} has shape {array.shape}, it must be {needed}")
+            if not array.size:
+                raise self.malformed(f"weight {name} is empty")
+        return sizes
 
     def state_sizes(self, weights: Weights) -> dict[str, int]:
         """Elements of each state field, by field name. Called only after `infer` found the weights in order."""
-        return {}
+        sizes = self.weight_sizes(weights)
+        return {field: sizes.size(state.shape) for field, state in _declared(type(self), State).items()}
 
     def state_values(self) -> dict[str, tuple[str, float | None]]:
         """Number type and scale that each state field must have, by field name."""
-        return dict.fromkeys(self.state_fields, ("float32", None))
+        return {
+            field: (resolved(self, state.dtype), resolved(self, state.scale))
+            for field, state in _declared(type(self), State).items()
+        }
+
+    def _ports_of_inputs(self) -> tuple[Port, ...]:
+        """The port of each input."""
+        ports = self.input_ports
+        return ports + ports[-1:] * (len(self.inputs) - len(ports)) if ports and ports[-1].many else ports
+
+    def _result(self, port: Port, inputs: tuple[Value, ...], sizes: Sizes) -> Value:
+        shape = sizes.shape(port.shape)
+        if port.dtype is None:
+            return Value(shape, inputs[0].dtype, inputs[0].scale)
+        return Value(shape, resolved(self, port.dtype), resolved(self, port.scale))
 
     def multiply_accumulates(self, inputs: tuple[Value, ...], weights: Weights) -> int:
         """Multiply-accumulates of the matrix products in one step."""
@@ -103,34 +162,54 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def expect_dtypes(self, inputs: tuple[Value, ...]) -> None:
         """Check the number type of every input; where any is good, all must be alike, their scales too."""
-        for name, value in zip(self.inputs, inputs, strict=True):
-            if self.input_dtype not in (None, value.dtype):
-                raise self.malformed(f"input {name} is {value.dtype}, it must be {self.input_dtype}")
-            if self.input_dtype is None and (value.dtype, value.scale) != (inputs[0].dtype, inputs[0].scale):
+        for port, name, value in zip(self._ports_of_inputs(), self.inputs, inputs, strict=False):
+            if port.dtype not in (None, value.dtype):
+                raise self.malformed(f"input {name} is {value.dtype}, it must be {port.dtype}")
+            if port.dtype is None and (value.dtype, value.scale) != (inputs[0].dtype, inputs[0].scale):
                 raise self.malformed(f"input {name} is {value.dtype} of scale {value.scale}, unlike {self.inputs[0]}")
 
     def malformed(self, complaint: str) -> MalformedModelError:
         """The error for something wrong with this operation."""
         return MalformedModelError(f"operation {self.name} ({type(self).__name__}): {complaint}")
 
-    def expect_counts(self, *, inputs: int, outputs: int) -> None:
+    def _expect_counts(self) -> None:
         """Check how many inputs and outputs are connected."""
-        for what, have, need in (("inputs", len(self.inputs), inputs), ("outputs", len(self.outputs), outputs)):
+        needed = (len(self._ports_of_inputs()), len(self.output_ports))
+        for what, have, need in zip(("inputs", "outputs"), (len(self.inputs), len(self.outputs)), needed, strict=True):
             if have != need:
                 raise self.malformed(f"needs {need} {what}, has {have}")
 
-    def weight(self, weights: Weights, name: str, ndim: int, dtype: str = "float32") -> NDArray[Any]:
-        """The weight called `name`, checked to have `ndim` axes and number type `dtype`."""
+    def weight(self, weights: Weights, name: str, dtype: str = "float32") -> NDArray[Any]:
+        """The weight called `name`, checked to have number type `dtype`."""
         if name not in weights:
             raise self.malformed(f"weight {name} is missing")
         array = weights[name]
-        if array.ndim != ndim or array.dtype != dtype:
-            raise self.malformed(
-                f"weight {name} is {array.dtype} with {array.ndim} axes, it must be {dtype} with {ndim}"
-            )
+        if array.dtype != dtype:
+            raise self.malformed(f"weight {name} is {array.dtype}, it must be {dtype}")
         return array
+
+    def broadcast(self, *shapes: Shape) -> Shape:
+        """The shape that arrays of these shapes have together."""
+        try:
+            return np.broadcast_shapes(*shapes)
+        except ValueError as error:
+            raise self.malformed(f"shapes {shapes[0]} and {shapes[1]} do not broadcast") from error
 
     def expect_shape(self, array: NDArray[Any], name: str, shape: Shape) -> None:
         """Check the exact shape of a weight."""
         if array.shape != shape:
             raise self.malformed(f"weight {name} has shape {array.shape}, it must be {shape}")
+
+
+Declared = TypeVar("Declared", Weight, State)
+
+
+@cache
+def _declared(operation: type[Operation], kind: type[Declared]) -> dict[str, Declared]:
+    """The weights or states that a class declares in the annotations of its fields, in the order of the fields."""
+    hints = get_type_hints(operation, include_extras=True)
+    found = {
+        field: [each for each in getattr(hints[field], "__metadata__", ()) if isinstance(each, kind)]
+        for field in operation.__struct_fields__
+    }
+    return {field: each[0] for field, each in found.items() if each}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
 
 from edgernn.program.operations.base import Operation, Value, Weights
+from edgernn.program.operations.declaration import Attribute, Port, Ports, Sizes, Weight
 
 # ONNX operator -> default (alpha, beta), None where the operator has no such constant
 UNARY_FUNCTIONS: dict[str, tuple[float | None, float | None]] = {
@@ -53,17 +54,21 @@ BINARY_FUNCTIONS: tuple[str, ...] = get_args(BinaryFunction)
 class Unary(Operation, frozen=True, kw_only=True):
     """``y = function(x)`` for each element, named and defined as the ONNX operator."""
 
+    input_ports: ClassVar[Ports] = (Port("x"),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*size",)),)
+
     function: str
     alpha: float | None = None
     beta: float | None = None
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if self.function not in UNARY_FUNCTIONS:
             raise self.malformed(f"function {self.function} is not one of {', '.join(UNARY_FUNCTIONS)}")
         if any(constant is not None and not np.isfinite(constant) for constant in (self.alpha, self.beta)):
             raise self.malformed("alpha and beta must be finite")
-        return (inputs[0],)
+
+
+BINARY_PORTS = (Port("a", ("*a_shape",)), Port("b", ("*b_shape",)))
 
 
 class Binary(Operation, frozen=True, kw_only=True):
@@ -72,56 +77,34 @@ class Binary(Operation, frozen=True, kw_only=True):
     With `constant`, there is one input and the weight `constant` stands on the side that `constant_side` names.
     """
 
-    weight_fields: ClassVar[tuple[str, ...]] = ("constant",)
+    output_ports: ClassVar[Ports] = (Port("y"),)
 
     function: BinaryFunction
-    constant: str | None = None
+    constant: Annotated[str | None, Weight(("*constant",))] = None
     constant_side: Literal["left", "right"] = "right"
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=2 if self.constant is None else 1, outputs=1)
+    @property
+    def input_ports(self) -> tuple[Port, ...]:  # type: ignore[override]
+        """One input beside a constant, else two."""
+        return BINARY_PORTS if self.constant is None else BINARY_PORTS[:1]
+
+    def sizes(self, inputs: tuple[Value, ...], weights: Weights) -> Sizes:
+        sizes = super().sizes(inputs, weights)
         shapes = [value.shape for value in inputs]
         if self.constant is not None:
-            if self.constant not in weights:
-                raise self.malformed(f"weight {self.constant} is missing")
-            shapes.append(self.weight(weights, self.constant, weights[self.constant].ndim).shape)
-        try:
-            return (Value(np.broadcast_shapes(*shapes)),)
-        except ValueError as error:
-            raise self.malformed(f"shapes {shapes[0]} and {shapes[1]} do not broadcast") from error
-
-
-class Softmax(Operation, frozen=True, kw_only=True):
-    """``exp(x - max) / sum`` over the last axis, or its logarithm."""
-
-    logarithm: bool = False
-
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
-        if not inputs[0].shape:
-            raise self.malformed(f"input {self.inputs[0]} is a scalar, it needs an axis")
-        return (inputs[0],)
-
-
-class Where(Operation, frozen=True, kw_only=True):
-    """``y = a where condition is not 0, else b``, for each element of three values of one shape. Source: ONNX Where."""
-
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=3, outputs=1)
-        if len({value.shape for value in inputs}) > 1:
-            raise self.malformed(f"shapes {', '.join(str(value.shape) for value in inputs)} differ")
-        return (inputs[0],)
+            shapes.append(weights[self.constant].shape)
+        sizes.set(size=self.broadcast(*shapes))
+        return sizes
 
 
 class Convert(Operation, frozen=True, kw_only=True):
     """The numbers in another number type, float32 or int32; fractions are cut off. Source: ONNX Cast."""
 
-    input_dtype: ClassVar[str | None] = None
+    input_ports: ClassVar[Ports] = (Port("x", dtype=None),)
+    output_ports: ClassVar[Ports] = (Port("y", dtype=Attribute("dtype")),)
 
     dtype: Literal["float32", "int32"]
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if inputs[0].dtype not in ("float32", "int32") or inputs[0].scale is not None:
             raise self.malformed(f"input {self.inputs[0]} is {inputs[0].dtype}, it must be float32 or int32")
-        return (Value(inputs[0].shape, self.dtype),)

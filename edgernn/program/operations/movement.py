@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Shape, StateRegion, Value, Weights
+from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weights
+from edgernn.program.operations.declaration import Attribute, Port, Ports, Shape, Sizes, State, StateRegion, Weight
 
 
 class Rearrange(Operation, frozen=True, kw_only=True):
@@ -17,14 +18,17 @@ class Rearrange(Operation, frozen=True, kw_only=True):
     an int32 weight with as many elements as the output; absent, the inputs are laid end to end as they are.
     """
 
-    weight_fields: ClassVar[tuple[str, ...]] = ("indices",)
-    input_dtype: ClassVar[str | None] = None
+    input_ports: ClassVar[Ports] = (Port("x", dtype=None, many=True),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*shape",), dtype=None),)
 
     shape: Shape
-    indices: str | None = None
+    indices: Annotated[str | None, Weight(("*indices",), "int32")] = None
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=max(1, len(self.inputs)), outputs=1)
+    def sizes(self, inputs: tuple[Value, ...], weights: Weights) -> Sizes:
+        self._expect_counts()
+        return self.weight_sizes(weights)  # inputs have any shapes
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if any(extent < 1 for extent in self.shape) or prod(self.shape) > MAX_ELEMENTS:
             raise self.malformed(f"shape {self.shape} is empty or too large")
         available, size = sum(value.size for value in inputs), prod(self.shape)
@@ -32,11 +36,10 @@ class Rearrange(Operation, frozen=True, kw_only=True):
             if size != available:
                 raise self.malformed(f"shape {self.shape} has {size} elements, the inputs have {available}")
         else:
-            indices = self.weight(weights, self.indices, 1, "int32")
+            indices = weights[self.indices]
             self.expect_shape(indices, self.indices, (size,))
             if indices.min() < 0 or indices.max() >= available:
                 raise self.malformed(f"weight {self.indices} points outside the {available} elements of the inputs")
-        return (msgspec.structs.replace(inputs[0], shape=self.shape),)
 
 
 class ReadState(Operation, frozen=True, kw_only=True):
@@ -47,27 +50,32 @@ class ReadState(Operation, frozen=True, kw_only=True):
     and `scale` are the state's; of an int32 state with a scale the high half is read, as int16.
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("region",)
+    output_ports: ClassVar[Ports] = (Port("target", ("*shape",), Attribute("read_dtype"), Attribute("read_scale")),)
 
-    region: StateRegion
+    region: Annotated[StateRegion, State(Attribute("dtype"), ("*shape",), Attribute("scale"), changes=False)]
     shape: Shape
     latched: bool = msgspec.field(default=False, name="held")  # the file's name
     dtype: str = "float32"
     scale: float | None = None
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=0, outputs=1)
+    @property
+    def reads_high(self) -> bool:
+        """Whether it reads the high halves of a state."""
+        return self.dtype == "int32" and self.scale is not None
+
+    @property
+    def read_dtype(self) -> str:
+        """Number type of the value."""
+        return "int16" if self.reads_high else self.dtype
+
+    @property
+    def read_scale(self) -> float | None:
+        """Scale of the value."""
+        return self.scale * 65536 if self.reads_high and self.scale is not None else self.scale
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if any(extent < 1 for extent in self.shape) or prod(self.shape) > MAX_ELEMENTS:
             raise self.malformed(f"shape {self.shape} is empty or too large")
-        if self.dtype == "int32" and self.scale is not None:
-            return (Value(self.shape, "int16", self.scale * 65536),)
-        return (Value(self.shape, self.dtype, self.scale),)
-
-    def state_sizes(self, weights: Weights) -> dict[str, int]:
-        return {"region": prod(self.shape)}
-
-    def state_values(self) -> dict[str, tuple[str, float | None]]:
-        return {"region": (self.dtype, self.scale)}
 
 
 class WriteState(Operation, frozen=True, kw_only=True):
@@ -76,26 +84,45 @@ class WriteState(Operation, frozen=True, kw_only=True):
     With `begins` it is the other way round: the state begins anew in this step, and what follows goes on from there.
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("region",)
-    changes_state: ClassVar[bool] = True
-    input_dtype: ClassVar[str | None] = None
+    input_ports: ClassVar[Ports] = (Port("source", ("*shape",), dtype=None),)
 
-    region: StateRegion
+    region: Annotated[StateRegion, State(Attribute("dtype"), ("size",), Attribute("scale"))]
     size: int
     begins: bool = False
     dtype: str = "float32"
     scale: float | None = None
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=0)
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if inputs[0].size != self.size:
             raise self.malformed(f"input {self.inputs[0]} has {inputs[0].size} elements, the state region {self.size}")
         if (inputs[0].dtype, inputs[0].scale) != (self.dtype, self.scale):
             raise self.malformed(f"input {self.inputs[0]} is {inputs[0].dtype} of scale {inputs[0].scale}")
-        return ()
 
-    def state_sizes(self, weights: Weights) -> dict[str, int]:
-        return {"region": self.size}
 
-    def state_values(self) -> dict[str, tuple[str, float | None]]:
-        return {"region": (self.dtype, self.scale)}
+class Constant(Operation, frozen=True, kw_only=True):
+    """A weight as a value."""
+
+    output_ports: ClassVar[Ports] = (Port("y", dtype=Attribute("dtype"), scale=Attribute("scale")),)
+
+    weight_name: Annotated[str, Weight(("*size",), Attribute("dtype"))]
+    dtype: str = "float32"
+    scale: float | None = None
+
+
+class Lookup(Operation, frozen=True, kw_only=True):
+    """``y = table[id]``: a row of the weight `table` (rows, *row) for each int32 id. Source: ONNX Gather.
+
+    An id below 0 counts from the end; one outside of the table is taken as the nearest row, and a Runner refuses it
+    before it touches a state where it comes from an input.
+    """
+
+    input_ports: ClassVar[Ports] = (Port("ids", ("*ids",), "int32"),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*ids", "*row"), Attribute("dtype"), Attribute("scale")),)
+
+    table: Annotated[str, Weight(("rows", "*row"), Attribute("dtype"))]
+    dtype: Literal["float32", "int16"] = "float32"  # of the table
+    scale: float | None = None  # of its integers
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
+        if sizes["ids"] * sizes["row"] > MAX_ELEMENTS:
+            raise self.malformed(f"looks up {sizes['ids'] * sizes['row']} numbers")

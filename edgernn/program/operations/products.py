@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from edgernn.program.operations.base import Operation, Value, Weights
+from edgernn.program.operations.declaration import Attribute, Port, Ports, Weight
 
 
 class Dense(Operation, frozen=True, kw_only=True):
@@ -13,22 +14,11 @@ class Dense(Operation, frozen=True, kw_only=True):
     W is (outputs, inputs), B is (outputs,) or absent. Source: ONNX Gemm and MatMul.
     """
 
-    weight_fields: ClassVar[tuple[str, ...]] = ("W", "B")
+    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "input_size")),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "output_size")),)
 
-    W: str
-    B: str | None = None
-
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
-        W = self.weight(weights, self.W, 2)
-        if self.B is not None:
-            self.expect_shape(self.weight(weights, self.B, 1), self.B, W.shape[:1])
-        (x,) = inputs
-        if not x.shape or x.shape[-1] != W.shape[1]:
-            raise self.malformed(
-                f"input {self.inputs[0]} has shape {x.shape}, W of shape {W.shape} needs {W.shape[1]} features"
-            )
-        return (Value((*x.shape[:-1], W.shape[0])),)
+    W: Annotated[str, Weight(("output_size", "input_size"))]
+    B: Annotated[str | None, Weight(("output_size",))] = None
 
     def multiply_accumulates(self, inputs: tuple[Value, ...], weights: Weights) -> int:
         return inputs[0].size * int(weights[self.W].shape[0])
@@ -41,22 +31,11 @@ class GroupedDense(Operation, frozen=True, kw_only=True):
     in a register: with one output each it is a depthwise convolution. Source: ONNX Conv with group above 1.
     """
 
-    weight_fields: ClassVar[tuple[str, ...]] = ("W", "B")
+    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "input_size", "groups")),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "output_size", "groups")),)
 
-    W: str
-    B: str | None = None
-
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
-        W = self.weight(weights, self.W, 3)
-        if not W.size:
-            raise self.malformed(f"weight {self.W} of shape {W.shape} is empty")
-        if self.B is not None:
-            self.expect_shape(self.weight(weights, self.B, 2), self.B, (W.shape[0], W.shape[2]))
-        shape = inputs[0].shape
-        if len(shape) < 2 or shape[-2:] != W.shape[1:]:
-            raise self.malformed(f"input {self.inputs[0]} has shape {shape}, W of shape {W.shape} needs {W.shape[1:]}")
-        return (Value((*shape[:-2], W.shape[0], W.shape[2])),)
+    W: Annotated[str, Weight(("output_size", "input_size", "groups"))]
+    B: Annotated[str | None, Weight(("output_size", "groups"))] = None
 
     def multiply_accumulates(self, inputs: tuple[Value, ...], weights: Weights) -> int:
         return inputs[0].size * int(weights[self.W].shape[0])
@@ -68,14 +47,15 @@ class MatMul(Operation, frozen=True, kw_only=True):
     a is (..., n, k) and b (..., k, m) or, transposed, (..., m, k), with the same axes in front. Source: ONNX MatMul.
     """
 
+    input_ports: ClassVar[Ports] = (Port("a", ("*matrices", "n", "k")), Port("b", Attribute("b_shape")))
+    output_ports: ClassVar[Ports] = (Port("y", ("*matrices", "n", "m")),)
+
     transposed: bool = False
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=2, outputs=1)
-        a, b = (value.shape for value in inputs)
-        if len(a) < 2 or len(b) != len(a) or a[:-2] != b[:-2] or a[-1] != b[-1 if self.transposed else -2]:
-            raise self.malformed(f"shapes {a} and {b} do not fit{', transposed' if self.transposed else ''}")
-        return (Value((*a[:-1], b[-2 if self.transposed else -1])),)
+    @property
+    def b_shape(self) -> tuple[str, ...]:
+        """Axes of b."""
+        return ("*matrices", "m", "k") if self.transposed else ("*matrices", "k", "m")
 
     def multiply_accumulates(self, inputs: tuple[Value, ...], weights: Weights) -> int:
         b = inputs[1].shape

@@ -8,11 +8,12 @@ step is the new hidden state h, (hidden_size,).
 from __future__ import annotations
 
 from math import isfinite
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
-from edgernn.program.operations.base import Operation, StateRegion, Value, Weights
+from edgernn.program.operations.base import Operation, Value, Weights
+from edgernn.program.operations.declaration import Port, Ports, Sizes, State, StateRegion, Weight
 from edgernn.program.operations.elementwise import UNARY_FUNCTIONS
 
 GATE_FUNCTIONS = (*UNARY_FUNCTIONS, "Affine", "ScaledTanh")  # the last two exist only inside ONNX's cells
@@ -33,31 +34,20 @@ TANH = GateFunction("Tanh")
 class RecurrentOperation(Operation, frozen=True, kw_only=True):
     """What the three cells share: weights W, R, B, the state h, activations, and the clipping of gate inputs."""
 
-    weight_fields: ClassVar[tuple[str, ...]] = ("W", "R", "B")
-    state_fields: ClassVar[tuple[str, ...]] = ("h",)
-    changes_state: ClassVar[bool] = True
+    input_ports: ClassVar[Ports] = (Port("x", ("input_size",)),)
+    output_ports: ClassVar[Ports] = (Port("y", ("hidden_size",)),)
+
     gates: ClassVar[int] = 1
     functions: ClassVar[int] = 1
 
-    W: str
-    R: str
-    B: str | None = None
-    h: StateRegion
+    W: Annotated[str, Weight(("gates * hidden_size", "input_size"))]
+    R: Annotated[str, Weight(("gates * hidden_size", "hidden_size"))]
+    B: Annotated[str | None, Weight(("2 * gates * hidden_size",))] = None
+    h: Annotated[StateRegion, State("float32", ("hidden_size",))]
     activations: tuple[GateFunction, ...]
     clip: float | None = None
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
-        R = self.weight(weights, self.R, 2)
-        rows, hidden_size = R.shape
-        if hidden_size < 1 or rows != self.gates * hidden_size:
-            raise self.malformed(f"R has shape {R.shape}, it must be ({self.gates} * hidden_size, hidden_size)")
-        (x,) = inputs
-        if len(x.shape) != 1:
-            raise self.malformed(f"input {self.inputs[0]} has shape {x.shape}, one frame must be a vector")
-        self.expect_shape(self.weight(weights, self.W, 2), self.W, (rows, x.size))
-        if self.B is not None:
-            self.expect_shape(self.weight(weights, self.B, 1), self.B, (2 * rows,))
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if len(self.activations) != self.functions:
             raise self.malformed(f"has {len(self.activations)} activations, needs {self.functions}")
         for gate in self.activations:
@@ -67,10 +57,6 @@ class RecurrentOperation(Operation, frozen=True, kw_only=True):
                 raise self.malformed("alpha and beta must be finite")
         if self.clip is not None and not 0.0 < self.clip < 1e30:
             raise self.malformed(f"clip is {self.clip}, it must be above 0 and finite")
-        return (Value((hidden_size,)),)
-
-    def state_sizes(self, weights: Weights) -> dict[str, int]:
-        return dict.fromkeys(self.state_fields, int(weights[self.R].shape[1]))
 
     def multiply_accumulates(self, inputs: tuple[Value, ...], weights: Weights) -> int:
         return int(weights[self.W].size + weights[self.R].size)
@@ -104,18 +90,10 @@ class Lstm(RecurrentOperation, frozen=True, kw_only=True):
     (3 * hidden_size,). With `input_forget`, ``f = 1 - i``.
     """
 
-    weight_fields: ClassVar[tuple[str, ...]] = ("W", "R", "B", "P")
-    state_fields: ClassVar[tuple[str, ...]] = ("h", "c")
     gates: ClassVar[int] = 4
     functions: ClassVar[int] = 3
 
-    c: StateRegion
-    P: str | None = None
+    c: Annotated[StateRegion, State("float32", ("hidden_size",))]
+    P: Annotated[str | None, Weight(("3 * hidden_size",))] = None
     activations: tuple[GateFunction, ...] = (SIGMOID, TANH, TANH)
     input_forget: bool = False
-
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        outputs = super().infer(inputs, weights)
-        if self.P is not None:
-            self.expect_shape(self.weight(weights, self.P, 1), self.P, (3 * outputs[0].size,))
-        return outputs

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from math import prod
+from typing import Annotated, ClassVar, Literal
 
-import msgspec
-
-from edgernn.program.operations.base import Operation, StateRegion, Value, Weights
+from edgernn.program.operations.base import Operation, Value, Weights
+from edgernn.program.operations.declaration import Port, Ports, Shape, Sizes, State, StateRegion, Weight
 
 ReduceFunction = Literal["Sum", "Mean", "Max", "Min", "Prod"]
+
+
+def sizes_of_reduction(operation: Operation, shape: Shape, axis: int) -> dict[str, int | Shape]:
+    """The extents before, along and behind the axis of a reduction, and the shape that it leaves."""
+    if not 0 <= axis < len(shape):
+        raise operation.malformed(f"axis {axis} does not exist in the shape {shape}")
+    outer, inner = shape[:axis], shape[axis + 1 :]
+    return {"outer": prod(outer), "n": shape[axis], "inner": prod(inner), "kept": (*outer, *inner) or (1,)}
 
 
 class Reduce(Operation, frozen=True, kw_only=True):
@@ -17,15 +25,16 @@ class Reduce(Operation, frozen=True, kw_only=True):
     ``y = function(x, axis)``; of an input of one axis the output has the shape (1,).
     """
 
+    input_ports: ClassVar[Ports] = (Port("x"),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*kept",)),)
+
     function: ReduceFunction
     axis: int = 0
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
-        shape = inputs[0].shape
-        if not 0 <= self.axis < len(shape):
-            raise self.malformed(f"axis {self.axis} does not exist in the shape {shape}")
-        return (Value((*shape[: self.axis], *shape[self.axis + 1 :]) or (1,)),)
+    def sizes(self, inputs: tuple[Value, ...], weights: Weights) -> Sizes:
+        sizes = super().sizes(inputs, weights)
+        sizes.set(**sizes_of_reduction(self, inputs[0].shape, self.axis))
+        return sizes
 
 
 class RunningReduce(Operation, frozen=True, kw_only=True):
@@ -42,25 +51,17 @@ class RunningReduce(Operation, frozen=True, kw_only=True):
         int64, one number: frames so far.
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("total", "count")
-    changes_state: ClassVar[bool] = True
+    input_ports: ClassVar[Ports] = (Port("x", ("*shape",)),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*shape",)),)
 
     function: Literal["Sum", "Mean", "Max", "Min"]
-    total: StateRegion
-    count: StateRegion
+    total: Annotated[StateRegion, State("float64", ("size",))]
+    count: Annotated[StateRegion, State("int64", ())]
     size: int
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if inputs[0].size != self.size:
             raise self.malformed(f"input {self.inputs[0]} has {inputs[0].size} elements, the state {self.size}")
-        return (inputs[0],)
-
-    def state_sizes(self, weights: Weights) -> dict[str, int]:
-        return {"total": self.size, "count": 1}
-
-    def state_values(self) -> dict[str, tuple[str, float | None]]:
-        return {"total": ("float64", None), "count": ("int64", None)}
 
 
 class RunningSoftmax(Operation, frozen=True, kw_only=True):
@@ -78,27 +79,14 @@ class RunningSoftmax(Operation, frozen=True, kw_only=True):
         float64 (groups, size): the sum of exponentials times values.
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("largest", "total", "weighted")
-    changes_state: ClassVar[bool] = True
+    input_ports: ClassVar[Ports] = (Port("scores", ("groups",)), Port("x", ("groups", "size")))
+    output_ports: ClassVar[Ports] = (Port("y", ("groups", "size")),)
 
-    largest: StateRegion
-    total: StateRegion
-    weighted: StateRegion
+    largest: Annotated[StateRegion, State("float64", ("groups",))]
+    total: Annotated[StateRegion, State("float64", ("groups",))]
+    weighted: Annotated[StateRegion, State("float64", ("groups", "size"))]
     groups: int
     size: int
-
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=2, outputs=1)
-        scores, values = inputs
-        if self.groups < 1 or scores.shape != (self.groups,) or values.shape != (self.groups, self.size):
-            raise self.malformed(f"reads shapes {scores.shape} and {values.shape} for {self.groups} groups")
-        return (Value((self.groups, self.size)),)
-
-    def state_sizes(self, weights: Weights) -> dict[str, int]:
-        return {"largest": self.groups, "total": self.groups, "weighted": self.groups * self.size}
-
-    def state_values(self) -> dict[str, tuple[str, float | None]]:
-        return dict.fromkeys(self.state_fields, ("float64", None))
 
 
 class LayerNorm(Operation, frozen=True, kw_only=True):
@@ -108,51 +96,23 @@ class LayerNorm(Operation, frozen=True, kw_only=True):
     is subtracted, and the mean square stands for the variance: ONNX RMSNormalization.
     """
 
-    weight_fields: ClassVar[tuple[str, ...]] = ("scale", "bias")
+    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size")),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size")),)
 
-    scale: str | None = None
-    bias: str | None = None
+    scale: Annotated[str | None, Weight(("size",))] = None
+    bias: Annotated[str | None, Weight(("size",))] = None
     epsilon: float = 1e-5
     centred: bool = True
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
-        if not inputs[0].shape:
-            raise self.malformed(f"input {self.inputs[0]} is a scalar, it needs an axis")
-        for name in (self.scale, self.bias):
-            if name is not None:
-                self.expect_shape(self.weight(weights, name, 1), name, inputs[0].shape[-1:])
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if not 0.0 <= self.epsilon < 1e30:
             raise self.malformed(f"epsilon is {self.epsilon}, it must be from 0 and finite")
-        return (inputs[0],)
 
 
-class ArgMax(Operation, frozen=True, kw_only=True):
-    """Index of the largest number along the last axis, the first of equal ones, as int32. Source: ONNX ArgMax."""
+class Softmax(Operation, frozen=True, kw_only=True):
+    """``exp(x - max) / sum`` over the last axis, or its logarithm."""
 
-    input_dtype: ClassVar[str | None] = None
+    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size")),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size")),)
 
-    last: bool = False  # the last of equal ones: ONNX's select_last_index
-    smallest: bool = False  # ArgMin
-
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
-        if not inputs[0].shape:
-            raise self.malformed(f"input {self.inputs[0]} is a scalar, it needs an axis")
-        return (Value(inputs[0].shape[:-1] or (1,), "int32"),)
-
-
-class TopK(Operation, frozen=True, kw_only=True):
-    """The k largest (or smallest) numbers of the last axis in order, and their indices as int32. Source: ONNX TopK."""
-
-    input_dtype: ClassVar[str | None] = None
-
-    k: int
-    largest: bool = True
-
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=2)
-        if not inputs[0].shape or not 1 <= self.k <= inputs[0].shape[-1]:
-            raise self.malformed(f"k is {self.k}, the input's shape {inputs[0].shape}")
-        shape = (*inputs[0].shape[:-1], self.k)
-        return (msgspec.structs.replace(inputs[0], shape=shape), Value(shape, "int32"))
+    logarithm: bool = False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import isfinite
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
 
-from edgernn.program.operations.base import MAX_ELEMENTS, Operation, StateRegion, Value, Weights
+from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weights
+from edgernn.program.operations.declaration import Attribute, Port, Ports, Sizes, State, StateRegion
 from edgernn.program.operations.schedule import EVERY_STEP, Schedule
 
 
@@ -38,12 +39,11 @@ class DelayLine(Operation, frozen=True, kw_only=True, tag="History"):  # the fil
         The ring holds int16 numbers as int8, rounded as matrix products of 8 bits read them; taps are 256 times that.
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("ring", "position")
-    changes_state: ClassVar[bool] = True
-    input_dtype: ClassVar[str | None] = None
+    input_ports: ClassVar[Ports] = (Port("source", ("*frame",), dtype=None),)
+    output_ports: ClassVar[Ports] = (Port("y", ("taps", "*frame"), dtype=None),)
 
-    ring: StateRegion
-    position: StateRegion
+    ring: Annotated[StateRegion, State(Attribute("ring_dtype"), ("length", "size"), Attribute("ring_scale"))]
+    position: Annotated[StateRegion, State("int32", ())]
     length: int
     taps: int = 1
     dilation: int = 1
@@ -54,8 +54,17 @@ class DelayLine(Operation, frozen=True, kw_only=True, tag="History"):  # the fil
     scale: float | None = None
     int8_storage: bool = msgspec.field(default=False, name="narrow")  # the file's name
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
+    @property
+    def ring_dtype(self) -> str:
+        """Number type of the ring."""
+        return "int8" if self.int8_storage else self.dtype
+
+    @property
+    def ring_scale(self) -> float | None:
+        """Scale of the ring."""
+        return 256 * self.scale if self.int8_storage and self.scale is not None else self.scale
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if min(self.length, self.taps, self.dilation, self.size) < 1 or self.length * self.size > MAX_ELEMENTS:
             raise self.malformed("length, taps, dilation and size must be above 0, and the ring not too large")
         if (self.taps - 1) * self.dilation >= self.length:
@@ -70,11 +79,3 @@ class DelayLine(Operation, frozen=True, kw_only=True, tag="History"):  # the fil
             raise self.malformed(f"holds {self.dtype} in 8 bits, which is for int16 with a scale")
         if not self.read.is_valid or self.read.at_end or self.when.at_end:
             raise self.malformed("its schedules are out of range")
-        return (Value((self.taps, *inputs[0].shape), self.dtype, self.scale),)
-
-    def state_sizes(self, weights: Weights) -> dict[str, int]:
-        return {"ring": self.length * self.size, "position": 1}
-
-    def state_values(self) -> dict[str, tuple[str, float | None]]:
-        ring = ("int8", 256 * self.scale) if self.int8_storage and self.scale is not None else (self.dtype, self.scale)
-        return {"ring": ring, "position": ("int32", None)}

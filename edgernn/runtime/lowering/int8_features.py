@@ -21,6 +21,7 @@ from edgernn.kernels.int8.instructions import (
     Int8RunningInstruction,
     Int8RunningSoftmaxInstruction,
     Int8WhereInstruction,
+    Int32MatrixInstruction,
     Int32StateInstruction,
 )
 from edgernn.kernels.int8.products.packing import pack_biases, pack_factors, pack_short_factors
@@ -36,6 +37,7 @@ from edgernn.program.operations import (
     Int8Unary,
     Int8Where,
     Int32StateUpdate,
+    StateMatrix,
 )
 from edgernn.runtime.lowering.int8 import broadcast_shorts, limits_of, table_form
 from edgernn.runtime.lowering.table import InstructionBuilder
@@ -190,6 +192,9 @@ def _lower_wide_update(builder: InstructionBuilder, operation: Int32StateUpdate)
     begin = Int32StateInstruction(h=h, x=builder.region(operation.region), minus=zeros, fine=0, size=size)
     builder.emit(Kernel("int8.recurrent.state_updates", ("begin",)), begin, operation.name)
     for term in operation.terms:
+        if term.matrix is not None:
+            _lower_state_matrix(builder, operation, term.x, term.matrix)
+            continue
         kernel, fine = ("shifted", ""), 0
         if term.gate is not None:
             kernel, fine = ("product", "arena"), builder.value(operation.inputs[term.gate])
@@ -201,7 +206,22 @@ def _lower_wide_update(builder: InstructionBuilder, operation: Int32StateUpdate)
         sign = "minus" if term.negative else "plus"
         builder.emit(Kernel("int8.recurrent.state_updates", (*kernel, sign)), row, operation.name)
     row = Int32StateInstruction(h=h, x=builder.value(operation.outputs[1]), minus=zeros, fine=0, size=size)
+    if operation.floor:
+        builder.emit(Kernel("int8.recurrent.state_updates", ("floor",)), row, operation.name)
     builder.emit(Kernel("int8.recurrent.state_updates", ("high",)), row, operation.name)
+
+
+def _lower_state_matrix(builder: InstructionBuilder, operation: Int32StateUpdate, x: int, matrix: StateMatrix) -> None:
+    W, m, s, B = (builder.program.weights[name] for name in matrix.names())
+    row = Int32MatrixInstruction(
+        h=builder.value(operation.outputs[0]),
+        x=builder.value(operation.inputs[x]),
+        W=builder.pack(W),
+        constants=builder.pack(np.stack([m, s, B], axis=1).astype(np.int64)),
+        rows=W.shape[0],
+        columns=W.shape[1],
+    )
+    builder.emit(Kernel("int8.recurrent.state_updates", ("matrix",)), row, operation.name)
 
 
 INT8_FEATURE_LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {

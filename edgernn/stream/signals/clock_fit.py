@@ -78,4 +78,6 @@ class ClockFit:
         device, arrival = (self._points[:count] - self._points[0]).T.astype(np.float64)  # (count,) each
         first, second = np.triu_indices(count, 1)
         a = float(np.median((arrival[second] - arrival[first]) / (device[second] - device[first])))
+        if a <= 0:  # all came at once, as out of a file
+            return None
         return a, float(self._points[0, 0]), float(self._points[0, 1] + (arrival - a * device).min())

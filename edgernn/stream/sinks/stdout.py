@@ -10,7 +10,15 @@ from edgernn.stream.sinks.lines import CSV_HEADING, Style, format_event
 
 
 class StdoutSink(Sink):
-    """Prints events, and flushes after each, so that a pipe gets them when they happen."""
+    """Prints events, and flushes after each, so that a pipe gets them when they happen.
+
+    Parameters
+    ----------
+    location : str
+        Nothing.
+    format : {"json", "csv", "text"}
+        How an event is written.
+    """
 
     def __init__(self, location: str = "", *, format: Style = "text") -> None:
         self._style = format

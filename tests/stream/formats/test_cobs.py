@@ -21,7 +21,7 @@ def counts(parser: Cobs) -> dict[str, int]:
     return {kind: count for kind, count in zip(KINDS, parser.counts.tolist(), strict=True) if count}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(mostly_zeros)
 def test_stuffing_is_that_of_the_cobs_package(data: bytes) -> None:
     assert cobs.cobs.decode(stuff(data)) == data
@@ -29,7 +29,7 @@ def test_stuffing_is_that_of_the_cobs_package(data: bytes) -> None:
     assert unstuff(stuff(data)) == data
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1), int16s), max_size=8), cuts)
 def test_packets_of_an_independent_sender(packets: list[tuple[int, int, list[int]]], fractions: list[float]) -> None:
     data = b"\0"
@@ -48,7 +48,7 @@ def test_packets_of_an_independent_sender(packets: list[tuple[int, int, list[int
     assert received == packets
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(width=32), min_size=1, max_size=40))
 def test_float32_values_come_through(numbers: list[float]) -> None:
     parser = Cobs(len(numbers))
@@ -68,7 +68,7 @@ def test_every_single_flipped_bit_costs_at_most_its_own_and_the_next_packet() ->
             assert values == ([0, 3] if place == len(good[1]) - 1 else [0, 2, 3])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=120), cuts)
 def test_noise_is_never_a_sample_and_is_forgotten_at_a_zero_byte(noise: bytes, fractions: list[float]) -> None:
     parser = Cobs(2, whole_start=True)

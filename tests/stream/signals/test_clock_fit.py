@@ -28,6 +28,15 @@ def test_drift_is_found_through_random_delays_and_a_wrap(drift_ppm: float, begin
     assert fit.drift_ppm == pytest.approx(drift_ppm, abs=5)
 
 
+def test_drift_of_long_ago_is_forgotten() -> None:
+    """A board that became warm: its clock was 300 ppm fast for five minutes."""
+    fit, device_us = ClockFit(), 0.0
+    for second in range(400):
+        fit.add(round(device_us) % TIMES_US, second * 1_000_000_000)
+        device_us += 1e6 * (1 + (300e-6 if second < 300 else 20e-6))
+    assert fit.drift_ppm == pytest.approx(20, abs=1)
+
+
 def test_the_time_of_a_sample_is_that_of_the_earliest_arrivals() -> None:
     fit = ClockFit()
     feed(fit, 100, 100.0)
@@ -52,3 +61,10 @@ def test_late_samples_do_not_count() -> None:
     other.add(3_000_000, 1)
     assert other.drift_ppm == one.drift_ppm
     assert other.host_ns == one.host_ns
+
+
+def test_samples_that_came_all_at_once_tell_no_drift() -> None:
+    fit = ClockFit()
+    for second in range(20):
+        fit.add(second * 1_000_000, arrival_ns=5)
+    assert (fit.drift_ppm, fit.host_ns) == (None, None)

@@ -73,7 +73,7 @@ def test_an_outage_makes_the_model_begin_anew_once() -> None:
     assert fill(gaps, (column(nan, 2), None), (column(3), None)) == [([2], True), ([3], False)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(["hold", "interpolate", "reset"]),
     st.lists(st.tuples(st.sampled_from([1.0, 2.0, 5.0, nan, inf]), st.integers(-1, 5)), max_size=30),

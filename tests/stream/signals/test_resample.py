@@ -22,7 +22,7 @@ def test_outputs_are_those_of_interp(from_hz: float, to_hz: float) -> None:
         np.testing.assert_allclose(found[:, channel], expected, atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(cuts=st.lists(st.integers(0, 200), max_size=8), ratio=st.floats(0.1, 10.0))
 def test_any_split_gives_the_same(cuts: list[int], ratio: float) -> None:
     one, other = Resample(ratio, 1.0), Resample(ratio, 1.0)

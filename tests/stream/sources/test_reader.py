@@ -61,6 +61,34 @@ def test_a_lost_source_is_opened_again() -> None:
     reader.stop()
 
 
+def test_pauses_between_attempts_grow_to_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader(Script(SourceError("gone"), None, failing_opens=9))
+    pauses: list[float] = []
+    monkeypatch.setattr(reader._stopping, "wait", pauses.append)
+    reader.start()
+    assert drain(reader) == ["lost", "reopened", "end"]
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 2.0]
+    reader.stop()
+
+
+def test_four_mebibytes_wait_for_a_slow_consumer() -> None:
+    script = Script(*[bytes(1 << 18)] * 20)
+    reader = Reader(script)
+    reader.start()
+    assert script.all_read.wait(PATIENCE_S)
+    assert reader.dropped_bytes == 4 << 18
+    reader.stop()
+
+
+def test_a_writer_in_the_process_waits_after_4096_chunks() -> None:
+    source = MemorySource(ManualClock())
+    for _ in range(4095):
+        source.write(b"1\n")
+    assert not source._chunks.full()
+    source.write(b"1\n")
+    assert source._chunks.full()
+
+
 def test_without_reconnect_the_error_arrives_after_the_bytes() -> None:
     reader = Reader(Script(b"a", SourceError("gone")), reconnect=False)
     reader.start()

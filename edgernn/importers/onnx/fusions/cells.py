@@ -20,17 +20,19 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ModelError
 from edgernn.importers.onnx.fusions.cell_function import TOLERANCE, ActivatedUnits, Affine, Array, CellFunction, State
-from edgernn.importers.onnx.streams.builder import ProgramBuilder
+from edgernn.importers.onnx.streams.names import Names
+from edgernn.importers.onnx.streams.weights import WeightStore
 from edgernn.program.operations import (
     AnyOperation,
     GateFunction,
     Gru,
     Lstm,
     ReadState,
-    Repeat,
     Rnn,
     WriteState,
 )
+from edgernn.program.program import Program
+from edgernn.program.trees import rewritten
 from edgernn.reference import float32 as reference_float32
 
 PROBES = 5
@@ -39,18 +41,20 @@ MAX_GROUPS = 256  # that are tried; a probe takes milliseconds
 IDENTITY = GateFunction("Affine", 1.0, 0.0)
 
 
-def fuse_cells(builder: ProgramBuilder, operations: Sequence[AnyOperation]) -> list[AnyOperation]:
-    """The operations with every written-out cell replaced; what only it needed is left for pruning."""
-    result = list(operations)
-    states = _states(result)
+def fuse_cells(program: Program, store: WeightStore, names: Names) -> Program:
+    """The program with every written-out cell replaced; what only it needed is left for dead code elimination.
+
+    The cells' weights are added to `store`, their names to `names`.
+    """
     done: set[str] = set()
-    for group in islice(_groups(result, states), MAX_GROUPS):
+    for group in islice(_groups(program.operations, _states(program.operations)), MAX_GROUPS):
         if done.isdisjoint(state.write.region.slot for state in group):
-            cell = _Candidate(builder, result, group).cell()
+            cell = _Candidate(program, group, store, names).cell()
             if cell is not None:
                 done.update(state.write.region.slot for state in group)
-                result = _replaced(result, group, cell)
-    return result
+                weights = {name: store.arrays[name] for name in cell.weight_names()}
+                program = program.with_operations(_replaced(program, group, cell), weights)
+    return program
 
 
 def _groups(operations: Sequence[AnyOperation], states: Sequence[State]) -> Iterator[tuple[State, ...]]:
@@ -84,28 +88,22 @@ def _states(operations: Sequence[AnyOperation]) -> list[State]:
     return states
 
 
-def _replaced(
-    operations: Sequence[AnyOperation], states: Sequence[State], cell: Rnn | Gru | Lstm
-) -> list[AnyOperation]:
+def _replaced(program: Program, states: Sequence[State], cell: Rnn | Gru | Lstm) -> tuple[AnyOperation, ...]:
     """The cell where the first new state was made; the values of the new states come from it."""
     new = {state.write.inputs[0]: state for state in states}
     written = {state.write.name for state in states}
-    place = min(i for i, operation in enumerate(operations) if new.keys() & set(operation.outputs))
-    result: list[tuple[int, AnyOperation]] = []  # with the place where it was
-    for i, operation in enumerate(operations):
-        if i == place:
-            result.append((i, cell))
-            result += [(i, _read_new(cell, name, state)) for name, state in new.items() if name != cell.outputs[0]]
-        if operation.name in written:
-            continue
-        outputs = tuple(f"{name}:written out" if name in new else name for name in operation.outputs)
-        result.append((i, msgspec.structs.replace(operation, outputs=outputs)))
-    return [
-        msgspec.structs.replace(operation, body=sum(i < place <= i + operation.body for place, _ in result))
-        if isinstance(operation, Repeat)
-        else operation
-        for i, operation in result
-    ]
+    first = next(operation for operation in program.operations if new.keys() & set(operation.outputs))
+
+    def replaced(operation: AnyOperation) -> list[AnyOperation]:
+        result: list[AnyOperation] = []
+        if operation is first:
+            result = [cell, *(_read_new(cell, name, state) for name, state in new.items() if name != cell.outputs[0])]
+        if operation.name not in written:
+            outputs = tuple(f"{name}:written out" if name in new else name for name in operation.outputs)
+            result.append(msgspec.structs.replace(operation, outputs=outputs))
+        return result
+
+    return rewritten(program.description.operations, replaced)
 
 
 def _read_new(cell: Rnn | Gru | Lstm, name: str, state: State) -> ReadState:
@@ -123,6 +121,10 @@ def _read_new(cell: Rnn | Gru | Lstm, name: str, state: State) -> ReadState:
 
 class _Candidate(CellFunction):
     """A function that may be a cell."""
+
+    def __init__(self, program: Program, states: Sequence[State], store: WeightStore, names: Names) -> None:
+        super().__init__(program, states)
+        self.store, self.names = store, names
 
     def cell(self) -> Rnn | Gru | Lstm | None:
         """The cell that it is, None where it is none that is known."""
@@ -245,13 +247,13 @@ class _Candidate(CellFunction):
         assert self.sample is not None
         self.found = weights
         return {
-            "name": self.builder.unique_operation(f"{name}:cell"),
+            "name": self.names.unique(f"{name}:cell"),
             "inputs": (self.sample,),
             "outputs": (self.new[0],),
             "sources": tuple(dict.fromkeys(source for operation in self.operations for source in operation.sources)),
             "when": writer.when,
             "h": self.states[0].write.region,
-            **{field: self.builder.weight(f"{name}.{field}", array) for field, array in weights.items()},
+            **{field: self.store.add(f"{name}.{field}", array) for field, array in weights.items()},
         }
 
     def _checked(self, cell: Any) -> Any:
@@ -275,7 +277,7 @@ class _Candidate(CellFunction):
             for name, result in zip(self.new, results, strict=True):
                 if not self.agree(result, values[name][point]):
                     return None
-        is_vector = self.builder.values[cell.inputs[0]].shape == (self.inputs,)
+        is_vector = self.program.values[cell.inputs[0]].shape == (self.inputs,)
         return cell if is_vector else None
 
 

@@ -7,8 +7,7 @@ the same operation done twice.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, MutableMapping
+from collections.abc import MutableMapping
 from math import isclose, pi, sqrt
 from typing import Any, TypeAlias
 
@@ -16,52 +15,29 @@ import msgspec
 from numpy.typing import NDArray
 
 from edgernn.importers.onnx.fusions.norms import NormFinder
-from edgernn.program.operations import AnyOperation, Binary, PutFrame, Repeat, Softmax, Unary, Value
+from edgernn.program.operations import AnyOperation, Binary, Softmax, Unary
+from edgernn.program.program import Program
+from edgernn.program.trees import rewritten
 
 Weights: TypeAlias = MutableMapping[str, NDArray[Any]]
 CLOSE = 1e-4  # how far constants of a pattern may be off, relative: exporters round them
 
 
-def composed(
-    operations: Collection[AnyOperation], weights: Weights, values: Mapping[str, Value], kept_values: Collection[str]
-) -> list[AnyOperation]:
-    """The operations, patterns replaced; there are as many as before. New weights join `weights`."""
-    shared = _shared(operations)
-    readers = Counter(name for operation in shared for name in operation.inputs)
-    readers.update(kept_values)
-    finder = _Finder(weights, values, readers)
-    return [finder.seen(operation) for operation in shared]
-
-
-def _shared(operations: Collection[AnyOperation]) -> list[AnyOperation]:
-    """What reads the result of an operation that was done before reads that one's; only within the same loop."""
-    first: dict[Any, AnyOperation] = {}
-    same: dict[str, str] = {}
-    loops: list[tuple[str, int]] = []  # the loops around an operation, with how much is left of their bodies
-    result = []
-    for original in operations:
-        operation = msgspec.structs.replace(original, inputs=tuple(same.get(name, name) for name in original.inputs))
-        result.append(operation)
-        place = tuple(name for name, _ in loops)
-        loops = [(name, left - 1) for name, left in loops if left > 1]
-        if isinstance(operation, Repeat):
-            loops.append((operation.name, operation.body))
-        if operation.state_fields or isinstance(operation, Repeat | PutFrame) or not operation.outputs:
-            continue
-        key = (type(operation), place, msgspec.structs.replace(operation, name="", outputs=(), sources=()))
-        earlier = first.setdefault(key, operation)
-        if earlier is not operation:
-            same.update(zip(operation.outputs, earlier.outputs, strict=True))
-    return result
+def fuse_composites(program: Program) -> Program:
+    """The program with patterns replaced, each by one operation in place of its last."""
+    weights = dict(program.weights)
+    finder = _Finder(weights, program)
+    operations = rewritten(program.description.operations, lambda operation: (finder.seen(operation),))
+    return program.with_operations(operations, weights)
 
 
 class _Finder:
     """Looks at operations in their order, and replaces the ends of patterns."""
 
-    def __init__(self, weights: Weights, values: Mapping[str, Value], readers: Counter[str]) -> None:
-        self.weights, self.values = weights, values
+    def __init__(self, weights: Weights, program: Program) -> None:
+        self.weights, self.values = weights, program.values
         self.writers: dict[str, AnyOperation] = {}
-        self.norms = NormFinder(weights, values, readers, self.writers)
+        self.norms = NormFinder(weights, program.values, program.graph, self.writers)
 
     def seen(self, operation: AnyOperation) -> AnyOperation:
         """The operation, or what stands for it and those before."""

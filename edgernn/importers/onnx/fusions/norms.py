@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.program.operations import AnyOperation, Binary, LayerNorm, Rearrange, Reduce, Schedule, Shape, Unary, Value
+from edgernn.program.graph import ProgramGraph, is_reshape, unshaped
+from edgernn.program.operations import AnyOperation, Binary, LayerNorm, Reduce, Schedule, Shape, Unary, Value
 
 Row: TypeAlias = NDArray[np.float64]  # (1,) or (width,)
 Terms: TypeAlias = dict[str, Row]  # factors of products of the letters below, in their order; "" is a constant
@@ -53,10 +54,10 @@ class NormFinder:
         self,
         weights: MutableMapping[str, NDArray[Any]],
         values: Mapping[str, Value],
-        readers: Mapping[str, int],
+        graph: ProgramGraph,
         writers: Mapping[str, AnyOperation],
     ) -> None:
-        self.weights, self.values, self.readers, self.writers = weights, values, readers, writers
+        self.weights, self.values, self.graph, self.writers = weights, values, graph, writers
         self.deviations: dict[str, Norm] = {}
         self.parts: dict[str, Part] = {}
 
@@ -73,19 +74,14 @@ class NormFinder:
         if part is None or part.norm.when != operation.when or len(part.terms) > MAX_TERMS:
             return None
         found = None if isinstance(operation, LayerNorm) else self._as_layer_norm(operation, part)
-        if self.readers[output] == 1 or (found is None and not isinstance(operation, LayerNorm)):
+        if self.graph.is_read_once(output) or (found is None and not isinstance(operation, LayerNorm)):
             self.parts[output] = part  # a normalisation that others read too is not computed twice
         return found
 
     # ---- what values are made of
 
     def _unshaped(self, name: str) -> str:
-        """The value before it was only shaped anew."""
-        writer = self.writers.get(name)
-        while isinstance(writer, Rearrange) and writer.indices is None and len(writer.inputs) == 1:
-            name = writer.inputs[0]
-            writer = self.writers.get(name)
-        return name
+        return unshaped(self.writers, name)
 
     def _writer(self, name: str) -> AnyOperation | None:
         return self.writers.get(self._unshaped(name))
@@ -180,7 +176,7 @@ class NormFinder:
         """An operation as a sum of products, if a deviation is in it."""
         if isinstance(operation, LayerNorm):
             return self._part_of_norm(operation)
-        if isinstance(operation, Rearrange) and operation.indices is None and len(operation.inputs) == 1:
+        if is_reshape(operation):
             return self.parts.get(operation.inputs[0])
         power = self._power(operation)
         if power is not None and power[1] == -1.0 and (norm := self._norm_of(power[0])) is not None:

@@ -26,8 +26,8 @@ from edgernn.kernels.int8.products.operands import rounded_bytes
 from edgernn.kernels.int8.products.packing import LINE_BYTES
 from edgernn.kernels.int8.rescale import (
     NO_BIAS,
+    limited_shift,
     rescaled,
-    shifted,
 )
 
 NATIVE_LANES = processor().lanes
@@ -257,7 +257,7 @@ def make_product(form, lanes, gates, biases, groups=1, rounds=False):
         def lower(context, builder, signature, arguments):
             panel, totals = arguments
             results = [
-                shifted(builder, builder.extract_value(totals, gate), head_register(builder, panel, gate))
+                limited_shift(builder, builder.extract_value(totals, gate), head_register(builder, panel, gate))
                 for gate in range(gates)
             ]
             return context.make_tuple(builder, result_type, results)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.codegen.pointers import inline, int16_at, int32_at
+from edgernn.kernels.codegen.pointers import inline, int16_at, int32_at, int64_at
 from edgernn.kernels.codegen.simd import slot
 from edgernn.kernels.codegen.simd_int32 import load16, store32
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.instructions import slots
 from edgernn.kernels.int8.elementwise.functions import make_fine_sigmoid
-from edgernn.kernels.int8.instructions import Int8FineGateInstruction, Int32StateInstruction
+from edgernn.kernels.int8.instructions import Int8FineGateInstruction, Int32MatrixInstruction, Int32StateInstruction
 
 INT32_STATE = slots(Int32StateInstruction)
+INT32_MATRIX = slots(Int32MatrixInstruction)
 FINE_GATE = slots(Int8FineGateInstruction)
 LANES = processor().lanes
 MAX_INT32, MIN_INT32 = (1 << 31) - 1, -(1 << 31)
@@ -23,16 +24,19 @@ def saturate32(x):
 
 
 def build(what, place="", sign="plus"):
-    """The kernel "begin", "high", "shifted", "product" with numbers in the "weights" or the "arena", or "gate".
+    """The kernel "begin", "matrix", "floor", "high", "shifted", "product" or "gate".
 
-    To a gate `place` tells how its table is read, as to make_function.
+    A product takes numbers from the "weights" or the "arena". To a gate `place` tells how its table is read, as to
+    make_function.
     """
     if what == "gate":
         return _gate(make_fine_sigmoid(place))
     negative = sign == "minus"
+    if what == "matrix":
+        return matrix
     if what == "product":
         return _product(place == "weights", negative)
-    return _shifted(negative) if what == "shifted" else {"begin": begin, "high": high}[what]
+    return _shifted(negative) if what == "shifted" else {"begin": begin, "high": high, "floor": floor}[what]
 
 
 def _gate(fine_sigmoid):
@@ -88,6 +92,32 @@ def _shifted(negative):
         return 0
 
     return shifted
+
+
+def matrix(row, weights, state, arena):
+    """Sums of 16-bit weights times x, exact in 64 bits, rescaled and added with the bias of each row."""
+    h, x, W = (
+        int32_at(arena + slot(row, INT32_MATRIX.h)),
+        int16_at(arena + slot(row, INT32_MATRIX.x)),
+        int16_at(weights + slot(row, INT32_MATRIX.W)),
+    )
+    constants, columns = int64_at(weights + slot(row, INT32_MATRIX.constants)), slot(row, INT32_MATRIX.columns)
+    for k in range(slot(row, INT32_MATRIX.rows)):
+        total = 0
+        for j in range(columns):
+            total += int(W[k * columns + j]) * int(x[j])
+        shift = constants[3 * k + 1]
+        total = ((total * constants[3 * k] + (1 << (shift - 1))) >> shift) + constants[3 * k + 2]
+        h[k] = saturate32(h[k] + total)
+    return 0
+
+
+def floor(row, weights, state, arena):
+    """What is below 0 becomes 0."""
+    h = int32_at(arena + slot(row, INT32_STATE.h))
+    for k in range(slot(row, INT32_STATE.size)):
+        h[k] = max(h[k], 0)
+    return 0
 
 
 def high(row, weights, state, arena):

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from math import log
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 
-from edgernn.program.operations.base import StateRegion, Value, Weights
-from edgernn.program.operations.int8.elementwise import IntegerOperation
+from edgernn.program.operations.base import Value, Weights
+from edgernn.program.operations.declaration import Attribute, Port, Ports, Sizes, State, StateRegion, Weight
+from edgernn.program.operations.int8.base import (
+    MIN_LOGARITHM_SHIFT,
+    UNIT_SCALE,
+    IntegerOperation,
+)
+from edgernn.program.operations.reductions import sizes_of_reduction
 
 MAX_COUNT = 1 << 40  # frames that a running mean weighs equally
 MEAN_BITS = (0, 7)  # more fraction bits that a running mean may have than what it is the mean of
@@ -26,6 +32,9 @@ class Int8Reduce(IntegerOperation, frozen=True, kw_only=True):
     For Max and Min `multiplier` and `shift` have no meaning and stay as they are.
     """
 
+    input_ports: ClassVar[Ports] = (Port("x", dtype="int16"),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*kept",), "int16", Attribute("scale")),)
+
     function: Literal["Sum", "Mean", "Max", "Min"]
     axis: int = 0
     multiplier: int = 0
@@ -37,18 +46,18 @@ class Int8Reduce(IntegerOperation, frozen=True, kw_only=True):
         """Whether numbers are added up."""
         return self.function in ("Sum", "Mean")
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
-        shape = inputs[0].shape
-        if not 0 <= self.axis < len(shape):
-            raise self.malformed(f"axis {self.axis} does not exist in the shape {shape}")
+    def sizes(self, inputs: tuple[Value, ...], weights: Weights) -> Sizes:
+        sizes = super().sizes(inputs, weights)
+        sizes.set(**sizes_of_reduction(self, inputs[0].shape, self.axis))
+        return sizes
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         self.expect_scale(self.scale)
         self.expect_multiplier_range(np.array([self.multiplier]), np.array([self.shift]))
         if not self.accumulates and inputs[0].scale != self.scale:
             raise self.malformed(f"{self.function} keeps the scale {inputs[0].scale}, it is {self.scale}")
-        if self.accumulates and sum_bound(shape[self.axis], self.shift) >= 1 << 31:
-            raise self.malformed(f"a sum of {shape[self.axis]} numbers could overflow 32 bits")
-        return (Value((*shape[: self.axis], *shape[self.axis + 1 :]) or (1,), "int16", self.scale),)
+        if self.accumulates and sum_bound(sizes["n"], self.shift) >= 1 << 31:
+            raise self.malformed(f"a sum of {sizes['n']} numbers could overflow 32 bits")
 
 
 def sum_bound(terms: int, shift: int) -> int:
@@ -73,12 +82,12 @@ class Int8RunningReduce(IntegerOperation, frozen=True, kw_only=True):
         Of x and the result.
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("total", "count")
-    changes_state: ClassVar[bool] = True
+    input_ports: ClassVar[Ports] = (Port("x", ("*shape",), "int16"),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*shape",), "int16", Attribute("scale")),)
 
     function: Literal["Sum", "Mean", "Max", "Min"]
-    total: StateRegion
-    count: StateRegion
+    total: Annotated[StateRegion, State(Attribute("total_dtype"), ("size",), Attribute("input_scale"))]
+    count: Annotated[StateRegion, State("int64", ())]
     size: int
     mean_bits: int = 0
     sum_shift: int = 0
@@ -92,8 +101,12 @@ class Int8RunningReduce(IntegerOperation, frozen=True, kw_only=True):
         """Whether numbers are added up."""
         return self.function in ("Sum", "Mean")
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
+    @property
+    def total_dtype(self) -> str:
+        """Number type of the total."""
+        return "int64" if self.accumulates else "int16"
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         if (inputs[0].size, inputs[0].scale) != (self.size, self.input_scale):
             raise self.malformed(f"input {self.inputs[0]} is {inputs[0]}, unlike size and input_scale")
         self.expect_scale(self.scale)
@@ -108,13 +121,6 @@ class Int8RunningReduce(IntegerOperation, frozen=True, kw_only=True):
                 raise self.malformed(f"{name} is {number}, it must be from {low} to {high}")
         if self.function == "Sum" and self.shift < 17:
             raise self.malformed("a running sum needs a shift of at least 17")
-        return (Value(inputs[0].shape, "int16", self.scale),)
-
-    def state_sizes(self, weights: Weights) -> dict[str, int]:
-        return {"total": self.size, "count": 1}
-
-    def state_values(self) -> dict[str, tuple[str, float | None]]:
-        return {"total": ("int64" if self.accumulates else "int16", self.input_scale), "count": ("int64", None)}
 
 
 class Int8RunningSoftmax(IntegerOperation, frozen=True, kw_only=True):
@@ -137,12 +143,15 @@ class Int8RunningSoftmax(IntegerOperation, frozen=True, kw_only=True):
         Of the values.
     """
 
-    state_fields: ClassVar[tuple[str, ...]] = ("reference", "total", "weighted")
-    changes_state: ClassVar[bool] = True
+    input_ports: ClassVar[Ports] = (
+        Port("scores", ("groups",), "int16"),
+        Port("x", ("groups", "size"), "int16"),
+    )
+    output_ports: ClassVar[Ports] = (Port("y", ("groups", "size"), "int16", Attribute("scale")),)
 
-    reference: StateRegion
-    total: StateRegion
-    weighted: StateRegion
+    reference: Annotated[StateRegion, State("int32", ("groups",), REFERENCE_SCALE)]
+    total: Annotated[StateRegion, State("int64", ("groups",), WEIGHT_SCALE)]
+    weighted: Annotated[StateRegion, State("int64", ("groups", "size"), Attribute("weighted_scale"))]
     groups: int
     size: int
     multiplier: int
@@ -155,29 +164,18 @@ class Int8RunningSoftmax(IntegerOperation, frozen=True, kw_only=True):
         """Of the result."""
         return self.input_scale / float(1 << self.mean_bits)
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=2, outputs=1)
-        scores, values = inputs
-        shape = (self.groups, self.size)
-        if min(shape) < 1 or scores.shape != (self.groups,) or values.shape != shape:
-            raise self.malformed(f"reads shapes {scores.shape} and {values.shape}, for groups and size {shape}")
+    @property
+    def weighted_scale(self) -> float:
+        """Of the sum of weights times values."""
+        return WEIGHT_SCALE * self.input_scale
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
         self.expect_multiplier_range(np.array([self.multiplier]), np.array([self.shift]))
         if not MEAN_BITS[0] <= self.mean_bits <= MEAN_BITS[1]:
             raise self.malformed(f"mean_bits is {self.mean_bits}, it must be from {MEAN_BITS[0]} to {MEAN_BITS[1]}")
         self.expect_scale(self.input_scale)
-        if values.scale != self.input_scale:
-            raise self.malformed(f"input {self.inputs[1]} is {values}, unlike input_scale")
-        return (Value(shape, "int16", self.scale),)
-
-    def state_sizes(self, weights: Weights) -> dict[str, int]:
-        return {"reference": self.groups, "total": self.groups, "weighted": self.groups * self.size}
-
-    def state_values(self) -> dict[str, tuple[str, float | None]]:
-        return {
-            "reference": ("int32", REFERENCE_SCALE),
-            "total": ("int64", WEIGHT_SCALE),
-            "weighted": ("int64", WEIGHT_SCALE * self.input_scale),
-        }
+        if inputs[1].scale != self.input_scale:
+            raise self.malformed(f"input {self.inputs[1]} is {inputs[1]}, unlike input_scale")
 
 
 class Int8LayerNorm(IntegerOperation, frozen=True, kw_only=True):
@@ -195,28 +193,64 @@ class Int8LayerNorm(IntegerOperation, frozen=True, kw_only=True):
         As in `LayerNorm`.
     """
 
-    weight_fields: ClassVar[tuple[str, ...]] = ("multiplier", "shift", "B")
+    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size"), "int16"),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size"), "int16", Attribute("scale")),)
 
     epsilon: int
     norm_bits: int
-    multiplier: str
-    shift: str
-    B: str
+    multiplier: Annotated[str, Weight(("size",), "int16")]
+    shift: Annotated[str, Weight(("size",), "int8")]
+    B: Annotated[str, Weight(("size",), "int32")]
     scale: float
     centred: bool = True
 
-    def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
-        self.expect_counts(inputs=1, outputs=1)
-        if not inputs[0].shape or inputs[0].shape[-1] > MAX_NORM_FEATURES:
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
+        if sizes["size"] > MAX_NORM_FEATURES:
             raise self.malformed(
                 f"input {self.inputs[0]} has shape {inputs[0].shape}, the last axis must have 1 to {MAX_NORM_FEATURES}"
             )
-        features = inputs[0].shape[-1]
-        self.expect_multipliers(weights, self.multiplier, self.shift, features, signed=True)
-        self.expect_bias(weights, self.B, features)
+        self.expect_multiplier_range(weights[self.multiplier], weights[self.shift], signed=True)
+        self.expect_bias_range(weights[self.B], self.B)
         if not NORM_BITS[0] <= self.norm_bits <= NORM_BITS[1]:
             raise self.malformed(f"norm_bits is {self.norm_bits}, it must be from {NORM_BITS[0]} to {NORM_BITS[1]}")
         if not 0 <= self.epsilon <= MAX_EPSILON:
             raise self.malformed(f"epsilon is {self.epsilon}, it must be from 0 to 2^60")
         self.expect_scale(self.scale)
-        return (Value(inputs[0].shape, "int16", self.scale),)
+
+
+class Int8Softmax(IntegerOperation, frozen=True, kw_only=True):
+    """Softmax over the last axis, Q0.15. The multiplier brings differences of inputs to 2^-12 octaves."""
+
+    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size"), "int16"),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size"), "int16", UNIT_SCALE),)
+
+    multiplier: int
+    shift: int
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
+        self.expect_softmax_size(sizes["size"])
+        self.expect_multiplier_range(np.array([self.multiplier]), np.array([self.shift]))
+
+
+class Int8LogSoftmax(IntegerOperation, frozen=True, kw_only=True):
+    """Logarithm of the softmax over the last axis.
+
+    The first multiplier brings differences of inputs to 2^-12 octaves, the second such octaves to the output's format.
+    """
+
+    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size"), "int16"),)
+    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size"), "int16", Attribute("scale")),)
+
+    multiplier: int
+    shift: int
+    output_multiplier: int
+    output_shift: int
+    scale: float
+
+    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
+        self.expect_softmax_size(sizes["size"])
+        shifts = np.array([self.shift, self.output_shift])
+        self.expect_multiplier_range(np.array([self.multiplier, self.output_multiplier]), shifts)
+        if self.output_shift < MIN_LOGARITHM_SHIFT:
+            raise self.malformed(f"output_shift is {self.output_shift}, it must be at least {MIN_LOGARITHM_SHIFT}")
+        self.expect_scale(self.scale)
