@@ -259,15 +259,15 @@ TAKES_CONSTANTS = frozenset(
 # rules that treat each frame by itself, wherever it lies in time: they take a constant along time as it is. To all
 # others `Scope` gives its frames (streams/time_constants.py)
 FRAME_BY_FRAME: tuple[Rule, ...] = (
-    elementwise.binary,
-    elementwise.clip,
-    elementwise.gelu,
-    elementwise.mean,
-    elementwise.prelu,
-    elementwise.shrink,
-    elementwise.swish,
-    elementwise.tan,
-    elementwise.unary,
+    functions.binary,
+    functions.clip,
+    functions.gelu,
+    functions.mean,
+    functions.prelu,
+    functions.shrink,
+    functions.swish,
+    functions.tan,
+    functions.unary,
     layout.expand,
     layout.flatten,
     layout.identity,
@@ -279,8 +279,8 @@ FRAME_BY_FRAME: tuple[Rule, ...] = (
     layout.unsqueeze,
     logic.mod,
     logic.where,
-    number_types.cast,
-    number_types.cast_like,
+    casts.cast,
+    casts.cast_like,
 )
 TAKES_TIME_CONSTANTS = frozenset(name for name, rule in RULES.items() if rule in FRAME_BY_FRAME)
 
