@@ -136,7 +136,7 @@ _LOAD_OPTIONS = (
         multiple=True,
         metavar="INPUT=VALUE",
         callback=_parse_numbers,
-        help="Set an input for good, such as a sampling rate or a condition; may be repeated.",
+        help="Set an input, or a free dimension INPUT[AXIS], for good, such as a sampling rate; may be repeated.",
     ),
     click.option(
         "--assume-torch-gru",

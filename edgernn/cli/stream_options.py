@@ -33,7 +33,7 @@ def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 _DECISION_SETTINGS = ("smoothing_steps", "threshold", "release", "minimum_steps", "hold_off_steps", "nothing")
 
 _OPTIONS = (
-    click.option("--format", help="Format of the samples: auto, csv, plotter, jsonl or cobs."),
+    click.option("--format", help="Format of the samples: auto, csv, csv-comma, plotter, jsonl, cobs or a plugin's."),
     click.option(
         "--columns", callback=_numbers(int), metavar="N,N,…", help="Numbers of a sample to use, counted from 0."
     ),

@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import FormatError, InputError
-from edgernn.stream.formats.names import clock_unit_us, parse_names
+from edgernn.stream.formats.headings import parse_names
+from edgernn.stream.formats.names import clock_unit_us
 from edgernn.stream.recording import LabelMark, RecordingReader, is_recording
 from edgernn.stream.sources.base import Chunk
 
@@ -252,7 +253,8 @@ def _read_table(path: Path) -> Session:
         rate_hz = len(steps) / float(steps.sum()) if len(steps) and steps.sum() > 0 else None
     if not rows or not columns:
         raise InputError(f"{path} holds no samples")
-    channels, units = parse_names(list(columns)) or (tuple(columns), ())
+    names = parse_names(list(columns))
+    channels, units = (tuple(columns), ()) if names is None else (names.channels, names.units)
     return _array_session(path.name, rate_hz, np.stack(list(columns.values()), axis=1), labels, channels, units)
 
 

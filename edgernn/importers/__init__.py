@@ -48,6 +48,7 @@ def load(path: str | os.PathLike[str], **choices: Unpack[LoadChoices]) -> Progra
         The output that feeds each state input, where names or the graph do not make it plain; ``{}`` for none.
     fixed : mapping of str to number or sequence of numbers, optional
         Inputs that are set for good, such as a sampling rate that chooses a branch of the graph: they become constants.
+        The name of a free dimension, or ``input[axis]``, sets the length of that dimension.
     assume_torch_gru : bool, default False
         Read a GRU from PyTorch with ``linear_before_reset = 0`` as PyTorch computed it.
     attention_steps : int, optional

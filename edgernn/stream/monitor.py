@@ -68,6 +68,7 @@ class SourceMonitor:
         FormatError
             Its samples come at another rate than the model takes.
         """
+        self._tell_notices()
         if self._silence is not None:
             self._silence.took(chunk.monotonic_ns, had_samples=had_samples)
         if self.decoder.sequence.restarts != self._seen_restarts:
@@ -108,10 +109,17 @@ class SourceMonitor:
         FormatError
             No samples were in it.
         """
+        self._tell_notices()
         if self.decoder.frames.format is None:
             seen = self.decoder.frames.unread()
             sight = f"; the last bytes are {seen!r}" if seen else ""
             raise FormatError(f"{self.source.name} has ended, and no samples were found in it{sight}")
+
+    def _tell_notices(self) -> None:
+        """What the source's names and headings gave to say."""
+        notices = self.decoder.frames.channels.notices
+        while notices:
+            self._say(notices.pop(0))
 
     def silent_s(self, now_ns: int) -> dict[str, float]:
         """For how long the source was silent, by cause."""

@@ -82,6 +82,23 @@ def test_what_does_not_fit_is_refused(
         fix_inputs(one_input(shape, number_type), {"x": value})
 
 
+def test_a_free_dimension_gets_a_length_by_its_name_or_its_place() -> None:
+    model = one_input(["batch", "chunk", 2], TensorProto.FLOAT)
+    for name in ("chunk", "x[1]"):
+        made = fix_inputs(model, {name: 576})
+        dimensions = made.graph.input[0].type.tensor_type.shape.dim
+        assert [one.dim_value for one in dimensions] == [0, 576, 2]
+    for name, value, complaint in (
+        ("x[2]", 5, "free dimensions batch, chunk"),
+        ("y", 5, "inputs are x"),
+        ("chunk", 0, "whole number from 1"),
+        ("chunk", 2.5, "whole number from 1"),
+        ("chunk", [1, 2], "whole number from 1"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            fix_inputs(model, {name: value})
+
+
 def one_input(shape: list[int | str], number_type: int) -> onnx.ModelProto:
     entry = helper.make_tensor_value_info("x", number_type, shape)
     output = helper.make_tensor_value_info("y", number_type, None)

@@ -108,8 +108,16 @@ def test_status_tells_what_happened() -> None:
     with played(lines) as stream:
         events = list(stream)
         status = stream.status()
-    expected = {"samples": 21, "wrong_width": 1, "text": 1, "non_finite": 1, "malformed": 1, "filled": 1}
-    assert {kind: count for kind, count in status.counts.items() if count} == expected
+    expected = {
+        "samples": 21,
+        "wrong_width": 1,
+        "text": 1,
+        "non_finite": 1,
+        "malformed": 1,
+        "filled": 1,
+        "missing_nan": 1,
+    }
+    assert {kind: count for kind, count in status.counts.items() if count} == {**expected, "missing_nan": 1}
     assert (status.steps, status.events, status.format) == (21, len(events), "csv")
     assert (status.reads, status.bytes) == (24, sum(map(len, lines)))
     assert status.latency_p50_ns == 0
@@ -300,8 +308,8 @@ def test_memory_stays_flat_over_a_long_stream() -> None:
 
         read(50)
         tracemalloc.start()
-        before = read(200)
+        before = read(2000)  # until the interpreter has all the small objects that it keeps
         grown = read(1000) - before
         tracemalloc.stop()
     assert grown < 20_000
-    assert stream.status().steps == 1250 * 64
+    assert stream.status().steps == 3050 * 64

@@ -1,4 +1,4 @@
-"""Inputs that are set for good: a sampling rate that chooses a branch, lengths of sequences, a condition."""
+"""What is set for good: inputs, such as a sampling rate that chooses a branch, and free lengths of inputs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from edgernn.importers.onnx.graph.tensors import NUMBER_TYPES, text, type_name
 
 Number = bool | int | float
 MAX_NUMBERS = 1 << 16  # of one input
+MAX_LENGTH = 10_000_000
 
 
 def fix_inputs(model: ModelProto, fixed: Mapping[str, Number | Sequence[Number]]) -> ModelProto:
-    """A model in which inputs are constants.
+    """A model in which inputs are constants, and free dimensions of inputs have a length.
 
     Parameters
     ----------
@@ -27,24 +28,25 @@ def fix_inputs(model: ModelProto, fixed: Mapping[str, Number | Sequence[Number]]
         Left as it is.
     fixed : mapping of str to number or sequence of numbers
         By the input's name. A single number fills an input whose shape has several; an input of free length takes as
-        many numbers as are given.
+        many numbers as are given. The name of a free dimension, or ``input[axis]``, sets that dimension.
 
     Returns
     -------
     ModelProto
-        Without these inputs, and with initializers of their names.
+        Without these inputs, and with initializers of their names; with these dimensions.
 
     Raises
     ------
     InputError
-        The model has no such input, or the numbers do not fit its type or shape.
+        The model has no such input or dimension, or the numbers do not fit its type or shape.
     """
     entries = {text(entry.name): entry for entry in model.graph.input}
     made = ModelProto()
     made.CopyFrom(model)
     for name, value in fixed.items():
         if name not in entries:
-            raise InputError(f"the model has no input {name!r} to set; its inputs are {', '.join(entries)}")
+            _set_length(made.graph.input, name, value)
+            continue
         array = _array(entries[name], value)
         for field in (made.graph.input, made.graph.initializer):
             kept = [entry for entry in field if entry.name != name]
@@ -52,6 +54,32 @@ def fix_inputs(model: ModelProto, fixed: Mapping[str, Number | Sequence[Number]]
             field.extend(kept)
         made.graph.initializer.append(numpy_helper.from_array(array, name))
     return made
+
+
+def _set_length(inputs: Sequence[ValueInfoProto], name: str, value: Number | Sequence[Number]) -> None:
+    """Give a free dimension of the inputs a length."""
+    found = [
+        dimension
+        for entry in inputs
+        for axis, dimension in enumerate(entry.type.tensor_type.shape.dim)
+        if not dimension.HasField("dim_value") and name in (dimension.dim_param, f"{entry.name}[{axis}]")
+    ]
+    if not found or not name:
+        free = [
+            dimension.dim_param or f"{entry.name}[{axis}]"
+            for entry in inputs
+            for axis, dimension in enumerate(entry.type.tensor_type.shape.dim)
+            if not dimension.HasField("dim_value")
+        ]
+        raise InputError(
+            f"there is no input {name!r} to set; inputs are {', '.join(text(entry.name) for entry in inputs)}, "
+            f"their free dimensions {', '.join(dict.fromkeys(free)) or 'none'}"
+        )
+    lengths = np.atleast_1d(value)
+    if lengths.size != 1 or not 1 <= float(lengths[0]) <= MAX_LENGTH or float(lengths[0]) % 1:
+        raise InputError(f"dimension {name} can be set to a whole number from 1 to {MAX_LENGTH}")
+    for dimension in found:
+        dimension.dim_value = int(lengths[0])
 
 
 def _array(entry: ValueInfoProto, value: Number | Sequence[Number]) -> NDArray[Any]:
