@@ -101,7 +101,7 @@ def test_bytes_without_samples_are_told_after_three_seconds_and_every_minute() -
     for number in range(700):
         line.send(5 + number / 10, b"waiting for the sensor\n")
     send_lines(line, 75, 80)
-    notices = play(line)
+    notices = [notice for notice in play(line) if not notice.startswith("a line before the samples")]
     assert len(notices) == 2
     assert all(
         notice.startswith("bytes come from the port, but no samples; the last bytes are b'") for notice in notices
