@@ -42,7 +42,8 @@ class Ramp(Source):
 
     def read(self, timeout_s: float) -> Chunk | None:
         number = next(self._packets, None)
-        return None if number is None else self.chunk(b";".join([b"%d" % (number + 1), *[b"0"] * (self._width - 1)]) + b"|")
+        rest = b";0" * (self._width - 1)
+        return None if number is None else self.chunk(b"%d" % (number + 1) + rest + b"|")
 
     def close(self) -> None:
         """Nothing is open."""
