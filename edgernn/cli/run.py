@@ -15,6 +15,7 @@ from edgernn.cli.reading_options import allow_dropped_option
 from edgernn.cli.realtime_options import realtime_options, say_grants, wanted_parts
 from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape
+from edgernn.stream.stop_signals import stop_signals
 
 if TYPE_CHECKING:
     from edgernn.stream.stream import Stream, StreamStatus
@@ -43,7 +44,8 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
     """Turn a source of samples into events, live.
 
     SOURCE is a serial port, a file, stdin: or an address such as serial:///dev/ttyACM0?baud=115200&format=csv; without
-    it the only serial port is used. Events go to standard output, everything else to standard error. Ctrl-C ends it.
+    it the only serial port is used. Events go to standard output, everything else to standard error. Ctrl-C ends it,
+    as SIGTERM, SIGHUP and SIGQUIT do.
 
     A setting that is not given as an option is taken from the variable EDGERNN_NAME, the TOML file or the model; see
     `edgernn docs configuration`.
@@ -81,10 +83,12 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
             say_grants(stack.enter_context(ask_for_realtime(parts, core=core, priority=priority)))
         stack.enter_context(_stopped_by_signals(stream))
         stack.enter_context(stream)
+        stack.callback(lambda: click.echo(summary(stream.status()), err=True))  # also after an error
+        stack.callback(line.clear)
         notifier = Notifier()
-        notifier.ready()
-        steps = 0
-        with contextlib.suppress(BrokenPipeError):  # whoever read the events has ended
+        try:
+            notifier.ready()
+            steps = 0
             for events in stream.reads():
                 for event in events:
                     line.clear()
@@ -96,22 +100,21 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
                     steps = stream.pipeline.steps
                     notifier.worked()
                 line.show(stream)
+        except BrokenPipeError as error:  # as in `edgernn run ... | head`
+            notice(str(error))
         notifier.stopping()
-        line.clear()
-    status = stream.status()
-    click.echo(summary(status), err=True)
     if isinstance(stream.source, ReplaySource):
-        expect_few_dropped(stream.source.name, status.counts, allowed=allow_dropped)
+        expect_few_dropped(stream.source.name, stream.status().counts, allowed=allow_dropped)
 
 
 @contextlib.contextmanager
 def _stopped_by_signals(stream: Stream) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the stream, so that the summary is printed."""
+    """Signals end the stream, so that the summary is printed."""
 
     def stop(number: int, frame: object) -> None:
         stream.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
         yield
     finally:
@@ -138,6 +141,9 @@ def summary(status: StreamStatus) -> str:
         )
     trouble = {kind: count for kind, count in status.counts.items() if count and kind != "samples"}
     trouble |= {"dropped_bytes": status.dropped_bytes, "reconnects": status.reconnects}
-    counts = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in trouble.items() if count)
-    lines.append(f"warnings: {counts}" if counts else "nothing was lost or malformed")
+    counts = [f"{kind.replace('_', ' ')} {count}" for kind, count in trouble.items() if count]
+    counts += [f"{cause} for {seconds:.1f} s" for cause, seconds in status.silent_s.items()]
+    if not status.counts.get("samples"):
+        counts.insert(0, "no samples came")
+    lines.append(f"warnings: {', '.join(counts)}" if counts else "nothing was lost or malformed")
     return "\n".join(lines)

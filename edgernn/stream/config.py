@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,20 @@ from edgernn.stream.signals.gaps import GapPolicy
 
 PREFIX = "EDGERNN_"
 MAX_FILE_BYTES = 1 << 20
+
+# option of the command line -> setting, where the names differ; test_config compares them with the commands
+OPTION_NAMES = {
+    "set": "fixed",
+    "rate": "rate_hz",
+    "source_rate": "source_rate_hz",
+    "smoothing": "smoothing_steps",
+    "minimum": "minimum_steps",
+    "hold_off": "hold_off_steps",
+    "no_reconnect": "reconnect",
+    "without": "realtime_without",
+    "core": "realtime_core",
+    "priority": "realtime_priority",
+}
 
 
 class DecisionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -256,6 +271,37 @@ def resolve(
         decision = {**merged.get("decision", {}), **layer.get("decision", {})}
         merged = {**merged, **layer, "decision": decision}
     return _convert(merged, "the settings together")
+
+
+def as_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names of `StreamSettings`, of those that may have the names of options of the command line.
+
+    Raises
+    ------
+    ConfigError
+        A name is unknown, or stands for a setting that is given twice; the message names the right ones.
+
+    Examples
+    --------
+    >>> as_settings({"threshold": 0.5, "rate": 50.0, "gap": "hold"})
+    {'rate_hz': 50.0, 'gap': 'hold', 'decision': {'threshold': 0.5}}
+    """
+    settings: dict[str, Any] = {}
+    decision = dict(given.get("decision", {}))
+    known = StreamSettings.__struct_fields__
+    for name, value in given.items():
+        setting = OPTION_NAMES.get(name, name)
+        place = decision if setting in DecisionChanges.__struct_fields__ else settings
+        if place is settings and setting not in known:
+            names = [*known, *DecisionChanges.__struct_fields__, *OPTION_NAMES]
+            close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+            raise ConfigError(f"{name} is no setting of a stream: {hint}")
+        if setting != "decision":
+            if setting in place:
+                raise ConfigError(f"{setting} is given twice, by two names")
+            place[setting] = not value if name == "no_reconnect" else value
+    return {**settings, "decision": decision} if decision else settings
 
 
 def to_toml(settings: StreamSettings, folder: Path, comments: Sequence[str] = ()) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from edgernn.errors import ConfigError
 from edgernn.program.program import Program
 from edgernn.stream.clock import Clock, SystemClock
-from edgernn.stream.config import StreamSettings, resolve
+from edgernn.stream.config import StreamSettings, as_settings, resolve
 from edgernn.stream.events import Event
 from edgernn.stream.input_mapping import map_inputs
 from edgernn.stream.monitor import SourceMonitor
@@ -75,7 +76,7 @@ class StreamStatus(msgspec.Struct):
 
 
 class Stream:
-    """Events of a source. Iterate over it; use it as a context manager, so that the port is closed.
+    """Events of a source, for ``for`` and ``async for``. Use it as a context manager to close the port at once.
 
     Parameters
     ----------
@@ -95,6 +96,8 @@ class Stream:
 
     Attributes
     ----------
+    is_open : bool
+        Its sources are read.
     received_ns : int
         When this process had the bytes of the last read, on the source's monotonic clock; 0 before the first.
     """
@@ -136,6 +139,7 @@ class Stream:
         )
         self._reader = MergedReader(sources, reconnect=settings.reconnect)
         self._stopping = threading.Event()
+        self.is_open = False
         self._events = self._reads = self._bytes = 0
         self.received_ns = 0
         self._latencies_ns = np.zeros(LATENCIES, np.int64)  # ring
@@ -143,7 +147,7 @@ class Stream:
         self._seen_diverged = 0
 
     def open(self) -> Stream:
-        """Open the source and begin to read; `with` does it too.
+        """Open the source and begin to read; `with` and iterating do it too.
 
         Raises
         ------
@@ -153,6 +157,7 @@ class Stream:
         for note in self.pipeline.notes:
             self._notice(note)
         self._reader.start()
+        self.is_open = True
         for monitor in self._monitors:
             monitor.opened(self._clock.monotonic_ns())
         return self
@@ -161,6 +166,7 @@ class Stream:
         """Stop and close the source."""
         self._stopping.set()
         self._reader.stop()
+        self.is_open = False
 
     def stop(self) -> None:
         """End the iteration soon. May be called from a signal handler or another thread."""
@@ -178,18 +184,46 @@ class Stream:
         for events in self.reads():
             yield from events
 
-    def reads(self) -> Iterator[list[Event]]:
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """``async for event in stream``: the reads happen in threads, one after the other."""
+        reads = self.reads()
+        try:
+            while (events := await self._read_aside(reads)) is not None:
+                for event in events:
+                    yield event
+        finally:
+            reads.close()
+
+    async def _read_aside(self, reads: Iterator[list[Event]]) -> list[Event] | None:
+        """The next read, made in a thread; None at the end. One that is cancelled is waited for."""
+        reading = asyncio.ensure_future(asyncio.to_thread(next, reads, None))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            self.stop()
+            await reading
+            raise
+
+    def reads(self) -> Generator[list[Event]]:
         """The events of each read, mostly none; also an empty list about every 100 ms in which nothing came.
 
-        For programs that do something between reads, such as drawing a status line.
+        For programs that do something between reads, such as drawing a status line. A stream that is not open is
+        opened, and closed at the end.
 
         Raises
         ------
         SourceError
-            The source was lost and is not to be opened again.
+            The source cannot be opened, or was lost and is not to be opened again.
         FormatError
-            The samples do not fit the model, or come at another rate.
+            The samples do not fit the model, or come at another rate from the start.
         """
+        if self.is_open:
+            yield from self._each_read()
+        else:
+            with self:
+                yield from self._each_read()
+
+    def _each_read(self) -> Generator[list[Event]]:
         while not self._stopping.is_set():
             arrived = self._reader.next(WAIT_S)
             if arrived is None:
@@ -302,12 +336,13 @@ def open_stream(
     clock : Clock, optional
         Where times come from.
     **settings
-        Fields of `edgernn.stream.config.StreamSettings`. They go before ``EDGERNN_*`` variables and the TOML file.
+        Fields of `edgernn.stream.config.StreamSettings`, or options of ``edgernn run`` such as ``threshold`` and
+        ``hold_off``. They go before ``EDGERNN_*`` variables and the TOML file.
 
     Returns
     -------
     Stream
-        Opened by ``with`` or `Stream.open`.
+        Opened by ``with``, `Stream.open` or iterating.
 
     Raises
     ------
@@ -323,7 +358,7 @@ def open_stream(
     ...     for event in stream:
     ...         print(event.label, event.score)
     """
-    flags = dict(settings)
+    flags = as_settings(settings)
     if source is not None and not isinstance(source, Source):
         flags["source"] = str(source)
     resolved, program = resolve_model(model, flags)

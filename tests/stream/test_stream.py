@@ -313,3 +313,40 @@ def test_memory_stays_flat_over_a_long_stream() -> None:
         tracemalloc.stop()
     assert grown < 20_000
     assert stream.status().steps == 3050 * 64
+
+
+def test_iterating_opens_and_closes(tmp_path: Path) -> None:
+    path = tmp_path / "samples.csv"
+    path.write_bytes(b"".join(csv_frames(turns(6))))
+    stream = open_stream(larger_channel(), path, threshold=0.7, hold_off=25)
+    assert [event.step for event in stream] == [0, 26, 52]
+    assert not stream.is_open
+    broken_off = open_stream(larger_channel(), path)
+    for _ in broken_off:
+        assert broken_off.is_open
+        break
+    assert not broken_off.is_open
+
+
+def test_asynchronous_iteration(tmp_path: Path) -> None:
+    import asyncio
+
+    path = tmp_path / "samples.csv"
+    path.write_bytes(b"".join(csv_frames(turns(6))))
+
+    async def labels(stream: Stream) -> list[str]:
+        return [event.label async for event in stream]
+
+    assert asyncio.run(labels(open_stream(larger_channel(), path))) == ["first", "second"] * 3
+
+    async def cancelled(stream: Stream) -> None:
+        task = asyncio.create_task(labels(stream))
+        while not stream.is_open:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    silent = open_stream(larger_channel(), MemorySource())
+    asyncio.run(cancelled(silent))
+    assert not silent.is_open

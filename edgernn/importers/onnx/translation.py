@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import TensorProto
 
 from edgernn.errors import UnsupportedModelError
 from edgernn.importers.onnx.fusions.dead_code import needed_operations
+from edgernn.importers.onnx.fusions.log import Fusion, FusionLog
 from edgernn.importers.onnx.fusions.passes import passes_after_translation, run_passes
 from edgernn.importers.onnx.graph.graph import Graph
 from edgernn.importers.onnx.graph.tensors import type_name
@@ -47,11 +48,14 @@ class ImportedModel:
         Where each input of the graph has its time and batch axis.
     pairs : dict of str to str
         For each state input the output that feeds it.
+    fusions : FusionLog
+        What became one operation, and what nearly did.
     """
 
     program: Program
     layouts: dict[str, Layout]
     pairs: dict[str, str]
+    fusions: FusionLog = field(default_factory=FusionLog)
 
 
 class GraphTranslation:
@@ -161,10 +165,16 @@ class GraphTranslation:
             metadata=metadata,
         )
         weights = {name: array for name, array in builder.weights.items() if name in used}
+        log = FusionLog()
+        log.fused += [Fusion(f"{steps} unrolled steps", name, (name,)) for name, steps in self.graph.rolled.items()]
         passes = passes_after_translation(
-            kept_slots=kept_slots, named_slots=states, store=builder.weight_store, names=builder.operation_names
+            kept_slots=kept_slots,
+            named_slots=states,
+            store=builder.weight_store,
+            names=builder.operation_names,
+            log=log,
         )
-        return ImportedModel(run_passes(Program(description, weights), passes), self.layout, pairs)
+        return ImportedModel(run_passes(Program(description, weights), passes), self.layout, pairs, log)
 
     def _check_deferred(self, operations: Sequence[AnyOperation], values: list[str]) -> None:
         deferred_errors = self.builder.deferred_errors
