@@ -141,7 +141,7 @@ class _Search:
             try:
                 attempt.apply_nodes()
                 imported = attempt.finish(self.stated, self.metadata)
-                is_step = bool(imported.pairs) and not attempt.builder.has_time
+                is_step = bool(imported.pairs) and not attempt.builder.state_inputs.has_time
                 if is_sure or attempt.runs_over_time or is_step:
                     if not self.recompute:
                         return imported
