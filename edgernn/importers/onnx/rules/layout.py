@@ -275,7 +275,7 @@ def expand(call: Call) -> Results:
 
 def _repeating_axis(call: Call, x: Tensor, extent: Extent) -> Axis:
     """An axis along which a tensor is repeated; of an input without time that is time, where it is as long."""
-    if isinstance(x, Stream) and x.timing.time_invariant and extent == call.builder.steps:
+    if isinstance(x, Stream) and x.timing.time_invariant and extent == call.builder.findings.steps:
         return (Factor(Role.TIME, extent),)
     return axis_of(extent)
 
