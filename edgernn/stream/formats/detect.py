@@ -6,6 +6,7 @@ from collections import Counter, deque
 from typing import Any, NamedTuple
 
 from edgernn.errors import FormatError
+from edgernn.stream.formats import format_kind
 from edgernn.stream.formats.base import MAX_CHANNELS, MAX_FRAME_BYTES
 from edgernn.stream.formats.cobs import Cobs
 from edgernn.stream.formats.headings import Heading, names_all, read_heading
@@ -77,8 +78,6 @@ class Detector:
         What the model takes. Among the first lines those win that it can use; without it, two lines in a row decide.
     patient : bool
         Without needs, look at more lines before the most frequent form decides.
-    packets : type, optional
-        A format of packets (`edgernn.stream.formats.base.Format`), looked for beside lines; alone if `only` names it.
 
     Attributes
     ----------
@@ -105,14 +104,13 @@ class Detector:
         heading: Heading | None = None,
         needs: Needs | None = None,
         patient: bool = False,
-        packets: Any = Cobs,
     ) -> None:
         self.seen = bytearray()
         self.whole_start = whole_start
         self._only = only
         self._needs, self._patient = needs, patient
-        self._packets = packets if only in {None, packets.name} else None
-        self._ends = b"\0\r\n" + (packets.frame_end if self._packets else b"")
+        self._packets: Any = Cobs if only is None else None if only in _LINE_FORMATS else format_kind(only)
+        self._ends = b"\0\r\n" + (self._packets.frame_end if self._packets else b"")
         self._reads_lines = only is None or only in _LINE_FORMATS
         self._decimal = _LINE_FORMATS[only].decimal if only in _LINE_FORMATS else None
         self._point = only == "csv"
@@ -188,7 +186,9 @@ class Detector:
         if end - start > MAX_FRAME_BYTES:
             return None
         width = self._packets.frame_width(bytes(self.seen[start:end]))
-        return Detected(self._packets.name, width) if width is not None and width <= MAX_CHANNELS else None
+        if width is None or width > MAX_CHANNELS:
+            return None
+        return Detected(self._only or self._packets.name, width)
 
     def _look_at_start(self, line: bytes) -> None:
         """The rest of a line may be a heading that is whole, if it names all channels."""
