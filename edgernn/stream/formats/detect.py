@@ -378,9 +378,9 @@ class Detector:
         fields = line.strip().decode().split(",")
         decimals = [f"{whole}.{part}" for whole, part in zip(fields[::2], fields[1::2], strict=True)]
         raise FormatError(
-            f"the line {line[:60].decode()!r} can be read in two ways: as {found.width} numbers, or as {needs.size} with "
-            f"decimal commas ({' '.join(decimals[:4])}); the model takes {needs.size}: have the board print points, or "
-            f"semicolons between the numbers"
+            f"the line {line[:60].decode()!r} can be read in two ways: as {found.width} numbers, or as {needs.size} "
+            f"with decimal commas ({' '.join(decimals[:4])}); the model takes {needs.size}: have the board print "
+            f"points, or semicolons between the numbers"
         )
 
     def _forget(self) -> None:
