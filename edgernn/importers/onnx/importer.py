@@ -145,9 +145,7 @@ class _Search:
     def _stream(self, options: Options, failures: list[_Failure]) -> ImportedModel | None:
         may_step = self._is_named_step() and not options.inner_sequences
         for place, (state_inputs, layout) in enumerate(_assumptions(self.graph, self.time_axis, self.stated)):
-            if may_step and not self._named() <= find_state_inputs(
-                self.graph
-            ):  # before its states are taken for sequences
+            if may_step and not self._named() <= state_inputs:  # before its states are taken for sequences
                 imported = self._step(options, failures)
                 if imported is not None:
                     return imported
