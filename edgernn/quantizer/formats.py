@@ -56,7 +56,12 @@ class Formats:
     def unshaped(self, name: str) -> str:
         """The value before it was only shaped anew."""
         for operation in reversed(self.program.operations):
-            if name in operation.outputs and isinstance(operation, Rearrange) and operation.indices is None:
+            if (
+                name in operation.outputs
+                and isinstance(operation, Rearrange)
+                and operation.indices is None
+                and len(operation.inputs) == 1
+            ):
                 name = operation.inputs[0]
         return name
 

@@ -62,6 +62,8 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     weight_bytes_before, weight_bytes_after, state_bytes_before, state_bytes_after : int
     equalized : tuple of Equalization
         Channels between layers that were brought to other ranges.
+    long_memory : tuple of str
+        Operations whose matrix and state have 32 bits, because int8 weights would change how they remember.
     """
 
     layers: tuple[LayerReport, ...]
@@ -81,6 +83,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     state_bytes_before: int
     state_bytes_after: int
     equalized: tuple[Equalization, ...] = ()
+    long_memory: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The report as JSON."""
@@ -100,6 +103,8 @@ class QuantizationReport(msgspec.Struct, frozen=True):
             f"equalized {writers} -> {readers}: {factor}; error {before} -> {after}"
             for writers, readers, factor, before, after in self.equalizations()
         ]
+        if self.long_memory:
+            lines.append(f"long memory: {', '.join(self.long_memory)}: matrices and states of 32 bits")
         lines.append(
             f"{self.frames} outputs of {self.recordings} recordings; largest difference "
             f"{self.largest_difference:.4g}, SNR {self.signal_to_noise_db:.1f} dB"

@@ -8,7 +8,7 @@ from edgernn.reference.int8 import Array, fine_sigmoid, multiply_fine, rescale, 
 
 
 class Matrix(NamedTuple):
-    """A matrix of 16 bits (rows, columns) with multiplier, shift and bias of each row."""
+    """A matrix (rows, columns) with multiplier, shift and bias of each row."""
 
     W: Array
     multiplier: Array
@@ -34,7 +34,8 @@ def add_shifted(h: Array, x: Array, shift: int, negative: bool) -> Array:
     return saturate32(h - shifted if negative else h + shifted)
 
 
-def add_matrix(h: Array, x: Array, matrix: Matrix) -> Array:
-    """``h + W x + B`` for x (columns,) of any size."""
-    product = rescale(matrix.W @ x, matrix.multiplier, matrix.shift) + matrix.B
+def add_matrix(h: Array, x: Array, matrix: Matrix, is_int32: bool) -> Array:
+    """``h + W x + B`` for x (columns,) of any size; W and x are both of 16 bits or both of 32, in halves."""
+    total = ((matrix.W >> 16) @ x + (matrix.W & 65535) @ (x >> 16)) >> 16 if is_int32 else matrix.W @ x
+    product = rescale(total, matrix.multiplier, matrix.shift) + matrix.B
     return saturate32(h + product.reshape(h.shape))

@@ -32,6 +32,7 @@ from edgernn.program.operations import (
     Int32StateUpdate,
     IntegerFunction,
     Quantize,
+    StateMatrix,
     StateRegion,
 )
 from edgernn.program.program import Program
@@ -116,9 +117,10 @@ class IntegerOperations:
         """The new state and its high half."""
         h = region(state, operation.region, prod(operation.shape)).reshape(operation.shape).copy()
         for term in operation.terms:
-            if term.matrix is not None:
+            if isinstance(term.matrix, StateMatrix):
+                is_int32 = self._program.values[operation.inputs[term.x]].dtype == "int32"
                 W, m, s, B = (self._weights[name] for name in term.matrix.names())
-                h = int32_state.add_matrix(h, inputs[term.x].ravel(), int32_state.Matrix(W, m, s, B))
+                h = int32_state.add_matrix(h, inputs[term.x].ravel(), int32_state.Matrix(W, m, s, B), is_int32)
                 continue
             x = inputs[term.x].reshape(operation.shape)
             x = x if term.minus is None else x - inputs[term.minus].reshape(operation.shape)

@@ -310,7 +310,7 @@ class ReferenceRunner:
                 return ((joined if indices is None else joined[indices]).reshape(operation.shape),)
             case ReadState():
                 content = region(state, operation.region, int(np.prod(operation.shape)))
-                high = content >> 16 if operation.dtype == "int32" and operation.scale is not None else content.copy()
+                high = content >> 16 if operation.reads_high else content.copy()
                 return (high.reshape(operation.shape),)
             case WriteState():
                 region(state, operation.region, operation.size)[...] = inputs[0].ravel()

@@ -192,7 +192,7 @@ def _lower_wide_update(builder: InstructionBuilder, operation: Int32StateUpdate)
     begin = Int32StateInstruction(h=h, x=builder.region(operation.region), minus=zeros, fine=0, size=size)
     builder.emit(Kernel("int8.recurrent.state_updates", ("begin",)), begin, operation.name)
     for term in operation.terms:
-        if term.matrix is not None:
+        if isinstance(term.matrix, StateMatrix):
             _lower_state_matrix(builder, operation, term.x, term.matrix)
             continue
         kernel, fine = ("shifted", ""), 0
@@ -221,7 +221,8 @@ def _lower_state_matrix(builder: InstructionBuilder, operation: Int32StateUpdate
         rows=W.shape[0],
         columns=W.shape[1],
     )
-    builder.emit(Kernel("int8.recurrent.state_updates", ("matrix",)), row, operation.name)
+    dtype = builder.program.values[operation.inputs[x]].dtype
+    builder.emit(Kernel("int8.recurrent.state_updates", ("matrix", dtype)), row, operation.name)
 
 
 INT8_FEATURE_LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {
