@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
+from edgernn.stream.stop_signals import stop_signals
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -25,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0 success or stopped by a signal, 1 failed or differs, 2 usage, 3 model refused.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in stop_signals():
         signal.signal(number, _leave)
     from edgernn.cli.outcome import run_command
 

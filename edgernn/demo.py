@@ -1,4 +1,4 @@
-"""The whole path without hardware: a recording is played into a virtual serial port and recognised as it arrives."""
+"""The whole path without hardware: a recording is played into a virtual serial port and recognized as it arrives."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def play(
     on_event: Callable[[Event], None] = lambda event: None,
     on_read: Callable[[Stream], None] = lambda stream: None,
 ) -> Played:
-    """Play a recording into a virtual port and recognise what comes out of it. Ctrl-C ends it early.
+    """Play a recording into a virtual port and recognize what comes out of it. Ctrl-C ends it early.
 
     Parameters
     ----------

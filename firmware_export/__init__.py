@@ -64,6 +64,7 @@ def export(
         "folder": header_folder(target),
         "selftest": selftest_path(target),
         "program": PROGRAM,
+        "left_out": model.left_out,
     }
     texts[DESCRIPTION] = json.dumps(description, indent=2) + "\n"
     written = []

@@ -9,7 +9,6 @@ import msgspec
 from edgernn.errors import DoesNotFitError, ExportError
 from edgernn.program.operations import AnyOperation, GroupedDense, MatMul, Repeat
 from edgernn.program.program import Program
-from firmware_export.blocks import Block, blocks
 from firmware_export.generate import CModel
 
 
@@ -114,16 +113,16 @@ def fit(model: CModel, board: str) -> Fit:
             "can hold: take a smaller model or another board"
         )
     runs = model.copies + (program.tail_steps if model.step.runs_tail else 0)
-    cycles = round((facts.core.step_cycles + _cycles(program, blocks(program.operations), facts.core)) * runs)
+    cycles = round((facts.core.step_cycles + _cycles(program, program.description.operations, facts.core)) * runs)
     return Fit(flash, ram, cycles, cycles / facts.clock_hz)
 
 
-def _cycles(program: Program, found: Iterable[Block], core: Core) -> float:
+def _cycles(program: Program, operations: Iterable[AnyOperation], core: Core) -> float:
     """Cycles of the matrix products of the longest step of one state, activations included."""
     total = 0.0
-    for operation, body in found:
+    for operation in operations:
         if isinstance(operation, Repeat):
-            total += operation.count * _cycles(program, body, core)
+            total += operation.count * _cycles(program, operation.body, core)
         inputs = tuple(program.values[name] for name in operation.inputs)
         bits = getattr(operation, "operand_bits", 0)  # only integer products have it
         cost = {8: core.w8a8, 16: core.w8a16}.get(bits, core.float32)

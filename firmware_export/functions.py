@@ -12,6 +12,7 @@ from edgernn.errors import ExportError
 from edgernn.program.description import OutputDescription, StateSlot
 from edgernn.program.operations import RunningReduce, RunningSoftmax
 from edgernn.program.program import Program
+from edgernn.program.scores import has_complement
 from firmware_export import names
 from firmware_export.body import body_function
 from firmware_export.interface import Interface
@@ -122,7 +123,7 @@ def _reset_function(model: Interface) -> str:
         size = count * model.program.metadata.decision.smoothing_steps
         lines += [
             "state->decision.outputs = state->decision.position = 0;",
-            "state->decision.recognised = state->decision.candidate = -1;",
+            "state->decision.recognized = state->decision.candidate = -1;",
             "state->decision.held = state->decision.hold_off = 0;",
             f"for (uint32_t k = 0; k < {count}; k++) state->sums[k] = 0;",
             f"for (uint32_t k = 0; k < {size}; k++) state->ring[k] = 0;",
@@ -274,21 +275,41 @@ def _decide_function(model: Interface) -> str:
     model.step.need("decide")
     nothing = -1 if settings.nothing is None else labels.index(settings.nothing)
     threshold, release = (int(score * 32768 + 0.5) for score in (settings.threshold, settings.release))
-    score = "(uint16_t)scores[k]"
-    if model.output_type(model.program.outputs[0].name) == "float":
+    is_float = model.output_type(model.program.outputs[0].name) == "float"
+    if is_float:
         model.step.need("score_float")
-        score = "edgernn_score(scores[k])"
+    scores = _scores(model, is_float)
     rules = [settings.smoothing_steps, threshold, release, settings.minimum_steps, settings.hold_off_steps, nothing]
     arguments = ", ".join(str(rule) for rule in (len(labels), *rules))
     return f"""{model.signature("decide")} {{
 uint16_t whole[{len(labels)}];
-for (uint16_t k = 0; k < {len(labels)}; k++) whole[k] = {score};
+{scores}
 if (!edgernn_decide(&state->decision, state->ring, state->sums, whole, {arguments})) return 0;
-event->label = (uint16_t)state->decision.recognised;
+event->label = (uint16_t)state->decision.recognized;
 event->score = (uint16_t)(state->sums[event->label] / state->decision.outputs);
 return 1;
 }}
 """
+
+
+def _scores(model: Interface, is_float: bool) -> str:
+    """C lines that bring the scores of a frame to 1/32768."""
+    layout, labels = model.score_layout, len(model.program.metadata.labels)
+    if has_complement(layout.size, labels):
+        score = f"scores[{layout.place(0, layout.frames - 1 if layout.newest_only else 0)}]"
+        first, second = f"32768 - {score}", score
+        if is_float:
+            first, second = f"edgernn_score(1.0f - {score})", f"edgernn_score({score})"
+        else:
+            first, second = f"(uint16_t)({first})", f"(uint16_t){second}"
+        return f"whole[0] = {first}; /* one score is the probability of the second label */\nwhole[1] = {second};"
+    index = "k"
+    if layout.frames > 1 and layout.inner < layout.size:
+        index = f"(uint32_t)(k / {layout.inner}u) * {layout.frames * layout.inner}u + k % {layout.inner}u"
+    if layout.newest_only and layout.frames > 1:
+        index = f"{(layout.frames - 1) * layout.inner}u + {index}"
+    score = f"edgernn_score(scores[{index}])" if is_float else f"(uint16_t)scores[{index}]"
+    return f"for (uint16_t k = 0; k < {labels}; k++) whole[k] = {score};"
 
 
 def _label_function(model: Interface) -> str:

@@ -92,7 +92,7 @@ class CModel(Interface):
             parts.append((TEMPLATES / "decision.h").read_text())
             parts.append(
                 self._structure(
-                    "event", ["uint16_t label;", "uint16_t score; /* smoothed, in 1/32768 */"], "what was recognised"
+                    "event", ["uint16_t label;", "uint16_t score; /* smoothed, in 1/32768 */"], "what was recognized"
                 )
             )
         parts.append(self._structure("state", self._state_fields(), "all memory of one stream"))
@@ -107,10 +107,7 @@ class CModel(Interface):
             comment = "Brings raw numbers to the scale of the model: (raw - mean) / std."
             parts.append(f"/* {comment} */\n{self.signature('normalise')};\n")
         if self.decides:
-            parts.append(
-                "/* Whether the scores of the newest output make an event; call it once for each output. */\n"
-                f"{self.signature('decide')};\n"
-            )
+            parts.append(f"/* {self._decide_comment()} */\n{self.signature('decide')};\n")
             parts.append(f'/* Name of a label, UTF-8; "" if there is none. */\n{self.signature("label")};\n')
         return "\n".join(parts)
 
@@ -163,6 +160,15 @@ class CModel(Interface):
             fields.append(f"int32_t sums[{count}]; /* of the scores in the ring */")
             fields.append(f"uint16_t ring[{smoothing * count}]; /* the newest {smoothing} scores of each label */")
         return fields
+
+    def _decide_comment(self) -> str:
+        layout = self.score_layout
+        if layout.frames > 1 and not layout.newest_only:
+            return (
+                "Whether the scores of a new frame make an event; call it once for each, in order:\n"
+                f" * those of frame j of the output begin at j * {layout.inner}."
+            )
+        return "Whether the scores of the newest output make an event; call it once for each output."
 
     def _step_comment(self) -> str:
         window = self.program.staggered

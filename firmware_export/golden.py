@@ -169,7 +169,7 @@ def _checked(arrays: Mapping[str, Array], name: str, shape: tuple[int, int], dty
     if array.size != shape[0] * shape[1]:
         raise ExportError(f"golden {name} has shape {array.shape}, it must hold {shape[0]} times {shape[1]} numbers")
     if not np.isfinite(array).all():
-        raise ExportError(f"golden {name} holds what is no finite number: does the model divide by 0?")
+        raise ExportError(f"golden {name} holds a number that is not finite: does the model divide by 0?")
     converted = array.reshape(shape).astype(dtype)
     if dtype != "float32" and (converted != array.reshape(shape)).any():
         raise ExportError(f"golden {name} does not hold numbers of {dtype}")

@@ -6,12 +6,12 @@ from functools import cached_property
 
 from edgernn.errors import ExportError
 from edgernn.program.description import OutputDescription, Port
-from edgernn.program.operations import Dequantize, Int8Softmax, Int8Unary, IntegerFunction, Softmax, Unary
 from edgernn.program.program import Program
+from edgernn.program.scores import ScoreLayout, label_mismatch, makes_probabilities, score_layout
 from firmware_export import emitters, names
 from firmware_export.literals import C_TYPES, STATE_TYPES
 from firmware_export.memory import TYPE_BYTES
-from firmware_export.statements import write_blocks
+from firmware_export.statements import write_operations
 
 MAX_FRAMES = 32767  # of one output in one step
 
@@ -41,8 +41,8 @@ class Interface:
         self.step = emitters.writer(program, self.prefix)
         self._check_types()
         self._check_resets()
-        self.update = write_blocks(self.step, self.step.update)
-        self.head = write_blocks(self.step, self.step.head)
+        self.update = write_operations(self.step, self.step.update)
+        self.head = write_operations(self.step, self.step.head)
 
     def _check_types(self) -> None:
         for port in self.program.inputs:
@@ -125,25 +125,37 @@ class Interface:
         return f"frames_of_{self.step.outputs[output.name]}"
 
     @cached_property
+    def _undecided(self) -> str | None:
+        """Why there is no decide function, None if there is."""
+        labels = self.program.metadata.labels
+        if not labels:
+            return "the model has no labels: name its scores with `edgernn convert --labels`"
+        if not makes_probabilities(self.program):
+            output = self.program.outputs[0].name
+            return f"output {output} does not come from a Softmax or Sigmoid: end the model in one"
+        return label_mismatch(self.program, labels)
+
+    @property
     def decides(self) -> bool:
-        """Whether the model has a decide function: labels, and scores that are probabilities."""
-        labels, output = self.program.metadata.labels, self.program.description.outputs[0]
-        makers = {name: operation for operation in self.program.operations for name in operation.outputs}
-        maker = makers.get(output.value)
-        if isinstance(maker, Dequantize):
-            maker = makers.get(maker.inputs[0])
-        if self.program.outputs[0].size != len(labels):
-            return False
-        match maker:
-            case Softmax(logarithm=False) | Unary(function="Sigmoid") | Int8Softmax():
-                return True
-            case Int8Unary(function=IntegerFunction(function="Sigmoid")):
-                return True
-        return False
+        """Whether the model has a decide function: labels, and scores that are probabilities, as in a stream."""
+        return self._undecided is None
+
+    @cached_property
+    def score_layout(self) -> ScoreLayout:
+        """Where the scores of decisions are in the first output."""
+        return score_layout(self.program)
 
     def output_size(self, name: str) -> int:
         """Numbers in one frame of an output."""
         return next(port.size for port in self.program.outputs if port.name == name)
+
+    @property
+    def scores_size(self) -> int:
+        """Numbers that decide takes: an output, or of one with several new frames what reaches to its last score."""
+        layout = self.score_layout
+        if layout.newest_only:
+            return self.program.outputs[0].size
+        return layout.place(layout.size - 1, 0) + 1
 
     def output_type(self, name: str) -> str:
         """C type of an output."""
@@ -193,7 +205,7 @@ class Interface:
                 return f"int {self.prefix}_{function}({', '.join(parameters)})"
             case "decide":
                 output = self.program.outputs[0].name
-                scores = f"const {self.output_type(output)} scores[{len(self.program.metadata.labels)}]"
+                scores = f"const {self.output_type(output)} scores[{self.scores_size}]"
                 return f"int {self.prefix}_decide({state}, {scores}, {self.prefix}_event *event)"
             case "label":
                 return f"const char *{self.prefix}_label(uint16_t label)"
@@ -221,3 +233,18 @@ class Interface:
     def normalises(self) -> bool:
         """Whether there is such an input."""
         return bool(self.normalised_inputs())
+
+    @cached_property
+    def left_out(self) -> dict[str, str]:
+        """Functions that the header does not have, each with the reason."""
+        reasons = {"decide": self._undecided}
+        if not self.normalises:
+            takes_integers = self.program.takes_counts and bool(self.program.metadata.mean)
+            reasons["normalise"] = (
+                "the step takes the sensor's integers as they are"
+                if takes_integers
+                else "the model's metadata has no mean and std for an input of float"
+            )
+        if not self.flushes:
+            reasons["flush"] = "no frame comes after the last step"
+        return {function: reason for function, reason in reasons.items() if reason is not None}

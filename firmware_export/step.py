@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ExportError
 from edgernn.program.description import OutputDescription
+from edgernn.program.graph import is_reshape
 from edgernn.program.operations import (
     AnyOperation,
     Dequantize,
     Operation,
     PutFrame,
-    Rearrange,
     Repeat,
     StateRegion,
     Value,
 )
 from edgernn.program.program import Program
+from edgernn.program.trees import loop_ranges, walk
 from firmware_export import names
-from firmware_export.blocks import Block, flat, loops, split
 from firmware_export.literals import C_TYPES, table
 from firmware_export.memory import TYPE_BYTES, Lifetime, place
 from firmware_export.schedules import StepCounter, When
@@ -76,7 +76,7 @@ class StepWriter:
         fields = names.Names(["scratch", "decision", *names.MACROS])
         self.slots = {slot.name: fields.add(slot.name, "state") for slot in program.state}
         self.kept = self._find_kept()
-        self.update, self.head = split(program, [output.value for output in self.kept])
+        self.update, self.head = self._parts()
         self._root = self._find_roots()
         self.runs: dict[str, When] = {}  # operation -> the steps in which it runs
         self.made = {port.name: When() for port in program.inputs}  # value -> the steps in which it is written
@@ -112,7 +112,7 @@ class StepWriter:
         root = {port.name: port.name for port in self.program.inputs}
         for operation in self.program.operations:
             for name in operation.outputs:
-                shares = (isinstance(operation, Rearrange) and _is_reshape(operation)) or self.stays_integer(operation)
+                shares = is_reshape(operation) or self.stays_integer(operation)
                 root[name] = root[operation.inputs[0]] if shares else name
         return root
 
@@ -129,7 +129,13 @@ class StepWriter:
         outputs = self.program.description.outputs
         return [output for output in outputs if self.clock.last_step(output, window.steps) < last or output.per_frame]
 
-    def _find_steps(self, found: Iterable[Block], outer: When) -> None:
+    def _parts(self) -> tuple[list[AnyOperation], list[AnyOperation]]:
+        """What each step runs, and what only the last step of a window does."""
+        if self.program.staggered is None:
+            return list(self.program.description.operations), []
+        return self.program.graph.parts([output.value for output in self.kept])
+
+    def _find_steps(self, operations: Iterable[AnyOperation], outer: When) -> None:
         """When each operation runs; values live within one step, so all readers must run when the writer does.
 
         Raises
@@ -138,8 +144,7 @@ class StepWriter:
             They do not.
         """
         clock = self.clock
-        for block in found:
-            operation = block.operation
+        for operation in operations:
             runs = clock.within(outer, clock.written(operation))
             made = None if runs is None else clock.within(runs, clock.produced(operation))
             read = None if runs is None else clock.within(runs, clock.when(operation.when))
@@ -153,15 +158,16 @@ class StepWriter:
                     )
             self.runs[operation.name] = runs
             self.made |= dict.fromkeys(operation.outputs, made)
-            self._find_steps(block.body, runs)
+            if isinstance(operation, Repeat):
+                self._find_steps(operation.body, runs)
 
     def _check_readers(self) -> None:
         """Outputs are made when they are due, and what a Repeat collects is read when its rounds are over."""
         for output in self.program.description.outputs:
             if not self.clock.covers(self.made[output.value], self.clock.when(output.when)):
                 raise ExportError(f"output {output.name} is due in steps in which {output.value} is not written")
-        ordered = list(flat([*self.update, *self.head]))
-        ranges = loops([*self.update, *self.head])
+        ordered = list(walk([*self.update, *self.head]))
+        ranges = loop_ranges([*self.update, *self.head])
         collected = {name: ranges[put.loop] for put in ordered if isinstance(put, PutFrame) for name in put.outputs}
         for index, operation in enumerate(ordered):
             for name in operation.inputs:
@@ -206,8 +212,8 @@ class StepWriter:
             root = self._root[output.value]
             if self.made[root] == self.clock.when(output.when) and not self.may_be_null(output):
                 self._place.setdefault(root, self.outputs[output.name])
-        ordered = list(flat([*self.update, *self.head]))
-        ranges = loops([*self.update, *self.head])
+        ordered = list(walk([*self.update, *self.head]))
+        ranges = loop_ranges([*self.update, *self.head])
         first: dict[str, int] = {}
         last: dict[str, int] = {}
         for index, operation in enumerate(ordered):
@@ -280,7 +286,3 @@ class StepWriter:
     def scratch_bytes(self) -> int:
         """Bytes of scratch memory."""
         return sum(TYPE_BYTES[dtype] * count for dtype, count in self.scratch.items())
-
-
-def _is_reshape(operation: Rearrange) -> bool:
-    return operation.indices is None and len(operation.inputs) == 1

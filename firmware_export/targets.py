@@ -187,15 +187,30 @@ def _normalise(model: CModel, indent: str) -> dict[str, str]:
     return {"normalise": f"{indent}{model.prefix}_normalise(input, input);\n", "step_input": "input"}
 
 
+def _decide_lines(model: CModel, report: list[str], leave: str, indent: str) -> list[str]:
+    """Lines that decide on each new frame of the output, and report the events."""
+    layout = model.score_layout
+    several = layout.frames > 1 and not layout.newest_only
+    scores = f"output + frame * {layout.inner}" if several else "output"
+    lines = [
+        f"{model.prefix}_event event;",
+        f"if (!{model.prefix}_decide(&state, {scores}, &event)) {'continue' if several else leave};",
+        *report,
+    ]
+    if several:
+        inside = [f"    {line}" for line in lines]
+        lines = [f"for (uint16_t frame = 0; frame < {layout.frames}; frame++) {{", *inside, "}"]
+    return [indent + line for line in lines]
+
+
 def _sketch_values(model: CModel) -> dict[str, str]:
     if model.decides:
-        lines = [
-            f"    {model.prefix}_event event;",
-            f"    if (!{model.prefix}_decide(&state, output, &event)) return;",
-            f"    Serial.print({model.prefix}_label(event.label));",
-            "    Serial.print(' ');",
-            "    Serial.println(event.score / 32768.0);",
+        report = [
+            f"Serial.print({model.prefix}_label(event.label));",
+            "Serial.print(' ');",
+            "Serial.println(event.score / 32768.0);",
         ]
+        lines = _decide_lines(model, report, "return", "    ")
     else:
         lines = [
             "    for (uint16_t k = 0; k < sizeof output / sizeof output[0]; k++) {",
@@ -209,11 +224,8 @@ def _sketch_values(model: CModel) -> dict[str, str]:
 
 def _example_values(model: CModel) -> dict[str, str]:
     if model.decides:
-        lines = [
-            f"        {model.prefix}_event event;",
-            f"        if (!{model.prefix}_decide(&state, output, &event)) continue;",
-            f'        printf("%s %.3f\\n", {model.prefix}_label(event.label), event.score / 32768.0);',
-        ]
+        report = [f'printf("%s %.3f\\n", {model.prefix}_label(event.label), event.score / 32768.0);']
+        lines = _decide_lines(model, report, "continue", "        ")
     else:
         size = model.program.outputs[0].size
         lines = [
@@ -249,7 +261,7 @@ def _values(model: CModel) -> dict[str, str]:
         "input_type": input_type,
         "output_type": model.output_type(first_output.name),
         "parse": "strtod(at, &end)" if input_type == "float" else "strtol(at, &end, 10)",
-        "what": "the events that the model recognises" if model.decides else "the outputs of the model",
+        "what": "the events that the model recognizes" if model.decides else "the outputs of the model",
         "arguments": ", ".join([*step.inputs.values(), *step.outputs.values()]),
         "input_kind": packet_kind(input_dtype)[1],
         "input_bytes": str(input_bytes),

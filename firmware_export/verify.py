@@ -51,7 +51,7 @@ def open_export(directory: Path) -> Exported:
         described = facts["format"], facts["name"], facts["hash"], facts["folder"], facts["selftest"], facts["program"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(
-            f"{directory} is no export: its {DESCRIPTION} cannot be read; `edgernn export` makes one"
+            f"{directory} is not an export: its {DESCRIPTION} cannot be read; `edgernn export` makes one"
         ) from error
     version, name, digest, folder, selftest, program_name = described
     if version != FORMAT:

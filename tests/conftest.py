@@ -9,17 +9,21 @@ import sys
 import textwrap
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from explicit_examples import explicit_examples
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
+GENERATOR_STATES = pytest.StashKey[dict[int, Any]]()  # by the generator's identity
 collect_ignore = ["helpers"]  # modules without tests, which doctest would import a second time
 
 
-# The same examples in every run: a run never fails by chance. Times are not what these tests are about.
-settings.register_profile("fixed", derandomize=True, deadline=None)
-settings.register_profile("search", derandomize=False, deadline=None)
+# The same examples in every run, and no judgement of times: a run never fails by chance or because the machine is busy.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", UNTIMED, derandomize=True)
+settings.register_profile("search", UNTIMED, derandomize=False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +46,25 @@ def pytest_runtest_makereport(
         for example in explicit_examples(call.excinfo.value, fixtures):
             report.sections.append(("to try this in every run, write above @given", example))
     return report
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep what the random generators of modules begin with."""
+    states = session.config.stash.setdefault(GENERATOR_STATES, {})
+    for item in session.items:
+        states.update({id(generator): generator.bit_generator.state for generator in generators_of(item)})
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Every test draws the same numbers, whichever tests ran before it in its process."""
+    for generator in generators_of(item):
+        generator.bit_generator.state = item.config.stash[GENERATOR_STATES][id(generator)]
+
+
+def generators_of(item: pytest.Item) -> list[np.random.Generator]:
+    """The random generators in a test's module."""
+    content = vars(item.module) if isinstance(item, pytest.Function) else {}
+    return [value for value in content.values() if isinstance(value, np.random.Generator)]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

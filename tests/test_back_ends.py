@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from edgernn.program.operations import AnyOperation, FloatOperation, Movement
+from edgernn.program.operations import AnyOperation, FloatOperation, Movement, Repeat
 from edgernn.quantizer.convert import CONVERTERS
 from edgernn.reference.float_operations import FloatOperations
 from edgernn.reference.integer_operations import IntegerOperations
@@ -37,6 +37,8 @@ def test_operation_can_be_written_as_c(name: str) -> None:
     assert OPERATIONS[name] in EMITTERS or name in BY_THEIR_OWN, f"{name} has no emitter in firmware_export/emitters"
 
 
-@pytest.mark.parametrize("name", sorted(operation.__name__ for operation in get_args(FloatOperation | Movement)))
+@pytest.mark.parametrize(
+    "name", sorted(operation.__name__ for operation in get_args(FloatOperation | Movement | Repeat))
+)
 def test_operation_has_an_integer_form(name: str) -> None:
     assert OPERATIONS[name] in CONVERTERS, f"edgernn/quantizer does not convert {name}"

@@ -21,15 +21,19 @@ FOLDER = Path(__file__).parents[1] / "tests" / "models" / "made"
 def main() -> None:
     """Make what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("framework", choices=["torch", "keras", "sklearn"])
+    parser.add_argument("framework", choices=["torch", "keras", "sklearn", "sklearn-texts"])
     parser.add_argument("--only", default="", help="make only models whose name holds this")
     parser.add_argument("-o", "--output", type=Path, default=FOLDER)
     arguments = parser.parse_args()
+    if arguments.framework == "sklearn-texts" and arguments.output == FOLDER:
+        arguments.output = FOLDER.with_name("texts")
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.framework == "torch":
         from fixtures.torch_models import make
     elif arguments.framework == "keras":
         from fixtures.keras_models import make
+    elif arguments.framework == "sklearn-texts":
+        from fixtures.sklearn_texts import make
     else:
         from fixtures.sklearn_models import make
     for line in make(arguments.output, arguments.only):

@@ -1,4 +1,4 @@
-"""How well a model recognises exercises: votes against true labels, as tables.
+"""How well a model recognizes exercises: votes against true labels, as tables.
 
 **One-second vote.** A person's recordings of one wrist are laid end to end and streamed without a reset. Each recording
 is cut into seconds (50 samples) from its first sample; the probabilities of a second are averaged, the largest is the
@@ -57,7 +57,7 @@ def window_confusion(scores: Scores, recordings: Sequence[Recording], labels: in
 
 
 def macro_accuracy(confusion: Confusion) -> float:
-    """Mean over the true labels of the share that was recognised."""
+    """Mean over the true labels of the share that was recognized."""
     return float(np.mean(np.diag(confusion) / confusion.sum(axis=1)))
 
 

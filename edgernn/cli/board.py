@@ -1,4 +1,4 @@
-"""What a model needs on a board, before anything is written or flashed."""
+"""Memory and time that a model needs on a board, before it is exported or flashed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ board_option = click.option(
 
 
 def describe_fit(program: Program, name: str, board: str | None) -> dict[str, Any]:
-    """Memory and, for a board, the estimated time of a step, as plain values.
+    """Memory, functions that the C has not, and for a board the estimated time of a step, as plain values.
 
     Raises
     ------
@@ -26,6 +26,7 @@ def describe_fit(program: Program, name: str, board: str | None) -> dict[str, An
 
     model = CModel(program, name)
     facts: dict[str, Any] = {"flash_tables_bytes": model.table_bytes, "ram_bytes": model.state_bytes}
+    facts["left_out"] = model.left_out
     if board is not None:
         need, has = fit(model, board), BOARDS[board]
         facts |= {

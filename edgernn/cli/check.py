@@ -1,4 +1,4 @@
-"""``edgernn check``: streaming beside onnxruntime on the whole sequence."""
+"""``edgernn check``: streaming compared with onnxruntime on the whole sequence."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RANDOM_STEPS, MAX_STEPS = 300, 1_000_000
 @click.option(
     "--tolerance",
     type=FiniteRange(min=0),
-    help="Largest difference that is none, for outputs of order one.  [default: 1e-5, float16: 5e-3, quantized: 2e-2]",
+    help="Maximum difference, for outputs of order one.  [default: 1e-5, float16: 5e-3, quantized: 2e-2]",
 )
 @model_options
 @json_option
@@ -44,9 +44,9 @@ def check(
 ) -> None:
     """Compare streaming with onnxruntime on the whole sequence.
 
-    Streams random samples, or a recording, through MODEL one by one, and runs the original at once. Outputs for every
-    frame are compared frame by frame, outputs for the whole sequence on prefixes, windows each by itself. The exit
-    status is 1 if something differs.
+    Streams random samples, or a recording, through MODEL one by one, and runs the original model on the whole sequence.
+    Outputs per frame are compared frame by frame, outputs of the whole sequence on prefixes, and windows one by one.
+    The exit status is 1 if the results differ.
 
     \b
     Example:
@@ -78,12 +78,14 @@ def _load_onnxruntime_model(model: Path, options: LoadOptions) -> OnnxruntimeMod
     from edgernn.evaluation.onnxruntime_model import OnnxruntimeModel
 
     if model.suffix == ".safetensors":
-        raise click.UsageError(f"{model} holds no original to compare with: check the ONNX file that it was made from")
+        raise click.UsageError(
+            f"{model} holds no original model to compare with: check the ONNX file that it was made from"
+        )
     return OnnxruntimeModel(model, options.import_as_run(model))
 
 
 def _plain(report: CheckReport) -> dict[str, Any]:
-    """The report for JSON, which has no infinity: null where streaming gave nothing."""
+    """The report for JSON, which has no infinity: null where streaming gave no output."""
     plain = asdict(report)
     for comparison in plain["comparisons"]:
         if comparison["largest_difference"] == inf:

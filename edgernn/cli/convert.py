@@ -1,4 +1,4 @@
-"""``edgernn convert``: a model file becomes a program file, a recording of raw bytes a table of numbers."""
+"""``edgernn convert``: a model file to a program file, a recording of raw bytes to a table of numbers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from edgernn.cli.options import LoadOptions, json_option, model_argument, model_
 from edgernn.cli.text import escape, print_json, warn
 from edgernn.program.metadata import Metadata
 from edgernn.program.program import Program
+from edgernn.program.scores import score_layout
 from edgernn.stream.recording import is_recording
-from edgernn.stream.scores import frame_shape
 
 
 class CommaList(click.ParamType[list[Any]]):
@@ -51,9 +51,9 @@ def _parse_decision(ctx: click.Context, parameter: click.Parameter, value: tuple
 @click.option("--labels", type=CommaList(str), help="Names of the scores of the first output.")
 @click.option("--channels", type=CommaList(str), help="Names of the numbers in one sample, in the model's order.")
 @click.option("--units", type=CommaList(str), help="Units of the channels.")
-@click.option("--rate", "rate_hz", type=float, help="Samples a second that the model was trained at.")
-@click.option("--mean", type=CommaList(float), help="Subtracted from each sample, one number a channel.")
-@click.option("--std", type=CommaList(float), help="Each sample is divided by this, one number a channel.")
+@click.option("--rate", "rate_hz", type=float, help="Samples per second that the model was trained at.")
+@click.option("--mean", type=CommaList(float), help="Subtracted from each sample, one number per channel.")
+@click.option("--std", type=CommaList(float), help="Divides each sample, one number per channel.")
 @click.option(
     "--decision",
     multiple=True,
@@ -66,9 +66,9 @@ def _parse_decision(ctx: click.Context, parameter: click.Parameter, value: tuple
 def convert(
     model: Path, output: Path, decision: dict[str, Any], load_options: LoadOptions, as_json: bool, **fields: Any
 ) -> None:
-    """Write MODEL as a program file that runs without onnx, with labels, rate and all the rest inside.
+    """Write MODEL as a program file that runs without onnx and contains labels, rate and all other metadata.
 
-    What is not given stays as MODEL has it. A recording of edgernn instead of MODEL is written as a table of numbers:
+    Metadata that is not given stays as in MODEL. Given a recording instead of MODEL, write it as a table of numbers,
     .csv or .npz, with its labels.
 
     \b
@@ -120,12 +120,12 @@ def _updated(metadata: Metadata, given: dict[str, Any], decision: dict[str, Any]
 
 
 def _check_counts(program: Program) -> None:
-    """Labels name the scores, channels and normalisation the numbers of a sample: as many of each."""
+    """Check that there are as many labels as scores, and as many channels and mean values as numbers in a sample."""
     metadata, (first_output, *_) = program.metadata, program.outputs
     size = sum(port.size for port in program.inputs)
     names = ", ".join(port.name for port in program.inputs)
     taken = f"input {names} has {size} numbers" if len(program.inputs) == 1 else f"inputs {names} have {size} numbers"
-    shape = frame_shape(program)
+    shape = score_layout(program).shape
     scores = {prod(shape), 2} if prod(shape) == 1 else {prod(shape), *shape[-1:]}  # a frame, or each of its rows
     expected = {
         "labels": (metadata.labels, scores, f"output {first_output.name} has {prod(shape)} scores"),

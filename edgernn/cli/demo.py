@@ -22,8 +22,8 @@ def demo(speed: float, seconds: float | None, as_json: bool) -> None:
     """See the whole path with no hardware.
 
     A virtual serial port plays the recording of a person who does several exercises, line by line, as a board with
-    an accelerometer and a gyroscope sends it. The ordinary serial source reads it, and a model that has never seen
-    this person recognises the exercises.
+    an accelerometer and a gyroscope would send it. The ordinary serial source reads it, and a model that has never seen
+    this person recognizes the exercises.
 
     \b
     Example:
@@ -64,19 +64,19 @@ def _format_time(time_s: float) -> str:
 
 
 def _format_summary(recognitions: list[Recognition], rate_hz: float) -> str:
-    rows: list[tuple[object, ...]] = [("from", "to", "exercise", "recognised after", "also reported")]
+    rows: list[tuple[object, ...]] = [("from", "to", "exercise", "recognized after", "also reported")]
     for (start, stop, label), after_s, others in recognitions:
         after = "never" if after_s is None else f"{after_s:.1f} s"
         also = ", ".join(event.label for event in others)
         rows.append((_format_time(start / rate_hz), _format_time(stop / rate_hz), label, after, also))
     right = sum(recognition.after_s is not None for recognition in recognitions)
     wrong = sum(len(recognition.others) for recognition in recognitions)
-    return f"{format_table(rows)}\n{right} of {len(recognitions)} exercises recognised, {wrong} wrong events"
+    return f"{format_table(rows)}\n{right} of {len(recognitions)} exercises recognized, {wrong} wrong events"
 
 
 def _plain(recognition: Recognition) -> dict[str, object]:
     return {
         **recognition.interval._asdict(),
-        "recognised_after_s": recognition.after_s,
+        "recognized_after_s": recognition.after_s,
         "also_reported": [event.label for event in recognition.others],
     }

@@ -1,4 +1,4 @@
-"""``edgernn evaluate``: how well models do on labelled recordings."""
+"""``edgernn evaluate``: how well models perform on labelled recordings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class MeasureOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SweepOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Which decision settings are looked for, and the file that they are written to."""
+    """The search for decision settings, and the file that they are written to."""
 
     sweep: Path | None
     false_per_hour: float
@@ -60,9 +60,13 @@ _measure_options = option_group(
             type=click.FloatRange(min=0),
             default=0.5,
             show_default=True,
-            help="Seconds behind an interval in which an event still detects it.",
+            help="Seconds after an interval in which an event still detects it.",
         ),
-        click.option("--jobs", type=click.IntRange(min=1), help="Recordings at the same time.  [default: processors]"),
+        click.option(
+            "--jobs",
+            type=click.IntRange(min=1),
+            help="Number of recordings in parallel.  [default: number of processors]",
+        ),
     ),
 )
 _sweep_options = option_group(
@@ -80,7 +84,7 @@ _sweep_options = option_group(
             type=click.FloatRange(min=0),
             default=1.0,
             show_default=True,
-            help="False events an hour that --sweep accepts.",
+            help="False events per hour that --sweep accepts.",
         ),
     ),
 )
@@ -89,7 +93,7 @@ _sweep_options = option_group(
 @click.command()
 @click.argument("model", metavar="MODEL|CONFIG.toml", type=_FILE)
 @click.argument("recordings", nargs=-1, required=True, callback=_parse_recordings)
-@click.option("--also", multiple=True, metavar="MODEL", type=_FILE, help="Another model beside; may be repeated.")
+@click.option("--also", multiple=True, metavar="MODEL", type=_FILE, help="Another model to compare; may be repeated.")
 @_measure_options
 @_sweep_options
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots.")
@@ -107,12 +111,12 @@ def evaluate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure how well MODEL recognises what labelled RECORDINGS say was done.
+    """Measure how well MODEL recognizes the labels of RECORDINGS.
 
-    They are streamed exactly as `edgernn run` does it: recordings of edgernn with labels, .csv with a column "label" or
-    with a file NAME.labels.csv beside it, .npz. Outputs are compared step by step, events with the intervals in which
-    something was done. For a model whose inputs come from several sources, give the recordings of all that were made
-    at the same time together, as INPUT=FILE,INPUT=FILE.
+    Recordings are streamed exactly as `edgernn run` streams them. They are recordings of edgernn with labels, .csv with
+    a column "label" or with a file NAME.labels.csv beside it, or .npz. Outputs are compared step by step, events with
+    the labelled intervals. For a model whose inputs come from several sources, give the recordings that were made at
+    the same time together, as INPUT=FILE,INPUT=FILE.
 
     \b
     Example:
@@ -167,7 +171,7 @@ def _write_sweep(path: Path, settings: StreamSettings, report: EvaluationReport,
     comments = describe_tuning(found)
     path.write_text(to_toml(with_decision(settings, found.chosen.decision), path.parent, comments), "utf-8")
     if (found.chosen.events.false_per_hour or 0.0) > false_per_hour:
-        warn(f"no settings have as few as {false_per_hour:g} false events an hour; {path} has the fewest there are")
+        warn(f"no settings have as few as {false_per_hour:g} false events per hour; {path} has the fewest there are")
     measured = found.held_out
     if measured is None:
         warn("the settings were chosen and measured on the same recordings: evaluate them on others")
@@ -175,7 +179,7 @@ def _write_sweep(path: Path, settings: StreamSettings, report: EvaluationReport,
     bound = measured.false_per_hour_bound
     if bound is not None and bound > false_per_hour:
         warn(
-            f"{measured.hours or 0:.2g} labelled hours show no less than {bound:.1f} false events an hour with 95 % "
+            f"{measured.hours or 0:.2g} labelled hours show no less than {bound:.1f} false events per hour with 95 % "
             f"confidence, and {false_per_hour:g} were asked for: record more"
         )
     click.echo(f"wrote {escape(str(path))}; on recordings that were held out: {describe_events(measured)}", err=True)
@@ -192,6 +196,6 @@ def _print(evaluations: list[Evaluation], as_json: bool) -> None:
     for report in reports:
         rows: list[tuple[object, ...]] = [("true", *report.labels)]
         rows += [(label, *row) for label, row in zip(report.labels, report.outputs.confusion, strict=True)]
-        click.echo(f"\n{escape(report.model)}: true label by recognised label\n{format_table(rows)}")
+        click.echo(f"\n{escape(report.model)}: true label by recognized label\n{format_table(rows)}")
         for note in report.notes:
             click.echo(f"edgernn: {escape(note)}", err=True)

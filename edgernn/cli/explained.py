@@ -1,4 +1,4 @@
-"""What `edgernn inspect` tells of a step: its operations, what makes it late, and what tails and windows cost."""
+"""The part of `edgernn inspect` about a step: its operations, its delay, and the cost of tails and windows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def describe_operations(program: Program) -> list[dict[str, Any]]:
 
 
 def describe_look_ahead(program: Program) -> list[dict[str, Any]]:
-    """The nodes that look ahead, and how many steps each does; a branch that only waits for another is none."""
+    """The nodes that look ahead, and by how many steps. A branch that only waits for another one does not count."""
     found = []
     for operation in program.operations:
         if isinstance(operation, DelayLine) and _looks(operation):
@@ -96,8 +96,24 @@ def format_operations(facts: list[dict[str, Any]]) -> str:
     return format_table([tuple(cell for cell, keep in zip(row, used, strict=True) if keep) for row in rows])
 
 
+def format_fusions(fused: list[dict[str, Any]], missed: list[dict[str, Any]]) -> str:
+    """What was fused, and what nearly was, each with the ONNX nodes at its end."""
+    lines = ["fused" if fused else "fused: nothing"]
+    if fused:
+        lines.append(format_table([(entry["pattern"], entry["operation"], _nodes(entry)) for entry in fused]))
+    if missed:
+        lines.append("not fused, though it begins alike")
+        rows = [(entry["pattern"], entry["operation"], _nodes(entry), entry["reason"]) for entry in missed]
+        lines.append(format_table(rows))
+    return "\n".join(lines)
+
+
+def _nodes(entry: dict[str, Any]) -> str:
+    return ", ".join(node for node in entry["nodes"] if node != entry["operation"])
+
+
 def explain(facts: dict[str, Any]) -> list[tuple[str, str]]:
-    """Rows about delay, tail, window and work, of what `edgernn inspect` knows."""
+    """Table rows about delay, tail, window and work."""
     work, rows = facts["work"], []
     if facts["window_steps"] is not None:
         kind = f"staggered, {work['copies']} copies of the state side by side"
@@ -123,14 +139,14 @@ def explain(facts: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def first_output_step(program: Program) -> int:
-    """The first step, from 1, that gives anything; of a result that only flush gives, the first that it needs."""
+    """The first step, from 1, that gives an output; for an output of flush, the first step that it needs."""
     if program.window is not None:
         return program.window.steps
     return 1 + min(output.when.first for output in program.description.outputs)
 
 
 def _when(schedule: Schedule) -> str:
-    """In which steps an operation runs; nothing for all."""
+    """The steps in which an operation runs; empty for all."""
     if schedule.at_end and schedule.first == 0:
         return "at the end"
     begin = f"from step {schedule.first + 1}" if schedule.first else ""

@@ -31,6 +31,7 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
     reset_every: int | None = None
     time_axis: int | None = None
     states: dict[str, str] | None = None
+    fixed: dict[str, list[float]] | None = None
     assume_torch_gru: bool = False
     attention_steps: int | None = None
     tail: Literal["step", "flush"] | None = None
@@ -74,12 +75,12 @@ class LoadOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FiniteRange(click.FloatRange):
-    """A number within bounds; `nan`, which no bound holds back, is none."""
+    """A finite number within bounds; click's range accepts `nan`."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
         if not isfinite(number):
-            self.fail(f"{value} is no finite number.", param, ctx)
+            self.fail(f"{value} is not a finite number.", param, ctx)
         return number
 
 
@@ -88,6 +89,26 @@ def _parse_pairs(ctx: click.Context, parameter: click.Parameter, value: tuple[st
     if any(not separator or not left or not right for left, separator, right in pairs):
         raise click.BadParameter("must be INPUT=OUTPUT, two names of the model", ctx, parameter)
     return {left: right for left, _, right in pairs} or None
+
+
+def _parse_numbers(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, Any] | None:
+    pairs = [text.partition("=") for text in value]
+    found: dict[str, Any] = {}
+    for name, separator, text in pairs:
+        try:
+            numbers = [_number(entry.strip()) for entry in text.split(",")]
+        except ValueError:
+            numbers = []
+        if not name or not separator or not numbers or name in found:
+            raise click.BadParameter("must be INPUT=NUMBER or INPUT=NUMBER,NUMBER…, each input once", ctx, parameter)
+        found[name] = numbers
+    return found or None
+
+
+def _number(text: str) -> float:
+    if text.lower() in {"true", "false"}:
+        return float(text.lower() == "true")
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
 
 
 _LOAD_OPTIONS = (
@@ -99,10 +120,8 @@ _LOAD_OPTIONS = (
         type=click.IntRange(1, MAX_WINDOW_STEPS),
         help="Samples from one window to the next.  [default: 1 with --window, else a quarter of the trained length]",
     ),
-    click.option("--continuous", is_flag=True, help="Never reset, also if the model was trained on windows."),
-    click.option(
-        "--reset-every", type=click.IntRange(1, MAX_WINDOW_STEPS), help="Reset the states every so many samples."
-    ),
+    click.option("--continuous", is_flag=True, help="Never reset, even if the model was trained on windows."),
+    click.option("--reset-every", type=click.IntRange(1, MAX_WINDOW_STEPS), help="Reset the states every N samples."),
     click.option("--time-axis", type=int, help="Axis of the first input that is time, where it is not unique."),
     click.option(
         "--states",
@@ -112,20 +131,28 @@ _LOAD_OPTIONS = (
         help="The output that feeds a state input, where it is not unique; may be repeated.",
     ),
     click.option(
+        "--set",
+        "fixed",
+        multiple=True,
+        metavar="INPUT=VALUE",
+        callback=_parse_numbers,
+        help="Set an input, or a free dimension INPUT[AXIS], for good, such as a sampling rate; may be repeated.",
+    ),
+    click.option(
         "--assume-torch-gru",
         is_flag=True,
-        help="Read a GRU with linear_before_reset=0 as PyTorch computed it (older exporters got it wrong).",
+        help="Compute a GRU with linear_before_reset=0 as PyTorch does (older exporters wrote the attribute wrongly).",
     ),
     click.option(
         "--attention-steps",
         type=click.IntRange(1, MAX_WINDOW_STEPS),
-        help="Let causal attention look back so many samples only, approximately, so that it streams.",
+        help="Limit causal attention to the last N samples, as an approximation, so that it streams.",
     ),
     click.option(
         "--tail",
         type=click.Choice(["step", "flush"]),
-        help="Where a result of the whole sequence looks ahead: give it at each sample, or only at the end.  [default: "
-        "as a converted model says, else step]",
+        help="When to give an output of the whole sequence that looks ahead: at each sample or at the end.  [default: "
+        "that of the converted model, else step]",
     ),
 )
 

@@ -13,6 +13,7 @@ import click
 from edgernn.cli import command_line
 from edgernn.cli.text import escape
 from edgernn.errors import ConfigError, EdgeRNNError, ModelError, ProgramFileError
+from edgernn.stream.stop_signals import stop_signals
 
 SUCCESS, FAILED, USAGE, REFUSED = 0, 1, 2, 3  # exit statuses; SUCCESS also when stopped by a signal
 
@@ -20,7 +21,7 @@ SUCCESS, FAILED, USAGE, REFUSED = 0, 1, 2, 3  # exit statuses; SUCCESS also when
 def run_command(arguments: Sequence[str] | None) -> int:
     """Run the command of these words, or of the process's; the exit status."""
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):  # both end a command with what it has to say
+        for number in stop_signals():  # all end a command with what it has to say
             signal.signal(number, signal.default_int_handler)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):

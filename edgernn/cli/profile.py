@@ -52,10 +52,10 @@ def profile(
 ) -> None:
     """Measure how late the answers of MODEL are on this machine, and why.
 
-    Samples are due on a schedule that waits for nobody. The response time of a sample counts from when it was due, so
-    that a stall shows in every sample it made late; its service time is the work alone. An empty step on the same
-    schedule ("nothing") shows what is the machine's own. With --realtime everything is measured without it first.
-    Ctrl-C ends it with what there is.
+    Samples are due on a fixed schedule. The response time of a sample counts from when it was due, so that a stall
+    shows in every sample that it delayed; its service time is the work alone. An empty step on the same schedule
+    ("nothing") shows the noise of the machine. With --realtime everything is measured without it first. Ctrl-C ends
+    the measurement and reports what was measured so far.
 
     \b
     Example:

@@ -87,11 +87,15 @@ target_options = option_group(
             help="The step alone, the stream from bytes to decision, or a serial port. Repeatable.  "
             "[default: step, stream]",
         ),
-        click.option("--port", help="Profile this serial port, to which a board sends, instead of a virtual one."),
+        click.option("--port", help="Profile this serial port, with a board that sends, instead of a virtual one."),
         click.option(
-            "--baud", type=click.IntRange(min=50), default=115200, show_default=True, help="Bits a second of it."
+            "--baud",
+            type=click.IntRange(min=50),
+            default=115200,
+            show_default=True,
+            help="Bits per second of the port.",
         ),
-        click.option("--compare", is_flag=True, help="Also onnxruntime, on the same model and schedule."),
+        click.option("--compare", is_flag=True, help="Also measure onnxruntime on the same model and schedule."),
     ),
 )
 schedule_options = option_group(
@@ -99,25 +103,34 @@ schedule_options = option_group(
     ScheduleOptions,
     (
         click.option(
-            "--rate", "rate_hz", type=click.FloatRange(0.1, 20_000), help="Samples a second.  [default: the model's]"
+            "--rate",
+            "rate_hz",
+            type=click.FloatRange(0.1, 20_000),
+            help="Samples per second.  [default: the rate of the model]",
         ),
-        click.option("--seconds", type=click.FloatRange(min=0.01), default=10.0, show_default=True, help="For each."),
         click.option(
-            "--deadline", "deadline_ms", type=click.FloatRange(min=0.001), help="In ms.  [default: one sample]"
+            "--seconds",
+            type=click.FloatRange(min=0.01),
+            default=10.0,
+            show_default=True,
+            help="Seconds per measurement.",
         ),
-        click.option("--busy", is_flag=True, help="Wait by looking at the clock, so that the core stays awake."),
+        click.option(
+            "--deadline", "deadline_ms", type=click.FloatRange(min=0.001), help="Deadline in ms.  [default: one sample]"
+        ),
+        click.option("--busy", is_flag=True, help="Wait by polling the clock, so that the core stays awake."),
     ),
 )
 report_options = option_group(
     "report",
     ReportOptions,
     (
-        click.option("--operations", "with_operations", is_flag=True, help="Also where the time of a step goes."),
+        click.option("--operations", "with_operations", is_flag=True, help="Also show the time of each operation."),
         click.option(
             "--verified",
             "verified_path",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="Show beside it what `edgernn verify DIR --json` wrote to this file.",
+            help="Also show the results that `edgernn verify DIR --json` wrote to this file.",
         ),
         click.option("--html", type=click.Path(path_type=Path), help="Write a report with plots to this file."),
         click.option(

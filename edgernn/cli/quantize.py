@@ -1,4 +1,4 @@
-"""``edgernn quantize``: a float program becomes an int8 program, with a report of what that changed."""
+"""``edgernn quantize``: a float program to an int8 program, with a report of the differences."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _parse_layers(ctx: click.Context, parameter: click.Parameter, value: tuple[s
 
 
 class QuantizeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a program becomes integers; the options of `edgernn.quantize`."""
+    """The options of `edgernn.quantize`."""
 
     operands: str
     layer_operands: dict[str, str]
@@ -58,7 +58,7 @@ _quantize_options = option_group(
             type=click.Choice(["w8a16", "w8a8"]),
             default="w8a16",
             show_default=True,
-            help="What matrix products read of activations: 16 bits, or 8 for the smallest code.",
+            help="Activations in matrix products: 16 bits, or 8 bits for the smallest code.",
         ),
         click.option(
             "--layer",
@@ -66,10 +66,10 @@ _quantize_options = option_group(
             multiple=True,
             metavar="NAME=OPERANDS",
             callback=_parse_layers,
-            help="For one layer.",
+            help="Operands of one layer; may be repeated.",
         ),
         click.option(
-            "--keep-float", multiple=True, metavar="NAME", help="An operation that stays in float; may be repeated."
+            "--keep-float", multiple=True, metavar="NAME", help="Operation that stays in float; may be repeated."
         ),
         click.option(
             "--ranges",
@@ -83,19 +83,19 @@ _quantize_options = option_group(
             type=click.Choice(["auto", "16", "32"]),
             default="auto",
             show_default=True,
-            help="Width of states that a gate holds; auto takes 32 where 16 would stick.",
+            help="Bits of gated states; auto takes 32 where 16 bits would lose slow changes.",
         ),
         click.option(
             "--count-size",
             multiple=True,
             type=float,
-            help="What one count of the sensor is in the recordings' units; once, or once for each channel.",
+            help="Value of one count of the sensor in the units of the recordings; one number, or one per channel.",
         ),
         click.option(
             "--equalize/--no-equalize",
             default=True,
             show_default=True,
-            help="Bring channels between layers, and of inputs, to ranges with which rounding takes less.",
+            help="Equalize channels of inputs and between layers, so that they lose less to rounding.",
         ),
     ),
 )
@@ -109,7 +109,7 @@ _quantize_options = option_group(
     multiple=True,
     required=True,
     type=_FILE,
-    help="Recording in raw sensor units of everything the model will meet; may be repeated.",
+    help="Recording, in raw sensor units, of everything that the model will meet; may be repeated.",
 )
 @click.option("-o", "--output", required=True, type=_NEW_FILE, help="The int8 program, .safetensors.")
 @_quantize_options
@@ -118,7 +118,7 @@ _quantize_options = option_group(
     "compared",
     multiple=True,
     type=_FILE,
-    help="Recording for the report, with labels where it has them; the calibration if absent.",
+    help="Recording for the report, with or without labels; may be repeated.  [default: the calibration]",
 )
 @click.option("--html", type=_NEW_FILE, help="Write the report as a page with plots.")
 @model_options
@@ -133,9 +133,9 @@ def quantize(
     load_options: LoadOptions,
     as_json: bool,
 ) -> None:
-    """Turn MODEL into a program that computes in integers only, and report what that changed.
+    """Turn MODEL into a program that computes in integers only, and report the differences.
 
-    The int8 program runs wherever MODEL does, and is what `edgernn export` writes for microcontrollers.
+    The int8 program runs wherever MODEL runs. `edgernn export` writes it as C for microcontrollers.
 
     \b
     Example:

@@ -18,14 +18,14 @@ _OPTIONS = (
     click.option(
         "--realtime",
         is_flag=True,
-        help="Ask for garbage collection off, one CPU core, SCHED_FIFO and locked memory; says what was granted.",
+        help="Ask for garbage collection off, one CPU core, SCHED_FIFO and locked memory, and report what was granted.",
     ),
     click.option(
         "--without",
         "realtime_without",
         multiple=True,
         type=click.Choice(["gc", "core", "fifo", "memory"]),
-        help="Leave this out of --realtime; may be repeated.",
+        help="Part of --realtime to omit; may be repeated.",
     ),
     click.option(
         "--core", "realtime_core", type=click.IntRange(min=0), help="CPU core of --realtime.  [default: the last]"
@@ -36,7 +36,7 @@ _OPTIONS = (
         type=click.IntRange(1, 99),
         default=10,
         show_default=True,
-        help="Of SCHED_FIFO.",
+        help="Priority of SCHED_FIFO.",
     ),
 )
 
@@ -75,7 +75,7 @@ def wanted_parts(realtime: bool, without: Sequence[str]) -> list[Part]:
     from edgernn.stream.realtime import PARTS
 
     if without and not realtime:
-        raise click.UsageError("--without leaves something out of --realtime, which is not given")
+        raise click.UsageError("--without needs --realtime")
     return [part for part in PARTS if part not in without] if realtime else []
 
 

@@ -1,4 +1,4 @@
-"""``edgernn record``: keeps what a source sends, with labels for collecting examples."""
+"""``edgernn record``: records the bytes of a source, with labels for collecting examples."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ _take_options = option_group(
     "takes",
     TakeOptions,
     (
-        click.option(
-            "--label", "labels", multiple=True, metavar="NAME", help="What to do and to label; may be repeated."
-        ),
+        click.option("--label", "labels", multiple=True, metavar="NAME", help="Label of a take; may be repeated."),
         click.option(
             "--seconds", type=click.FloatRange(min=0, min_open=True), help="Length of the recording, or of each take."
         ),
-        click.option("--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Takes of each label."),
+        click.option(
+            "--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Number of takes per label."
+        ),
         click.option(
             "--pause",
             "pause_s",
@@ -65,10 +65,10 @@ _file_options = option_group(
             type=click.IntRange(min=1000),
             default=1_000_000_000,
             show_default=True,
-            help="Largest size of the file; then it is called FILE.1 and a new one begins.",
+            help="Maximum size of the file; then it is renamed to FILE.1 and a new one begins.",
         ),
         click.option(
-            "--rotate", type=click.IntRange(0, 1000), default=1, show_default=True, help="Old files that are kept."
+            "--rotate", type=click.IntRange(0, 1000), default=1, show_default=True, help="Number of old files to keep."
         ),
     ),
 )
@@ -78,7 +78,7 @@ _file_options = option_group(
 @click.argument("source", required=False)
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The new file.")
 @_take_options
-@click.option("--baud", type=int, help="Bits a second of the serial port.  [default: 115200]")
+@click.option("--baud", type=int, help="Bits per second of the serial port.  [default: 115200]")
 @_file_options
 def record(
     source: str | None,
@@ -90,7 +90,7 @@ def record(
     """Keep the raw bytes of SOURCE with their arrival times.
 
     Without --label it records for --seconds, or until Ctrl-C. With --label it counts down and tells you what to do, and
-    marks each take with its label; what comes between the takes is kept without a label.
+    marks each take with its label; bytes between the takes are kept without a label.
 
     \b
     Example:
@@ -115,7 +115,7 @@ def record(
 
 
 def _collect(recorder: Recorder, options: TakeOptions, seconds: float) -> None:
-    """Take after take, the labels in turn, so that none has all the early ones."""
+    """Record the takes with alternating labels, so that no label has all the early ones."""
     takes = [label for _ in range(options.repeat) for label in options.labels]
     for number, label in enumerate(takes, 1):
         if recorder.ended:

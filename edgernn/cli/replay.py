@@ -19,13 +19,13 @@ WAIT_S = 0.1
 
 @click.command()
 @click.argument("recording", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--fast", is_flag=True, help="As fast as the reader takes it, not at the recorded pace.")
+@click.option("--fast", is_flag=True, help="As fast as the reader takes the bytes, not at the recorded pace.")
 @click.option("--stdout", "to_stdout", is_flag=True, help="Write the bytes to standard output instead.")
 def replay(recording: Path, fast: bool, to_stdout: bool) -> None:
     """Play the bytes of RECORDING again.
 
-    They go into a virtual serial port, whose name is printed, so that any program can read them as from the board;
-    playing begins when one opens it. To see what a model makes of them, use `edgernn run MODEL RECORDING`.
+    They go into a virtual serial port, whose name is printed, so that any program can read them as from the board.
+    Playing begins when a program opens the port. To run a model on a recording, use `edgernn run MODEL RECORDING`.
 
     \b
     Example:

@@ -14,6 +14,7 @@ from edgernn.cli.options import LoadOptions, json_option, model_options
 from edgernn.cli.realtime_options import realtime_options, say_grants, wanted_parts
 from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape
+from edgernn.stream.stop_signals import stop_signals
 
 if TYPE_CHECKING:
     from edgernn.stream.stream import Stream, StreamStatus
@@ -28,17 +29,24 @@ MAX_DRIFT_PPM = 50_000  # of a clock that deserves the name
 @json_option
 @stream_options
 @realtime_options
-@click.option("--baud", type=int, help="Bits a second of the serial port.  [default: 115200]")
-@click.option("--no-reconnect", "reconnect", flag_value=False, default=True, help="End when the port is unplugged.")
-@click.option("--keep-state", is_flag=True, help="After an outage go on with the old state.")
-@click.option("--output", multiple=True, metavar="FILE", help="Also write events here; .csv or JSON lines. Repeatable.")
+@click.option("--baud", type=int, help="Bits per second of the serial port.  [default: 115200]")
+@click.option("--no-reconnect", "reconnect", flag_value=False, default=True, help="Stop when the port is unplugged.")
+@click.option("--keep-state", is_flag=True, help="Keep the state of the model over an outage.")
+@click.option(
+    "--output",
+    multiple=True,
+    metavar="FILE",
+    help="Also write events to this file, .csv or JSON lines; may be repeated.",
+)
 def run(model: Path, source: str | None, load_options: LoadOptions, as_json: bool, **options: Any) -> None:
     """Turn a source of samples into events, live.
 
     SOURCE is a serial port, a file, stdin: or an address such as serial:///dev/ttyACM0?baud=115200&format=csv; without
-    it the only serial port is used. Events go to standard output, everything else to standard error. Ctrl-C ends it.
+    it the only serial port is used. Events go to standard output, everything else to standard error. Ctrl-C ends it,
+    as SIGTERM, SIGHUP and SIGQUIT do.
 
-    A setting that is not given as an option is taken from the variable EDGERNN_NAME, the TOML file, the model.
+    A setting that is not given as an option is taken from the variable EDGERNN_NAME, the TOML file or the model; see
+    `edgernn docs configuration`.
 
     \b
     Example:
@@ -70,10 +78,12 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
             say_grants(stack.enter_context(ask_for_realtime(parts, core=core, priority=priority)))
         stack.enter_context(_stopped_by_signals(stream))
         stack.enter_context(stream)
+        stack.callback(lambda: click.echo(summary(stream.status()), err=True))  # also after an error
+        stack.callback(line.clear)
         notifier = Notifier()
-        notifier.ready()
-        steps = 0
-        with contextlib.suppress(BrokenPipeError):  # whoever read the events has ended
+        try:
+            notifier.ready()
+            steps = 0
             for events in stream.reads():
                 for event in events:
                     line.clear()
@@ -85,19 +95,19 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
                     steps = stream.pipeline.steps
                     notifier.worked()
                 line.show(stream)
+        except BrokenPipeError as error:  # as in `edgernn run ... | head`
+            notice(str(error))
         notifier.stopping()
-        line.clear()
-    click.echo(summary(stream.status()), err=True)
 
 
 @contextlib.contextmanager
 def _stopped_by_signals(stream: Stream) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the stream, so that the summary is printed."""
+    """Signals end the stream, so that the summary is printed."""
 
     def stop(number: int, frame: object) -> None:
         stream.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in stop_signals()}
     try:
         yield
     finally:
@@ -106,7 +116,7 @@ def _stopped_by_signals(stream: Stream) -> Iterator[None]:
 
 
 def summary(status: StreamStatus) -> str:
-    """What a stream did, in some lines."""
+    """Summary of a stream, in a few lines."""
     rate = "" if status.rate_hz is None else f" at {status.rate_hz:.1f} Hz"
     form = status.format or "no known format"
     lines = [f"{status.events} events in {status.steps} samples{rate}, {status.bytes} bytes as {form}"]
@@ -119,11 +129,14 @@ def summary(status: StreamStatus) -> str:
         lines.append(f"the board's clock runs {status.drift_ppm:+.0f} ppm against this one")
     elif status.drift_ppm is not None:
         lines.append(
-            "the board's clock does not go with this one: the bytes did not come when they were sent, or its unit is "
-            "another (call it t_s, t_ms or t_us)"
+            "the board's clock does not fit the arrival times: the bytes were delayed, or the clock has another unit "
+            "(call it t_s, t_ms or t_us)"
         )
     trouble = {kind: count for kind, count in status.counts.items() if count and kind != "samples"}
     trouble |= {"dropped_bytes": status.dropped_bytes, "reconnects": status.reconnects}
-    counts = ", ".join(f"{kind.replace('_', ' ')} {count}" for kind, count in trouble.items() if count)
-    lines.append(f"not as it should be: {counts}" if counts else "nothing was lost or malformed")
+    counts = [f"{kind.replace('_', ' ')} {count}" for kind, count in trouble.items() if count]
+    counts += [f"{cause} for {seconds:.1f} s" for cause, seconds in status.silent_s.items()]
+    if not status.counts.get("samples"):
+        counts.insert(0, "no samples came")
+    lines.append(f"warnings: {', '.join(counts)}" if counts else "nothing was lost or malformed")
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import click
 
 @click.group()
 def service() -> None:
-    """Run a stream as a service of systemd.
+    """Run a stream as a systemd service.
 
     \b
     Example:
@@ -23,9 +23,13 @@ def service() -> None:
 @click.argument("model", metavar="MODEL|CONFIG.toml", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("source", required=False)
 @click.option("--part", type=click.Choice(["unit", "udev"]), default="unit", show_default=True, help="What to print.")
-@click.option("--name", default="edgernn", show_default=True, help="Of the service, and of the board's link in /dev.")
-@click.option("--usb-id", metavar="VENDOR:PRODUCT", help="Of the board, for the udev rule.  [default: that of SOURCE]")
-@click.option("--output", multiple=True, metavar="FILE", help="As of `edgernn run`.")
+@click.option(
+    "--name", default="edgernn", show_default=True, help="Name of the service, and of the link to the board in /dev."
+)
+@click.option(
+    "--usb-id", metavar="VENDOR:PRODUCT", help="USB id of the board, for the udev rule.  [default: that of SOURCE]"
+)
+@click.option("--output", multiple=True, metavar="FILE", help="As in `edgernn run`.")
 def print_service(
     model: Path, source: str | None, part: str, name: str, usb_id: str | None, output: tuple[str, ...]
 ) -> None:
@@ -57,6 +61,6 @@ def _usb_id_of(source: str | None) -> str:
     usb_id = next((port.usb_id for port in list_serial_ports() if os.path.realpath(port.device) == device), None)
     if usb_id is None:
         raise click.UsageError(
-            f"{device} is no USB serial port that is plugged in: give --usb-id as `edgernn ports` shows"
+            f"{device} is not the port of a plugged-in USB device: give --usb-id as shown by `edgernn ports`"
         )
     return usb_id

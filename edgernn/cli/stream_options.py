@@ -1,4 +1,4 @@
-"""Options of every command that streams samples through a model; everything they say a TOML file can say too."""
+"""Options of every command that streams samples through a model; a TOML file can hold the same settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., list[int] | list[fl
         try:
             return None if value is None else [kind(entry) for entry in value.split(",")]
         except ValueError:
-            raise click.BadParameter(f"{value!r} is no list of numbers separated by commas", ctx, parameter) from None
+            raise click.BadParameter(
+                f"{value!r} is not a list of numbers separated by commas", ctx, parameter
+            ) from None
 
     return read
 
@@ -31,28 +33,32 @@ def _names(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
 _DECISION_SETTINGS = ("smoothing_steps", "threshold", "release", "minimum_steps", "hold_off_steps", "nothing")
 
 _OPTIONS = (
-    click.option("--format", help="How samples are sent: auto, csv, plotter, jsonl or cobs."),
+    click.option("--format", help="Format of the samples: auto, csv, csv-comma, plotter, jsonl, cobs or a plugin's."),
     click.option(
         "--columns", callback=_numbers(int), metavar="N,N,…", help="Numbers of a sample to use, counted from 0."
     ),
     click.option("--scale", type=float, help="Unit of the numbers as they are sent, for boards that send counts."),
     click.option("--labels", callback=_names, metavar="NAME,…", help="Names of the model's scores."),
-    click.option("--rate", "rate_hz", type=float, help="Samples a second that the model was trained at."),
+    click.option("--rate", "rate_hz", type=float, help="Samples per second that the model was trained at."),
     click.option("--mean", callback=_numbers(float), metavar="X,…", help="Subtracted from each channel."),
     click.option("--std", callback=_numbers(float), metavar="X,…", help="Divides each channel."),
     click.option("--logits", is_flag=True, help="Apply Softmax to the model's output."),
-    click.option("--raw-scores", is_flag=True, help="Decide on the model's numbers as they are."),
+    click.option("--raw-scores", is_flag=True, help="Decide on the output of the model without Softmax."),
     click.option("--smoothing", "smoothing_steps", type=int, help="Outputs in the moving average."),
-    click.option("--threshold", type=float, help="Smoothed score from which a label is recognised."),
-    click.option("--release", type=float, help="Smoothed score below which it ends."),
-    click.option("--minimum", "minimum_steps", type=int, help="Outputs for which a label must stay on top."),
-    click.option("--hold-off", "hold_off_steps", type=int, help="Outputs after an event without another."),
+    click.option("--threshold", type=float, help="Smoothed score from which a label is recognized."),
+    click.option("--release", type=float, help="Smoothed score below which a recognized label ends."),
+    click.option(
+        "--minimum", "minimum_steps", type=int, help="Outputs in a row for which a label must have the highest score."
+    ),
+    click.option(
+        "--hold-off", "hold_off_steps", type=int, help="Outputs after an event in which no other event is reported."
+    ),
     click.option("--nothing", help="The label that never makes an event."),
-    click.option("--gap", type=click.Choice(["hold", "interpolate", "reset"]), help="What stands for missing samples."),
-    click.option("--gap-steps", type=int, help="Most missing samples in a row that are filled."),
-    click.option("--resample", type=click.Choice(["linear"]), help="Bring the samples to the model's rate."),
-    click.option("--source-rate", "source_rate_hz", type=float, help="Samples a second that come, for --resample."),
-    click.option("--allow-rate", is_flag=True, help="Go on at another rate than the model's."),
+    click.option("--gap", type=click.Choice(["hold", "interpolate", "reset"]), help="Replacement of missing samples."),
+    click.option("--gap-steps", type=int, help="Maximum number of missing samples in a row that are filled."),
+    click.option("--resample", type=click.Choice(["linear"]), help="Convert the samples to the rate of the model."),
+    click.option("--source-rate", "source_rate_hz", type=float, help="Samples per second that arrive, for --resample."),
+    click.option("--allow-rate", is_flag=True, help="Continue at a rate other than that of the model."),
 )
 
 

@@ -55,7 +55,7 @@ def print_json(result: Any) -> None:
 
 
 def progress(name: str, what: str) -> Callable[[int, int], None]:
-    """What is called with how many are done, and of how many: says on a terminal how far it is."""
+    """A callback that takes the number done and the total, and shows the progress on a terminal."""
 
     def show(done: int, total: int) -> None:
         if sys.stderr.isatty():

@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
-    "--machine", "machines", multiple=True, help="Only this machine (may be repeated); all that are installed else."
+    "--machine",
+    "machines",
+    multiple=True,
+    help="Machine to run on; may be repeated.  [default: all that are installed]",
 )
 @click.option(
     "--steps",
     type=click.IntRange(0, 10_000_000),
     default=1000,
     show_default=True,
-    help="Made-up steps after the self-test.",
+    help="Random steps after the self-test.",
 )
 @click.option("--port", help="Compare with the board on this serial port; it must run the export's example `answer`.")
-@click.option("--baud", type=int, default=115200, show_default=True, help="Bits a second of the port.")
+@click.option("--baud", type=int, default=115200, show_default=True, help="Bits per second of the port.")
 @json_option
 @click.pass_context
 def verify(
@@ -41,10 +44,10 @@ def verify(
     baud: int,
     as_json: bool,
 ) -> None:
-    """Compile the export in DIRECTORY, run it on emulated chips and on this machine, and compare with the host.
+    """Compile the export in DIRECTORY, run it on emulated chips and on this machine, and compare with the program.
 
-    The outputs of an int8 model must be equal bit for bit, those of a float model within 1e-5. Instructions are
-    exact, as QEMU counts them; cycles of AVR chips are simavr's. Milliseconds take each instruction for one cycle.
+    The outputs of an int8 model must be equal bit for bit, those of a float model within 1e-5. QEMU counts the
+    instructions exactly, simavr the cycles of AVR chips. Milliseconds assume one cycle per instruction.
 
     \b
     Example:

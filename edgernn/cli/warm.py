@@ -1,4 +1,4 @@
-"""``edgernn warm``: compiles and caches what a model needs."""
+"""``edgernn warm``: compiles and caches the kernels of a model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from edgernn.cli.options import LoadOptions, model_argument, model_options
 @model_options
 @click.pass_context
 def warm(ctx: click.Context, model: Path, load_options: LoadOptions) -> None:
-    """Compile and cache what MODEL needs, so that its first run starts at once.
+    """Compile and cache the kernels of MODEL, so that its first run starts at once.
 
-    Useful in the set-up of a device: compiling takes many times longer on a Raspberry Pi than on a laptop.
+    Useful when a device is set up: compiling takes many times longer on a Raspberry Pi than on a laptop.
 
     \b
     Example:
@@ -34,6 +34,6 @@ def warm(ctx: click.Context, model: Path, load_options: LoadOptions) -> None:
     link_stream_kernels()
     folder = cache_folder()
     if not os.access(folder, os.W_OK | os.X_OK):
-        click.echo(f"nothing was kept for later: set EDGERNN_CACHE_DIR to a folder of your own, not {folder}", err=True)
+        click.echo(f"nothing was cached: set EDGERNN_CACHE_DIR to your own folder, not {folder}", err=True)
         ctx.exit(1)
     click.echo(f"{model} is ready to run ({time.monotonic() - begin_s:.1f} s)", err=True)

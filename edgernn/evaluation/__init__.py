@@ -1,1 +1,1 @@
-"""How well a model recognises what labelled recordings say was done, streamed as a live source is."""
+"""How well a model recognizes what labelled recordings say was done, streamed as a live source is."""

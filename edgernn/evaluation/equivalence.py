@@ -227,7 +227,7 @@ def _run_whole(
     length = steps if length is None else length
     _expect_length(steps, length)
     sequences = {name: rows[:length] for name, rows in sequences.items()}
-    note = f"the file runs only on its frozen length of {length} samples, so that only this length was compared"
+    note = f"the file runs only on its frozen length of {length} samples, so only this length was compared"
     return sequences, onnx_model.run(sequences), (note,), 1
 
 

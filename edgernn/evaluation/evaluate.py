@@ -161,8 +161,8 @@ def _expect_several_labels(traces: Sequence[ScoreTrace]) -> None:
     if len(occurring) == 1:
         only = traces[0].labels[occurring.pop()]
         raise InputError(
-            f"only {only} was done where the model said something: a model that always says {only} would seem perfect; "
-            f"add recordings of another label"
+            f"only {only} was labelled where the model gave outputs: a model that always says {only} would seem "
+            f"perfect; add recordings of another label"
         )
 
 
@@ -186,7 +186,7 @@ def _figures(report: EvaluationReport) -> list[tuple[str, str]]:
         ("precision of events", _text(events.precision, ".3f")),
         ("repeated events", str(events.repeated)),
         ("false events", str(events.false_events)),
-        ("false events an hour", _text(events.false_per_hour, ".1f")),
+        ("false events per hour", _text(events.false_per_hour, ".1f")),
         ("  with 95 % confidence below", _text(events.false_per_hour_bound, ".1f")),
         ("delay p50, s", _text(events.delay_p50_s, ".2f")),
         ("delay p95, s", _text(events.delay_p95_s, ".2f")),

@@ -2,7 +2,7 @@
 
 **Outputs.** Each output of the model is set against what was true at the step that it is about: the one at which it
 came, an earlier one where the model looks ahead. Outputs about unlabelled steps do not count. Macro F1 is the mean over
-the labels that are true or recognised at least once. Cross-entropy is the mean of ``-ln p[truth]``, with p limited from
+the labels that are true or recognized at least once. Cross-entropy is the mean of ``-ln p[truth]``, with p limited from
 below to 2.2e-16.
 
 **Events.** An *interval* is a longest stretch of steps with the same true label, other than the `nothing` label. It is
@@ -47,9 +47,9 @@ class OutputMeasures(msgspec.Struct, frozen=True):
     cross_entropy : float or None
         In nats; None if the scores are no probabilities.
     confusion : tuple
-        Counts, a row for each true label, a column for each recognised one.
+        Counts, a row for each true label, a column for each recognized one.
     f1 : tuple of float or None
-        For each label; None if it is neither true nor recognised anywhere.
+        For each label; None if it is neither true nor recognized anywhere.
     """
 
     outputs: int

@@ -6,7 +6,7 @@ the graph (``value_info``), which are stale where the length of time is not the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import lcm, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,10 +66,13 @@ class OnnxruntimeModel:
         try:
             import onnx
             import onnxruntime
+
+            from edgernn.importers.onnx.graph.fixed_inputs import fix_inputs
+            from edgernn.importers.onnx.graph.text_outputs import without_text_outputs
         except ImportError as error:
             raise MissingPackageError(f"{error}; to check a model: pip install 'edgernn[check]'") from error
         self.program, self.pairs, self._layouts = imported.program, imported.pairs, imported.layouts
-        model = onnx.load(path)
+        model, _, _ = without_text_outputs(fix_inputs(onnx.load(path), self.program.fixed))
         _cut_down(model.graph)
         self._batch = self._frozen_batch(model)
         example_steps = self._steps_in_outputs(model)
@@ -172,7 +175,7 @@ class OnnxruntimeModel:
             steps = len(next(iter(sequences.values())))
             raise FixedLengthError(
                 f"onnxruntime cannot run this model on {steps} samples: {_first_line(error)}; if it holds the length "
-                "of its exporter's example, check it on so many samples"
+                "of its exporter's example, check it on that many samples"
             ) from error
         taken = {name: self._taken(name, result) for name, result in zip(names, results, strict=True)}
         self._check_frames(taken, len(next(iter(sequences.values()))))
@@ -274,10 +277,20 @@ def _cut_down(graph: onnx.GraphProto) -> None:
         if needed.isdisjoint(graph.node[place].output):
             del graph.node[place]
         else:
-            needed.update(graph.node[place].input)
+            needed.update(_read(graph.node[place]))
     for place in reversed(range(len(graph.input))):
         if graph.input[place].name not in needed:
             del graph.input[place]
+
+
+def _read(node: onnx.NodeProto) -> Iterator[str]:
+    """Names that a node reads, those that its bodies take from outside among them."""
+    yield from node.input
+    for attribute in node.attribute:
+        for body in (attribute.g, *attribute.graphs):
+            for inner in body.node:
+                yield from _read(inner)
+            yield from (entry.name for entry in body.output)
 
 
 def _first_line(error: Exception) -> str:

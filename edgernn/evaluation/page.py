@@ -25,7 +25,7 @@ def evaluation_page(evaluations: Sequence[Evaluation]) -> str:
     parts += [paragraph(note) for report in reports for note in report.notes]
     for report, traces in evaluations:
         parts += [*_tables(report), *_delays(report), *_front(report)]
-        parts += [heading(f"{report.model}: what was done and what was recognised")]
+        parts += [heading(f"{report.model}: what was done and what was recognized")]
         parts += [_timeline(trace) for trace in traces[:MAX_SESSIONS]]
         if len(traces) > MAX_SESSIONS:
             parts.append(paragraph(f"The first {MAX_SESSIONS} of {len(traces)} sessions are drawn."))
@@ -40,7 +40,7 @@ def _tables(report: EvaluationReport) -> list[str]:
     ]
     shades = [[count / max(sum(row), 1) for count in row] + [0.0] for row in counts]
     return [
-        heading(f"{report.model}: true label by recognised label"),
+        heading(f"{report.model}: true label by recognized label"),
         table([["true", *report.labels, "F1"], *rows], shades),
         paragraph(f"Decision settings: {describe(report.decision)}, release = {report.decision.release}."),
     ]
@@ -68,20 +68,20 @@ def _front(report: EvaluationReport) -> list[str]:
     points = [(wait_s, false) for wait_s, false, _ in measured]
     return [
         heading(f"{report.model}: decision settings that no others beat on these recordings"),
-        line_plot([Series("", points)], "mean wait for the right event, s", "false events an hour", dots=True),
-        table([["settings", "mean wait, s", "false events an hour"], *rows]),
+        line_plot([Series("", points)], "mean wait for the right event, s", "false events per hour", dots=True),
+        table([["settings", "mean wait, s", "false events per hour"], *rows]),
         *([paragraph(describe_tuning(report.tuning)[-1])] if report.tuning.held_out is not None else []),
     ]
 
 
 def _timeline(trace: ScoreTrace) -> str:
     period_s = 1.0 if trace.rate_hz is None else 1.0 / trace.rate_hz
-    recognised = np.full(len(trace.truth), -1, np.int64)  # (T,) each output holds until the next
+    recognized = np.full(len(trace.truth), -1, np.int64)  # (T,) each output holds until the next
     ends = [*trace.steps[1:].tolist(), len(trace.truth)]
     for step, end, label in zip(trace.steps.tolist(), ends, trace.scores.argmax(axis=1).tolist(), strict=True):
-        recognised[step:end] = label
+        recognized[step:end] = label
     events = [Band(step * period_s, step * period_s, label) for step, label in trace.events]
-    rows = [("true", _bands(trace.truth, period_s)), ("output", _bands(recognised, period_s)), ("event", events)]
+    rows = [("true", _bands(trace.truth, period_s)), ("output", _bands(recognized, period_s)), ("event", events)]
     unit = "samples" if trace.rate_hz is None else "seconds"
     return lanes(rows, trace.labels, f"{trace.name}, {unit}")
 

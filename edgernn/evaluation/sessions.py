@@ -30,7 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import FormatError, InputError
-from edgernn.stream.formats.names import clock_unit_us, parse_names
+from edgernn.stream.formats.headings import parse_names
+from edgernn.stream.formats.names import clock_unit_us
 from edgernn.stream.recording import LabelMark, RecordingReader, is_recording
 from edgernn.stream.sources.base import Chunk
 
@@ -109,11 +110,11 @@ def joined_session(recordings: Mapping[str, Path]) -> Session:
     Raises
     ------
     InputError
-        One is no recording of edgernn.
+        One is not a recording of edgernn.
     """
     for path in recordings.values():
         if not is_recording(path):
-            raise InputError(f"{path} is no recording of edgernn: only these say when each sample came")
+            raise InputError(f"{path} is not a recording of edgernn: only these say when each sample came")
     name = "+".join(path.name for path in recordings.values())
     return Session(name, None, lambda: _recorded_pieces(recordings), inputs=tuple(recordings))
 
@@ -187,7 +188,7 @@ def _read_archive(path: Path) -> list[Session]:
     except (KeyError, IndexError, ValueError, TypeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} holds no labelled samples as edgernn knows them: {error}") from error
+        raise InputError(f"{path} holds no labelled samples in a known layout: {error}") from error
     return [_array_session(path.name, rate_hz, samples, labels, channels, units)]
 
 
@@ -252,7 +253,8 @@ def _read_table(path: Path) -> Session:
         rate_hz = len(steps) / float(steps.sum()) if len(steps) and steps.sum() > 0 else None
     if not rows or not columns:
         raise InputError(f"{path} holds no samples")
-    channels, units = parse_names(list(columns)) or (tuple(columns), ())
+    names = parse_names(list(columns))
+    channels, units = (tuple(columns), ()) if names is None else (names.channels, names.units)
     return _array_session(path.name, rate_hz, np.stack(list(columns.values()), axis=1), labels, channels, units)
 
 
@@ -277,12 +279,12 @@ def _read_rows(path: Path) -> tuple[list[str], list[list[str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = [row for row in csv.reader(file) if row]
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no table of text: {error}") from error
+        raise InputError(f"{path} is not a text table: {error}") from error
     if not lines:
         raise InputError(f"{path} is empty")
     heading = [name.strip() for name in lines[0]]
     if len(set(heading)) != len(heading):
-        raise InputError(f"{path}: a column stands twice in the heading {', '.join(heading)}")
+        raise InputError(f"{path}: a column appears twice in the heading {', '.join(heading)}")
     for number, row in enumerate(lines[1:], 2):
         if len(row) != len(heading):
             raise InputError(f"{path}, row {number} has {len(row)} fields, the heading has {len(heading)}")

@@ -117,7 +117,7 @@ def sweep(
 ) -> tuple[SweepPoint, ...]:
     """The settings that no others beat, by mean wait ascending.
 
-    Others beat settings if both their mean wait for the right event and their false events an hour are at most as
+    Others beat settings if both their mean wait for the right event and their false events per hour are at most as
     large, and one is smaller. Without a rate, or without an interval, there are none.
     """
     points = []
@@ -171,7 +171,7 @@ def describe_tuning(tuning: Tuning) -> list[str]:
     held_out = "no recordings were left to measure the chosen settings on"
     if tuning.held_out is not None:
         held_out = f"chosen settings on recordings that were held out: {describe_events(tuning.held_out)}"
-    return ["mean wait for the right event, false events an hour:", *lines, held_out]
+    return ["mean wait for the right event, false events per hour:", *lines, held_out]
 
 
 def describe_events(events: EventMeasures) -> str:
@@ -180,7 +180,7 @@ def describe_events(events: EventMeasures) -> str:
     false = "unknown"
     if events.false_per_hour is not None and events.false_per_hour_bound is not None:
         false = f"{events.false_per_hour:.1f} (below {events.false_per_hour_bound:.1f} with 95 % confidence)"
-    return f"{events.detected} of {events.intervals} intervals, mean wait {wait}, false events an hour {false}"
+    return f"{events.detected} of {events.intervals} intervals, mean wait {wait}, false events per hour {false}"
 
 
 def with_decision(settings: StreamSettings, decision: DecisionSettings) -> StreamSettings:

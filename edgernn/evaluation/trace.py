@@ -200,6 +200,6 @@ def _check_rate(name: str, rate_hz: float | None, wanted_hz: float | None, setti
         return
     if abs(rate_hz / wanted_hz - 1) > RATE_TOLERANCE:
         raise InputError(
-            f"{name} has {rate_hz:.4g} samples a second, the model was trained at {wanted_hz:.4g}: give --resample "
-            f"linear, or go on with --allow-rate"
+            f"{name} has {rate_hz:.4g} samples per second, the model was trained at {wanted_hz:.4g}: give --resample "
+            f"linear, or continue with --allow-rate"
         )

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Unpack
+
+import msgspec
+import numpy as np
 
 from edgernn.errors import InputError, MissingPackageError, ModelError, UnsupportedModelError
+from edgernn.importers.settings import LoadChoices, LoadSettings
 from edgernn.program.program import Program
 from edgernn.program.running import Running, running_from_properties
 from edgernn.program.streamed import chosen_running
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from edgernn.importers.onnx.translation import ImportedModel
 
 __all__ = ["import_onnx", "load"]
@@ -21,24 +27,14 @@ __all__ = ["import_onnx", "load"]
 MAX_STATES = 64 << 20  # bytes of all copies of the state, above which a window is computed as a whole
 
 
-def load(
-    path: str | os.PathLike[str],
-    *,
-    window: int | None = None,
-    hop: int = 1,
-    time_axis: int | None = None,
-    states: Mapping[str, str] | None = None,
-    assume_torch_gru: bool = False,
-    attention_steps: int | None = None,
-    tail: Literal["step", "flush"] | None = None,
-) -> Program:
+def load(path: str | os.PathLike[str], **choices: Unpack[LoadChoices]) -> Program:
     """Load a model as a program for one time step.
 
     Parameters
     ----------
     path : path-like
         An ONNX model, a ``.safetensors`` program made by ``edgernn convert`` or `edgernn.save`, or a table of int8
-        weights (``.safetensors`` or ``.npz``, see edgernn/importers/WEIGHT_TABLE.md).
+        weights (``.safetensors`` or ``.npz``, see `edgernn docs weight-tables`).
     window : int, optional
         Run on sliding windows of this many steps, each from a fresh state. A model that could be streamed runs as
         copies of its state, each begun `hop` steps after the one before; where all copies would take more than 64 MB,
@@ -50,6 +46,9 @@ def load(
         The axis of the inputs that is time, where the file does not make it plain.
     states : mapping of str to str, optional
         The output that feeds each state input, where names or the graph do not make it plain; ``{}`` for none.
+    fixed : mapping of str to number or sequence of numbers, optional
+        Inputs that are set for good, such as a sampling rate that chooses a branch of the graph: they become constants.
+        The name of a free dimension, or ``input[axis]``, sets the length of that dimension.
     assume_torch_gru : bool, default False
         Read a GRU from PyTorch with ``linear_before_reset = 0`` as PyTorch computed it.
     attention_steps : int, optional
@@ -87,30 +86,20 @@ def load(
     >>> program.mode, program.inputs[0].shape, program.metadata.rate_hz
     ('continuous', (6,), 50.0)
     """
-    path = Path(path)
-    if path.suffix in (".safetensors", ".npz"):
-        from edgernn.importers.weight_table import is_weight_table, load_weight_table
-        from edgernn.program.file import load_program
+    path, settings = Path(path), LoadSettings(**choices)
+    if path.suffix not in (".safetensors", ".npz"):
+        return import_onnx(path, **choices).program
+    from edgernn.importers.weight_table import is_weight_table, load_weight_table
+    from edgernn.program.file import load_program
 
-        if time_axis is not None or states is not None or assume_torch_gru or attention_steps is not None:
-            raise InputError(
-                f"{path} is a converted program or a table of weights: time_axis, states, assume_torch_gru and "
-                "attention_steps are for ONNX models"
-            )
-        program = load_weight_table(path) if is_weight_table(path) else load_program(path)
-        if window is not None:
-            return _on_windows(program.with_window(window, hop))
-        return _with_hop(program.with_tail(tail or program.description.tail), hop)
-    return import_onnx(
-        path,
-        window=window,
-        hop=hop,
-        time_axis=time_axis,
-        states=states,
-        assume_torch_gru=assume_torch_gru,
-        attention_steps=attention_steps,
-        tail=tail,
-    ).program
+    if settings.of_onnx:
+        raise InputError(
+            f"{path} is a converted program or a table of weights: {', '.join(settings.of_onnx)} is for ONNX models"
+        )
+    program = load_weight_table(path) if is_weight_table(path) else load_program(path)
+    if settings.window is not None:
+        return _on_windows(program.with_window(settings.window, settings.hop))
+    return _with_hop(program.with_tail(settings.tail or program.description.tail), settings.hop)
 
 
 def _with_hop(program: Program, hop: int) -> Program:
@@ -125,55 +114,57 @@ def _on_windows(program: Program) -> Program:
     return program.with_running(Running("windows", steps, hop, "asked for with window"))
 
 
-def import_onnx(
-    path: str | os.PathLike[str],
-    *,
-    window: int | None = None,
-    hop: int = 1,
-    time_axis: int | None = None,
-    states: Mapping[str, str] | None = None,
-    assume_torch_gru: bool = False,
-    attention_steps: int | None = None,
-    tail: Literal["step", "flush"] | None = None,
-) -> ImportedModel:
+def import_onnx(path: str | os.PathLike[str], **choices: Unpack[LoadChoices]) -> ImportedModel:
     """Import an ONNX file: `load` that also says where the graph has time and batch, and which outputs feed states."""
+    settings = LoadSettings(**choices)
     try:
+        from edgernn.importers.onnx.graph.fixed_inputs import fix_inputs
         from edgernn.importers.onnx.graph.graph import read_model
-        from edgernn.importers.onnx.importer import import_model
+        from edgernn.importers.onnx.graph.text_outputs import without_text_outputs
     except ImportError as error:
         raise MissingPackageError(
             f"{error}; an ONNX model needs the onnx package: pip install onnx, or convert the model on another machine "
             "with `edgernn convert`"
         ) from error
     path = Path(path)
-    model = read_model(path)
-    running = running_from_properties({entry.key: entry.value for entry in model.metadata_props})
+    model, labels, notes = without_text_outputs(fix_inputs(read_model(path), settings.fixed or {}))
+    streamed = _imported(model, path.parent, settings, recompute=False)
+    if notes or labels:
+        streamed = replace(streamed, program=_with_labels(streamed.program, labels, notes))
+    if settings.window is None:
+        running = running_from_properties({entry.key: entry.value for entry in model.metadata_props})
+        program = _as_stated(streamed.program.with_tail(settings.tail or "step"), running)
+        return replace(streamed, program=_with_hop(program, settings.hop))
+    staggered = _on_windows(streamed.program.with_window(settings.window, settings.hop))
+    if staggered.state_bytes > MAX_STATES:
+        try:
+            recomputed = _imported(model, path.parent, settings, recompute=True)
+            return replace(recomputed, program=_on_windows(recomputed.program))
+        except ModelError:  # what streams need not fit as a whole window
+            pass
+    return replace(streamed, program=staggered)
 
-    def imported(recompute: bool) -> ImportedModel:
-        return import_model(
-            model,
-            path.parent,
-            window=window,
-            hop=hop,
-            time_axis=time_axis,
-            states=states,
-            assume_torch_gru=assume_torch_gru,
-            attention_steps=attention_steps,
-            recompute=recompute,
-        )
 
-    streamed = imported(recompute=False)
-    if window is None:
-        program = streamed.program.with_tail(tail or "step")
-        return replace(streamed, program=_with_hop(_as_stated(program, running), hop))
-    staggered = replace(streamed, program=_on_windows(streamed.program.with_window(window, hop)))
-    if staggered.program.state_bytes <= MAX_STATES:
-        return staggered
-    try:
-        recomputed = imported(recompute=True)
-        return replace(recomputed, program=_on_windows(recomputed.program))
-    except ModelError:  # what streams need not fit as a whole window
-        return staggered
+def _imported(model: ModelProto, folder: Path, settings: LoadSettings, *, recompute: bool) -> ImportedModel:
+    from edgernn.importers.onnx.importer import import_with
+
+    imported = import_with(model, folder, settings, recompute=recompute)
+    return replace(imported, program=_with_fixed(imported.program, settings.fixed)) if settings.fixed else imported
+
+
+def _with_labels(program: Program, labels: tuple[str, ...], notes: tuple[str, ...]) -> Program:
+    """The program with the texts of a classifier as its labels, unless its metadata have some."""
+    description, metadata = program.description, program.metadata
+    if not metadata.labels and len(labels) == program.outputs[0].size:
+        metadata = msgspec.structs.replace(metadata, labels=labels)
+    warnings = (*description.warnings, *notes)
+    return Program(msgspec.structs.replace(description, metadata=metadata, warnings=warnings), program.weights)
+
+
+def _with_fixed(program: Program, fixed: Mapping[str, float | Sequence[float]]) -> Program:
+    """The program with a note of the inputs that were set for good."""
+    numbers = {name: tuple(np.atleast_1d(value).tolist()) for name, value in fixed.items()}
+    return Program(msgspec.structs.replace(program.description, fixed=numbers), program.weights)
 
 
 def _as_stated(program: Program, running: Running | None) -> Program:

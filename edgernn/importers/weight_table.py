@@ -1,4 +1,4 @@
-"""Int8 weights that were made elsewhere, with a JSON description, become an int8 program: WEIGHT_TABLE.md.
+"""Int8 weights that were made elsewhere, with a JSON description, become an int8 program: `edgernn docs weight-tables`.
 
 A table is a ``.safetensors`` file whose metadata has the entry ``edgernn.weights``, or an ``.npz`` archive with an
 array ``description``; either holds the JSON text. Nothing is guessed: scales, ranges and gate orders are stated.

@@ -43,7 +43,15 @@ def onnxruntime_step(path: Path, imported: ImportedModel) -> StepTarget:
     options.log_severity_level = 3
     for threads in ("intra", "inter"):
         options.add_session_config_entry(f"session.{threads}_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    from edgernn.importers.onnx.graph.fixed_inputs import fix_inputs
+    from edgernn.importers.onnx.graph.graph import read_model
+    from edgernn.importers.onnx.graph.text_outputs import without_text_outputs
+
+    read = read_model(path)
+    prepared, _, _ = without_text_outputs(fix_inputs(read, imported.program.fixed))
+    changed = bool(imported.program.fixed) or prepared is not read
+    model: str | bytes = prepared.SerializeToString() if changed else str(path)
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     program = imported.program
     length = _length(session, imported)
     name = "onnxruntime" if length == 1 else f"onnxruntime, {length} samples each time"

@@ -173,6 +173,8 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         where channels were equalized.
     equalized : tuple of Equalization
         How they were.
+    fixed : dict of str to tuple of float, optional
+        Inputs of the graph that were set for good when it was imported.
     running : Running, optional
         How a stream runs it; unset where `running_by_rule` decides.
     """
@@ -191,6 +193,7 @@ class ProgramDescription(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     metadata: Metadata = Metadata()
     factors: dict[str, str] = {}
     equalized: tuple[Equalization, ...] = msgspec.field(default=(), name="equalised")  # the file's name
+    fixed: dict[str, tuple[float, ...]] | msgspec.UnsetType = msgspec.UNSET
     running: Running | msgspec.UnsetType = msgspec.UNSET
 
     def running_by_rule(self) -> Running:

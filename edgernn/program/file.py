@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ProgramFileError
 from edgernn.program.description import ProgramDescription
+from edgernn.program.encoding import decode, encode
 from edgernn.program.program import Program
 from edgernn.program.validation import MAX_OPERATIONS
 
@@ -93,7 +94,7 @@ def save(program: Program, path: str | os.PathLike[str]) -> None:
     odd = [name for name, array in program.weights.items() if array.dtype.name not in NUMBER_TYPES.values()]
     if odd or "__metadata__" in program.weights:
         raise ProgramFileError(f"{path}: weight {(odd or ['__metadata__'])[0]} cannot be stored in this format")
-    description = msgspec.Raw(msgspec.json.encode(program.description))
+    description = msgspec.Raw(encode(program.description))
     text = msgspec.json.encode(FileDescription(FORMAT, description)).decode()
     blob = to_bytes(dict(program.weights), metadata={METADATA_KEY: text})
     _check_sizes(path, len(blob), int.from_bytes(blob[:LENGTH_BYTES], "little"))
@@ -217,7 +218,7 @@ def _parse_description(path: Path, header: bytes) -> ProgramDescription:
                 f"{path} has program format {outer.format}, this version of edgernn reads format {FORMAT}: "
                 "update edgernn or convert the model again"
             )
-        return msgspec.json.decode(outer.program, type=ProgramDescription)
+        return decode(outer.program)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProgramFileError(f"{path} is damaged, its header cannot be read: {error}") from error
 

@@ -35,18 +35,18 @@ def _parse_property(key: str, text: str) -> Any:
 
 
 class DecisionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How scores become events. Outputs are counted, not samples: with strides or windows these come less often.
+    """How scores become events. Steps are outputs of the model, which strides and windows make rarer than samples.
 
     Attributes
     ----------
     smoothing_steps : int
-        Length of the moving average over scores, in outputs of the model; 1 is none.
+        Length of the moving average over the scores; 1 does not smooth.
     threshold : float
-        A label is recognised when its smoothed score reaches this, in (0, 1].
+        Smoothed score from which a label is recognized, in (0, 1].
     release : float
-        A recognised label ends when its smoothed score falls below this, in [0, threshold].
+        Smoothed score below which a recognized label ends, in [0, threshold].
     minimum_steps : int
-        Outputs in a row for which a label must stay on top before it is an event.
+        Outputs in a row in which a label must have the highest score before it makes an event.
     hold_off_steps : int
         Outputs after an event in which no other event is reported.
     nothing : str or None
@@ -109,7 +109,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 raise ValueError(f"{field}: at most {MAX_LABELS} entries of {MAX_TEXT} characters")
         for field, texts in (("labels", self.labels), ("channels", self.channels)):
             if len(set(texts)) != len(texts):
-                raise ValueError(f"{field} has an entry twice: {', '.join(texts)}")
+                raise ValueError(f"{field} has a duplicate entry: {', '.join(texts)}")
         if self.units and self.channels and len(self.units) != len(self.channels):
             raise ValueError(f"units has {len(self.units)} entries, channels has {len(self.channels)}")
         if self.rate_hz is not None and not 0.0 < self.rate_hz < 1e9:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
+from math import prod
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from edgernn.errors import InputError, MalformedModelError
 from edgernn.program.description import Arithmetic, Mode, OutputDescription, Port, ProgramDescription, StateSlot, Window
+from edgernn.program.encoding import encode
+from edgernn.program.graph import ProgramGraph
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import MAX_ELEMENTS, AnyOperation, Quantize, Repeat, Schedule, Value, Weights
 from edgernn.program.running import Running
@@ -28,7 +31,7 @@ class Program:
     ----------
     description : ProgramDescription
     weights : mapping of str to ndarray
-        Copied, made contiguous and read-only.
+        Copied, made contiguous and read-only; an array that owns read-only memory, as another program's, is shared.
 
     Raises
     ------
@@ -103,8 +106,13 @@ class Program:
 
     @property
     def operations(self) -> tuple[AnyOperation, ...]:
-        """Step operations in the order they run."""
-        return self.description.operations
+        """Step operations in order, each Repeat before its body; as a tree they are in `description.operations`."""
+        return self.graph.operations
+
+    @cached_property
+    def graph(self) -> ProgramGraph:
+        """Who writes and reads each value, and the loops around each operation."""
+        return ProgramGraph(self.description.operations, [output.value for output in self.description.outputs])
 
     @property
     def window(self) -> Window | None:
@@ -159,6 +167,12 @@ class Program:
         """Sequence length frozen in the model or stated in its metadata."""
         return self.description.trained_steps
 
+    @property
+    def fixed(self) -> Mapping[str, tuple[float, ...]]:
+        """Inputs of the graph that were set for good, by name."""
+        fixed = self.description.fixed
+        return {} if isinstance(fixed, msgspec.UnsetType) else fixed
+
     @cached_property
     def running(self) -> Running:
         """How a stream runs the model, and why; see `edgernn.as_run`."""
@@ -193,9 +207,9 @@ class Program:
     def hash(self) -> str:
         """SHA-256 over everything that is computed, in hexadecimal; labels, warnings and the like are left out."""
         descriptive: dict[str, Any] = {"metadata": Metadata(), "mode_reason": "", "warnings": (), "equalized": ()}
-        descriptive["running"] = msgspec.UNSET
+        descriptive["running"] = descriptive["fixed"] = msgspec.UNSET
         computed = msgspec.structs.replace(self.description, **descriptive)
-        digest = hashlib.sha256(msgspec.json.encode(computed, order="deterministic"))
+        digest = hashlib.sha256(encode(computed, order="deterministic"))
         for name in sorted(self.weights):
             array = self.weights[name]
             digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
@@ -243,12 +257,9 @@ class Program:
     @cached_property
     def iterations(self) -> tuple[int, ...]:
         """How often each operation runs when its step does: more than once inside a Repeat."""
-        iterations = [1] * len(self.operations)
-        for place, operation in enumerate(self.operations):
-            if isinstance(operation, Repeat):
-                for inner in range(place + 1, place + 1 + operation.body):
-                    iterations[inner] *= operation.count
-        return tuple(iterations)
+        counts = {operation.name: operation.count for operation in self.operations if isinstance(operation, Repeat)}
+        paths = (self.graph.loops[operation.name] for operation in self.operations)
+        return tuple(prod(counts[loop] for loop in path) for path in paths)
 
     def with_window(self, steps: int, hop: int = 1, reason: str = "asked for with window=") -> Program:
         """The same model on sliding windows.
@@ -273,18 +284,24 @@ class Program:
             )
         full = Schedule(steps - 1, self.window.hop, self.window.hop - steps)
         new = {full: Schedule(steps - 1, hop, hop - steps)}
-        operations = []
-        for operation in self.operations:
+
+        def rescheduled(operation: AnyOperation) -> AnyOperation:
             schedules = {name: getattr(operation, name, None) for name in ("when", "read")}
             changes: dict[str, Any] = {name: new[when] for name, when in schedules.items() if when in new}
-            operations.append(msgspec.structs.replace(operation, **changes))
+            if isinstance(operation, Repeat):
+                changes["body"] = tuple(map(rescheduled, operation.body))
+            return msgspec.structs.replace(operation, **changes)
+
         outputs = tuple(
             msgspec.structs.replace(output, when=new.get(output.when, output.when))
             for output in self.description.outputs
         )
         window = Window(steps, hop, recomputed=True)
         changed = msgspec.structs.replace(
-            self.description, window=window, operations=tuple(operations), outputs=outputs
+            self.description,
+            window=window,
+            operations=tuple(map(rescheduled, self.description.operations)),
+            outputs=outputs,
         )
         return Program(changed, self.weights)
 
@@ -293,6 +310,11 @@ class Program:
         if tail == self.description.tail:
             return self
         return Program(msgspec.structs.replace(self.description, tail=tail), self.weights)
+
+    def with_operations(self, operations: Sequence[AnyOperation], weights: Weights | None = None) -> Program:
+        """The same model computed by other operations, a tree; `weights` join its weights."""
+        description = msgspec.structs.replace(self.description, operations=tuple(operations))
+        return Program(description, {**self.weights, **(weights or {})})
 
     def with_running(self, running: Running) -> Program:
         """The same model with another way of running it in a stream."""
@@ -306,7 +328,9 @@ class Program:
 def _frozen(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.size > MAX_ELEMENTS:
         raise MalformedModelError(f"weight {name} has {array.size} elements, the most is {MAX_ELEMENTS}")
-    copy = np.array(array, order="C", copy=True)
+    flags = array.flags
+    is_frozen = isinstance(array, np.ndarray) and flags.owndata and flags.c_contiguous and not flags.writeable
+    copy = array if is_frozen else np.array(array, order="C", copy=True)
     if copy.dtype.kind == "f" and not np.isfinite(copy).all():
         raise MalformedModelError(f"weight {name} holds NaN or infinity: train again or export again")
     copy.setflags(write=False)

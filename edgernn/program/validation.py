@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -20,11 +20,13 @@ from edgernn.program.operations import (
     ReadState,
     RecurrentOperation,
     Repeat,
+    Schedule,
     TakeFrame,
     Value,
     Weights,
     WriteState,
 )
+from edgernn.program.trees import MAX_LOOP_DEPTH, walk
 
 MAX_OPERATIONS = 100_000
 MAX_NAME = 512  # characters of a name
@@ -37,8 +39,10 @@ def infer_values(description: ProgramDescription, weights: Weights) -> dict[str,
     """Type of every value by name, after checking all names, shapes, states and orders."""
     if not description.inputs or not description.outputs:
         raise MalformedModelError("a program needs at least one input and one output")
-    if len(description.operations) > MAX_OPERATIONS:
-        raise MalformedModelError(f"{len(description.operations)} operations, the most is {MAX_OPERATIONS}")
+    _check_loop_depth(description.operations, 0)
+    operations = tuple(walk(description.operations))
+    if len(operations) > MAX_OPERATIONS:
+        raise MalformedModelError(f"{len(operations)} operations, the most is {MAX_OPERATIONS}")
     _check_steps(description)
     _check_number_types(description)
     _check_names(description)
@@ -48,7 +52,7 @@ def infer_values(description: ProgramDescription, weights: Weights) -> dict[str,
         if any(extent < 1 for extent in port.shape) or prod(port.shape) > MAX_ELEMENTS:
             raise MalformedModelError(f"input {port.name} has shape {port.shape}, it is empty or too large")
         values[port.name] = Value(port.shape, port.dtype)
-    for operation in description.operations:
+    for operation in operations:
         missing = [name for name in operation.inputs if name not in values]
         if missing:
             raise operation.malformed(f"reads {missing[0]}, which no earlier operation writes")
@@ -65,7 +69,7 @@ def infer_values(description: ProgramDescription, weights: Weights) -> dict[str,
             values[name] = value
         _check_regions(operation, description, weights)
     _check_write_order(description, weights)
-    _check_loops(description, values)
+    _check_loops(description.operations, values)
     _check_factors(description, values, weights)
     for output in description.outputs:
         if output.value not in values:
@@ -112,7 +116,7 @@ def _check_names(description: ProgramDescription) -> None:
         "input": [port.name for port in description.inputs],
         "output": [port.name for port in description.outputs],
         "state": [slot.name for slot in description.state],
-        "operation": [operation.name for operation in description.operations],
+        "operation": [operation.name for operation in walk(description.operations)],
     }
     for what, names in groups.items():
         for name in names:
@@ -179,7 +183,7 @@ def _check_write_order(description: ProgramDescription, weights: Weights) -> Non
     `latched` follows a write, and a write that says `begins` leaves no old content.
     """
     changed: dict[str, list[tuple[int, int, AnyOperation]]] = {}
-    for operation in description.operations:
+    for operation in walk(description.operations):
         for region, size in operation.regions(weights):
             changes = changed.setdefault(region.slot, [])
             for start, stop, by in changes:
@@ -198,23 +202,30 @@ def _may_follow(operation: AnyOperation, change: AnyOperation) -> bool:
     return isinstance(change, WriteState) and change.begins
 
 
-def _check_loops(description: ProgramDescription, values: Mapping[str, Value]) -> None:
-    """Every body ends before the one around it does, and who asks for a round stands inside of its Repeat."""
-    open_loops: list[tuple[Repeat, int]] = []  # and the operation behind its body
-    for index, operation in enumerate(description.operations):
-        while open_loops and open_loops[-1][1] <= index:
-            open_loops.pop()
-        end = open_loops[-1][1] if open_loops else len(description.operations)
+def _check_loop_depth(operations: Sequence[AnyOperation], depth: int) -> None:
+    for operation in operations:
         if isinstance(operation, Repeat):
-            if index + 1 + operation.body > end:
-                raise operation.malformed("its body is longer than what follows it")
-            open_loops.append((operation, index + 1 + operation.body))
-            if prod(loop.count for loop, _ in open_loops) > MAX_ITERATIONS:
+            if depth == MAX_LOOP_DEPTH:
+                raise operation.malformed(f"stands in {depth} other loops, the most is {MAX_LOOP_DEPTH - 1}")
+            _check_loop_depth(operation.body, depth + 1)
+
+
+def _check_loops(
+    operations: Sequence[AnyOperation], values: Mapping[str, Value], around: tuple[Repeat, ...] = ()
+) -> None:
+    """No body is empty, and who asks for an iteration stands in the body of its Repeat."""
+    for operation in operations:
+        if isinstance(operation, Repeat):
+            inside = (*around, operation)
+            if not operation.body:
+                raise operation.malformed("has no operations in its body")
+            if prod(loop.count for loop in inside) > MAX_ITERATIONS:
                 raise operation.malformed(
                     f"repeats its body more than {MAX_ITERATIONS} times a step, with those around it"
                 )
+            _check_loops(operation.body, values, inside)
         elif isinstance(operation, TakeFrame | PutFrame):
-            loop = next((loop for loop, _ in open_loops if loop.name == operation.loop), None)
+            loop = next((loop for loop in around if loop.name == operation.loop), None)
             if loop is None:
                 raise operation.malformed(f"asks for the round of {operation.loop}, outside of its body")
             frames = operation.count if isinstance(operation, PutFrame) else values[operation.inputs[0]].shape[0]
@@ -222,26 +233,31 @@ def _check_loops(description: ProgramDescription, values: Mapping[str, Value]) -
                 raise operation.malformed(f"has {frames} frames for {loop.count} rounds")
 
 
-def _check_schedules(description: ProgramDescription) -> None:
-    """What an operation or an output reads was written in the same step, in each of its steps."""
-    tail_steps = description.tail_steps
-    written = {port.name: EVERY_STEP for port in description.inputs}
-    around: list[tuple[Repeat, int]] = []  # and the operation behind its body
-    for index, operation in enumerate(description.operations):
-        around = [(loop, end) for loop, end in around if index < end]
+def _check_written(
+    operations: Sequence[AnyOperation], written: dict[str, Schedule], tail_steps: int, around: Repeat | None = None
+) -> None:
+    """Each operation reads what was written in the same step; `written` learns when each value is."""
+    for operation in operations:
         when = operation.when
         for name in operation.inputs:
             if not written[name].covers(when, tail_steps):
                 raise operation.malformed(f"reads {name} in steps in which it is not written")
-        if around and not around[-1][0].when.covers(when, tail_steps):
-            raise operation.malformed(f"does not keep to the steps of {around[-1][0].name}, whose body it is in")
+        if around is not None and not around.when.covers(when, tail_steps):
+            raise operation.malformed(f"does not keep to the steps of {around.name}, whose body it is in")
         if isinstance(operation, Repeat):
-            around.append((operation, index + 1 + operation.body))
+            _check_written(operation.body, written, tail_steps, operation)
         if isinstance(operation, DelayLine):
             if not when.paces(operation.read):
                 raise operation.malformed("gives taps in steps in which it takes no frame")
             when = operation.read
         written |= dict.fromkeys(operation.outputs, when)
+
+
+def _check_schedules(description: ProgramDescription) -> None:
+    """What an operation or an output reads was written in the same step, in each of its steps."""
+    tail_steps = description.tail_steps
+    written = {port.name: EVERY_STEP for port in description.inputs}
+    _check_written(description.operations, written, tail_steps)
     for output in description.outputs:
         if not written[output.value].covers(output.when, tail_steps):
             raise MalformedModelError(f"output {output.name} comes in steps in which {output.value} is not written")

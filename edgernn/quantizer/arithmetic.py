@@ -182,7 +182,7 @@ def _mask_scale(converter: Converter, operation: Binary, constant: Array) -> flo
     forbids = operation.function == "Mul" and bool(np.abs(constant).max(initial=0.0) >= MIN_MASK)
     if not forbids or not np.isin(truth, (0, 1)).all():
         return None
-    sums = converter.formats.readers(operation.outputs[0])
+    sums = converter.program.graph.final_readers(operation.outputs[0])
     if not sums or not all(isinstance(by, Binary) and by.function == "Add" and by.constant is None for by in sums):
         return None
     if not all(converter.formats.in_softmax(by.outputs[0]) for by in sums):

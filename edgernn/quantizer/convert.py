@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.program.description import OutputDescription, ProgramDescription, StateSlot
-from edgernn.program.operations import AnyOperation, Binary, ReadState, Repeat, WriteState
+from edgernn.program.operations import AnyOperation, Binary, ReadState, WriteState
 from edgernn.program.program import Program
 from edgernn.quantizer import (
     arithmetic,
@@ -57,8 +57,7 @@ def convert(program: Program, trace: CalibrationTrace, settings: Settings) -> Pr
         converter.steps.begin(operation)
         if not long_memory.convert(converter, operation, matrices):
             _convert(converter, operation, updates)
-        if isinstance(operation, Repeat):
-            converter.steps.open(operation)
+    converter.steps.end()
     outputs = tuple(
         msgspec.structs.replace(output, value=converter.as_float(output.value))
         for output in program.description.outputs
@@ -100,13 +99,18 @@ def _describe(converter: Converter, outputs: tuple[OutputDescription, ...]) -> P
         if slot.initial is not None:
             weights[slot.initial] = _initial(slot, given[slot.initial])
     description = converter.program.description
-    operations = tuple(converter.steps.finished())
-    written = {name for operation in operations for name in operation.outputs}
+    converter.steps.drop_unread_constants()
+    written = {name for operation in converter.steps.operations for name in operation.outputs}
     factors = {value: name for value, name in description.factors.items() if value in written}
     for kept in (*factors.values(), *(slot.factors for slot in slots if slot.factors)):
         weights[kept] = given[kept]
     return msgspec.structs.replace(
-        description, outputs=outputs, operations=operations, state=slots, arithmetic="int8", factors=factors
+        description,
+        outputs=outputs,
+        operations=converter.steps.tree(),
+        state=slots,
+        arithmetic="int8",
+        factors=factors,
     )
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from edgernn.program.description import Equalization
 from edgernn.program.operations import AnyOperation, Binary, Dense, GroupedDense, LayerNorm, Lookup, RecurrentOperation
 from edgernn.program.program import Program
+from edgernn.program.trees import rewritten
 from edgernn.quantizer.calibration import CalibrationTrace
 from edgernn.quantizer.channels import FIXED, find_channels, merge, takes_up
 from edgernn.quantizer.division import divided
@@ -42,8 +43,11 @@ def equalized(program: Program, trace: CalibrationTrace, settings: Settings) -> 
     result = divided(opened, choice.divisor)
     description = msgspec.structs.replace(result.description, equalized=tuple(choice.made))
     unused = {door: port for door, port in doors.items() if (choice.divisor(door) == 1.0).all()}
-    operations = (_reading(operation, unused) for operation in description.operations if operation.name not in unused)
-    description = msgspec.structs.replace(description, operations=tuple(operations))
+    operations = rewritten(
+        description.operations,
+        lambda operation: () if operation.name in unused else (_reading(operation, unused),),
+    )
+    description = msgspec.structs.replace(description, operations=operations)
     values = {name: samples / choice.divisor(name).ravel() for name, samples in values.items()}
     return Program(description, result.weights), trace._replace(values=values, cells=_cells(program, trace, choice))
 
@@ -64,7 +68,8 @@ def _with_doors(program: Program) -> tuple[Program, dict[str, str]]:
         Binary(name=door, inputs=(port,), outputs=(door,), function="Div", constant=door)
         for door, port in doors.items()
     )
-    operations = (*dividing, *(_reading(operation, behind) for operation in program.operations))
+    reading = rewritten(program.description.operations, lambda operation: (_reading(operation, behind),))
+    operations = (*dividing, *reading)
     ones = {door: np.ones(program.values[port].shape[-1], np.float32) for door, port in doors.items()}
     description = msgspec.structs.replace(program.description, operations=operations)
     return Program(description, dict(program.weights) | ones), doors

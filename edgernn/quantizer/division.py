@@ -21,6 +21,7 @@ from edgernn.program.operations import (
     RunningReduce,
 )
 from edgernn.program.program import Program
+from edgernn.program.trees import nested
 from edgernn.quantizer.channels import takes_up
 
 Array: TypeAlias = NDArray[Any]
@@ -50,7 +51,7 @@ def divided(program: Program, divisor: Divisor) -> Program:
     values = {value: factors.name(_repeated(divisor(value))) for value in program.values}
     description = msgspec.structs.replace(
         program.description,
-        operations=tuple(operations),
+        operations=nested(operations, program.graph.loops),
         state=tuple(slots.values()),
         factors={value: name for value, name in values.items() if name is not None},
     )

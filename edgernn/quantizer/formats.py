@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from edgernn.program.description import StateSlot
 from edgernn.program.operations import (
-    AnyOperation,
     Binary,
     DelayLine,
     Dense,
@@ -48,32 +47,7 @@ class Formats:
         self.bounds: dict[str, float] = {}  # the largest magnitude that a value can have, where that is known
         self.wanted: dict[str, float] = {}  # scales that readers of a value need
         self.slots: dict[str, StateSlot] = {}  # number type and scale of every state
-        self.consumers: dict[str, list[AnyOperation]] = {}
-        for operation in program.operations:
-            for name in operation.inputs:
-                self.consumers.setdefault(name, []).append(operation)
-
-    def unshaped(self, name: str) -> str:
-        """The value before it was only shaped anew."""
-        for operation in reversed(self.program.operations):
-            if (
-                name in operation.outputs
-                and isinstance(operation, Rearrange)
-                and operation.indices is None
-                and len(operation.inputs) == 1
-            ):
-                name = operation.inputs[0]
-        return name
-
-    def readers(self, name: str) -> list[AnyOperation]:
-        """Operations that read a value, also in another shape."""
-        readers: list[AnyOperation] = []
-        for reader in self.consumers.get(name, []):
-            if isinstance(reader, Rearrange) and reader.indices is None:
-                readers += self.readers(reader.outputs[0])
-            else:
-                readers.append(reader)
-        return readers
+        self.graph = program.graph
 
     def output_scale(self, output: str) -> float:
         """The format that suits those who read a value.
@@ -83,7 +57,7 @@ class Formats:
         """
         if output in self.wanted:
             return self.wanted[output]
-        readers = self.readers(output)
+        readers = self.graph.final_readers(output)
         if any(port.value == output for port in self.program.description.outputs):
             readers.append(Dequantize(name="", inputs=(), outputs=()))
         functions = {reader.function if isinstance(reader, Unary) else "" for reader in readers}
@@ -122,7 +96,7 @@ class Formats:
         Nothing if something else reads it too.
         """
         found: list[tuple[str, float]] = []
-        for reader in self.readers(name):
+        for reader in self.graph.final_readers(name):
             inner, added = list[tuple[str, float]](), 0.0
             if isinstance(reader, Softmax) and not reader.logarithm:
                 inner = [(reader.inputs[0], 0.0)]
@@ -141,10 +115,10 @@ class Formats:
 
     def reading_bits(self, name: str) -> int:
         """8 if a matrix product reads the value in 8 bits, else 16."""
-        readers = [*self.consumers.get(name, ())]
+        readers = [*self.graph.readers.get(name, ())]
         for reader in readers:
             if isinstance(reader, Rearrange | Unary | DelayLine | TakeFrame | PutFrame) and reader.outputs:
-                readers += self.consumers.get(reader.outputs[0], ())
+                readers += self.graph.readers.get(reader.outputs[0], ())
         if any(isinstance(reader, MatMul) and self._is_right_of(name, reader) for reader in readers):
             return 8
         matrix = [reader for reader in readers if isinstance(reader, Dense | GroupedDense | MatMul | Rnn | Gru | Lstm)]

@@ -7,8 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.program.operations import EVERY_STEP, AnyOperation, Binary, Repeat
-from edgernn.program.program import Program
+from edgernn.program.operations import EVERY_STEP, AnyOperation, Binary
 from edgernn.quantizer.converter import Converter
 
 Array: TypeAlias = NDArray[Any]
@@ -17,13 +16,12 @@ Array: TypeAlias = NDArray[Any]
 def fold_normalisation(converter: Converter) -> list[AnyOperation]:
     """Quantize each input after the constants that it is shifted and scaled by; returns the operations that remain."""
     folded: set[str] = set()
-    repeated = _repeated(converter.program)
     for port in converter.program.inputs:
         if port.dtype != "float32":
             continue
         channels = port.shape[-1:]
         gain, offset, name = np.ones(channels), np.zeros(channels), port.name
-        while (operation := _next_constant(converter, name, channels, repeated)) is not None:
+        while (operation := _next_constant(converter, name, channels)) is not None:
             gain, offset = _apply(operation, converter.program.weights, gain, offset)
             folded.add(operation.name)
             name = operation.outputs[0]
@@ -32,15 +30,14 @@ def fold_normalisation(converter: Converter) -> list[AnyOperation]:
     return [operation for operation in converter.program.operations if operation.name not in folded]
 
 
-def _next_constant(converter: Converter, name: str, channels: tuple[int, ...], repeated: set[str]) -> Binary | None:
+def _next_constant(converter: Converter, name: str, channels: tuple[int, ...]) -> Binary | None:
     """The only reader of a value, if it adds to or multiplies each channel with a constant."""
-    readers = converter.formats.consumers.get(name, [])
-    is_output = any(output.value == name for output in converter.program.description.outputs)
-    if len(readers) != 1 or is_output or not isinstance(operation := readers[0], Binary):
+    graph = converter.program.graph
+    if not graph.is_read_once(name) or not isinstance(operation := graph.readers[name][0], Binary):
         return None
     if operation.constant is None or operation.name in converter.settings.keep_float:
         return None
-    if operation.when != EVERY_STEP or operation.name in repeated:
+    if operation.when != EVERY_STEP or graph.loops[operation.name]:
         return None
     constant = converter.program.weights[operation.constant]
     if constant.size not in (1, *channels) or converter.program.values[operation.outputs[0]].shape[-1:] != channels:
@@ -70,12 +67,3 @@ def _apply(operation: Binary, weights: Any, gain: Array, offset: Array) -> tuple
             return gain * constant, offset * constant
         case _:
             return gain / constant, offset / constant
-
-
-def _repeated(program: Program) -> set[str]:
-    """Names of operations in the body of a repeat."""
-    names: set[str] = set()
-    for index, operation in enumerate(program.operations):
-        if isinstance(operation, Repeat):
-            names.update(inner.name for inner in program.operations[index + 1 : index + 1 + operation.body])
-    return names

@@ -127,7 +127,7 @@ class _Search:
 
     def update(self) -> LinearUpdate | None:
         """The update; None where it is not linear in the old state."""
-        region, root = self._write.region, self._plain(self._write.inputs[0])
+        region, root = self._write.region, self._program.graph.unshaped(self._write.inputs[0])
         slot = next(slot for slot in self._program.state if slot.name == region.slot)
         users = _users(self._program, slot.name)
         reads = [operation for operation in users if isinstance(operation, ReadState) and not operation.latched]
@@ -152,14 +152,6 @@ class _Search:
         bias, skipped = linear.bias.ravel(), self._unread({root, *matrices})
         return LinearUpdate(region, root, last.name, old, matrices, bias, floor, self._has_products, skipped)
 
-    def _plain(self, name: str) -> str:
-        """The value before it was only reshaped."""
-        writer = self._writers.get(name)
-        while isinstance(writer, Rearrange) and writer.indices is None and len(writer.inputs) == 1:
-            name = writer.inputs[0]
-            writer = self._writers.get(name)
-        return name
-
     def _unread(self, needed: set[str]) -> frozenset[str]:
         """Operations that only the update and other unread ones read."""
         kept = {output.value for output in self._program.description.outputs} | needed
@@ -167,7 +159,7 @@ class _Search:
         for operation in self._program.operations:
             for name in operation.inputs:
                 readers.setdefault(name, []).append(operation.name)
-        last = self._writers[self._plain(self._write.inputs[0])].name
+        last = self._writers[self._program.graph.unshaped(self._write.inputs[0])].name
         skipped = {last}
         for operation in reversed(self._program.operations):
             if operation.name in self._expanded and not kept & {*operation.outputs}:

@@ -75,7 +75,7 @@ def convert_write_state(converter: Converter, operation: WriteState) -> None:
     if slot.scale is None:
         name = converter.as_float(source)
     elif slot.dtype == "int32":
-        value = converter.formats.unshaped(source)
+        value = converter.program.graph.unshaped(source)
         name = f"{value}.wide"
         if value in converter.constants:  # what a state begins with in each window
             name = _wide_constant(converter, f"{operation.name}.constant", value, slot.scale)
@@ -111,8 +111,8 @@ def convert_history(converter: Converter, operation: DelayLine) -> None:
 
 
 def convert_repeat(converter: Converter, operation: Repeat) -> None:
-    """As it is; its body is counted when all is converted."""
-    converter.add(operation)
+    """Without its body, which gets what its operations are converted to."""
+    converter.add(msgspec.structs.replace(operation, body=()))
 
 
 def convert_frame(converter: Converter, operation: TakeFrame | PutFrame) -> None:
@@ -148,7 +148,7 @@ def convert_convert(converter: Converter, operation: Convert) -> None:
 def convert_lookup(converter: Converter, operation: Lookup) -> None:
     """Rows of int16, the largest number of the table at the end of the range."""
     if operation.inputs[0] not in converter.wholes:
-        raise converter.refused(operation, "its ids are no whole numbers")
+        raise converter.refused(operation, "its ids are not integers")
     table = converter.program.weights[operation.table].astype(np.float64)
     scale = float(np.abs(table).max(initial=0.0)) / 32767 or 1.0
     weight = converter.add_weight(operation, "table", np.rint(table / scale).astype(np.int16))

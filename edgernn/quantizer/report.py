@@ -144,7 +144,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
             f"{layer.name} ({layer.kept_rows:.0%} of its rows kept)" for layer in weighted if layer.kept_rows != 1
         ]
         return [
-            f"weights kept as they were: {', '.join(kept) or 'none'}; quantized anew: {', '.join(others) or 'none'}"
+            f"weights kept as they were: {', '.join(kept) or 'none'}; quantized again: {', '.join(others) or 'none'}"
         ]
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import msgspec
 
+from edgernn.program.graph import ProgramGraph
 from edgernn.program.operations import (
     AnyOperation,
     DelayLine,
@@ -25,10 +26,7 @@ def store_rings_in_int8(converter: Converter) -> None:
     owners = Counter(
         region.slot for operation in converter.steps.operations for region, _ in operation.regions(converter.weights)
     )
-    readers: dict[str, list[AnyOperation]] = {}
-    for operation in converter.steps.operations:
-        for name in operation.inputs:
-            readers.setdefault(name, []).append(operation)
+    readers = ProgramGraph(converter.steps.operations).readers
     for index, operation in enumerate(converter.steps.operations):
         if not isinstance(operation, DelayLine) or operation.dtype != "int16" or operation.scale is None:
             continue

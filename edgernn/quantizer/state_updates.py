@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.program.operations import AnyOperation, Binary, ReadState, Rearrange, StateRegion, Unary, WriteState
+from edgernn.program.operations import AnyOperation, Binary, ReadState, StateRegion, Unary, WriteState
 from edgernn.program.program import Program
 
 Array: TypeAlias = NDArray[Any]
@@ -65,17 +65,12 @@ def find_updates(program: Program, keep_float: Sequence[str]) -> list[Update]:
 class _Search:
     def __init__(self, program: Program, write: WriteState) -> None:
         self._program, self._write = program, write
-        self._writers = {name: operation for operation in program.operations for name in operation.outputs}
-        self._readers: dict[str, list[AnyOperation]] = {}
-        for operation in program.operations:
-            for name in operation.inputs:
-                self._readers.setdefault(name, []).append(operation)
-        self._kept = {output.value for output in program.description.outputs}
+        self._graph = program.graph
         self._skipped: set[str] = set()
 
     def update(self) -> Update | None:
         """The update, None where the sum has not exactly one term of the old state."""
-        region, root = self._write.region, self._plain(self._write.inputs[0])
+        region, root = self._write.region, self._graph.unshaped(self._write.inputs[0])
         slot = next(slot for slot in self._program.state if slot.name == region.slot)
         users = [operation for operation in self._program.operations if self._uses(operation, region.slot)]
         others = [operation for operation in users if not isinstance(operation, ReadState) and operation != self._write]
@@ -122,9 +117,9 @@ class _Search:
         """Skipped operations, and those that only skipped ones read, but for what the update needs."""
         skipped = set(self._skipped)
         for operation in reversed(self._program.operations):
-            readers = [reader for name in operation.outputs for reader in self._readers.get(name, [])]
+            readers = [reader for name in operation.outputs for reader in self._graph.readers.get(name, [])]
             is_kept = operation.changes_state or isinstance(operation, ReadState)
-            is_kept = is_kept or bool((self._kept | needed) & {*operation.outputs})
+            is_kept = is_kept or bool((self._graph.kept | needed) & {*operation.outputs})
             if readers and not is_kept and all(reader.name in skipped for reader in readers):
                 skipped.add(operation.name)
         return skipped
@@ -132,16 +127,8 @@ class _Search:
     def _uses(self, operation: AnyOperation, slot: str) -> bool:
         return any(getattr(operation, field).slot == slot for field in operation.state_fields)
 
-    def _plain(self, name: str) -> str:
-        """The value before it was only shaped anew."""
-        writer = self._writers.get(name)
-        while isinstance(writer, Rearrange) and writer.indices is None and len(writer.inputs) == 1:
-            name = writer.inputs[0]
-            writer = self._writers.get(name)
-        return name
-
     def _is_old(self, name: str | None) -> bool:
-        writer = self._writers.get(self._plain(name)) if name is not None else None
+        writer = self._graph.writer(name) if name is not None else None
         return isinstance(writer, ReadState) and writer.region == self._write.region and not writer.latched
 
     def _is_way(self, name: str | None) -> bool:
@@ -149,7 +136,7 @@ class _Search:
 
     def _way(self, name: str) -> str | None:
         """n where a value is n less the old state."""
-        writer = self._writers.get(self._plain(name))
+        writer = self._graph.writer(name)
         if isinstance(writer, Binary) and writer.function == "Sub" and writer.constant is None:
             n, old = writer.inputs
             return n if self._is_old(old) and self._fits(n) else None
@@ -160,9 +147,9 @@ class _Search:
 
     def _terms(self, name: str, negative: bool, is_root: bool = False) -> list[Term]:
         """The terms of a sum; what else is read is one term."""
-        name = self._plain(name)
-        writer = self._writers.get(name)
-        alone = is_root or (len(self._readers.get(name, [])) == 1 and name not in self._kept)
+        name = self._graph.unshaped(name)
+        writer = self._graph.writers.get(name)
+        alone = is_root or self._graph.is_read_once(name)
         if isinstance(writer, Binary) and writer.constant is None and alone and self._fits(name):
             if writer.function in ("Add", "Sub") and all(self._fits(side) for side in writer.inputs):
                 self._skipped.add(writer.name)
@@ -197,7 +184,7 @@ class _Search:
         gate = self._gate(name)
         if gate is not None:
             return [Term(None, False, gate)]
-        writer = self._writers.get(self._plain(name))
+        writer = self._graph.writer(name)
         if not isinstance(writer, Binary) or writer.constant is None or writer.function not in ("Mul", "Add"):
             return None
         inner = self._weighted_gate(writer.inputs[0])
@@ -209,7 +196,7 @@ class _Search:
         return [term._replace(factor=constant if term.factor is None else term.factor * constant) for term in inner]
 
     def _gate(self, name: str) -> UpdateGate | None:
-        writer = self._writers.get(self._plain(name))
+        writer = self._graph.writer(name)
         if isinstance(writer, Unary) and writer.function == "Sigmoid":
             return UpdateGate(writer.inputs[0], False)
         if isinstance(writer, Binary) and writer.function == "Sub" and writer.constant_side == "left":

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from edgernn.errors import ConfigError
 from edgernn.stream.formats.detect import Detector
-from edgernn.stream.formats.names import write_heading
+from edgernn.stream.formats.headings import write_heading
 from edgernn.stream.recording import LabelMark, RecordedChunk, RecordingInfo, encode_chunk, encode_heading, encode_mark
 from edgernn.stream.sinks.rotating import DEFAULT_MAX_BYTES, RotatingFile
 from edgernn.stream.sources.base import Chunk, Source

@@ -174,7 +174,7 @@ def _parse(path: Path) -> tuple[NDArray[np.float32], tuple[str, ...]]:
         parts.append(block.values.astype(np.float32))
         names = block.channels
     if not parts:
-        raise InputError(f"{path} holds no samples: two lines with equally many numbers are the least")
+        raise InputError(f"{path} holds no samples: it needs at least two lines with the same count of numbers")
     return np.concatenate(parts), names
 
 

@@ -171,7 +171,7 @@ class ReferenceRunner:
     def _run_step(self, state: Copy, values: dict[str, Array]) -> dict[str, Array]:
         """One step of a copy of the state, and the outputs that come in it."""
         tail_steps = self.program.tail_steps
-        self._run_operations(values, state, self.program.operations)
+        self._run_operations(values, state, self.program.description.operations)
         outputs = {
             output.name: values[output.value].copy()
             for output in self.program.description.outputs
@@ -240,17 +240,12 @@ class ReferenceRunner:
 
     def _run_operations(self, values: dict[str, Array], state: Copy, operations: Sequence[AnyOperation]) -> None:
         """Run operations in order, each where its schedule says so; their results go to `values`."""
-        index = 0
-        while index < len(operations):
-            operation = operations[index]
-            index += 1
+        for operation in operations:
             happens = operation.when.happens(state.clock, state.end, self.program.tail_steps)
             if isinstance(operation, Repeat):
-                body = operations[index : index + operation.body]
-                index += operation.body
                 for round_ in range(operation.count if happens else 0):
                     self._iterations[operation.name] = round_
-                    self._run_operations(values, state, body)
+                    self._run_operations(values, state, operation.body)
             elif isinstance(operation, DelayLine):
                 self._remember(operation, values, state)
             elif happens:

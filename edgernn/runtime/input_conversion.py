@@ -77,7 +77,7 @@ def counts(given: Any, place: Allocation) -> Array:
     """
     numbers = _numbers(given, place)
     if numbers.dtype.kind == "f":
-        raise InputError(f"input {place.name} holds {numbers.dtype}, sensor counts are whole numbers")
+        raise InputError(f"input {place.name} holds {numbers.dtype}, sensor counts are integers")
     if not _fits(numbers.shape, place.shape):
         raise InputError(f"input {place.name} has shape {numbers.shape}, a frame of it is {place.shape}")
     limits = np.iinfo(np.int32)

@@ -293,7 +293,7 @@ class RunnerMemory:
         body, digest = blob[:-DIGEST_BYTES], blob[-DIGEST_BYTES:]
         contents = self._contents()
         if len(body) < SNAPSHOT_HEAD.size or not body.startswith(SNAPSHOT_MAGIC):
-            raise ProgramFileError("this is no snapshot of a runner")
+            raise ProgramFileError("this is not a snapshot of a runner")
         _, version, program_hash, steps, finished = SNAPSHOT_HEAD.unpack_from(body)
         if version > SNAPSHOT_FORMAT:
             raise ProgramFileError(f"the snapshot has format {version}, this version reads up to {SNAPSHOT_FORMAT}")

@@ -28,13 +28,10 @@ from edgernn.kernels.instructions import (
 from edgernn.program.description import OutputDescription
 from edgernn.program.operations import (
     EVERY_STEP,
-    AnyOperation,
     DelayLine,
     Lookup,
     PutFrame,
-    ReadState,
     Rearrange,
-    Repeat,
     Schedule,
     TakeFrame,
 )
@@ -93,7 +90,7 @@ class Plan:
         self.inputs = tuple(
             Allocation(port.name, builder.value(port.name), port.shape, np.dtype(port.dtype)) for port in program.inputs
         )
-        for_state, for_outputs = _split(program)
+        for_state, for_outputs = program.graph.parts(_collected_early(program))
         lower_operations(builder, for_state)
         outputs = program.description.outputs
         frames = [self._collect(output, program, builder) for output in outputs]
@@ -255,40 +252,11 @@ def _is_collected(output: OutputDescription) -> bool:
     return output.per_frame or not (output.when.at_end or output.when == EVERY_STEP)
 
 
-def _split(program: Program) -> tuple[list[AnyOperation], list[AnyOperation]]:
-    """The operations that must run in every step, and those that only make outputs.
-
-    The first are all that change a state, that read one (a later write would change what they read) or whose result
-    a collected output of a window needs, with everything before them. A loop stays with its body.
-    """
-    needed: set[str] = set()
-    if program.staggered is not None:
-        needed = {output.value for output in program.description.outputs if _is_collected(output)}
-    for_state: list[list[AnyOperation]] = []
-    for_outputs: list[list[AnyOperation]] = []
-    for unit in reversed(_units(program.operations)):
-        if any(
-            operation.changes_state or isinstance(operation, ReadState) or needed.intersection(operation.outputs)
-            for operation in unit
-        ):
-            needed.update(name for operation in unit for name in operation.inputs)
-            for_state.append(unit)
-        else:
-            for_outputs.append(unit)
-    return [operation for unit in for_state[::-1] for operation in unit], [
-        operation for unit in for_outputs[::-1] for operation in unit
-    ]
-
-
-def _units(operations: tuple[AnyOperation, ...]) -> list[list[AnyOperation]]:
-    """Operations by themselves, loops with their bodies."""
-    units, index = [], 0
-    while index < len(operations):
-        operation = operations[index]
-        end = index + 1 + (operation.body if isinstance(operation, Repeat) else 0)
-        units.append(list(operations[index:end]))
-        index = end
-    return units
+def _collected_early(program: Program) -> set[str]:
+    """Values that each step must make for the collected outputs of a staggered window."""
+    if program.staggered is None:
+        return set()
+    return {output.value for output in program.description.outputs if _is_collected(output)}
 
 
 def _output_schedules(program: Program) -> tuple[tuple[OutputSchedule, ...], tuple[int, ...]]:

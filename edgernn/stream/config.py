@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,23 @@ from edgernn.stream.signals.gaps import GapPolicy
 PREFIX = "EDGERNN_"
 MAX_FILE_BYTES = 1 << 20
 
+# option of the command line -> setting, where the names differ; test_config compares them with the commands
+OPTION_NAMES = {
+    "set": "fixed",
+    "rate": "rate_hz",
+    "source_rate": "source_rate_hz",
+    "smoothing": "smoothing_steps",
+    "minimum": "minimum_steps",
+    "hold_off": "hold_off_steps",
+    "no_reconnect": "reconnect",
+    "without": "realtime_without",
+    "core": "realtime_core",
+    "priority": "realtime_priority",
+}
+
 
 class DecisionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Changes to a model's own decision settings, see `edgernn.DecisionSettings`. An empty `nothing` is none."""
+    """Changes to the decision settings of a model, see `edgernn.DecisionSettings`. An empty `nothing` removes it."""
 
     smoothing_steps: int | None = None
     threshold: float | None = None
@@ -49,20 +64,24 @@ class DecisionChanges(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class InputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where one input of a model with several comes from.
+    """Where one input of a model with several inputs comes from.
 
     Attributes
     ----------
     source : str or None
-        Address of its source, the stream's own if not given.
+        Address of its source; the source of the stream if not given.
     rate_hz : float or None
-        Samples a second of its source; needed where there are several sources.
+        Samples per second of its source; required where there are several sources.
     columns : tuple of int
-        Which numbers of a sample it takes, counted from 0.
-    channels, mean, std
-        Of this input; if not given, its part of the model's, which stand in the order of the model's inputs.
+        Numbers of a sample that it takes, counted from 0.
+    channels : tuple of str
+        Names of its numbers; its part of the model's channels if not given.
+    mean : tuple of float
+        Subtracted from its numbers; its part of the model's mean if not given.
+    std : tuple of float
+        Divides its numbers; its part of the model's std if not given.
     scale : float or None
-        Unit of its numbers as they are sent, the stream's own if not given.
+        Unit of its numbers as they are sent; the scale of the stream if not given.
     """
 
     source: str | None = None
@@ -75,58 +94,84 @@ class InputSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that can be said about a stream. What is None is taken from the model's metadata or has a default.
+    """All settings of a stream. A setting that is None comes from the metadata of the model or has a default.
 
     Attributes
     ----------
-    model, source : str or None
-        Path of the model; address of the source, the only serial port if not given.
+    model : str or None
+        Path of the model. In a file it is relative to the folder of the file.
+    source : str or None
+        Address of the source; the only serial port if not given.
     format : str
         ``auto`` or the name of a format.
     baud : int or None
-        Bits a second of a serial port whose address names none.
+        Bits per second of a serial port whose address names none; 115200 if not given.
     columns : tuple of int
-        Which numbers of a sample the model takes, counted from 0, in the model's order.
+        Numbers of a sample that the model takes, counted from 0, in the order of the model.
     scale : float
-        Unit of the numbers as they are sent.
-    labels, rate_hz, mean, std
-        As in `edgernn.Metadata`.
+        Unit of the numbers as they are sent, for boards that send counts.
+    labels : tuple of str
+        Names of the scores of the first output.
+    rate_hz : float or None
+        Samples per second that the model was trained at.
+    mean : tuple of float
+        Subtracted from each channel.
+    std : tuple of float
+        Divides each channel.
     inputs : dict of str to InputSettings
-        Where each input of a model with several comes from. Without it the numbers of a sample are those of all inputs,
+        Where each input of a model with several inputs comes from. Without it, a sample holds the numbers of all inputs
         in their order.
     join : {"hold"} or None
-        How samples of several sources come together: at each sample of the fastest source the others count with their
-        last ones.
-    window, hop, time_axis, states, assume_torch_gru, attention_steps, tail
-        As in `edgernn.load`.
+        How samples of several sources are combined: ``hold`` combines each sample of the fastest source with the latest
+        samples of the others.
+    window : int or None
+        Run on sliding windows of this many samples.
+    hop : int or None
+        Samples from one window to the next; 1 with `window`, otherwise a quarter of the trained length.
+    time_axis : int or None
+        Axis of the first input that is time, where it is not unique.
+    states : dict of str to str or None
+        State inputs of the model and the outputs that feed them, where that is not unique.
+    fixed : dict of str to float or tuple of float
+        Inputs of the model that are set for good, by name.
+    assume_torch_gru : bool
+        Compute a GRU with linear_before_reset=0 as PyTorch does; older exporters wrote the attribute wrongly.
+    attention_steps : int or None
+        Limit causal attention to this many frames, as an approximation, so that it streams.
+    tail : {"step", "flush"} or None
+        When an output of the whole sequence behind layers that look ahead is computed: at each sample or at the end.
     continuous : bool
-        Never reset, also where the model was trained on windows.
+        Never reset the model, even if it was trained on windows.
     reset_every : int or None
-        Reset the states every so many samples, instead of sliding windows.
-    logits, raw_scores : bool
-        The model ends without Softmax: apply it; or decide on its numbers as they are.
+        Reset the model every so many samples, instead of using sliding windows.
+    logits : bool
+        Apply Softmax to the output of the model.
+    raw_scores : bool
+        Decide on the output of the model without Softmax or Sigmoid.
     decision : DecisionChanges
+        Decision settings, see below.
     gap : {"hold", "interpolate", "reset"}
+        What the model gets in place of missing samples: the last one, a straight line, or a reset.
     gap_steps : int
-        Missing samples in a row that are filled; a longer gap makes the model begin anew.
+        Maximum number of missing samples in a row that are filled; a longer gap resets the model.
     allow_rate : bool
-        Go on although samples come more than 5 % faster or slower than the model was trained at.
+        Continue although the rate of the samples is more than 5 % away from the rate of the model.
     resample : {"linear"} or None
-        Bring the samples to the model's rate, by straight lines between them.
+        Convert the samples to the rate of the model by linear interpolation.
     source_rate_hz : float or None
-        Samples a second that come; if it is not given, the samples of the first two seconds only measure it.
+        Samples per second that arrive, for resampling; measured in the first two seconds if not given.
     reconnect : bool
-        Open a lost port again.
+        Reopen a port that was lost.
     keep_state : bool
-        After an outage go on with the old state, instead of beginning anew.
+        Keep the state of the model over an outage, instead of resetting it.
     realtime : bool
-        Ask for real-time settings of the system, see `edgernn.stream.realtime`.
+        Ask the system for real-time settings.
     realtime_without : tuple of {"gc", "core", "fifo", "memory"}
-        What is not asked for.
+        Real-time settings to omit.
     realtime_core : int or None
         The CPU core; the last one if not given.
     realtime_priority : int
-        Of SCHED_FIFO, from 1 to 99.
+        Priority of SCHED_FIFO, from 1 to 99.
     output : tuple of str
         Sinks: ``stdout:`` or paths of files, each with options such as ``?format=csv``.
     """
@@ -147,6 +192,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     hop: int | None = None
     time_axis: int | None = None
     states: dict[str, str] | None = None
+    fixed: dict[str, float | tuple[float, ...]] | None = None
     assume_torch_gru: bool = False
     attention_steps: int | None = None
     tail: Literal["step", "flush"] | None = None
@@ -227,6 +273,37 @@ def resolve(
     return _convert(merged, "the settings together")
 
 
+def as_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names of `StreamSettings`, of those that may have the names of options of the command line.
+
+    Raises
+    ------
+    ConfigError
+        A name is unknown, or stands for a setting that is given twice; the message names the right ones.
+
+    Examples
+    --------
+    >>> as_settings({"threshold": 0.5, "rate": 50.0, "gap": "hold"})
+    {'rate_hz': 50.0, 'gap': 'hold', 'decision': {'threshold': 0.5}}
+    """
+    settings: dict[str, Any] = {}
+    decision = dict(given.get("decision", {}))
+    known = StreamSettings.__struct_fields__
+    for name, value in given.items():
+        setting = OPTION_NAMES.get(name, name)
+        place = decision if setting in DecisionChanges.__struct_fields__ else settings
+        if place is settings and setting not in known:
+            names = [*known, *DecisionChanges.__struct_fields__, *OPTION_NAMES]
+            close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+            raise ConfigError(f"{name} is no setting of a stream: {hint}")
+        if setting != "decision":
+            if setting in place:
+                raise ConfigError(f"{setting} is given twice, by two names")
+            place[setting] = not value if name == "no_reconnect" else value
+    return {**settings, "decision": decision} if decision else settings
+
+
 def to_toml(settings: StreamSettings, folder: Path, comments: Sequence[str] = ()) -> str:
     """A file in `folder` that says what differs from the defaults, for `resolve`; comments stand above the decision.
 
@@ -296,7 +373,7 @@ def _readable(message: str) -> str:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes: that is no configuration")
+            raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes, which is too large for a configuration")
         entries = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error

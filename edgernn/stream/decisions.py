@@ -6,13 +6,13 @@ scores ``s[0..K-1]`` and `DecisionSettings`:
 1. ``q[k] = floor(s[k] * 32768 + 0.5)``, limited to ±(2**31 - 1); a score that is not a number counts as 0.
 2. ``S[k]`` is the sum of ``q[k]`` over the last ``m`` outputs, this one included, where ``m`` is `smoothing_steps`, or
    the number of outputs since the reset if there were fewer.
-3. If a label ``a`` is recognised and ``S[a] < m * R``, with ``R = floor(release * 32768 + 0.5)``, it ends.
+3. If a label ``a`` is recognized and ``S[a] < m * R``, with ``R = floor(release * 32768 + 0.5)``, it ends.
 4. ``top`` is the first label with the largest sum. It qualifies if it is not the `nothing` label and
    ``S[top] >= m * T``, with ``T = floor(threshold * 32768 + 0.5)``.
 5. ``held`` counts the outputs in a row in which the same label qualified: it grows by one, begins at one for another
    label, and is 0 where none qualifies.
 6. If the hold-off counter is above 0, it is lowered by one and there is no event. Otherwise, if ``held >=
-   minimum_steps`` and ``top`` is not the recognised label, there is an event: ``top`` becomes the recognised label and
+   minimum_steps`` and ``top`` is not the recognized label, there is an event: ``top`` becomes the recognized label and
    the hold-off counter is set to `hold_off_steps`. The event's score is ``S[top] / (m * 32768)``.
 
 Memory is fixed: a ring of `smoothing_steps` outputs and one 64-bit sum for each label.
@@ -34,7 +34,7 @@ MAX_RING = 1 << 24  # smoothing steps times labels
 
 
 class Decision(NamedTuple):
-    """A label was recognised in an output of the model.
+    """A label was recognized in an output of the model.
 
     Attributes
     ----------
@@ -96,7 +96,7 @@ class Decider:
         )  # (6,)
         self._ring = np.zeros((settings.smoothing_steps, len(labels)), np.int32)
         self._sums = np.zeros(len(labels), np.int64)  # (K,)
-        self._memory = np.zeros(5, np.int64)  # outputs seen, recognised label, candidate, held, hold-off left
+        self._memory = np.zeros(5, np.int64)  # outputs seen, recognized label, candidate, held, hold-off left
         self._make_room(64)
         self.reset()
 

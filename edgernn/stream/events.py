@@ -6,7 +6,7 @@ import msgspec
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A label was recognised.
+    """A label was recognized.
 
     Attributes
     ----------

@@ -13,7 +13,9 @@ from edgernn.program.description import Port
 from edgernn.program.metadata import Metadata
 from edgernn.program.program import Program
 from edgernn.stream.config import InputSettings, StreamSettings
-from edgernn.stream.formats.names import are_made_up, places_by_name, places_without_clock, same_unit
+from edgernn.stream.formats.names import are_made_up, places_by_name, places_without_clock
+from edgernn.stream.formats.needs import Needs
+from edgernn.stream.formats.units import same_unit
 
 MAX_WHOLE = 1 << 24  # up to which float32 holds all whole numbers
 
@@ -50,6 +52,11 @@ class InputMapping(NamedTuple):
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def needs(self) -> Needs:
+        """What lines of the source are read against."""
+        return Needs(self.size, self.channels, self.columns, self.units)
+
 
 def map_inputs(program: Program, metadata: Metadata, settings: StreamSettings) -> tuple[InputMapping, ...]:
     """One input mapping for each source, that of the fastest first.
@@ -67,7 +74,7 @@ def map_inputs(program: Program, metadata: Metadata, settings: StreamSettings) -
         return (InputMapping(settings.source, names, metadata.rate_hz, size, *metadata_for),)
     _expect_names(settings.inputs, names)
     if settings.columns:
-        raise ConfigError("columns: with inputs, each of them has columns of its own")
+        raise ConfigError("columns: with inputs, each input has its own columns")
     by_source: dict[str | None, list[_Wired]] = {}
     for port in program.inputs:
         mapped = _Wired(port, settings.inputs[port.name], program.channels_of(port.name))

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgernn.errors import FormatError
+from edgernn.stream.rate_watch import RateWatch
 from edgernn.stream.sample_decoder import SampleDecoder
+from edgernn.stream.silence import SILENCE_NS, SilenceWatch
 from edgernn.stream.sources.base import Chunk, Source
 from edgernn.stream.sources.reader import Notice
 
-SILENCE_NS = 3_000_000_000  # bytes without a sample for so long are worth a word
 DROPPED_PAUSE_NS = 1_000_000_000  # between two words about dropped bytes
 STALE_PERIODS = 10  # without a sample of a source whose last one is held, but SILENCE_NS at the least
 
 
 class SourceMonitor:
-    """What has been said about a source, and since when it is silent.
+    """What has been said about a source, and how it is doing.
 
     Parameters
     ----------
@@ -45,12 +46,19 @@ class SourceMonitor:
         self.source = source
         self.decoder = decoder
         self._say = say
-        self._is_held, self._is_only, self._allow_rate = is_latched, is_only, allow_rate
-        self._vain_since_ns: int | None = None  # bytes come, but no sample
-        self._complained_spans = 0
+        self._is_latched = is_latched
+        self._rate = (
+            None if allow_rate or not source.live else RateWatch(decoder, "" if is_only else f"{source.name}: ")
+        )
+        self._silence: SilenceWatch | None = None  # of a live source, once it is open
         self._said_dropped_ns: int | None = None
         self._seen_restarts = 0
         self._is_stale = False
+
+    def opened(self, now_ns: int) -> None:
+        """The source is open."""
+        if self.source.live:
+            self._silence = SilenceWatch(self.source.name, self.decoder, self._say, now_ns)
 
     def took(self, chunk: Chunk, *, had_samples: bool) -> None:
         """Bytes of the source were read.
@@ -60,16 +68,21 @@ class SourceMonitor:
         FormatError
             Its samples come at another rate than the model takes.
         """
-        self._look_for_silence(chunk, had_samples)
+        self._tell_notices()
+        if self._silence is not None:
+            self._silence.took(chunk.monotonic_ns, had_samples=had_samples)
         if self.decoder.sequence.restarts != self._seen_restarts:
             self._seen_restarts = self.decoder.sequence.restarts
             self._say(f"the board at {self.source.name} was restarted")
-        self._look_at_rate()
+        if self._rate is not None:
+            self._rate.look(self._say)
 
-    def look_for_stale(self, now_ns: int) -> None:
-        """Say that a source whose last sample is held gives no more."""
+    def look(self, now_ns: int) -> None:
+        """Time has passed: say what has been silent for long enough."""
+        if self._silence is not None:
+            self._silence.look(now_ns)
         since_ns = self.decoder.last_arrival_ns
-        if not self._is_held or since_ns is None:
+        if not self._is_latched or since_ns is None:
             return
         longest_ns = max(SILENCE_NS, round(STALE_PERIODS * 1e9 / (self.decoder.input_mapping.rate_hz or 1.0)))
         is_stale = now_ns - since_ns > longest_ns
@@ -84,6 +97,8 @@ class SourceMonitor:
             if self._said_dropped_ns is not None and now_ns - self._said_dropped_ns < DROPPED_PAUSE_NS:
                 return
             self._said_dropped_ns = now_ns
+        elif self._silence is not None:
+            (self._silence.unplugged if notice.kind == "lost" else self._silence.reopened)(now_ns)
         self._say(notice.text)
 
     def ended(self) -> None:
@@ -94,32 +109,18 @@ class SourceMonitor:
         FormatError
             No samples were in it.
         """
+        self._tell_notices()
         if self.decoder.frames.format is None:
-            raise FormatError(f"{self.source.name} has ended, and no samples were found in it{self._sight()}")
+            seen = self.decoder.frames.unread()
+            sight = f"; the last bytes are {seen!r}" if seen else ""
+            raise FormatError(f"{self.source.name} has ended, and no samples were found in it{sight}")
 
-    def _look_for_silence(self, chunk: Chunk, had_samples: bool) -> None:
-        """Say what comes if bytes come for three seconds and no sample is among them."""
-        since_ns = self._vain_since_ns
-        if had_samples:
-            self._vain_since_ns = None
-        elif since_ns is None:
-            self._vain_since_ns = chunk.received_ns
-        elif chunk.received_ns - since_ns > SILENCE_NS:
-            self._vain_since_ns = chunk.received_ns
-            self._say(
-                f"bytes come from {self.source.name}, but no samples{self._sight()}. If that looks like noise, the "
-                f"baud rate is wrong: try 9600, 57600, 115200, 230400 or 1000000"
-            )
-            self.decoder.frames.detect_again()
+    def _tell_notices(self) -> None:
+        """What the source's names and headings gave to say."""
+        notices = self.decoder.frames.channels.notices
+        while notices:
+            self._say(notices.pop(0))
 
-    def _look_at_rate(self) -> None:
-        if not self.source.live or self.decoder.rate.spans == self._complained_spans:
-            return
-        self._complained_spans = self.decoder.rate.spans
-        complaint = self.decoder.rate_complaint()
-        if complaint is not None and not self._allow_rate:
-            raise FormatError(complaint if self._is_only else f"{self.source.name}: {complaint}")
-
-    def _sight(self) -> str:
-        seen = self.decoder.frames.unread()
-        return f"; the last bytes are {seen!r}" if seen else ""
+    def silent_s(self, now_ns: int) -> dict[str, float]:
+        """For how long the source was silent, by cause."""
+        return {} if self._silence is None else self._silence.lasted_s(now_ns)

@@ -11,23 +11,28 @@ import msgspec
 from edgernn.errors import ConfigError
 
 
-def convert_options(constructor: Callable[..., Any], options: Mapping[str, str], address: str) -> dict[str, Any]:
-    """Keyword arguments for `constructor` from the texts in `options`.
+def known_options(constructor: Callable[..., Any]) -> dict[str, Any]:
+    """The options that an address may give: name and type of each keyword of `constructor`.
 
     `clock` and `on_notice` come from the program, never from an address.
+    """
+    signature = inspect.signature(constructor, eval_str=True)
+    return {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in {"clock", "on_notice"}
+    }
+
+
+def convert_options(constructor: Callable[..., Any], options: Mapping[str, str], address: str) -> dict[str, Any]:
+    """Keyword arguments for `constructor` from the texts in `options`.
 
     Raises
     ------
     ConfigError
         An option is unknown or not of the declared type.
     """
-    signature = inspect.signature(constructor, eval_str=True)
-    hidden = {"clock", "on_notice"}
-    known = {
-        name: parameter.annotation
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in hidden
-    }
+    known = known_options(constructor)
     converted = {}
     for name, text in options.items():
         if name not in known:

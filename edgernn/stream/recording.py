@@ -167,7 +167,7 @@ class RecordingReader:
     def _read_heading(self) -> RecordingInfo:
         head = self._file.read(_HEADING.size)
         if len(head) < _HEADING.size or not head.startswith(MAGIC):
-            raise FormatError(f"{self._path} is no recording of edgernn")
+            raise FormatError(f"{self._path} is not a recording of edgernn")
         _, number, length = _HEADING.unpack(head)
         if number > FORMAT_NUMBER:
             raise FormatError(f"{self._path} has format {number}, this edgernn reads up to {FORMAT_NUMBER}: update it")

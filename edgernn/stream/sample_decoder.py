@@ -12,6 +12,7 @@ from edgernn.stream.config import StreamSettings
 from edgernn.stream.formats.base import Format
 from edgernn.stream.frame_decoder import Decoded, FrameDecoder
 from edgernn.stream.input_mapping import InputMapping, WholeNumbers
+from edgernn.stream.signals.channel_watch import ChannelWatch
 from edgernn.stream.signals.clock_fit import ClockFit
 from edgernn.stream.signals.gaps import UNKNOWN, Gaps, Segment
 from edgernn.stream.signals.rate import RateMeter
@@ -45,11 +46,12 @@ class SampleDecoder:
     rate : RateMeter
     sequence : SequenceTracker
     clock_fit : ClockFit
+    channels : ChannelWatch
     gaps : Gaps
     last_arrival_ns : int or None
         Of the newest sample, on the monotonic clock.
     samples : int
-        So far, those made up in gaps among them, before resampling.
+        That came so far, used or not.
     measuring : int
         Samples that only measured the rate, for resampling.
 
@@ -84,6 +86,7 @@ class SampleDecoder:
         self.sequence = SequenceTracker()
         self.rate = RateMeter()
         self.clock_fit = ClockFit()
+        self.channels = ChannelWatch()
         self.samples = 0
         self.measuring = 0
         self.last_arrival_ns: int | None = None
@@ -147,24 +150,25 @@ class SampleDecoder:
             return None
         if self.settings.inputs:
             return (
-                f"{measured:.4g} samples a second come, inputs.{self.input_mapping.inputs[0]} says {wanted:.4g}: "
-                f"set the board or rate_hz, or go on with --allow-rate"
+                f"{measured:.4g} samples per second arrive, inputs.{self.input_mapping.inputs[0]} says {wanted:.4g}: "
+                f"set the board or rate_hz, or continue with --allow-rate"
             )
         expected = "they began with" if self._resample is not None else "the model was trained at"
         return (
-            f"{measured:.4g} samples a second come, {expected} {wanted:.4g}: set the board to that rate, give "
-            f"--resample linear, or go on with --allow-rate"
+            f"{measured:.4g} samples per second arrive, {expected} {wanted:.4g}: set the board to that rate, give "
+            f"--resample linear, or continue with --allow-rate"
         )
 
     def _followed(self, blocks: Iterator[Decoded], chunk: Chunk) -> Iterator[Segment]:
         for decoded in blocks:
+            self.samples += len(decoded.X)
             X, missing = self._in_sequence(decoded, chunk)
             self.rate.add_up_to(self._sent(), chunk.monotonic_ns)
             self.last_arrival_ns = chunk.monotonic_ns
+            self.channels.look(X, finite=decoded.finite, arrival_ns=chunk.monotonic_ns)
             for segment in self.gaps(X, missing, finite=decoded.finite):
                 if segment.reset:
                     self.reset()
-                self.samples += len(segment.X)
                 yield segment._replace(X=self._resampled(segment.X))
 
     def _in_sequence(self, decoded: Decoded, chunk: Chunk) -> tuple[NDArray[np.float32], list[int] | None]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 from edgernn.errors import ConfigError
 from edgernn.program.program import Program
 from edgernn.stream.clock import Clock, SystemClock
-from edgernn.stream.config import StreamSettings, resolve
+from edgernn.stream.config import StreamSettings, as_settings, resolve
 from edgernn.stream.events import Event
 from edgernn.stream.input_mapping import map_inputs
 from edgernn.stream.monitor import SourceMonitor
@@ -52,6 +54,9 @@ class StreamStatus(msgspec.Struct):
         Bytes that a slow consumer cost, ports that came back.
     counts : dict of str to int
         Samples, and lost, malformed and other ones by kind.
+    silent_s : dict of str to float
+        For how long live sources gave nothing to use, by cause: no bytes, no samples, a channel without numbers, the
+        same values, unplugged. Silences of less than 3 s are none.
     """
 
     steps: int = 0
@@ -67,10 +72,11 @@ class StreamStatus(msgspec.Struct):
     dropped_bytes: int = 0
     reconnects: int = 0
     counts: dict[str, int] = {}
+    silent_s: dict[str, float] = {}
 
 
 class Stream:
-    """Events of a source. Iterate over it; use it as a context manager, so that the port is closed.
+    """Events of a source, for ``for`` and ``async for``. Use it as a context manager to close the port at once.
 
     Parameters
     ----------
@@ -90,6 +96,8 @@ class Stream:
 
     Attributes
     ----------
+    is_open : bool
+        Its sources are read.
     received_ns : int
         When this process had the bytes of the last read, on the source's monotonic clock; 0 before the first.
     """
@@ -131,6 +139,7 @@ class Stream:
         )
         self._reader = MergedReader(sources, reconnect=settings.reconnect)
         self._stopping = threading.Event()
+        self.is_open = False
         self._events = self._reads = self._bytes = 0
         self.received_ns = 0
         self._latencies_ns = np.zeros(LATENCIES, np.int64)  # ring
@@ -138,7 +147,7 @@ class Stream:
         self._seen_diverged = 0
 
     def open(self) -> Stream:
-        """Open the source and begin to read; `with` does it too.
+        """Open the source and begin to read; `with` and iterating do it too.
 
         Raises
         ------
@@ -148,12 +157,16 @@ class Stream:
         for note in self.pipeline.notes:
             self._notice(note)
         self._reader.start()
+        self.is_open = True
+        for monitor in self._monitors:
+            monitor.opened(self._clock.monotonic_ns())
         return self
 
     def close(self) -> None:
         """Stop and close the source."""
         self._stopping.set()
         self._reader.stop()
+        self.is_open = False
 
     def stop(self) -> None:
         """End the iteration soon. May be called from a signal handler or another thread."""
@@ -171,21 +184,50 @@ class Stream:
         for events in self.reads():
             yield from events
 
-    def reads(self) -> Iterator[list[Event]]:
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """``async for event in stream``: the reads happen in threads, one after the other."""
+        reads = self.reads()
+        try:
+            while (events := await self._read_aside(reads)) is not None:
+                for event in events:
+                    yield event
+        finally:
+            reads.close()
+
+    async def _read_aside(self, reads: Iterator[list[Event]]) -> list[Event] | None:
+        """The next read, made in a thread; None at the end. One that is cancelled is waited for."""
+        reading = asyncio.ensure_future(asyncio.to_thread(next, reads, None))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            self.stop()
+            await reading
+            raise
+
+    def reads(self) -> Generator[list[Event]]:
         """The events of each read, mostly none; also an empty list about every 100 ms in which nothing came.
 
-        For programs that do something between reads, such as drawing a status line.
+        For programs that do something between reads, such as drawing a status line. A stream that is not open is
+        opened, and closed at the end.
 
         Raises
         ------
         SourceError
-            The source was lost and is not to be opened again.
+            The source cannot be opened, or was lost and is not to be opened again.
         FormatError
-            The samples do not fit the model, or come at another rate.
+            The samples do not fit the model, or come at another rate from the start.
         """
+        if self.is_open:
+            yield from self._each_read()
+        else:
+            with self:
+                yield from self._each_read()
+
+    def _each_read(self) -> Generator[list[Event]]:
         while not self._stopping.is_set():
             arrived = self._reader.next(WAIT_S)
             if arrived is None:
+                self._look(self._clock.monotonic_ns())
                 yield []
                 continue
             place, item = arrived
@@ -219,7 +261,15 @@ class Stream:
             dropped_bytes=sum(reader.dropped_bytes for reader in self._reader.readers),
             reconnects=sum(reader.reconnects for reader in self._reader.readers),
             counts=pipeline.counts(),
+            silent_s=self._silent_s(),
         )
+
+    def _silent_s(self) -> dict[str, float]:
+        now_ns = self._clock.monotonic_ns()
+        silent_s: Counter[str] = Counter()
+        for monitor in self._monitors:
+            silent_s.update(monitor.silent_s(now_ns))
+        return dict(silent_s)
 
     def _take(self, chunk: Chunk, place: int) -> list[Event]:
         self._reads += 1
@@ -233,11 +283,14 @@ class Stream:
             self._timed_reads += 1
         if self.pipeline.diverged != self._seen_diverged:
             self._seen_diverged = self.pipeline.diverged
-            self._notice("a state of the model was no longer finite: it began anew")
+            self._notice("a state of the model was no longer finite: the model was reset")
         monitor.took(chunk, had_samples=monitor.decoder.samples != samples)
-        for other in self._monitors:
-            other.look_for_stale(chunk.monotonic_ns)
+        self._look(chunk.monotonic_ns)
         return events
+
+    def _look(self, now_ns: int) -> None:
+        for monitor in self._monitors:
+            monitor.look(now_ns)
 
     def _timed(self, events: list[Event], chunk: Chunk) -> list[Event]:
         """The same events with their latency."""
@@ -283,12 +336,13 @@ def open_stream(
     clock : Clock, optional
         Where times come from.
     **settings
-        Fields of `edgernn.stream.config.StreamSettings`. They go before ``EDGERNN_*`` variables and the TOML file.
+        Fields of `edgernn.stream.config.StreamSettings`, or options of ``edgernn run`` such as ``threshold`` and
+        ``hold_off``. They go before ``EDGERNN_*`` variables and the TOML file.
 
     Returns
     -------
     Stream
-        Opened by ``with`` or `Stream.open`.
+        Opened by ``with``, `Stream.open` or iterating.
 
     Raises
     ------
@@ -304,7 +358,7 @@ def open_stream(
     ...     for event in stream:
     ...         print(event.label, event.score)
     """
-    flags = dict(settings)
+    flags = as_settings(settings)
     if source is not None and not isinstance(source, Source):
         flags["source"] = str(source)
     resolved, program = resolve_model(model, flags)
@@ -348,6 +402,7 @@ def _load_program(settings: StreamSettings, path: Path) -> Program:
         hop=settings.hop or 1 if settings.window is not None else 1,
         time_axis=settings.time_axis,
         states=settings.states,
+        fixed=settings.fixed,
         assume_torch_gru=settings.assume_torch_gru,
         attention_steps=settings.attention_steps,
         tail=settings.tail,

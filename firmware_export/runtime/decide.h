@@ -1,6 +1,6 @@
 /* Scores in 1/32768 to events: moving average, threshold with hysteresis, minimum length, hold-off, a label that means
  * nothing. `ring` holds `smoothing` outputs of `labels` scores. Returns whether there is an event: its label is then
- * memory->recognised. */
+ * memory->recognized. */
 static int edgernn_decide(edgernn_decision *memory, uint16_t *ring, int32_t *sums, const uint16_t *scores,
                           uint16_t labels, uint16_t smoothing, int32_t threshold, int32_t release, uint32_t minimum,
                           uint32_t hold_off, int32_t nothing) {
@@ -13,7 +13,7 @@ static int edgernn_decide(edgernn_decision *memory, uint16_t *ring, int32_t *sum
     }
     memory->position = (uint16_t)(memory->position + 1u < smoothing ? memory->position + 1u : 0u);
     if (memory->outputs < smoothing) memory->outputs++;
-    if (memory->recognised >= 0 && sums[memory->recognised] < memory->outputs * release) memory->recognised = -1;
+    if (memory->recognized >= 0 && sums[memory->recognized] < memory->outputs * release) memory->recognized = -1;
     if (top != nothing && sums[top] >= memory->outputs * threshold) {
         if (memory->candidate != top) memory->held = 0;
         memory->candidate = top;
@@ -26,8 +26,8 @@ static int edgernn_decide(edgernn_decision *memory, uint16_t *ring, int32_t *sum
         memory->hold_off--;
         return 0;
     }
-    if (memory->candidate < 0 || memory->held < minimum || memory->recognised == top) return 0;
-    memory->recognised = top;
+    if (memory->candidate < 0 || memory->held < minimum || memory->recognized == top) return 0;
+    memory->recognized = top;
     memory->hold_off = hold_off;
     return 1;
 }

@@ -236,7 +236,7 @@ def test_warm_fails_where_nothing_can_be_kept(
     monkeypatch.setenv("EDGERNN_CACHE_DIR", str(tmp_path / "file" / "cache"))
     status, _, err = edgernn_command("warm", MODEL)
     assert status == 1
-    assert "nothing was kept" in err
+    assert "nothing was cached" in err
 
 
 def test_a_run_after_warm_compiles_nothing(tmp_path: Path) -> None:

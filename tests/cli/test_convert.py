@@ -62,7 +62,7 @@ def test_a_program_file_can_be_converted_again(tmp_path: Path, edgernn_command: 
     [
         (["--labels", "a,b"], "labels has 2 entries"),
         (["--channels", "x,y,z", "--units", ""], "channels has 3 entries"),
-        (["--labels", "a,a,c,d,e,f,g"], "an entry twice"),
+        (["--labels", "a,a,c,d,e,f,g"], "a duplicate entry"),
         (["--mean", "0,0,0,0,0,0"], "std has 0"),
         (["--mean", "0,x"], "must be numbers"),
         (["--rate", "-1"], "rate_hz is -1"),

@@ -1,4 +1,4 @@
-"""``edgernn demo``: the recording goes through a virtual serial port and is recognised."""
+"""``edgernn demo``: the recording goes through a virtual serial port and is recognized."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from edgernn.stream.stream import StreamStatus
 Command = Callable[..., tuple[int, str, str]]
 
 
-def test_exercises_are_recognised(edgernn_command: Command) -> None:
+def test_exercises_are_recognized(edgernn_command: Command) -> None:
     status, out, _ = edgernn_command("demo", "--seconds", 40, "--speed", 50)
     labels = [interval.label for interval in read_recording(40).intervals]
     assert status == 0
     assert len(labels) == 2
     assert all(label in out for label in labels)
-    assert "2 of 2 exercises recognised" in out
+    assert "2 of 2 exercises recognized" in out
 
 
 def test_json_holds_the_summary(edgernn_command: Command) -> None:
@@ -33,7 +33,7 @@ def test_json_holds_the_summary(edgernn_command: Command) -> None:
     (interval,) = json.loads(out)
     assert status == 0
     assert interval["label"] == read_recording().intervals[0].label
-    assert 0 < interval["recognised_after_s"] < 10
+    assert 0 < interval["recognized_after_s"] < 10
 
 
 def test_it_runs_where_there_are_no_pseudo_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,4 +83,4 @@ def test_a_signal_ends_it_with_the_summary(number: signal.Signals, tmp_path: Pat
         rest, _ = process.communicate()
     assert process.returncode == 0
     assert first_event.split()[1] == read_recording().intervals[0].label
-    assert "1 of 1 exercises recognised" in rest
+    assert "1 of 1 exercises recognized" in rest

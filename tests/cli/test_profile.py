@@ -97,7 +97,7 @@ def test_beside_onnxruntime_and_in_real_time(edgernn_command: Callable[..., tupl
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--without", "gc"], "--without leaves something out of --realtime, which is not given"),
+        (["--without", "gc"], "--without needs --realtime"),
         (["--compare"], "cannot be compared with onnxruntime: give the ONNX file"),
         (["--rate", "0"], "0 is not in the range"),
     ],

@@ -89,7 +89,7 @@ def test_json_flags_variables_and_a_file_beside(
     [
         (["/dev/missing"], 1, "there is no port /dev/missing"),
         (["ftp://x"], 2, "there is no kind of source 'ftp'"),
-        (["SAMPLES", "--columns", "0,a"], 2, "is no list of numbers"),
+        (["SAMPLES", "--columns", "0,a"], 2, "is not a list of numbers"),
         (["SAMPLES", "--threshold", "2"], 2, "threshold is 2.0"),
         (["SAMPLES", "--format", "xml"], 2, "format is 'xml'"),
         (["SAMPLES", "--columns", "0,1"], 1, "2 columns are given in each sample"),
@@ -139,7 +139,7 @@ def start_run(model: Path) -> Iterator[Callable[..., Running]]:
         yield start
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_it_with_the_summary(start_run: Callable[..., Running], number: int) -> None:
     running = start_run("stdin:", "--json")
     running.stdin.write(b"".join(LINES[:20]).decode())
@@ -204,6 +204,40 @@ def test_whoever_reads_the_events_may_end_first(start_run: Callable[..., Running
     assert running.process.wait(PATIENCE_S) == 0, err
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
+    assert err.count("the standard output is closed: whoever read the events has ended") == 1
+    assert "events in" in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_full_or_closed_standard_output_is_one_sentence_and_the_summary(model: Path, samples: Path) -> None:
+    command = [sys.executable, "-m", "edgernn", "run", str(model), str(samples)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, check=False, stdout=full, stderr=PIPE, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 1
+    assert "events in 60 samples" in done.stderr
+    assert (
+        done.stderr.splitlines()[-1] == "edgernn: error: the standard output cannot be written: No space left on device"
+    )
+    closed = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command], check=False, stderr=PIPE, text=True, timeout=PATIENCE_S
+    )
+    assert closed.returncode == 0
+    assert closed.stderr.count("the standard output is closed") == 1
+    assert "events in" in closed.stderr
+    assert "Traceback" not in closed.stderr
+
+
+def test_an_error_is_said_with_the_summary(start_run: Callable[..., Running]) -> None:
+    with VirtualPort() as port:
+        running = start_run(port.device, "--no-reconnect")
+        with playing(port):
+            running.stdout.readline()
+            port.unplug()
+            err = running.finish()
+    assert running.process.returncode == 1
+    assert "events in" in err
+    assert "edgernn: error: " in err.splitlines()[-1]
+    assert "is gone" in err.splitlines()[-1]
 
 
 def test_ports_are_listed(

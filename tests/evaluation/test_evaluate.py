@@ -163,12 +163,12 @@ def empty() -> Session:
     [
         ([], "no recordings"),
         ([empty()], "too short"),
-        ([session(turns(2), ["a"] * 20)], "only a was done"),
+        ([session(turns(2), ["a"] * 20)], "only a was labelled"),
         ([session(turns(2), [None] * 20)], "nothing can be measured"),
         ([session(turns(2), ["a"] * 10 + ["jump"] * 10)], "label 'jump', the model knows a, b, c"),
         (
             [session(turns(2), ["a"] * 10 + ["b"] * 10, rate_hz=60.0)],
-            "60 samples a second, the model was trained at 50",
+            "60 samples per second, the model was trained at 50",
         ),
         ([session(turns(2)[:, :2], ["a"] * 10 + ["b"] * 10)], "sends 2 numbers"),
     ],

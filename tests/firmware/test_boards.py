@@ -111,7 +111,7 @@ def uno(program: Path, folder: Path) -> Iterator[str]:
 def test_arduino_events_are_those_of_the_host(
     arduino_core: Path, needs_tool: Callable[[str], str], tmp_path: Path
 ) -> None:
-    """The shipped model, quantized, recognises pieces of the shipped recording on a Uno."""
+    """The shipped model, quantized, recognizes pieces of the shipped recording on a Uno."""
     needs_tool("gcc")
     with np.load(DATA / "demo_recording.npz") as recording:
         samples, begins = recording["samples"], recording["interval_start"][[0, 2]]

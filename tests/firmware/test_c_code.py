@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -9,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
@@ -24,6 +24,7 @@ from small_programs import cell_program
 
 from edgernn.errors import ExportError
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.encoding import decode, encode
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import Binary, Dense, PutFrame, Rearrange, Repeat, Schedule, Softmax, TakeFrame
 from edgernn.program.program import Program
@@ -164,9 +165,19 @@ def named_program(model_input: str, output: str, state: str, operation: str, lab
             Dense(name=operation, inputs=(model_input,), outputs=("d",), W="W"),
             Rearrange(name=operation + "2", inputs=("d",), outputs=("r",), shape=(2,), indices="order"),
             Binary(name=operation + "3", inputs=("d", "r"), outputs=("p",), function="Mul"),
-            Repeat(name=operation + "4", inputs=(), outputs=(), count=2, body=2, when=slow),
-            TakeFrame(name=operation + "5", inputs=("p",), outputs=("f",), loop=operation + "4", when=slow),
-            PutFrame(name=operation + "6", inputs=("f",), outputs=("g",), loop=operation + "4", count=2, when=slow),
+            Repeat(
+                name=operation + "4",
+                inputs=(),
+                outputs=(),
+                count=2,
+                when=slow,
+                body=(
+                    TakeFrame(name=operation + "5", inputs=("p",), outputs=("f",), loop=operation + "4", when=slow),
+                    PutFrame(
+                        name=operation + "6", inputs=("f",), outputs=("g",), loop=operation + "4", count=2, when=slow
+                    ),
+                ),
+            ),
             Rearrange(name=operation + "7", inputs=("g",), outputs=("s",), shape=(2,), when=slow),
             Softmax(name=operation + "8", inputs=("s",), outputs=("y",), when=slow),
         ),
@@ -285,7 +296,7 @@ def renamed(program: Program, name: str) -> Program:
         return replaced.get(value, value)
 
     weights = {called[weight]: array for weight, array in program.weights.items()}
-    return Program(msgspec.convert(walk(msgspec.to_builtins(program.description)), ProgramDescription), weights)
+    return Program(decode(json.dumps(walk(json.loads(encode(program.description)))).encode()), weights)
 
 
 def test_names_that_the_code_itself_uses_give_valid_c(needs_tool: Callable[[str], str], tmp_path: Path) -> None:

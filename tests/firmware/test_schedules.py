@@ -16,7 +16,8 @@ from small_programs import uniform
 
 from edgernn.errors import ExportError, MalformedModelError
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, Window
-from edgernn.program.operations import EVERY_STEP, Constant, Dense, PutFrame, Repeat, Schedule, TakeFrame, Unary
+from edgernn.program.encoding import RepeatHeader
+from edgernn.program.operations import EVERY_STEP, Constant, Dense, PutFrame, Schedule, TakeFrame, Unary
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
 from firmware_export.generate import CModel
@@ -220,7 +221,7 @@ def test_what_does_not_live_within_a_step_is_refused() -> None:
         b.program(2)
     b = Builder()
     b.add(Dense, "six", "x", W=uniform(b.rng, (6, 2), 1.0))
-    b.add(Repeat, "loop", outputs=(), count=6, body=3)
+    b.add(RepeatHeader, "loop", outputs=(), count=6, body=3)
     b.add(TakeFrame, "one", "six", loop="loop")
     b.add(PutFrame, "all", "one", loop="loop", count=6)
     b.give(b.add(Unary, "y", "all", function="Tanh"))
@@ -232,7 +233,7 @@ def test_a_repeat_whose_body_has_other_steps_is_refused() -> None:
     odd, third = Schedule(first=1, period=2), Schedule(first=2, period=3)
     b = Builder()
     b.add(Dense, "two", "x", W=uniform(b.rng, (2, 2), 1.0))
-    b.add(Repeat, "loop", outputs=(), count=2, body=1, when=odd)
+    b.add(RepeatHeader, "loop", outputs=(), count=2, body=1, when=odd)
     b.add(TakeFrame, "one", "two", loop="loop", when=third)
     b.give("two")
     with pytest.raises(MalformedModelError, match=r"one .*does not keep to the steps of loop"):

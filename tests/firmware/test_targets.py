@@ -185,7 +185,7 @@ def test_a_machine_that_is_too_small_is_left_out_or_named(needs_tool: Callable[[
         (lambda facts: facts.update(format=99), "format 99"),
         (lambda facts: facts.update(hash="0" * 64), "is not the program"),
         (lambda facts: facts.update(selftest="../../etc/passwd"), "outside of the export"),
-        (lambda facts: facts.pop("name"), "is no export"),
+        (lambda facts: facts.pop("name"), "is not an export"),
     ],
 )
 def test_a_changed_description_is_refused(

@@ -12,9 +12,9 @@ from programs import Programs
 from small_programs import cell_parts, uniform
 
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
+from edgernn.program.encoding import RepeatHeader, nest_listed
 from edgernn.program.operations import (
     EVERY_STEP,
-    AnyOperation,
     ArgMax,
     Binary,
     Constant,
@@ -30,7 +30,6 @@ from edgernn.program.operations import (
     ReadState,
     Rearrange,
     Reduce,
-    Repeat,
     RunningReduce,
     RunningSoftmax,
     Schedule,
@@ -52,7 +51,7 @@ class Builder:
 
     def __init__(self, seed: int = 0) -> None:
         self.rng = np.random.default_rng(seed)
-        self.operations: list[AnyOperation] = []
+        self.operations: list[Any] = []  # listed, as in a file
         self.weights: dict[str, np.ndarray] = {}
         self.slots: list[StateSlot] = []
         self.outputs: list[OutputDescription] = []
@@ -112,7 +111,7 @@ class Builder:
             inputs=inputs,
             outputs=tuple(self.outputs),
             state=tuple(self.slots),
-            operations=tuple(self.operations),
+            operations=nest_listed(self.operations),
             **fields,
         )
         return Program(description, self.weights)
@@ -253,14 +252,14 @@ def looped_program() -> Program:
         region = StateRegion(slots[0].name)
         b.add(Constant, f"{name}.zero", weight_name=np.zeros(4, np.float32), when=due)
         b.add(WriteState, f"{name}.begin", f"{name}.zero", outputs=(), region=region, size=4, begins=True, when=due)
-        b.add(Repeat, f"{name}.loop", outputs=(), count=5, body=3, when=due)
+        b.add(RepeatHeader, f"{name}.loop", outputs=(), count=5, body=3, when=due)
         b.add(TakeFrame, f"{name}.x", "frames", loop=f"{name}.loop", reverse=reverse, when=due)
         b.operations.append(msgspec.structs.replace(cell, when=due))
         b.add(PutFrame, f"{name}.all", f"{name}.cell.y", loop=f"{name}.loop", count=5, reverse=reverse, when=due)
     b.add(Rearrange, "joined", "forward.all", "backward.all", shape=(2, 5, 4), when=due)
-    b.add(Repeat, "outer", outputs=(), count=2, body=6, when=due)
+    b.add(RepeatHeader, "outer", outputs=(), count=2, body=6, when=due)
     b.add(TakeFrame, "half", "joined", loop="outer", when=due)
-    b.add(Repeat, "inner", outputs=(), count=5, body=3, when=due)
+    b.add(RepeatHeader, "inner", outputs=(), count=5, body=3, when=due)
     b.add(TakeFrame, "row", "half", loop="inner", reverse=True, when=due)
     b.add(Dense, "head", "row", W=uniform(b.rng, (3, 4), 1.0), when=due)
     b.add(PutFrame, "heads", "head", loop="inner", count=5, when=due)
@@ -288,7 +287,7 @@ def subframes_program() -> Program:
     b.weights |= weights
     b.slots += slots
     b.add(Rearrange, "parts", "x", shape=(4, 2))
-    b.add(Repeat, "loop", outputs=(), count=4, body=3)
+    b.add(RepeatHeader, "loop", outputs=(), count=4, body=3)
     b.add(TakeFrame, "part", "parts", loop="loop")
     b.operations.append(cell)
     b.add(PutFrame, "all", "cell.y", loop="loop", count=4)
@@ -325,7 +324,7 @@ def integer_program(operands: str) -> Program:
     begin = b.rng.integers(-9999, 9999, 8).astype(np.int16)
     b.add(Constant, "begin", weight_name=begin, dtype="int16", scale=cell.scale, when=due)
     b.add(WriteState, "write", "begin", outputs=(), size=8, begins=True, when=due, **state)
-    b.add(Repeat, "loop", outputs=(), count=5, body=3, when=due)
+    b.add(RepeatHeader, "loop", outputs=(), count=5, body=3, when=due)
     b.add(TakeFrame, "frame", "frames", loop="loop", reverse=True, when=due)
     b.operations.append(msgspec.structs.replace(cell, inputs=("frame",), h=StateRegion("h"), when=due))
     b.add(PutFrame, "all", *cell.outputs, loop="loop", count=5, reverse=True, when=due)

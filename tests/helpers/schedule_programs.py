@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.encoding import RepeatHeader, nest_listed
 from edgernn.program.operations import (
     EVERY_STEP,
-    AnyOperation,
     DelayLine,
     Dense,
     GroupedDense,
@@ -23,7 +23,6 @@ from edgernn.program.operations import (
     ReadState,
     Rearrange,
     Reduce,
-    Repeat,
     RunningReduce,
     RunningSoftmax,
     Schedule,
@@ -49,7 +48,7 @@ class Maker:
     """A program while it is being made."""
 
     random: np.random.Generator
-    operations: list[AnyOperation] = field(default_factory=list)
+    operations: list[Any] = field(default_factory=list)
     state: list[StateSlot] = field(default_factory=list)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
 
@@ -127,11 +126,11 @@ class Maker:
         hidden = self.cell(Stream(take, 1, x.when))
         inner = f"{name}.inner"
         again = self.add(Unary, (hidden.value,), x.when, function="Sin")
-        self.operations.insert(-1, Repeat(name=inner, inputs=(), outputs=(), when=x.when, count=3, body=1))
+        self.operations.insert(-1, RepeatHeader(name=inner, inputs=(), outputs=(), when=x.when, count=3, body=1))
         total = self.add(Reduce, (again,), x.when, function="Sum")
         put = self.add(PutFrame, (total,), x.when, loop=name, count=x.size, reverse=reverse)
         body = len(self.operations) - at
-        self.operations.insert(at, Repeat(name=name, inputs=(), outputs=(), when=x.when, count=x.size, body=body))
+        self.operations.insert(at, RepeatHeader(name=name, inputs=(), outputs=(), when=x.when, count=x.size, body=body))
         return Stream(self.add(Reduce, (put,), x.when, function="Sum", axis=1), x.size, x.when)
 
     def pooled(self, x: Stream) -> Stream:
@@ -203,7 +202,7 @@ def random_program(seed: int, operations: int = 5, tail: str = "step") -> Progra
         inputs=(InputDescription("x", (size,)),),
         outputs=outputs,
         state=tuple(maker.state),
-        operations=tuple(maker.operations),
+        operations=nest_listed(maker.operations),
         tail_steps=max(when.tail_steps for when in schedules),
         tail=tail,
     )

@@ -43,6 +43,22 @@ def larger_channel(
     return Program(description, {"W": np.array([[5, 0, 0], [0, 5, 0]], np.float32)})
 
 
+def largest_channel() -> Program:
+    """Says which of the channels x, y and z is the largest: rest, wave or circle. Has no state."""
+    description = ProgramDescription(
+        inputs=(InputDescription("x", (3,)),),
+        outputs=(OutputDescription("scores", "scores", per_frame=True),),
+        operations=(
+            Dense(name="dense", inputs=("x",), outputs=("logits",), W="W"),
+            Softmax(name="softmax", inputs=("logits",), outputs=("scores",)),
+        ),
+        metadata=Metadata(
+            labels=("rest", "wave", "circle"), channels=("x", "y", "z"), rate_hz=50.0, decision=DecisionSettings()
+        ),
+    )
+    return Program(description, {"W": np.eye(3, dtype=np.float32)})
+
+
 def random_gru(*, trained_steps: int | None = None, metadata: Metadata | None = None) -> Program:
     """A GRU of eight units with three scores of the last state."""
     random = np.random.default_rng(5)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.encoding import RepeatHeader, nest_listed
 from edgernn.program.operations import (
     AnyOperation,
     ArgMax,
@@ -22,7 +23,6 @@ from edgernn.program.operations import (
     ReadState,
     Rearrange,
     Reduce,
-    Repeat,
     RunningReduce,
     Schedule,
     Softmax,
@@ -33,6 +33,7 @@ from edgernn.program.operations import (
     WriteState,
 )
 from edgernn.program.program import Program
+from edgernn.program.trees import walk
 
 C, T = 4, 5  # channels, frames that are looked at
 EVERY_SECOND = Schedule(first=1, period=2)
@@ -80,7 +81,7 @@ def make(
         "two.W": (3, 2 * C), "norm.scale": (C,), "norm.bias": (C,), "q.W": (C, 3), "k.W": (C, 3), "v.W": (C, 3),
         "table": (7, C), "half": (C,), "wide.W": (C, 3), "u.W": (C, C),
     }  # fmt: skip
-    names = {name for operation in operations for name in operation.weight_names()}
+    names = {name for operation in walk(operations) for name in operation.weight_names()}
     names |= {slot.initial for slot in state if slot.initial is not None}
     weights = {name: rng.uniform(-1, 1, shapes[name]).astype(np.float32) for name in sorted(names) if name in shapes}
     weights |= {name: np.full((T, C), -3e38, np.float32) for name in names if name == "lowest"}
@@ -173,7 +174,7 @@ def repeated() -> Program:
         history("frames", "x", 3, T),
         Constant(name="zero", inputs=(), outputs=("zero",), weight_name="half"),
         WriteState(name="begin", inputs=("zero",), outputs=(), region=StateRegion("h"), size=C, begins=True),
-        Repeat(name=loop, inputs=(), outputs=(), count=T, body=8),
+        RepeatHeader(name=loop, inputs=(), outputs=(), count=T, body=8),
         TakeFrame(name="frame", inputs=("frames",), outputs=("frame",), loop=loop, reverse=True),
         ReadState(name="h", inputs=(), outputs=("h",), region=StateRegion("h"), shape=(C,)),
         Dense(name="from x", inputs=("frame",), outputs=("from x",), W="wide.W"),
@@ -185,7 +186,7 @@ def repeated() -> Program:
         Reduce(name="mean", inputs=("all",), outputs=("mean",), function="Mean", axis=0),
         Dense(name="head", inputs=("mean",), outputs=("y",), W="head.W"),
     )
-    return make(operations, (*ring("frames", T, 3), StateSlot("h", (C,))), "y")
+    return make(nest_listed(operations), (*ring("frames", T, 3), StateSlot("h", (C,))), "y")
 
 
 PROGRAMS = {"convolutions": convolutions, "attention": attention, "ids": ids, "repeated": repeated}

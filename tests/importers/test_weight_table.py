@@ -18,7 +18,7 @@ from edgernn.errors import ProgramFileError
 from edgernn.reference import float32
 from edgernn.runtime.runner import Runner
 
-DOCUMENT = Path(edgernn.__file__).parent / "importers" / "WEIGHT_TABLE.md"
+DOCUMENT = Path(edgernn.__file__).parent / "docs" / "weight-tables.md"
 K, H = 4, 6
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 # where each gate of the framework stands among ONNX's: GRU z r h, LSTM i o f c
@@ -230,7 +230,7 @@ def test_a_lstm_without_a_cell_range(tmp_path: Path) -> None:
 def test_a_row_that_could_overflow_is_refused(tmp_path: Path) -> None:
     fields = {"kind": "dense", "name": "d", "W": "D", "W_scale": 1.0, "range": 1.0}
     path = write(tmp_path / "table.npz", json.dumps(description(fields)), {"D": np.full((1, 600), 127, np.int8)})
-    with pytest.raises(ProgramFileError, match="row 0 of weight d/W could overflow 32 bits"):
+    with pytest.raises(ProgramFileError, match=r"operation d \(Int8Dense\): row 0 of W could overflow 32 bits"):
         edgernn.load(path)
 
 

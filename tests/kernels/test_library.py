@@ -41,7 +41,7 @@ def test_a_damaged_file_is_made_again_and_a_good_one_is_used_without_numba(
 def test_a_folder_that_cannot_be_made_is_reported_and_done_without(run_python: RunPython, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     said = run_python(USE_ONE_KERNEL, EDGERNN_CACHE_DIR=str(tmp_path / "file" / "cache"))
-    assert "kernels are compiled anew in every process" in said
+    assert "kernels are compiled again in every process" in said
 
 
 def test_a_folder_that_others_may_write_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

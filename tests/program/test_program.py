@@ -12,6 +12,7 @@ import pytest
 
 from edgernn.errors import MalformedModelError
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot
+from edgernn.program.encoding import RepeatHeader, nest_listed
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import (
     EVERY_STEP,
@@ -21,7 +22,6 @@ from edgernn.program.operations import (
     PutFrame,
     ReadState,
     Rearrange,
-    Repeat,
     Schedule,
     StateRegion,
     TakeFrame,
@@ -189,7 +189,7 @@ def scheduled(*changes: tuple[str, dict[str, Any]], **fields: Any) -> Program:
             size=2,
             read=slow,
         ),
-        "loop": Repeat(name="loop", inputs=(), outputs=(), count=3, body=3, when=slow),
+        "loop": RepeatHeader(name="loop", inputs=(), outputs=(), count=3, body=3, when=slow),
         "take": TakeFrame(name="take", inputs=("taps",), outputs=("tap",), loop="loop", when=slow),
         "tanh": Unary(name="tanh", inputs=("tap",), outputs=("small",), function="Tanh", when=slow),
         "put": PutFrame(name="put", inputs=("small",), outputs=("y",), loop="loop", count=3, when=slow),
@@ -200,7 +200,7 @@ def scheduled(*changes: tuple[str, dict[str, Any]], **fields: Any) -> Program:
         inputs=(InputDescription("x", (2,)),),
         outputs=(OutputDescription("y", "y", per_frame=True, when=slow),),
         state=(StateSlot("ring", (3, 2)), StateSlot("position", (1,), "int32")),
-        operations=tuple(made.values()),
+        operations=nest_listed(made.values()),
         tail_steps=1,
     )
     return Program(msgspec.structs.replace(description, **fields), {})

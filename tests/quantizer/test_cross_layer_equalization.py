@@ -43,6 +43,7 @@ from edgernn.program.operations import (
     WriteState,
 )
 from edgernn.program.program import Program
+from edgernn.program.trees import walk
 from edgernn.quantizer import compare, quantization, quantize
 from edgernn.quantizer.calibration import CalibrationTrace, read_recordings, trace
 from edgernn.quantizer.channels import FIXED, find_channels
@@ -229,10 +230,17 @@ THROUGH: dict[str, tuple[tuple[AnyOperation, ...], int]] = {  # operations that 
     "repeat": (
         (
             rearrange("two", "a", (2, C), "a"),
-            Repeat(name="loop", inputs=(), outputs=(), count=2, body=3),
-            TakeFrame(name="frame", inputs=("two",), outputs=("frame",), loop="loop"),
-            relu("frame", "c"),
-            PutFrame(name="all", inputs=("c",), outputs=("all",), loop="loop", count=2),
+            Repeat(
+                name="loop",
+                inputs=(),
+                outputs=(),
+                count=2,
+                body=(
+                    TakeFrame(name="frame", inputs=("two",), outputs=("frame",), loop="loop"),
+                    relu("frame", "c"),
+                    PutFrame(name="all", inputs=("c",), outputs=("all",), loop="loop", count=2),
+                ),
+            ),
             rearrange("b", "all", (2 * C,)),
         ),
         2 * C,
@@ -243,7 +251,7 @@ THROUGH: dict[str, tuple[tuple[AnyOperation, ...], int]] = {  # operations that 
 @pytest.mark.parametrize("name", THROUGH)
 def test_factors_pass_what_commutes_with_them(name: str) -> None:
     between, features = THROUGH[name]
-    used = {weight: ARRAYS[weight] for operation in between for weight in operation.weight_names()}
+    used = {weight: ARRAYS[weight] for operation in walk(between) for weight in operation.weight_names()}
     program, X = pair(*between, last="b", features=features, weights=used), recording(K)
     changed = rewritten(program)
     readers = {reader for made in changed.description.equalized for reader in made.readers}

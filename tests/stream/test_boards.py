@@ -2,33 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from stream_models import ManualClock
+from stream_models import ManualClock, largest_channel
 
-from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
-from edgernn.program.metadata import DecisionSettings, Metadata
-from edgernn.program.operations import Dense, Softmax
-from edgernn.program.program import Program
 from edgernn.stream.sources.memory import MemorySource
 from edgernn.stream.stream import open_stream
 
 BOARDS = Path(__file__).parents[1] / "recordings" / "boards"
-
-
-def largest_channel() -> Program:
-    description = ProgramDescription(
-        inputs=(InputDescription("x", (3,)),),
-        outputs=(OutputDescription("scores", "scores", per_frame=True),),
-        operations=(
-            Dense(name="dense", inputs=("x",), outputs=("logits",), W="W"),
-            Softmax(name="softmax", inputs=("logits",), outputs=("scores",)),
-        ),
-        metadata=Metadata(
-            labels=("rest", "wave", "circle"), channels=("x", "y", "z"), rate_hz=50.0, decision=DecisionSettings()
-        ),
-    )
-    return Program(description, {"W": np.eye(3, dtype=np.float32)})
 
 
 @pytest.mark.parametrize("piece", [37, 4096, 1 << 20])

@@ -1,5 +1,6 @@
 """Settings: precedence, and errors that name the entry."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,15 @@ import pytest
 from edgernn.cli.options import LoadOptions
 from edgernn.errors import ConfigError
 from edgernn.program.metadata import DecisionSettings
-from edgernn.stream.config import DecisionChanges, InputSettings, StreamSettings, resolve, to_toml
+from edgernn.stream.config import (
+    OPTION_NAMES,
+    DecisionChanges,
+    InputSettings,
+    StreamSettings,
+    as_settings,
+    resolve,
+    to_toml,
+)
 
 
 def write(folder: Path, text: str) -> Path:
@@ -125,3 +134,38 @@ def test_all_options_of_loading_are_settings(tmp_path: Path) -> None:
     settings = resolve({}, environment={"EDGERNN_TIME_AXIS": "1"}, path=path)
     assert (settings.tail, settings.attention_steps, settings.time_axis) == ("flush", 30, 1)
     assert set(LoadOptions.__struct_fields__) <= set(StreamSettings.__struct_fields__)
+
+
+def test_options_of_the_command_line_are_settings_too() -> None:
+    import click
+
+    from edgernn.cli.run import run
+
+    fields = {*StreamSettings.__struct_fields__, *DecisionChanges.__struct_fields__}
+    options = {
+        option.lstrip("-").replace("-", "_"): parameter.name
+        for parameter in run.params
+        if isinstance(parameter, click.Option) and parameter.name in fields
+        for option in parameter.opts
+        if option.startswith("--")
+    }
+    assert {option: name for option, name in options.items() if option != name} == OPTION_NAMES
+    assert as_settings({"no_reconnect": True, "minimum": 2, "decision": {"release": 0.1}}) == {
+        "reconnect": False,
+        "decision": {"release": 0.1, "minimum_steps": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"treshold": 0.5}, "treshold is no setting of a stream: did you mean threshold?"),
+        ({"hold_of": 3}, "did you mean hold_off?"),
+        ({"qqqqqqq": 3}, "there are model, source, format"),
+        ({"rate": 50.0, "rate_hz": 50.0}, "rate_hz is given twice"),
+        ({"threshold": 0.5, "decision": {"threshold": 0.4}}, "threshold is given twice"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_right_one(given: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        as_settings(given)

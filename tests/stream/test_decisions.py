@@ -39,13 +39,13 @@ def whole(score: float) -> int:
 def decide(settings: DecisionSettings, scores: NDArray[np.float32]) -> list[Decision]:
     """The specification, one output at a time."""
     recent: deque[list[int]] = deque(maxlen=settings.smoothing_steps)
-    recognised, candidate, held, hold_off = None, None, 0, 0
+    recognized, candidate, held, hold_off = None, None, 0, 0
     decisions = []
     for output, row in enumerate(scores.tolist()):
         recent.append([whole(score) for score in row])
         m, S = len(recent), [sum(column) for column in zip(*recent, strict=True)]
-        if recognised is not None and S[recognised] < m * whole(settings.release):
-            recognised = None
+        if recognized is not None and S[recognized] < m * whole(settings.release):
+            recognized = None
         top = S.index(max(S))
         if LABELS[top] != settings.nothing and S[top] >= m * whole(settings.threshold):
             candidate, held = top, (held + 1 if top == candidate else 1)
@@ -53,8 +53,8 @@ def decide(settings: DecisionSettings, scores: NDArray[np.float32]) -> list[Deci
             candidate, held = None, 0
         if hold_off > 0:
             hold_off -= 1
-        elif held >= settings.minimum_steps and top != recognised:
-            recognised, hold_off = top, settings.hold_off_steps
+        elif held >= settings.minimum_steps and top != recognized:
+            recognized, hold_off = top, settings.hold_off_steps
             decisions.append(Decision(output, top, S[top] / (m * 32768)))
     return decisions
 

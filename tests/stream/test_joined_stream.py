@@ -197,7 +197,7 @@ def test_two_ports_one_of_which_is_unplugged(tmp_path: Path) -> None:
         reads = stream.reads()
 
         def send(place: int, line: str, until: str, count: int) -> list[str]:
-            """What is recognised while the count of `until` grows so far."""
+            """What is recognized while the count of `until` grows so far."""
             ports[place].write(line.encode())
             found: list[str] = []
             while stream.status().counts[until] < count:
@@ -280,7 +280,7 @@ def test_losses_in_one_source_are_counted_beside_those_of_the_other(tmp_path: Pa
         ({"inputs": {"motion": {}, "heat": {"source": "COM3"}}}, ConfigError, "inputs.motion: rate_hz is missing"),
         ({"inputs": {"motion": {"rate_hz": -1}, "heat": {}}}, ConfigError, "inputs.motion: rate_hz is -1.0"),
         ({"inputs": {"motion": {"colour": 1}, "heat": {}}}, ConfigError, "colour"),
-        ({"columns": [0, 1]}, ConfigError, "each of them has columns of its own"),
+        ({"columns": [0, 1]}, ConfigError, "each input has its own columns"),
     ],
 )
 def test_what_cannot_be_joined_is_refused(
@@ -326,6 +326,6 @@ def test_a_source_at_another_rate_than_it_should_have_is_named(tmp_path: Path) -
     sources[0].end()
     with (
         Stream(fusion(), sources[0], settings, latched=[(sources[1], None)]) as stream,
-        pytest.raises(FormatError, match=r"thermometer: 25 samples a second come, inputs.heat says 20: set"),
+        pytest.raises(FormatError, match=r"thermometer: 25 samples per second arrive, inputs.heat says 20: set"),
     ):
         list(stream)

@@ -350,7 +350,7 @@ def test_logits_become_probabilities() -> None:
     assert feed(Pipeline(plain, StreamSettings(logits=True), whole_start=True), data) == with_softmax
     raw = feed(Pipeline(plain, StreamSettings(raw_scores=True), whole_start=True), data)
     assert [event[2] for event in raw] == [5.0] * 6
-    with pytest.raises(ConfigError, match="output scores does not come from a Softmax or Sigmoid: say --logits"):
+    with pytest.raises(ConfigError, match="output scores does not come from a Softmax or Sigmoid: give --logits"):
         Pipeline(plain, StreamSettings())
 
 
@@ -360,9 +360,9 @@ def test_logits_become_probabilities() -> None:
         ({}, b"1,2\n3,4\n", FormatError, r"sends 2 numbers in each sample \(csv\), the model takes 3: choose them"),
         ({"columns": (0, 1)}, b"1,2\n3,4\n", FormatError, "2 columns are given"),
         ({"columns": (0, 1, 2)}, b"1,2\n3,4\n", ConfigError, "2 is beyond the 2 numbers"),
-        ({"format": "xml"}, b"", ConfigError, "format is 'xml': use csv, plotter, jsonl, cobs"),
+        ({"format": "xml"}, b"", ConfigError, "format is 'xml': use csv, csv-comma, plotter, jsonl, cobs"),
         ({"labels": ("a",)}, b"", ConfigError, "there are 1 labels, output scores has 2 scores"),
-        ({"labels": ("a", "a")}, b"", ConfigError, "labels has an entry twice"),
+        ({"labels": ("a", "a")}, b"", ConfigError, "labels has a duplicate entry"),
         ({"decision": DecisionChanges(nothing="rest")}, b"", ConfigError, "decision.nothing is 'rest'"),
     ],
 )
@@ -370,7 +370,7 @@ def test_what_does_not_fit_is_said(
     settings: dict[str, object], data: bytes, error: type[Exception], complaint: str
 ) -> None:
     with pytest.raises(error, match=complaint):
-        feed(Pipeline(larger_channel(), StreamSettings(**settings), whole_start=True), [data])
+        feed(Pipeline(larger_channel(), StreamSettings(**settings), whole_start=True), [data * 4])
 
 
 def test_the_rate_is_compared_with_the_models() -> None:
@@ -553,4 +553,4 @@ def test_the_dirty_style_of_real_boards_is_parsed_or_counted_and_never_misread()
         found = [label for _, label, _ in feed(pipeline, [sent[k : k + 7] for k in range(0, len(sent), 7)])]
         assert found == ["first", "second", "first", "second"]
         counts = {kind: count for kind, count in pipeline.counts().items() if count}
-        assert counts == {"samples": 40, "partial": 1, "malformed": 1, "text": 3 + 2 * 4 + 1}
+        assert counts == {"samples": 40, "partial": 1, "text": 4 + 2 * 4 + 1}

@@ -99,7 +99,7 @@ def test_any_bytes_are_a_recording_or_refused(
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b"1,2,3\n", "is no recording"),
+        (b"1,2,3\n", "is not a recording"),
         (b"EDGERNNR\x02\x00\x00\x00\x00\x00", "has format 2"),
         (b"EDGERNNR\x01\x00\xff\xff\xff\xff", "claims 4294967295 bytes"),
         (b"EDGERNNR\x01\x00\x02\x00\x00\x00[]", "the description is wrong"),

@@ -108,8 +108,16 @@ def test_status_tells_what_happened() -> None:
     with played(lines) as stream:
         events = list(stream)
         status = stream.status()
-    expected = {"samples": 21, "wrong_width": 1, "text": 1, "non_finite": 1, "malformed": 1, "filled": 1}
-    assert {kind: count for kind, count in status.counts.items() if count} == expected
+    expected = {
+        "samples": 21,
+        "wrong_width": 1,
+        "text": 1,
+        "non_finite": 1,
+        "malformed": 1,
+        "filled": 1,
+        "missing_nan": 1,
+    }
+    assert {kind: count for kind, count in status.counts.items() if count} == {**expected, "missing_nan": 1}
     assert (status.steps, status.events, status.format) == (21, len(events), "csv")
     assert (status.reads, status.bytes) == (24, sum(map(len, lines)))
     assert status.latency_p50_ns == 0
@@ -130,7 +138,7 @@ def test_another_rate_than_the_models_is_an_error_unless_it_is_allowed() -> None
     with paced(51.0, 5) as stream:
         assert list(stream)
         assert stream.status().rate_hz == pytest.approx(51.0, rel=0.001)
-    with paced(60.0, 5) as stream, pytest.raises(FormatError, match=r"60 samples a second come, .* trained at 50"):
+    with paced(60.0, 5) as stream, pytest.raises(FormatError, match=r"60 samples per second arrive, .* trained at 50"):
         list(stream)
     with paced(60.0, 5, allow_rate=True) as stream:
         assert list(stream)
@@ -300,8 +308,45 @@ def test_memory_stays_flat_over_a_long_stream() -> None:
 
         read(50)
         tracemalloc.start()
-        before = read(200)
+        before = read(2000)  # until the interpreter has all the small objects that it keeps
         grown = read(1000) - before
         tracemalloc.stop()
     assert grown < 20_000
-    assert stream.status().steps == 1250 * 64
+    assert stream.status().steps == 3050 * 64
+
+
+def test_iterating_opens_and_closes(tmp_path: Path) -> None:
+    path = tmp_path / "samples.csv"
+    path.write_bytes(b"".join(csv_frames(turns(6))))
+    stream = open_stream(larger_channel(), path, threshold=0.7, hold_off=25)
+    assert [event.step for event in stream] == [0, 26, 52]
+    assert not stream.is_open
+    broken_off = open_stream(larger_channel(), path)
+    for _ in broken_off:
+        assert broken_off.is_open
+        break
+    assert not broken_off.is_open
+
+
+def test_asynchronous_iteration(tmp_path: Path) -> None:
+    import asyncio
+
+    path = tmp_path / "samples.csv"
+    path.write_bytes(b"".join(csv_frames(turns(6))))
+
+    async def labels(stream: Stream) -> list[str]:
+        return [event.label async for event in stream]
+
+    assert asyncio.run(labels(open_stream(larger_channel(), path))) == ["first", "second"] * 3
+
+    async def cancelled(stream: Stream) -> None:
+        task = asyncio.create_task(labels(stream))
+        while not stream.is_open:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    silent = open_stream(larger_channel(), MemorySource())
+    asyncio.run(cancelled(silent))
+    assert not silent.is_open

@@ -84,7 +84,7 @@ def test_tail_of_a_model(tmp_path: Path) -> None:
     assert not flushed.runs_tail_in_each_step
     edgernn.save(edgernn.load(path), tmp_path / "model.safetensors")
     assert edgernn.load(tmp_path / "model.safetensors", tail="flush").hash == flushed.hash
-    with pytest.raises(edgernn.InputError, match="attention_steps are for ONNX"):
+    with pytest.raises(edgernn.InputError, match="attention_steps is for ONNX"):
         edgernn.load(tmp_path / "model.safetensors", attention_steps=4)
 
 

@@ -1,4 +1,4 @@
-"""The shipped model and recording: what they claim, and that the model recognises the recording as streamed."""
+"""The shipped model and recording: what they claim, and that the model recognizes the recording as streamed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_the_recording_is_clean_and_its_intervals_cover_all_labels_and_samples(r
     assert np.median(np.linalg.norm(samples[:, :3], axis=1)) == pytest.approx(1.0, abs=0.1)
 
 
-def test_the_model_recognises_the_recording_as_well_as_when_it_was_trained(
+def test_the_model_recognizes_the_recording_as_well_as_when_it_was_trained(
     recording: Recording, expected: NDArray[np.float32]
 ) -> None:
     np.testing.assert_allclose(expected.sum(axis=1), 1.0, atol=1e-5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Unpack
 
 import msgspec
 import numpy as np
@@ -24,8 +25,9 @@ from edgernn.importers.onnx.search.axes import (
     step_layouts,
 )
 from edgernn.importers.onnx.streams.state_binding import named_states, stated_pairs
-from edgernn.importers.onnx.streams.timing import CountsStepsError, NeedsWindowError
+from edgernn.importers.onnx.streams.timing import CountsStepsError, InputDecidesError, NeedsWindowError
 from edgernn.importers.onnx.translation import GraphTranslation, ImportedModel, frozen_steps
+from edgernn.importers.settings import ImportChoices, ImportSettings
 from edgernn.program.description import Window
 from edgernn.program.metadata import Metadata
 from edgernn.program.program import Program
@@ -34,23 +36,11 @@ RECOMPUTED = "asked for with window=; copies of the state would take too much me
 PROBE_LENGTHS = ((61, 97), (1021, 1289))  # at which a model that counts its frames is looked at
 
 
-def import_model(
-    model: ModelProto,
-    folder: Path | None = None,
-    *,
-    window: int | None = None,
-    hop: int = 1,
-    time_axis: int | None = None,
-    states: Mapping[str, str] | None = None,
-    assume_torch_gru: bool = False,
-    attention_steps: int | None = None,
-    recompute: bool = False,
-) -> ImportedModel:
-    """Import an ONNX model; the options are those of `edgernn.load`.
+def import_model(model: ModelProto, folder: Path | None = None, **choices: Unpack[ImportChoices]) -> ImportedModel:
+    """Import an ONNX model; the choices are those of `edgernn.load`.
 
     A model that cannot be streamed becomes one on windows of `window` steps, else of the length frozen in the file. One
-    that can be streamed is streamed, whatever `window` says, unless `recompute` asks for windows that are computed as a
-    whole.
+    that can be streamed is streamed, whatever `window` says.
 
     Parameters
     ----------
@@ -64,18 +54,24 @@ def import_model(
     InputError
         `time_axis` does not exist.
     """
+    return import_with(model, folder, ImportSettings(**choices))
+
+
+def import_with(
+    model: ModelProto, folder: Path | None, settings: ImportSettings, *, recompute: bool = False
+) -> ImportedModel:
+    """`import_model` with all choices in one value; `recompute` asks for windows that are computed as a whole."""
     graph = Graph(model, folder)
     _check_inputs(graph)
-    if attention_steps is not None and attention_steps < 1:
-        raise InputError(f"attention_steps is {attention_steps}, it must be at least 1")
-    options = Options(assume_torch_gru, attention_steps)
+    if settings.attention_steps is not None and settings.attention_steps < 1:
+        raise InputError(f"attention_steps is {settings.attention_steps}, it must be at least 1")
     with np.errstate(all="ignore"):
         if reroll_loops(graph):
             try:
-                return _Search(graph, window, hop, time_axis, states, options, recompute).run()
+                return _Search(graph, settings, recompute).run()
             except UnsupportedModelError:
                 graph = Graph(model, folder)  # as it was written
-        return _Search(graph, window, hop, time_axis, states, options, recompute).run()
+        return _Search(graph, settings, recompute).run()
 
 
 @dataclass(frozen=True)
@@ -98,21 +94,12 @@ class _Failure:
 class _Search:
     """Tries the axes that may be time and batch: first as a stream, then on windows."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        window: int | None,
-        hop: int,
-        time_axis: int | None,
-        states: Mapping[str, str] | None,
-        options: Options,
-        recompute: bool,
-    ) -> None:
-        self.graph, self.window, self.hop, self.time_axis = graph, window, hop, time_axis
-        self.recompute = recompute
+    def __init__(self, graph: Graph, settings: ImportSettings, recompute: bool) -> None:
+        self.graph, self.recompute = graph, recompute
+        self.window, self.hop, self.time_axis = settings.window, settings.hop, settings.time_axis
         self.metadata = Metadata.from_properties(graph.properties)
-        self.stated = stated_pairs(graph.properties, states)
-        self.options = options
+        self.stated = stated_pairs(graph.properties, settings.states)
+        self.options = Options(settings.assume_torch_gru, settings.attention_steps)
 
     def run(self) -> ImportedModel:
         """The first assumption that works."""
@@ -124,6 +111,8 @@ class _Search:
             if imported is not None:
                 return imported
         for failure in failures:
+            if isinstance(failure.error, InputDecidesError):
+                raise failure.error
             if isinstance(failure.error, StatePairingError) and (failure is failures[0] or failure.is_step):
                 raise failure.error
         failures.sort(key=lambda failure: failure.unlikely)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import TensorProto
 
 from edgernn.errors import UnsupportedModelError
-from edgernn.importers.onnx.fusions.biases import fuse_biases
-from edgernn.importers.onnx.fusions.cells import fuse_cells
-from edgernn.importers.onnx.fusions.composites import composed
-from edgernn.importers.onnx.fusions.dead_code import eliminate_dead_code
+from edgernn.importers.onnx.fusions.dead_code import needed_operations
+from edgernn.importers.onnx.fusions.log import Fusion, FusionLog
+from edgernn.importers.onnx.fusions.passes import passes_after_translation, run_passes
 from edgernn.importers.onnx.graph.graph import Graph
 from edgernn.importers.onnx.graph.tensors import type_name
-from edgernn.importers.onnx.graph.traps import traps
 from edgernn.importers.onnx.rules.call import Options
 from edgernn.importers.onnx.scope import Scope
 from edgernn.importers.onnx.search.axes import Layout
+from edgernn.importers.onnx.search.traps import traps
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.sequence import frames_of, materialize_padding
 from edgernn.importers.onnx.streams.state_binding import pair_states
@@ -28,6 +27,7 @@ from edgernn.program.description import InputDescription, OutputDescription, Pro
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import AnyOperation, DelayLine, ReadState, RecurrentOperation, StateRegion, WriteState
 from edgernn.program.program import Program
+from edgernn.program.trees import nested, rewritten, walk
 
 CONTINUOUS = "each output needs only the samples up to its own, so the states simply go on"
 DELAYED = "outputs look ahead, so they come that much later"
@@ -48,11 +48,14 @@ class ImportedModel:
         Where each input of the graph has its time and batch axis.
     pairs : dict of str to str
         For each state input the output that feeds it.
+    fusions : FusionLog
+        What became one operation, and what nearly did.
     """
 
     program: Program
     layouts: dict[str, Layout]
     pairs: dict[str, str]
+    fusions: FusionLog = field(default_factory=FusionLog)
 
 
 class GraphTranslation:
@@ -128,21 +131,21 @@ class GraphTranslation:
         state_writes = {write.region.slot for write in writes if isinstance(write, WriteState)}
         bound = {binding.state_input for binding in builder.state_bindings if binding.state_input in pairs}
         kept_slots = state_writes | bound
-        steps = eliminate_dead_code(builder.operations, builder.weights, kept_values, kept_slots)
-        self._check_doubts(steps, kept_values)
-        steps = composed(steps, builder.weights, builder.values, kept_values)
-        steps = eliminate_dead_code(steps, builder.weights, kept_values, kept_slots)
-        steps = fuse_biases(steps, builder.weights, kept_values)
-        operations = fuse_cells(builder, [*reads, *steps, *writes])
-        operations = eliminate_dead_code(operations, builder.weights, [output.value for output in outputs], kept_slots)
+        needed = needed_operations(builder.operations, builder.weights, kept_values, kept_slots)
+        steps = rewritten(
+            nested(builder.operations, builder.loops),
+            lambda operation: (operation,) if operation.name in needed else (),
+        )
+        self._check_deferred(steps, kept_values)
+        operations = (*reads, *steps, *writes)
         slots = [
             StateSlot(name, builder.values[name].shape, builder.values[name].dtype)
             for name in self.inputs
             if name in states
         ]
-        used_slots = {region.slot for step in operations for region, _ in step.regions(builder.weights)}
+        used_slots = {region.slot for step in walk(operations) for region, _ in step.regions(builder.weights)}
         slots += [slot for name, slot in builder.slots.items() if name in used_slots]
-        used = {name for operation in operations for name in operation.weight_names()}
+        used = {name for operation in walk(operations) for name in operation.weight_names()}
         used |= {slot.initial for slot in slots if slot.initial is not None}
         sequences = [output.name for output in outputs if output.per_frame]
         description = ProgramDescription(
@@ -153,7 +156,7 @@ class GraphTranslation:
             ),
             outputs=outputs,
             state=tuple(slots),
-            operations=tuple(operations),
+            operations=operations,
             mode_reason=window_reason or _reason(outputs),
             tail_steps=tail_steps,
             window=self.window,
@@ -162,11 +165,20 @@ class GraphTranslation:
             metadata=metadata,
         )
         weights = {name: array for name, array in builder.weights.items() if name in used}
-        return ImportedModel(Program(description, weights), self.layout, pairs)
+        log = FusionLog()
+        log.fused += [Fusion(f"{steps} unrolled steps", name, (name,)) for name, steps in self.graph.rolled.items()]
+        passes = passes_after_translation(
+            kept_slots=kept_slots,
+            named_slots=states,
+            store=builder.weight_store,
+            names=builder.operation_names,
+            log=log,
+        )
+        return ImportedModel(run_passes(Program(description, weights), passes), self.layout, pairs, log)
 
-    def _check_doubts(self, operations: list[AnyOperation], values: list[str]) -> None:
+    def _check_deferred(self, operations: Sequence[AnyOperation], values: list[str]) -> None:
         deferred_errors = self.builder.deferred_errors
-        for name in (*values, *(name for operation in operations for name in operation.outputs)):
+        for name in (*values, *(name for operation in walk(operations) for name in operation.outputs)):
             if name in deferred_errors:
                 raise NeedsWindowError(deferred_errors[name])
 

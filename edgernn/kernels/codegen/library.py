@@ -94,14 +94,14 @@ def _prepared_folder(folder: Path) -> Path | None:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OSError("it is not writable")
     except OSError as error:
-        _say_once(f"kernels are compiled anew in every process, because {folder} cannot be used: {error}")
+        _say_once(f"kernels are compiled again in every process, because {folder} cannot be used: {error}")
         return None
     if os.name == "posix":
         status = folder.stat()
         if status.st_uid != os.geteuid() or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(
                 f"another user may write to {folder}, where compiled kernels are kept: "
-                f"give it to yourself (chmod go-w {folder}) or set EDGERNN_CACHE_DIR to a folder of your own"
+                f"give it to yourself (chmod go-w {folder}) or set EDGERNN_CACHE_DIR to your own folder"
             )
     return folder
 

@@ -114,15 +114,24 @@ def _number(buffer, position, powers):
 
 
 @inline
+def _has_comma(buffer, position, end):
+    while position < end and buffer[position] != COMMA:
+        position += 1
+    return position < end
+
+
+@inline
 def _line(buffer, line, width, values, powers):
     """Read one line: (kind, whether a number is not finite, whether one is too large, the position of its end).
 
-    Kind is SAMPLES, TEXT, MALFORMED, WRONG_WIDTH, or -1 for an empty line.
+    Kind is SAMPLES, TEXT, MALFORMED, WRONG_WIDTH, or -1 for an empty line. Commas and semicolons in one line are
+    MALFORMED: the commas may be decimal.
     """
     position = line
     columns = 0
     not_finite = False
     too_large = False
+    semicolon = False
     while True:
         while buffer[position] == SPACE or buffer[position] == TAB:
             position += 1
@@ -146,17 +155,23 @@ def _line(buffer, line, width, values, powers):
         columns += 1
         while buffer[position] == SPACE or buffer[position] == TAB:
             position += 1
-        if buffer[position] == COMMA or buffer[position] == SEMICOLON:
+        if buffer[position] == COMMA:
+            position += 1
+        elif buffer[position] == SEMICOLON:
+            semicolon = True
             position += 1
     if columns == 0:
         return -1, False, False, position
+    if semicolon and _has_comma(buffer, line, position):
+        return MALFORMED, False, False, position
     return SAMPLES if columns == width else WRONG_WIDTH, not_finite, too_large, position
 
 
 @inline
 def _lines(buffer, length, width, values, powers, counts, state):
-    """Parse all complete lines; see `build`."""
+    """Parse complete lines up to the first that is not plain; see `build`."""
     buffer[length] = NEWLINE
+    state[2] = 0
     rows = 0
     line = 0
     while line < length:
@@ -179,10 +194,13 @@ def _lines(buffer, length, width, values, powers, counts, state):
             break
         if end - line > MAX_FRAME_BYTES:
             kind = TOO_LONG
-        if kind >= 0:
-            counts[kind] += 1
-        if kind == SAMPLES:
-            counts[NON_FINITE] += not_finite
+        if kind == TOO_LONG:
+            counts[TOO_LONG] += 1
+        elif kind >= 0 and (kind != SAMPLES or not_finite):
+            state[2] = end
+            break
+        elif kind == SAMPLES:
+            counts[SAMPLES] += 1
             counts[OUT_OF_RANGE] += too_large
             rows += 1
         line = end + 1
@@ -193,6 +211,8 @@ def _lines(buffer, length, width, values, powers, counts, state):
 def build():
     """``parse_csv(buffer, length, width, values, powers, counts, state)``: parse the complete lines in a buffer.
 
+    It stops before a line that is no sample of plain, finite numbers: that is Python's to read.
+
     Arguments, all but `length` and `width` addresses::
 
         buffer   uint8 (more than length,); buffer[length] is overwritten with an end mark
@@ -201,7 +221,8 @@ def build():
         values   float64 (at least length / 2 + width,), where the numbers go, row after row
         powers   float64 (23,), the powers of ten from 0 to 22, all exact
         counts   int64 (8,), counters by kind
-        state    int64 (2,): why bytes up to the next end of a line are passed over; bytes used up (written)
+        state    int64 (3,): why bytes up to the next end of a line are passed over; bytes used up (written); where the
+                 line ends that it stopped before, or 0 (written)
 
     The result is the number of samples written.
     """

@@ -27,7 +27,7 @@ def _decide(scores, outputs, K, rules, ring, sums, memory, found):
     """Decide on a block of scores; see `build`."""
     smoothing_steps, threshold, release = rules[0], rules[1], rules[2]
     minimum_steps, hold_off_steps, nothing = rules[3], rules[4], rules[5]
-    seen, recognised, candidate, held, hold_off = memory[0], memory[1], memory[2], memory[3], memory[4]
+    seen, recognized, candidate, held, hold_off = memory[0], memory[1], memory[2], memory[3], memory[4]
     count = 0
     for output in range(outputs):
         place = (seen % smoothing_steps) * K
@@ -40,8 +40,8 @@ def _decide(scores, outputs, K, rules, ring, sums, memory, found):
             ring[place + k] = q
             if sums[k] > sums[top]:
                 top = k
-        if recognised >= 0 and sums[recognised] < m * release:
-            recognised = -1
+        if recognized >= 0 and sums[recognized] < m * release:
+            recognized = -1
         if top == nothing or sums[top] < m * threshold:
             candidate = -1
             held = 0
@@ -52,15 +52,15 @@ def _decide(scores, outputs, K, rules, ring, sums, memory, found):
             held = 1
         if hold_off > 0:
             hold_off -= 1
-        elif held >= minimum_steps and top != recognised:
-            recognised = top
+        elif held >= minimum_steps and top != recognized:
+            recognized = top
             hold_off = hold_off_steps
             found[4 * count] = output
             found[4 * count + 1] = top
             found[4 * count + 2] = sums[top]
             found[4 * count + 3] = m
             count += 1
-    memory[0], memory[1], memory[2], memory[3], memory[4] = seen, recognised, candidate, held, hold_off
+    memory[0], memory[1], memory[2], memory[3], memory[4] = seen, recognized, candidate, held, hold_off
     return count
 
 
@@ -73,7 +73,7 @@ def build():
         rules    int64 (6,): smoothing_steps, threshold, release, minimum_steps, hold_off_steps, nothing label or -1
         ring     int32 (smoothing_steps, K)
         sums     int64 (K,)
-        memory   int64 (5,): outputs seen, recognised label, candidate, held, hold-off left
+        memory   int64 (5,): outputs seen, recognized label, candidate, held, hold-off left
         found    int64 (outputs, 4): output, label, sum of its scores in units of 2**-15, how many the sum is of
 
     The result is the number of decisions.

@@ -28,29 +28,22 @@ from edgernn.program.operations.int8.reductions import (
     Int8Softmax,
 )
 from edgernn.program.operations.int8.selection import Int8Compare, Int8Where
-from edgernn.program.operations.loops import PutFrame, Repeat, TakeFrame
+from edgernn.program.operations.loops import PutFrame, TakeFrame
 from edgernn.program.operations.movement import Constant, Lookup, ReadState, Rearrange, WriteState
 from edgernn.program.operations.products import Dense, GroupedDense, MatMul
 from edgernn.program.operations.recurrent import SIGMOID, TANH, GateFunction, Gru, Lstm, RecurrentOperation, Rnn
 from edgernn.program.operations.reductions import LayerNorm, Reduce, RunningReduce, RunningSoftmax, Softmax
+from edgernn.program.operations.repeat import (
+    AnyOperation,
+    FloatOperation,
+    Int8Operation,
+    Movement,
+    Repeat,
+    SingleOperation,
+)
 from edgernn.program.operations.schedule import EVERY_STEP, Schedule
 from edgernn.program.operations.selection import ArgMax, TopK, Where
 from edgernn.program.operations.time import DelayLine
-
-# all operations that a program file may hold, told apart by "kind"
-FloatOperation = (
-    (Dense | GroupedDense | MatMul | Rnn | Gru | Lstm)
-    | (Unary | Binary | Where | Softmax | LayerNorm)
-    | (Reduce | RunningReduce | RunningSoftmax | ArgMax | TopK | Lookup)
-)
-Int8Operation = (
-    (Int8Dense | Int8GroupedDense | Int8MatMul | Int8Rnn | Int8Gru | Int8Lstm)
-    | (Int8Unary | Int8Affine | Int8Binary | Int8Compare | Int8Where | Int8Softmax | Int8LogSoftmax | Int8LayerNorm)
-    | (Int8Reduce | Int8RunningReduce | Int8RunningSoftmax | Int8FineGate | Int32StateUpdate)
-)
-# that move numbers of any type without changing them, and what repeats others
-Movement = Rearrange | ReadState | WriteState | DelayLine | Repeat | TakeFrame | PutFrame | Constant | Convert
-AnyOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Movement
 
 __all__ = [
     "BINARY_FUNCTIONS",
@@ -115,6 +108,7 @@ __all__ = [
     "RunningSoftmax",
     "Schedule",
     "Shape",
+    "SingleOperation",
     "Sizes",
     "Softmax",
     "State",

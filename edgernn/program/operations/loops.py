@@ -1,4 +1,4 @@
-"""A part of a step that is repeated within it: sequences inside a frame, reversed layers in a window, decoders."""
+"""Frames that a Repeat takes from a value and puts into one, an iteration each."""
 
 from __future__ import annotations
 
@@ -8,21 +8,6 @@ from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weig
 from edgernn.program.operations.declaration import Port, Ports, Sizes
 
 MAX_REPEATS = 1 << 20
-
-
-class Repeat(Operation, frozen=True, kw_only=True):
-    """Runs the `body` operations that follow it `count` times; they know the round as the index i, from 0.
-
-    States that the body changes go from one round to the next. What a round writes into values, the next writes again.
-    Repeats may stand inside each other.
-    """
-
-    count: int
-    body: int  # operations
-
-    def check(self, inputs: tuple[Value, ...], weights: Weights, sizes: Sizes) -> None:
-        if not 1 <= self.count <= MAX_REPEATS or self.body < 1:
-            raise self.malformed(f"repeats {self.body} operations {self.count} times")
 
 
 class TakeFrame(Operation, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ One function for each operation: it packs the weights, takes memory and emits on
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
@@ -103,8 +102,6 @@ class InstructionBuilder:
         What stands in the arena from the beginning, and where.
     iterations : dict of str to int
         Where in the arena each loop counts its rounds.
-    readers : dict of str to int
-        How often each value is read.
     """
 
     def __init__(self, program: Program) -> None:
@@ -124,8 +121,6 @@ class InstructionBuilder:
         self._packed = ArenaAllocator()
         self._pieces: list[tuple[int, NDArray[Any]]] = []
         self._values: dict[str, int] = {}
-        self.readers = Counter(name for operation in program.operations for name in operation.inputs)
-        self.readers.update(output.value for output in program.description.outputs)
 
     def value(self, name: str) -> int:
         """Offset of a value in the arena."""

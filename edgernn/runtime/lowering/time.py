@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -51,25 +52,16 @@ def lower_operations(
     Those of one schedule that follow each other share a gate; those of the schedule `around`, of the loop whose body
     they are, need none.
     """
-    index = 0
-    while index < len(operations):
-        when, run = _schedule(operations[index]), []
-        while index < len(operations) and _schedule(operations[index]) == when:
-            end = index + 1 + _body(operations[index])
-            run.append(operations[index:end])
-            index = end
+    for when, found in groupby(operations, key=_schedule):
+        run = list(found)
         kernel, row = (None, NO_GATE) if when in (None, around) else gate_of(when, builder.program.tail_steps)
-        with builder.gate(kernel, row, run[0][0].name):
+        with builder.gate(kernel, row, run[0].name):
             _lower_run(builder, run)
 
 
 def _schedule(operation: AnyOperation) -> Schedule | None:
     """When a gate lets an operation run, None if it knows by itself."""
     return None if isinstance(operation, DelayLine) else operation.when
-
-
-def _body(operation: AnyOperation) -> int:
-    return operation.body if isinstance(operation, Repeat) else 0
 
 
 NO_GATE = GateInstruction(0, 0, 0, 0)
@@ -88,17 +80,15 @@ def gate_of(when: Schedule, tail_steps: int) -> tuple[Kernel | None, GateInstruc
     )
 
 
-def _lower_run(builder: InstructionBuilder, run: Sequence[Sequence[AnyOperation]]) -> None:
+def _lower_run(builder: InstructionBuilder, run: Sequence[AnyOperation]) -> None:
     """Operations of one schedule. A function of nothing but one result is done where that comes from, if it can be."""
     fused: AnyOperation | None = None
-    following: list[AnyOperation | None] = [*(unit[0] for unit in run[1:]), None]
-    for unit, second in zip(run, following, strict=True):
-        first = unit[0]
+    for first, second in zip(run, [*run[1:], None], strict=True):
         if first is fused:
             continue
         fused = _lower_fused(builder, first, second)
         if fused is None:
-            _lower_unit(builder, unit)
+            _lower_operation(builder, first)
 
 
 def _lower_fused(builder: InstructionBuilder, first: AnyOperation, second: AnyOperation | None) -> AnyOperation | None:
@@ -108,7 +98,7 @@ def _lower_fused(builder: InstructionBuilder, first: AnyOperation, second: AnyOp
     """
     if second is None or len(first.outputs) != 1 or second.inputs != first.outputs:
         return None
-    if builder.readers[first.outputs[0]] != 1:
+    if not builder.program.graph.is_read_once(first.outputs[0]):
         return None
     lower: Callable[[InstructionBuilder, Any, Any], None] | None = None
     if isinstance(second, Unary) and second.function in FUSED_FUNCTIONS:
@@ -131,15 +121,14 @@ FUSED_WITH_LIMITS: dict[type, Callable[[InstructionBuilder, Any, Any], None]] = 
 }
 
 
-def _lower_unit(builder: InstructionBuilder, unit: Sequence[AnyOperation]) -> None:
+def _lower_operation(builder: InstructionBuilder, operation: AnyOperation) -> None:
     """An operation, or a loop with its body."""
-    operation = unit[0]
     if not isinstance(operation, Repeat):
         ALL_LOWERINGS[type(operation)](builder, operation)
         return
     counter = builder.iterations[operation.name] = builder.arena.take(8)
     begin = len(builder.rows)
-    lower_operations(builder, unit[1:], operation.when)
+    lower_operations(builder, operation.body, operation.when)
     body_bytes = ROW_BYTES * (len(builder.rows) + 1 - begin)
     builder.emit(
         Kernel("float32.loops", ("repeat",)), LoopInstruction(counter, operation.count, body_bytes), operation.name

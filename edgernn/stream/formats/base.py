@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -40,20 +41,14 @@ class Samples(NamedTuple):
 
     Numbers that are not finite, or too large for float32, stand in `values` as NaN. `texts` are the lines of text
     between the sample before and the first of these, such as a heading or what a board prints when it boots; text
-    stands nowhere else among them.
+    stands nowhere else among them. `labels` say what was done at each of them, where the lines have a column for it.
     """
 
     values: NDArray[np.float64]  # (n, width)
     sequence: NDArray[np.int64] | None = None  # (n,) the sender's number
     device_time_us: NDArray[np.int64] | None = None  # (n,) the sender's clock
     texts: tuple[bytes, ...] = ()
-
-    def part(self, begin: int, end: int) -> Samples:
-        """The samples from `begin` to before `end`, without texts."""
-        rows = slice(begin, end)
-        sequence = None if self.sequence is None else self.sequence[rows]
-        time_us = None if self.device_time_us is None else self.device_time_us[rows]
-        return Samples(self.values[rows], sequence, time_us)
+    labels: tuple[str | None, ...] | None = None
 
 
 class Format(ABC):
@@ -71,10 +66,17 @@ class Format(ABC):
     ----------
     is_compiled : bool
         Its bytes are parsed by a kernel.
+    frame_end : bytes
+        The byte that ends a packet.
     sequence_modulus, time_modulus_us : int or None
         Where the sender's number and clock wrap; None if the format does not say.
     clock : ClockColumns or None
         Numbers that are the sender's clock and sequence. A sample in which they cannot be that is malformed.
+    counts : ndarray int64 (KINDS,)
+    missing : Counter
+        Missing numbers by the word that stood for them.
+    on_texts : callable or None
+        Called with lines of text before the samples after them are given; it may change `clock`.
 
     Raises
     ------
@@ -84,6 +86,7 @@ class Format(ABC):
 
     name: ClassVar[str]
     is_compiled: ClassVar[bool] = True
+    frame_end: ClassVar[bytes] = b"\0"
     sequence_modulus: ClassVar[int | None] = None
     time_modulus_us: ClassVar[int | None] = None
 
@@ -93,12 +96,15 @@ class Format(ABC):
         self.width = width
         self.clock: ClockColumns | None = None
         self.counts = np.zeros(len(KINDS), np.int64)  # (KINDS,)
+        self.missing: Counter[str] = Counter()
+        self.on_texts: Callable[[tuple[bytes, ...]], None] | None = None
         self._buffer = np.zeros(MAX_FRAME_BYTES + SLICE_BYTES + 1, np.uint8)  # one byte more for an end mark
         self._texts: deque[bytes] = deque(maxlen=MAX_TEXTS)  # since the last sample
         self._pending = 0  # bytes of an unfinished frame at the front of the buffer
         self._buffer_address = self._buffer.ctypes.data
-        # (2,) why bytes up to the next end of a frame are passed over; bytes that the last parse used up
-        self._state = np.array([READING if whole_start else SKIP_UNSEEN_START, 0], np.int64)
+        # (3,) why bytes up to the next end of a frame are passed over; bytes that the last parse used up; the end of
+        # the line there that a kernel leaves to Python, or 0
+        self._state = np.array([READING if whole_start else SKIP_UNSEEN_START, 0, 0], np.int64)
 
     def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Samples]:
         """Parse more bytes, `SLICE_BYTES` at a time, and give the samples that are complete.
@@ -111,21 +117,21 @@ class Format(ABC):
             part = incoming[start : start + SLICE_BYTES]
             length = self._pending + part.size
             self._buffer[self._pending : length] = part
-            texts_before = int(self.counts[TEXT])
-            samples = self._parse(length)
+            for block in self._parse(length):
+                if not len(block.values):
+                    continue
+                if self._texts and self.on_texts is not None:
+                    self.on_texts(tuple(self._texts))
+                sound = block if self.clock is None else self._with_clock(block, self.clock)
+                if len(sound.values):
+                    yield sound._replace(texts=tuple(self._texts)) if self._texts else sound
+                    self._texts.clear()
             consumed = int(self._state[1])
-            has_text = int(self.counts[TEXT]) != texts_before
-            read = self._buffer[:consumed].tobytes() if has_text else b""
             self._pending = length - consumed
             if self._pending:
                 self._buffer[: self._pending] = self._buffer[consumed:length].copy()
             if self._pending > MAX_FRAME_BYTES:
                 self._pass_over_rest()
-            for block in self._cut_at_texts(samples, read) if has_text else (samples,):
-                sound = block if self.clock is None else self._with_clock(block.values, self.clock)
-                if len(sound.values):
-                    yield sound._replace(texts=tuple(self._texts)) if self._texts else sound
-                    self._texts.clear()
 
     def resynchronise(self) -> None:
         """Forget the unfinished frame: what comes next begins somewhere inside a frame."""
@@ -145,42 +151,31 @@ class Format(ABC):
         self._pending = 0
         self._state[0] = SKIP_REST
 
-    def _with_clock(self, values: NDArray[np.float64], clock: ClockColumns) -> Samples:
+    def _with_clock(self, block: Samples, clock: ClockColumns) -> Samples:
+        values, labels = block.values, block.labels
         sound = clock.sound(values)  # (n,)
         if not sound.all():
             unsound = int(np.count_nonzero(~sound))
             self.counts[SAMPLES] -= unsound
             self.counts[MALFORMED] += unsound
             values = values[sound]
-        return Samples(values, clock.sequence_of(values), clock.time_us_of(values))
+            labels = None if labels is None else tuple(itertools.compress(labels, sound))
+        return Samples(values, clock.sequence_of(values), clock.time_us_of(values), labels=labels)
 
-    def _cut_at_texts(self, samples: Samples, read: bytes) -> Iterator[Samples]:
-        """Samples in blocks without text between them; puts the lines of text aside before the block they precede.
+    @staticmethod
+    def frame_width(frame: bytes) -> int | None:
+        """How many numbers an intact packet, without the byte `frame_end`, holds; None if it is not intact.
 
-        `read` are the bytes that the samples were made of. If their lines do not say which of them became the samples,
-        as where the first one was not whole, all text is taken to stand before the first sample.
+        By this the format is recognised and its width found. Formats of lines of text have no packets.
         """
-        lines = [line for line in read.replace(b"\r", b"\n").split(b"\n") if line.strip(b" \t")]
-        are_samples = [self.is_sample(line) for line in lines]
-        rows = len(samples.values)
-        row = begin = 0
-        for line, is_sample in zip(lines, are_samples, strict=True):
-            if is_sample:
-                row += 1
-            elif line.replace(b"\t", b" ").decode("latin-1").isprintable():
-                if row > begin and sum(are_samples) == rows:
-                    yield samples.part(begin, row)
-                    begin = row
-                self._texts.append(line[:MAX_FRAME_BYTES])
-        yield samples.part(begin, rows)
-
-    def is_sample(self, line: bytes) -> bool:
-        """Whether a whole line, without its end, is a sample of this format and width; no line of packets is."""
-        return False
+        return None
 
     @abstractmethod
-    def _parse(self, length: int) -> Samples:
-        """Parse the first `length` bytes of the buffer; write to `_state` how many are used up."""
+    def _parse(self, length: int) -> Iterator[Samples]:
+        """Parse the first `length` bytes of the buffer; write to `_state` how many are used up.
+
+        Lines of text go to `_texts` before the samples after them are given.
+        """
 
 
 def addresses(*arrays: NDArray[np.float64] | NDArray[np.int64]) -> list[int]:

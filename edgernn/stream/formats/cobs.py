@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import binascii
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -70,10 +70,14 @@ class Cobs(Format):
         unaligned_packet = packet + 8 - HEADER_BYTES  # so that its numbers are aligned
         self._addresses = [values, sequence, device_time_us, unaligned_packet, crc_table, counts, state]
 
-    def _parse(self, length: int) -> Samples:
+    @staticmethod
+    def frame_width(frame: bytes) -> int | None:
+        return packet_width(frame)
+
+    def _parse(self, length: int) -> Iterator[Samples]:
         rows = self._parse_cobs(self._buffer_address, length, self.width, *self._addresses)
         values = self._values[: rows * self.width].reshape(rows, self.width)
-        return Samples(values, self._sequence[:rows], self._device_time_us[:rows])
+        yield Samples(values, self._sequence[:rows], self._device_time_us[:rows])
 
 
 def encode_packet(sequence: int, time_us: int, values: Sequence[float], kind: NumberKind = "float32") -> bytes:

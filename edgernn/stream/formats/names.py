@@ -1,7 +1,4 @@
-"""What names say about numbers: headings of tables, units, and which numbers are the sender's clock or sequence.
-
-A heading is a line of names with commas, semicolons or tabs between them, such as ``ax [g],ay [g],az [g]``. A name
-begins with a letter; its unit may follow in brackets.
+"""What names say about numbers: which are the model's channels, and which the sender's clock or sequence.
 
 The sender's clock is a number called ``t``, ``time`` or ``timestamp``, alone or with ``_s``, ``_ms`` or ``_us`` behind;
 alone it is in milliseconds, as Arduino's ``millis()``. Its sequence is called ``seq`` or ``sequence``, one more for
@@ -21,97 +18,68 @@ from numpy.typing import NDArray
 MAX_NAME_BYTES = 64
 MAX_WHOLE = float(1 << 53)  # whole numbers up to here are exact in float64
 
-_NAME = r"[^\W\d][\w./-]*"
-_HEADED = re.compile(rf"({_NAME})\s*(?:\[([^\[\]]*)\]|\(([^()]*)\))?")
 _CLOCK = re.compile(r"(?:t|time|timestamp)(?:_(s|ms|us))?", re.IGNORECASE)
 _SEQUENCE = re.compile(r"seq|sequence", re.IGNORECASE)
+_BREAKS = re.compile(r"[\s._/-]+")
 _UNIT_US = {"s": 1e6, "ms": 1e3, None: 1e3, "us": 1.0}
 
 
-class Heading(NamedTuple):
-    """Names of the numbers of a sample, and their units; an empty text where none stands there."""
-
-    channels: tuple[str, ...]
-    units: tuple[str, ...]
-
-
-def read_heading(line: bytes) -> Heading | None:
-    """The names in a line without its end; None if it is no heading.
-
-    Examples
-    --------
-    >>> read_heading(b'time_ms, ax [g], "ay (g)"')
-    Heading(channels=('time_ms', 'ax', 'ay'), units=('', 'g', 'g'))
-    >>> read_heading(b"MPU6050 ready, range 2 g")
-    """
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        return None
-    separator = next((separator for separator in ",;\t" if separator in text), None)
-    if separator is None:
-        return None
-    return parse_names([field.strip().strip('"') for field in text.rstrip(f" {separator}").split(separator)])
-
-
-def parse_names(fields: Sequence[str]) -> Heading | None:
-    """Names and units in the fields of a heading; None if one is no name, or stands there twice."""
-    found = [_HEADED.fullmatch(field.strip()) for field in fields]
-    names = [match[1] for match in found if match is not None]
-    if len(names) != len(fields) or len(set(names)) != len(names):
-        return None
-    if any(len(name.encode()) > MAX_NAME_BYTES for name in names):
-        return None
-    return Heading(tuple(names), tuple((match[2] or match[3] or "").strip() for match in found if match is not None))
-
-
-def write_heading(channels: Sequence[str], units: Sequence[str]) -> bytes:
-    """A heading as `read_heading` reads it, with the end of its line; nothing without names.
-
-    Examples
-    --------
-    >>> write_heading(("ax", "ay"), ("g", ""))
-    b'ax [g],ay\\n'
-    """
-    fields = [f"{name} [{unit}]" if unit else name for name, unit in zip(channels, units, strict=True)]
-    return (",".join(fields) + ("," if len(fields) == 1 else "") + "\n").encode() if fields else b""
-
-
-def same_unit(one: str, other: str) -> bool:
-    """Whether two units are the same but for their spelling; a unit that is not given is that of the other.
-
-    Examples
-    --------
-    >>> same_unit("m/s^2", "M/S²"), same_unit("", "g"), same_unit("g", "m/s2")
-    (True, True, False)
-    """
-    plain = [unit.casefold().replace("²", "2").replace("^", "").replace(" ", "") for unit in (one, other)]
-    return not all(plain) or plain[0] == plain[1]
-
-
 def places_by_name(names: Sequence[str], channels: Sequence[str]) -> list[int | None]:
-    """The place of each channel among numbers with these names, in either case; None of one that is not there.
+    """The place of each channel among numbers with these names; None of one that is not there.
+
+    Large and small letters are the same, and so are blanks, ``.``, ``_``, ``-`` and ``/`` in names. Where no channel is
+    found by its whole name, the last word of each name counts: ``acc.x`` and ``acc x`` are x.
 
     Examples
     --------
     >>> places_by_name(("t_ms", "AY", "ax"), ("ax", "ay", "az"))
     [2, 1, None]
+    >>> places_by_name(("acc x", "acc y"), ("x", "y")), places_by_name(("acc.x", "gyro.x"), ("x",))
+    ([0, 1], [None])
     """
-    places = {name.casefold(): place for place, name in enumerate(names)}
-    places |= {name: place for place, name in enumerate(names)}
-    return [places.get(channel, places.get(channel.casefold())) for channel in channels]
+    exact = {name: place for place, name in enumerate(names)}
+    for forms in ((_joined, _joined), (_last_word, _joined), (_joined, _last_word)):
+        places: dict[str, list[int]] = {}
+        for place, name in enumerate(names):
+            places.setdefault(forms[0](name), []).append(place)
+        wanted = [forms[1](channel) for channel in channels]
+        found = [
+            exact[channel] if channel in exact and forms[0] is _joined else _only(places.get(form, []))
+            for channel, form in zip(channels, wanted, strict=True)
+        ]
+        if len(set(found)) == len(found) and None not in found:
+            return found
+        if forms == (_joined, _joined):
+            first = found
+            if any(place is not None for place in found):
+                break
+    return first
+
+
+def _only(places: list[int]) -> int | None:
+    return places[0] if len(places) == 1 else None
+
+
+def _joined(name: str) -> str:
+    return _BREAKS.sub("_", name.casefold())
+
+
+def _last_word(name: str) -> str:
+    return _BREAKS.split(name.casefold())[-1]
 
 
 def are_made_up(names: Sequence[str]) -> bool:
-    """Whether numbers have only the names that a converted recording gives them: x0, x1 and so on.
+    """Whether numbers have only names that say nothing: x0, x1 as in a converted recording, or places in one list.
 
     Examples
     --------
-    >>> are_made_up(("seq", "x0", "x1")), are_made_up(("x", "y"))
-    (True, False)
+    >>> are_made_up(("seq", "x0", "x1")), are_made_up(("acc.0", "acc.1")), are_made_up(("x", "y"))
+    (True, True, False)
     """
     own = [name for name in names if clock_unit_us(name) is None and not is_sequence(name)]
-    return own == [f"x{place}" for place in range(len(own))]
+    before = {name.rpartition(".")[0] for name in own}
+    in_list = len(before) == 1 and own == [f"{next(iter(before))}.{place}" for place in range(len(own))]
+    return own == [f"x{place}" for place in range(len(own))] or in_list
 
 
 def places_without_clock(names: Sequence[str], width: int) -> list[int]:

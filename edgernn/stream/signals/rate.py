@@ -4,6 +4,7 @@ from __future__ import annotations
 
 MIN_SPAN_NS = 2_000_000_000  # of a measurement
 MIN_SAMPLES = 50
+AGREEMENT = 0.025  # by which the rates of two spans may differ that agree: a span with a hiccup differs more
 
 
 class RateMeter:
@@ -13,6 +14,8 @@ class RateMeter:
     ----------
     rate_hz : float or None
         Of the last complete span.
+    agreed_hz : float or None
+        Mean of the last two complete spans if they agree; None if not.
     spans : int
         Complete spans so far.
 
@@ -27,6 +30,7 @@ class RateMeter:
 
     def __init__(self) -> None:
         self.rate_hz: float | None = None
+        self.agreed_hz: float | None = None
         self.spans = 0
         self._begin_ns: int | None = None
         self._samples = 0
@@ -40,7 +44,9 @@ class RateMeter:
         self._samples += samples
         span_ns = arrival_ns - self._begin_ns
         if span_ns >= MIN_SPAN_NS and self._samples >= MIN_SAMPLES:
-            self.rate_hz = self._samples * 1e9 / span_ns
+            before_hz, self.rate_hz = self.rate_hz, self._samples * 1e9 / span_ns
+            agree = before_hz is not None and abs(self.rate_hz / before_hz - 1) <= AGREEMENT
+            self.agreed_hz = (self.rate_hz + before_hz) / 2 if agree and before_hz is not None else None
             self.spans += 1
             self._begin_ns, self._samples = arrival_ns, 0
 

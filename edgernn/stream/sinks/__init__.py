@@ -1,11 +1,12 @@
 """Sinks: where events go.
 
 To add one: a module with a subclass of `edgernn.stream.sinks.base.Sink`, whose constructor takes the location and its
-options as keywords, and a line in `SINKS`.
+options as keywords, and a line in `SINKS`. A keyword `on_notice` gets a function that reports a sentence to the user.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -41,7 +42,7 @@ def make_sink(address: str, *, on_notice: Callable[[str], None] | None = None) -
     module, attribute = SINKS[scheme].split(":")
     kind = getattr(import_module(module), attribute)
     options: dict[str, Any] = convert_options(kind, dict(parse_qsl(query, keep_blank_values=True)), address)
-    if scheme != "stdout":
+    if "on_notice" in inspect.signature(kind).parameters:
         options["on_notice"] = on_notice
     sink: Sink = kind(location, **options)
     return sink

@@ -20,9 +20,11 @@ class FileSink(Sink):
     location : str
         Path of the file.
     format : {"json", "csv", "text"}, optional
-        By the suffix if not given: ``.csv`` and ``.txt`` as they say, JSON lines otherwise.
-    max_bytes, rotate : int
-        Largest size of a file, number of old files that are kept.
+        Chosen by the suffix if not given: ``.csv``, ``.txt`` (text), otherwise JSON lines.
+    max_bytes : int
+        Maximum size of the file.
+    rotate : int
+        Number of old files that are kept.
     on_notice : callable, optional
         Called with a sentence when the disk is full, and when it takes events again.
     """

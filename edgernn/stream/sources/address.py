@@ -40,7 +40,7 @@ def parse_address(text: str, schemes: frozenset[str], serial_options: frozenset[
     Raises
     ------
     ConfigError
-        The scheme is unknown, or an option stands there twice.
+        The scheme is unknown, or an option is given twice.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def parse_address(text: str, schemes: frozenset[str], serial_options: frozenset[
     pairs = parse_qsl(query, keep_blank_values=True)
     options = dict(pairs)
     if len(options) != len(pairs):
-        raise ConfigError(f"source {text}: an option stands there twice")
+        raise ConfigError(f"source {text}: an option is given twice")
     if scheme in PYSERIAL_SCHEMES:
         ours = {name: value for name, value in options.items() if name in serial_options}
         theirs = urlencode({name: value for name, value in options.items() if name not in serial_options})

@@ -55,7 +55,7 @@ class MergedReader:
                 reader.start()
                 if len(self.readers) > 1 and not reader.source.timed:
                     raise ConfigError(
-                        f"{reader.source.name} has no arrival times, so nobody knows which samples of the other "
+                        f"{reader.source.name} has no arrival times, so it is unknown which samples of the other "
                         f"sources belong to its own: join recordings made by edgernn record"
                     )
         except BaseException:

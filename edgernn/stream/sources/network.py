@@ -14,6 +14,8 @@ from edgernn.stream.sources.base import READ_BYTES, Chunk, Source
 
 CONNECT_TIMEOUT_S = 5.0
 MAX_DATAGRAM_BYTES = 65535
+_FRAME_ENDS = frozenset(b"\0\r\n")
+_BINARY = frozenset(range(1, 9))  # bytes that no line of text holds; each packet holds its kind, 1 or 2
 
 
 class NetworkSource(Source):
@@ -86,7 +88,8 @@ class TcpSource(NetworkSource):
 class UdpSource(NetworkSource):
     """UDP datagrams sent to port ``host:port`` of this machine; an empty host or 0.0.0.0 is every address it has.
 
-    Datagrams are joined as they come: each should hold whole frames.
+    A datagram holds one or several whole frames; the last of them ends where the datagram ends, with or without the end
+    of a line or the zero byte of a packet.
     """
 
     scheme: ClassVar[str] = "udp"
@@ -100,7 +103,7 @@ class UdpSource(NetworkSource):
             )[0]
             receiver = socket.socket(family, socket.SOCK_DGRAM)
         except OSError as error:
-            raise SourceNotFoundError(f"{self.name} is no address of this machine: {error}") from error
+            raise SourceNotFoundError(f"{self.name} is not an address of this machine: {error}") from error
         try:
             receiver.bind(address)
         except OSError as error:
@@ -113,5 +116,18 @@ class UdpSource(NetworkSource):
         data = bytearray()
         with contextlib.suppress(BlockingIOError):
             while len(data) < READ_BYTES:
-                data += connection.recv(MAX_DATAGRAM_BYTES)
+                data += ended(connection.recv(MAX_DATAGRAM_BYTES))
         return bytes(data)
+
+
+def ended(datagram: bytes) -> bytes:
+    """A datagram with the end of its last line or packet.
+
+    Examples
+    --------
+    >>> ended(b"1,2\\n3,4"), ended(b"1,2\\r\\n"), ended(b"\\x02\\x01\\x05")
+    (b'1,2\\n3,4\\n', b'1,2\\r\\n', b'\\x02\\x01\\x05\\x00')
+    """
+    if not datagram or datagram[-1] in _FRAME_ENDS:
+        return datagram
+    return datagram + (b"\0" if _BINARY.intersection(datagram) else b"\n")

@@ -22,7 +22,7 @@ class ReplaySource(Source):
     location : str
         Path of a recording made by edgernn, or of a file with the bytes that a board would send.
     pace : {"fast", "recorded"}
-        A file without arrival times is always fast.
+        As fast as possible or as recorded; a file without arrival times is always fast.
     clock : Clock, optional
     """
 

@@ -23,14 +23,14 @@ class SerialSource(Source):
     location : str
         A device (``/dev/ttyACM0``, ``COM3``) or an address that pyserial understands (``hwgrep://``, ``loop://``).
     baud : int
-        Bits a second; without meaning for a board with its own USB port.
-    dtr, rts : bool, optional
-        Level of the control lines at opening. DTR resets many boards.
+        Bits per second; without effect on a board with native USB.
+    dtr : bool, optional
+        Level of DTR at opening, which resets many boards; as the family of the board needs it if not given.
+    rts : bool, optional
+        Level of RTS at opening; as the family of the board needs it if not given.
     settle_s : float, optional
-        Seconds after opening in which everything that comes is dropped, such as the words of a boot loader.
-
-        What is not given is as the board's family needs it (`edgernn.stream.sources.boards`), for an unknown board the
-        driver's own levels and no time.
+        Seconds after opening in which all bytes are dropped, such as the output of a boot loader; as the family of the
+        board needs it if not given.
     clock : Clock, optional
     """
 
@@ -73,7 +73,7 @@ class SerialSource(Source):
         except _port_errors() as error:
             raise open_error(self._location, error) from error
         except ValueError as error:
-            raise ConfigError(f"{self._location} is no address of a serial port: {error}") from error
+            raise ConfigError(f"{self._location} is not the address of a serial port: {error}") from error
         with contextlib.suppress(AttributeError, ValueError, NotImplementedError, *_port_errors()):
             port.set_low_latency_mode(True)  # else an FTDI adapter holds bytes back for 16 ms
         self._port = port

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from edgernn.errors import FormatError
 from edgernn.stream.formats.base import KINDS, MAX_FRAME_BYTES, SLICE_BYTES
-from edgernn.stream.formats.csv import Csv, count_columns
+from edgernn.stream.formats.csv import Csv
 
 DIRT = st.sampled_from(list(b"0123456789.,-+eE \t;naifovx#\x1b\x00\xff\r\n"))
 dirty_bytes = st.lists(DIRT, max_size=200).map(bytes)
+dirty_text = st.lists(st.sampled_from(list(b"0123456789.,-+eE \t;naifovx#\r\n")), max_size=200).map(bytes)
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
@@ -37,7 +38,7 @@ def read_line(line: bytes, width: int) -> tuple[str, list[float]]:
         fields.pop()
     numbers = []
     for place, field in enumerate(fields):
-        word = re.sub("^([+-]?)ovf$", r"\1inf", field.lower())
+        word = re.sub("^(--|na)$", "nan", re.sub("^([+-]?)ovf$", r"\1inf", field.lower()))
         try:
             if re.search("[_\x80-\xff\x00-\x1f]", word):
                 raise ValueError
@@ -49,7 +50,7 @@ def read_line(line: bytes, width: int) -> tuple[str, list[float]]:
 
 
 @settings(max_examples=300)
-@given(dirty_bytes, st.integers(1, 3))
+@given(dirty_text, st.integers(1, 3))
 def test_lines_are_understood_as_python_does(data: bytes, width: int) -> None:
     expected = dict.fromkeys(KINDS, 0)
     samples = []
@@ -58,10 +59,9 @@ def test_lines_are_understood_as_python_does(data: bytes, width: int) -> None:
             continue
         kind, numbers = read_line(line, width)
         expected[kind] += 1
-        assert count_columns(line) == len(numbers)
         if kind == "samples":
             samples.append([number if abs(number) < 3.4e38 else np.nan for number in numbers])
-            expected["non_finite"] += bool(re.search(b"n|f", line, re.IGNORECASE))
+            expected["non_finite"] += bool(re.search(b"n|f|--", line, re.IGNORECASE))
             expected["out_of_range"] += any(
                 abs(float(word)) > 3.4e38 for word in re.findall(rb"[\d.]+e\+?\d+", line.lower())
             )
@@ -96,7 +96,6 @@ def test_numbers_of_fifteen_digits_are_exact(digits: int, places: int) -> None:
         (b"# 1,2,3", "text"),
         (b"1.0g,2.0g,3.0g", "text"),
         (b"x:1,y:2,z:3", "text"),
-        (b"\x1b[2J1,2,3", "malformed"),
         (b"1,2,\x003", "malformed"),
         (b"1,,3", "malformed"),
         (b"1,2,three", "malformed"),
@@ -116,7 +115,20 @@ def test_what_is_no_sample_is_counted(line: bytes, kind: str) -> None:
     assert counts(parser) == {"samples": 2, kind: 1}
 
 
-@pytest.mark.parametrize("line", [b"1,2,3,", b"1 2 3", b"1\t2\t3", b"1; 2; 3", b"  1 , 2,  3  ", b"+1,2.,.3e1"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"1,2,3,",
+        b"1 2 3",
+        b"\x1b[2J1,2,3\x1b[0m",
+        b"'1';'2';'3'",
+        b"1|2|3\0",
+        b"1\t2\t3",
+        b"1; 2; 3",
+        b"  1 , 2,  3  ",
+        b"+1,2.,.3e1",
+    ],
+)
 def test_styles_of_lines(line: bytes) -> None:
     assert parse(Csv(3, whole_start=True), [line + b"\r"]).tolist() == [[1, 2, 3]]
 

@@ -33,7 +33,7 @@ PACKET_WITH_NEWLINES = encode_packet(0x0D0A, 0x0A0D0A0D, [10, 13, 10], "int16")
 def test_detection_in_any_split(data: bytes, expected: Detected | None, fractions: list[float]) -> None:
     detector = Detector()
     found = [result for part in pieces(data, fractions) if (result := detector.feed(part)) is not None]
-    assert (found[0] if found else None) == expected
+    assert (found[0][:4] if found else None) == (expected and expected[:4])
 
 
 @settings(max_examples=50)
@@ -50,14 +50,16 @@ def test_memory_is_bounded_on_noise(parts: list[bytes]) -> None:
 def test_noise_is_forgotten(fractions: list[float]) -> None:
     detector = Detector()
     data = b"\xff" * 3 * MAX_DETECT_BYTES + b"\n1,2\n3,4\n"
-    assert [detector.feed(part) for part in pieces(data, fractions)][-1] == Detected("csv", 2)
+    assert [detector.feed(part) for part in pieces(data, fractions)][-1][:2] == ("csv", 2)
     assert bytes(detector.seen).endswith(data[-1000:])
 
 
 def test_a_file_may_hold_one_line_only() -> None:
     detector = Detector(whole_start=True)
     assert detector.feed(b"1,2\n") is None
-    assert detector.finish() == Detected("csv", 2)
+    found = detector.finish()
+    assert found is not None
+    assert found[:2] == ("csv", 2)
 
 
 def test_a_given_format_is_not_doubted() -> None:

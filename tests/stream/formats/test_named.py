@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgernn.stream.formats import make_format
 from edgernn.stream.formats.base import KINDS, MAX_FRAME_BYTES, SLICE_BYTES, Format
-from edgernn.stream.formats.detect import Detected, line_format
+from edgernn.stream.formats.detect import Detector
 
 NUMBERS = st.floats(-(2.0**100), 2.0**100, width=32)
 
@@ -74,6 +74,7 @@ def test_counts_do_not_depend_on_the_split(data: bytes, fractions: list[float]) 
         ("plotter", b"x:1", "wrong_width"),
         ("plotter", b"x:1,z:2", "wrong_width"),
         ("plotter", b"x:1,x:2", "text"),
+        ("plotter", b"x:0x10,y:2", "text"),
         ("plotter", b"ready", "text"),
         ("plotter", b"x:1,y:2\x1b", "malformed"),
         ("plotter", b"x:1.2.3,y:2", "text"),
@@ -82,7 +83,7 @@ def test_counts_do_not_depend_on_the_split(data: bytes, fractions: list[float]) 
         ("jsonl", b'{"x":1,"y":true}', "wrong_width"),
         ("jsonl", b'{"x":1,"y":', "text"),
         ("jsonl", b"[1,2]", "text"),
-        ("jsonl", b'{"x":\xff}', "malformed"),
+        ("jsonl", b'{"x":\xff\xfe\xfd}', "malformed"),
         ("jsonl", b'{"x":1,"y":2,"z":' + b"[" * 9 + b"]" * 9 + b"}", "text"),
     ],
 )
@@ -128,7 +129,12 @@ def test_a_line_without_an_end_is_dropped_and_counted_once() -> None:
 
 
 def test_detection_keeps_the_names() -> None:
-    assert line_format(b"ax:1\tay:2.5") == Detected("plotter", 2, ("ax", "ay"))
-    assert line_format(b'{"t": 5, "who": "me", "x": null}') == Detected("jsonl", 2, ("t", "x"))
-    assert line_format(b"ax:1", only="csv") is None
-    assert line_format(b"12:30:45") is None
+    for line, expected in (
+        (b"ax:1\tay:2.5\n", ("plotter", 2, ("ax", "ay"))),
+        (b'{"t": 5, "who": "me", "x": null}\n', ("jsonl", 2, ("t", "x"))),
+    ):
+        found = Detector(whole_start=True).feed(2 * line)
+        assert found is not None
+        assert found[:3] == expected
+    assert Detector("csv", whole_start=True).feed(b"ax:1\nax:2\n") is None
+    assert Detector(whole_start=True).feed(2 * b"12:30:45\n") is None

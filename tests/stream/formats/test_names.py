@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgernn.stream.config import StreamSettings
-from edgernn.stream.formats.names import MAX_NAME_BYTES, clock_columns, read_heading, write_heading
+from edgernn.stream.formats.headings import read_heading, write_heading
+from edgernn.stream.formats.names import MAX_NAME_BYTES, clock_columns
 from edgernn.stream.pipeline import Pipeline
 from edgernn.stream.sources.base import Chunk
 

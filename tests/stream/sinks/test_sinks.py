@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -11,7 +14,8 @@ from stream_models import ManualClock
 
 from edgernn.errors import ConfigError
 from edgernn.stream.events import Event
-from edgernn.stream.sinks import make_sink
+from edgernn.stream.sinks import SINKS, make_sink
+from edgernn.stream.sinks.base import Sink
 from edgernn.stream.sinks.lines import CSV_HEADING, format_event
 from edgernn.stream.sinks.rotating import RotatingFile
 
@@ -172,3 +176,28 @@ def test_what_waits_for_a_full_disk_is_bounded(tmp_path: Path, monkeypatch: pyte
         assert file.lost_records == 6
     file.close()
     assert (tmp_path / "log").stat().st_size == 4 << 20
+
+
+class ListSink(Sink):
+    """Keeps the labels of events; as an author writes it who reads only the base class."""
+
+    made: ClassVar[list[tuple[str, int]]] = []
+
+    def __init__(self, location: str, *, limit: int = 1) -> None:
+        self.made.append((location, limit))
+
+    def write(self, event: Event) -> None:
+        """Keeps nothing."""
+
+    def tick(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_sink_needs_only_its_location_and_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sinks_of_others", SimpleNamespace(ListSink=ListSink))
+    monkeypatch.setitem(SINKS, "list", "sinks_of_others:ListSink")
+    make_sink("list:events?limit=3", on_notice=print).close()
+    assert ListSink.made == [("events", 3)]

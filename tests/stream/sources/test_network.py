@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from edgernn.errors import ConfigError, SourceBusyError, SourceError, SourceNotFoundError
+from edgernn.stream.formats.cobs import encode_packet
 from edgernn.stream.sources import make_source
 from edgernn.stream.sources.base import Source
 from edgernn.stream.sources.reader import Notice, Reader
@@ -63,19 +64,31 @@ def test_a_lost_connection_is_made_again(server: socket.socket) -> None:
     assert reader.reconnects >= 1
 
 
-def test_udp_datagrams_are_joined() -> None:
+PACKET = encode_packet(1, 2, [3, 4], "int16")
+
+
+@pytest.mark.parametrize(
+    ("datagrams", "expected"),
+    [
+        ([b"1,2\n", b"3,4\n"], b"1,2\n3,4\n"),
+        ([b"1,2", b"3,4", b"5,6"], b"1,2\n3,4\n5,6\n"),
+        ([b"1,2\r\n3,4", b"", b"5,6\r\n"], b"1,2\r\n3,4\n5,6\r\n"),
+        ([b'{"x":1}', b'{"x":2}'], b'{"x":1}\n{"x":2}\n'),
+        ([b"1,2\0", b"3,4\0"], b"1,2\x003,4\0"),
+        ([PACKET, PACKET[:-1], PACKET], 3 * PACKET),
+        ([b"5" * 60_000], b"5" * 60_000 + b"\n"),
+    ],
+)
+def test_a_udp_datagram_is_never_joined_to_the_next(datagrams: list[bytes], expected: bytes) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     source, _ = make_source(f"udp://127.0.0.1:{port}")
     source.open()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as board:
-        for line in (b"1,2\n", b"3,4\n"):
-            board.sendto(line, ("127.0.0.1", port))
-    assert read(source, 8) == b"1,2\n3,4\n"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as board:
-        board.sendto(b"5" * 60_000, ("127.0.0.1", port))
-    assert read(source, 60_000) == b"5" * 60_000
+        for datagram in datagrams:
+            board.sendto(datagram, ("127.0.0.1", port))
+    assert read(source, len(expected)) == expected
     other, _ = make_source(f"udp://127.0.0.1:{port}")
     with pytest.raises(SourceBusyError, match="cannot be listened to"):
         other.open()
@@ -87,7 +100,7 @@ def test_errors_say_what_to_do(server: socket.socket) -> None:
     server.close()
     with pytest.raises(SourceError, match="is the sender running"):
         make_source(f"tcp://127.0.0.1:{port}")[0].open()
-    with pytest.raises(SourceNotFoundError, match="no address of this machine"):
+    with pytest.raises(SourceNotFoundError, match="not an address of this machine"):
         make_source("udp://name.invalid:5000")[0].open()
     for wrong in ("tcp://host", "tcp://host:0", "udp://:70000", "tcp://host:x"):
         with pytest.raises(ConfigError, match="must be HOST:PORT"):

@@ -160,7 +160,7 @@ def test_a_file_is_replayed_and_pyserials_own_addresses_open(tmp_path: Path) -> 
         ("serial:///dev/x?baud=fast", "option baud is 'fast'"),
         ("serial:///dev/x?baud=1", "baud is 1: it must be"),
         ("serial:///dev/x?settle_s=-1", "settle_s is -1"),
-        ("serial:///dev/x?baud=1&baud=2", "an option stands there twice"),
+        ("serial:///dev/x?baud=1&baud=2", "an option is given twice"),
         ("stdin:?clock=1", "there is no option 'clock'; known are none"),
     ],
 )

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.fusions.dead_code import with_bodies
+from edgernn.importers.onnx.fusions.log import FusionLog
 from edgernn.program.operations import AnyOperation, Binary, Dense
+from edgernn.program.program import Program
+from edgernn.program.trees import rewritten
 
 
-def fuse_biases(
-    operations: list[AnyOperation], weights: MutableMapping[str, NDArray[Any]], kept_values: Collection[str]
-) -> list[AnyOperation]:
-    """Dense followed by Add of a constant vector, or Mul by one, becomes one Dense.
-
-    `kept_values` are values that something outside of the operations reads. Multiplied weights join `weights`.
-    """
-    readers = Counter(name for operation in operations for name in operation.inputs)
-    readers.update(kept_values)
-    fused: list[AnyOperation] = []
-    products: dict[str, int] = {}  # value -> place of the Dense without bias that writes it
-    for operation in operations:
-        place = products.get(operation.inputs[0]) if operation.inputs else None
-        if place is not None and isinstance(operation, Binary) and readers[operation.inputs[0]] == 1:
-            product = fused[place]
-            assert isinstance(product, Dense)
+def fuse_biases(program: Program, log: FusionLog) -> Program:
+    """Dense followed by Add of a constant vector, or Mul by one, becomes one Dense."""
+    weights = dict(program.weights)
+    fused: dict[str, Dense] = {}  # by the name of the product
+    joined_operations: set[str] = set()
+    products: dict[str, Dense] = {}  # by value, the Dense without bias that writes it
+    for operation in program.operations:
+        product = products.get(operation.inputs[0]) if operation.inputs else None
+        if product is not None and isinstance(operation, Binary) and program.graph.is_read_once(operation.inputs[0]):
             joined = _joined(product, operation, weights)
             if joined is not None:
-                fused[place] = joined
+                fused[joined.name] = joined
+                joined_operations.add(operation.name)
+                log.fuse(f"matrix product, {operation.function} of a constant", joined)
                 if joined.B is None:
-                    products[joined.outputs[0]] = place
-                continue
-        if isinstance(operation, Dense) and operation.B is None:
-            products[operation.outputs[0]] = len(fused)
-        fused.append(operation)
-    return with_bodies(operations, fused)
+                    products[joined.outputs[0]] = joined
+        elif isinstance(operation, Dense) and operation.B is None:
+            products[operation.outputs[0]] = operation
+
+    def replaced(operation: AnyOperation) -> tuple[AnyOperation, ...]:
+        return () if operation.name in joined_operations else (fused.get(operation.name, operation),)
+
+    return program.with_operations(rewritten(program.description.operations, replaced), weights)
 
 
 def _joined(product: Dense, operation: Binary, weights: MutableMapping[str, NDArray[Any]]) -> Dense | None:

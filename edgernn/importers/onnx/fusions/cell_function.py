@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.program.operations import (
     EVERY_STEP,
@@ -64,15 +63,15 @@ class Affine(NamedTuple):
 class CellFunction:
     """The part of the step that makes new states of old ones and a sample."""
 
-    def __init__(self, builder: ProgramBuilder, operations: Sequence[AnyOperation], states: Sequence[State]) -> None:
-        self.builder, self.states = builder, states
-        self.writers = {name: operation for operation in operations for name in operation.outputs}
+    def __init__(self, program: Program, states: Sequence[State]) -> None:
+        self.program, self.states = program, states
+        self.writers = program.graph.writers
         self.old = [state.read.outputs[0] for state in states]
         self.new = [state.write.inputs[0] for state in states]
         self.size = states[0].size
         self.operations: list[AnyOperation] = []
-        self.sample = self._sample(operations)
-        self.inputs = 0 if self.sample is None else builder.values[self.sample].size
+        self.sample = self._sample(program.operations)
+        self.inputs = 0 if self.sample is None else program.values[self.sample].size
         self.x: Array  # (probes, inputs)
         self.h: Array  # (states, probes, size)
         self.values: dict[str, Array]  # (probes, elements) each
@@ -117,7 +116,7 @@ class CellFunction:
         names = [self.sample, *self.old, *given]
         operations = [operation for operation in self.operations if not given.keys() & set(operation.outputs)]
         outputs = [name for operation in operations for name in operation.outputs]
-        shapes = [self.builder.values[name].shape for name in names if name is not None]
+        shapes = [self.program.values[name].shape for name in names if name is not None]
         used = {weight for operation in operations for weight in operation.weight_names()}
         program = Program(
             ProgramDescription(
@@ -125,7 +124,7 @@ class CellFunction:
                 outputs=tuple(OutputDescription(name, name, per_frame=True) for name in outputs),
                 operations=tuple(msgspec.structs.replace(operation, when=EVERY_STEP) for operation in operations),
             ),
-            {name: self.builder.weights[name] for name in used},
+            {name: self.program.weights[name] for name in used},
         )
         runner = ReferenceRunner(program)
         points = [x, *h, *given.values()]
@@ -164,12 +163,12 @@ class CellFunction:
             return GateFunction(operation.function, operation.alpha, operation.beta), operation.inputs[0], 1.0
         if not isinstance(operation, Binary) or operation.constant is None:
             return None, "", 1.0
-        constant, inner = self.builder.weights[operation.constant], self.writers.get(operation.inputs[0])
+        constant, inner = self.program.weights[operation.constant], self.writers.get(operation.inputs[0])
         if constant.size != 1:
             return None, "", 1.0
         number = float(constant.reshape(-1)[0])
         if operation.function in BOUNDS and isinstance(inner, Binary) and inner.constant is not None:
-            other = self.builder.weights[inner.constant]
+            other = self.program.weights[inner.constant]
             if inner.function == BOUNDS[operation.function] and other.size == 1:
                 lowest, highest = sorted((number, float(other.reshape(-1)[0])))
                 return GateFunction("Clip", lowest, highest), inner.inputs[0], 1.0

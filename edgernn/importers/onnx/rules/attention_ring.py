@@ -7,12 +7,13 @@ what it adds depends on nothing but the distance, then the last keys and values 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.importers.onnx.rules.attention_scores import AttentionScores
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.dense import product
 from edgernn.importers.onnx.rules.elementwise import emit_pair
@@ -20,35 +21,12 @@ from edgernn.importers.onnx.rules.logic import chosen
 from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.streams.sequence import frames_of, is_time
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, TimePairs, extent_of, features
+from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, extent_of, features
 from edgernn.program.operations import MAX_ELEMENTS
 
 Array = NDArray[Any]
 NOWHERE = -1e9  # the score of a frame before the sequence
 MIN_MASK = -1e4  # a mask that adds less than this forbids
-
-
-@dataclass(frozen=True, eq=False)
-class AttentionScores(TimePairs):
-    """Scores of frames with each other: ``scale * queries @ keys + bias``, and with `shares` the softmax of that.
-
-    Its axes are those of the product. `bias` is (..., T, T), or None.
-    """
-
-    is_known: ClassVar[bool] = False
-
-    queries: Stream | None = None
-    keys: Stream | None = None
-    scale: float = 1.0
-    bias: Array | None = None
-    shares: bool = False
-
-
-def scores_of(a: Stream, b: Stream, scale: float) -> AttentionScores:
-    """The product of frames (..., time, size) with frames (..., size, time)."""
-    axes = (*a.axes[:-2], a.axes[-2], b.axes[-1])
-    elements = np.zeros((*a.elements.shape[:-2], 1, 1), np.int64)
-    return AttentionScores(axes, elements, bases=(), timing=a.timing, queries=a, keys=b, scale=scale)
 
 
 def of_pairs(call: Call) -> Results:

@@ -18,6 +18,7 @@ from edgernn.importers.onnx.rules.layer_norms import divided_by_norm
 from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.rules.reductions import emit_arg_max, require_features
 from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, width_of
+from edgernn.program.operations import Softmax
 
 Array = NDArray[Any]
 
@@ -45,11 +46,20 @@ def binarizer(call: Call) -> Results:
 def normalizer(call: Call) -> Results:
     """Normalizer: each row divided by its largest number, by its sum of magnitudes or by its length."""
     x, norm = call.stream(0), call.node.word("norm", "MAX")
+    if norm == "L1" and _are_probabilities(call, x):
+        return (x,)
     if norm in ("L1", "L2"):
         return (divided_by_norm(call, x, x.rank - 1, int(norm[1])),)
     if norm != "MAX":
         raise call.node.malformed(f"has norm = {norm!r}")
     raise call.node.unsupported("divides by the largest number of a row, on whose sign runtimes differ: use L1 or L2")
+
+
+def _are_probabilities(call: Call, x: Stream) -> bool:
+    """Whether rows are what a softmax gives: none is negative, and their sum is 1 already."""
+    writer = next((operation for operation in call.builder.operations if operation.outputs == x.bases), None)
+    in_order = x.elements.size == width_of(x.axes[-1]) and (np.diff(x.elements.ravel()) == 1).all()
+    return isinstance(writer, Softmax) and not writer.logarithm and bool(in_order)
 
 
 def linear_regressor(call: Call) -> Results:

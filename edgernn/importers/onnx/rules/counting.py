@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgernn.importers.onnx.rules.call import Call
+from edgernn.importers.onnx.rules.running import running_reduction
 from edgernn.importers.onnx.streams.dimension import Dimension
 from edgernn.importers.onnx.streams.sequence import as_per_sequence, is_time
 from edgernn.importers.onnx.streams.timing import Timing
@@ -68,8 +69,6 @@ def _count(
     call: Call, axes: tuple[Axis, ...], timing: Timing, step: float, start: float, is_reciprocal: bool
 ) -> Stream:
     """``start + step n`` for the n-th frame, counted from 1."""
-    from edgernn.importers.onnx.rules.over_time import running_reduction
-
     builder = call.builder
     one = builder.constant(Constant.of(np.ones(1, np.float32), f"{call.output}:one"), timing)
     y = running_reduction(call, one, "Sum", call.inner("count"))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from edgernn.importers.onnx.graph.graph import Body
@@ -72,9 +71,7 @@ class Loop:
         if not isinstance(self.count, int) or self.count < 1:
             raise NeedsWindowError(f"{self.call.node!r} runs as often as the sequence is long, but not over time")
         self.name = self.builder.unique_operation(f"{self.call.node.name}:rounds")
-        self.repeat = Repeat(
-            name=self.name, inputs=(), outputs=(), sources=self.builder.sources, count=self.count, body=1
-        )
+        self.repeat = Repeat(name=self.name, inputs=(), outputs=(), sources=self.builder.sources, count=self.count)
 
     def run(self, bound: dict[str, Tensor], names: Sequence[str], outputs: Sequence[str]) -> Any:
         """Follow the body once; returns how to read its tensors."""
@@ -107,7 +104,7 @@ class Loop:
         for i, tensor in enumerate(self.initial):
             self.states.append(self._over_time(i, tensor) if self.is_over_time else self._begun(i, tensor))
         if not self.is_over_time:
-            self.builder.emit(self.repeat, self.timing)
+            self.builder.open_loop(self.repeat, self.timing)
             self.builder.timings_of_repeats[self.repeat.name] = self.timing
             self.start = len(self.builder.operations)
             self.states = [self._read(state, i) for i, state in enumerate(self.states)]
@@ -216,12 +213,9 @@ class Loop:
         return put_frame(self.call, stream, place, self.name, self.count, reverse)
 
     def close(self) -> None:
-        """The body is complete: the Repeat learns its length."""
-        if self.start is None:
-            return
-        operations = self.builder.operations
-        place = self.start - 1
-        operations[place] = msgspec.structs.replace(operations[place], body=len(operations) - self.start)
+        """The body is complete."""
+        if self.start is not None:
+            self.builder.close_loop()
 
 
 def frame_of_time(x: Stream, axis: int, keep_axis: bool) -> Stream:

@@ -16,6 +16,7 @@ from edgernn.importers.onnx.graph.graph import Body
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.iterations import Loop, in_time
 from edgernn.importers.onnx.streams.dimension import INDEX, Dimension, Extent, extents_array
+from edgernn.importers.onnx.streams.timing import InputDecidesError
 from edgernn.importers.onnx.streams.values import (
     Constant,
     Frames,
@@ -92,8 +93,9 @@ def scan(call: Call) -> Results:
 def choice(call: Call) -> Results:
     """If, on a condition that is known."""
     if not isinstance(call.tensor(0), Constant):
-        raise call.node.unsupported(
-            "chooses by the model's inputs: export it so that the choice is made before, or by Where"
+        raise InputDecidesError(
+            f"{call.node!r} chooses by {call.node.inputs[0]}, which depends on the model's inputs: set the input that "
+            "decides with fixed={'NAME': VALUE} (--set NAME=VALUE), or export the model with Where instead of If"
         )
     call.node.ignore("then_branch", "else_branch")
     body = call.body("then_branch" if _is_true(call.tensor(0)) else "else_branch")

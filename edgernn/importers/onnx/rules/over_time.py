@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.deviations import Deviations
 from edgernn.importers.onnx.rules.elementwise import emit_pair
+from edgernn.importers.onnx.rules.running import Function, running_reduction
 from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.sequence import frames_of, is_time, latched, materialize_padding
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import Role, Stream, TimeSoftmax, features, has_role, width_of
-from edgernn.program.operations import Reduce, RunningReduce, RunningSoftmax
-
-Function = Literal["Sum", "Mean", "Max", "Min"]
-BEGINS = {"Max": -1e300, "Min": 1e300}  # what every number replaces
+from edgernn.program.operations import Reduce, RunningSoftmax
 
 
 def reduced(call: Call, x: Stream, axes: list[int], function: Function, keep_axes: bool) -> Stream:
@@ -115,29 +113,6 @@ def _as_per_sequence(call: Call, running: Stream, axis: int) -> Stream:
     per_sequence = running.timing.as_per_sequence()
     last = running.timed(per_sequence) if _is_plain(running) else latched(call.builder, running, per_sequence)
     return last.moved((*last.axes[:axis], (), *last.axes[axis + 1 :]), last.elements)
-
-
-def running_reduction(call: Call, x: Stream, function: Function, output: str) -> Stream:
-    """The reduction of all frames up to each."""
-    builder = call.builder
-    value = builder.value_of_any_shape(x)
-    size = builder.values[value].size
-    total = builder.hidden_state(f"{output}.total", np.full(size, BEGINS.get(function, 0.0)))
-    count = builder.hidden_state(f"{output}.count", np.zeros(1, np.int64))
-    builder.emit(
-        RunningReduce(
-            name=builder.unique_operation(call.node.name),
-            inputs=(value,),
-            outputs=(output,),
-            sources=builder.sources,
-            function=function,
-            total=total,
-            count=count,
-            size=size,
-        ),
-        x.timing,
-    )
-    return Stream.of(output, x.axes, x.timing)
 
 
 def cumulative_sum(call: Call, axis: int) -> Results:

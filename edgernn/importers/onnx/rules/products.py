@@ -9,9 +9,11 @@ from math import prod
 
 import numpy as np
 
+from edgernn.importers.onnx.rules.attention_scores import scores_of
 from edgernn.importers.onnx.rules.call import Call
 from edgernn.importers.onnx.rules.elementwise import broadcast, emit_pair, number, one_frame
 from edgernn.importers.onnx.rules.number_types import floats
+from edgernn.importers.onnx.rules.over_time import weighted_product
 from edgernn.importers.onnx.search.axes import WrongAxisError
 from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.sequence import is_time
@@ -34,16 +36,12 @@ from edgernn.program.operations import GroupedDense, MatMul
 def of_streams(call: Call, a: Stream, b: Stream, alpha: float, output: str) -> Tensor:
     """``alpha * a @ b`` of a (..., n, k) and b (..., k, m), the axes in front broadcast."""
     if isinstance(a, TimeSoftmax) and is_time(a.axes[-1]) and alpha == 1.0:
-        from edgernn.importers.onnx.rules.over_time import weighted_product
-
         return weighted_product(call, a, b)
     first, second = aligned(call.builder, (floats(call, a), floats(call, b)), repr(call.node))
     check_contraction(call, first.axes[-1], second.axes[-2])
     stack = stack_of(call, first, second)
     axes = (*stack, first.axes[-2], second.axes[-1])
     if is_time(first.axes[-2]) and is_time(second.axes[-1]):
-        from edgernn.importers.onnx.rules.attention_ring import scores_of
-
         return scores_of(_spread(first, stack), _spread(second, stack), alpha)
     if sum(has_role(axis, Role.TIME) for axis in axes) > 1:
         raise NeedsWindowError(f"{call.node!r} multiplies frames with each other, as attention does")

@@ -120,7 +120,8 @@ def _lengths(call: Call, X: Stream) -> list[int] | None:
         lengths = lengths[:1] * count
     if len(lengths) != count or not all(isinstance(n, int | np.integer) and 1 <= n <= steps for n in lengths):
         raise call.node.unsupported(
-            "has sequence_lens that vary, or that differ over the batch: export the model without (no packed sequences)"
+            f"has sequence_lens ({call.node.inputs[4]}) that vary, or that differ over the batch: set the input that "
+            "gives them with fixed={'NAME': LENGTH} (--set NAME=LENGTH), or export the model without packed sequences"
         )
     return [int(length) for length in lengths]
 
@@ -257,8 +258,8 @@ class _Layer:
             **regions,
             **fields,
         )
+        builder.open_loop(Repeat(name=loop, inputs=(), outputs=(), count=steps, **common), x.timing)
         for operation in (
-            Repeat(name=loop, inputs=(), outputs=(), count=steps, body=3, **common),
             TakeFrame(
                 name=builder.unique_operation(f"{loop} take"),
                 inputs=(value,),
@@ -279,6 +280,7 @@ class _Layer:
             ),
         ):
             builder.emit(operation, x.timing)
+        builder.close_loop()
         Y = Stream.of(frames, (x.axes[0], (), H), x.timing)
         newest = Y.elements[0 if is_reversed else -1]
         last = [Y.moved(((), H), newest)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from edgernn.errors import UnsupportedModelError
+from edgernn.importers.onnx.streams.names import Names
 from edgernn.importers.onnx.streams.timing import Timing
 from edgernn.importers.onnx.streams.values import Constant, Factor, Role, Stream, Tensor, check_step_shape, width_of
+from edgernn.importers.onnx.streams.weights import WeightStore
 from edgernn.program import operations
 from edgernn.program.description import StateSlot
-from edgernn.program.operations import AnyOperation, ReadState, Rearrange, Shape, StateRegion, Value, WriteState
+from edgernn.program.operations import AnyOperation, ReadState, Rearrange, Repeat, Shape, StateRegion, Value, WriteState
+from edgernn.program.trees import LoopPath
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,9 @@ class ProgramBuilder:
     Attributes
     ----------
     operations, weights
-        As in a Program.
+        As in a Program; the operations are listed, each Repeat before its body.
+    loops : dict of str to tuple of str
+        By operation the names of the Repeats around it.
     values : dict of str to Value
         Type of each value written so far.
     slots : dict of str to StateSlot
@@ -69,7 +73,7 @@ class ProgramBuilder:
 
     def __init__(self, has_time: bool, state_inputs: frozenset[str], tensor_names: Iterable[str]) -> None:
         self.operations: list[AnyOperation] = []
-        self.weights: dict[str, NDArray[Any]] = {}
+        self.weight_store = WeightStore()
         self.values: dict[str, Value] = {}
         self.slots: dict[str, StateSlot] = {}
         self.state_bindings: list[StateBinding] = []
@@ -84,12 +88,12 @@ class ProgramBuilder:
         self.deferred_errors: dict[str, str] = {}
         self.carried: list[tuple[Stream, Stream]] = []
         self.running_means: dict[str, tuple[Stream, Stream]] = {}
+        self.loops: dict[str, LoopPath] = {}
+        self._open_loops: list[str] = []
         self.timings_of_repeats: dict[str, Timing] = {}
-        self._value_names = set(tensor_names)
-        self._operation_names: set[str] = set()
-        self._weight_names: set[str] = set()
-        self._slot_names: set[str] = set()
-        self._stored: dict[bytes, str] = {}
+        self.value_names = Names(tensor_names)
+        self.operation_names = Names()
+        self._slot_names = Names()
         self._arranged: dict[tuple[tuple[str, ...], Shape, bytes, Timing], str] = {}
         self._final_states: dict[str, tuple[StateRegion, int]] = {}
 
@@ -97,15 +101,20 @@ class ProgramBuilder:
         """Make an input of the graph a value."""
         self.values[name] = Value(shape, dtype)
         self.inputs.add(name)
-        self._slot_names.add(name)
+        self._slot_names.take(name)
+
+    @property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Arrays by name."""
+        return self.weight_store.arrays
 
     def unique(self, name: str) -> str:
         """A name for a value that the graph does not have."""
-        return _numbered(name, self._value_names)
+        return self.value_names.unique(name)
 
     def unique_operation(self, name: str) -> str:
         """A name for an operation."""
-        return _numbered(name, self._operation_names)
+        return self.operation_names.unique(name)
 
     def emit(self, operation: AnyOperation, timing: Timing) -> None:
         """Add an operation that runs when frames of `timing` come, after its own checks of shapes and weights."""
@@ -116,6 +125,16 @@ class ProgramBuilder:
             check_step_shape(value.shape, f"value {name}")
             self.values[name] = value
         self.operations.append(operation)
+        self.loops[operation.name] = tuple(self._open_loops)
+
+    def open_loop(self, repeat: Repeat, timing: Timing) -> None:
+        """Emit a Repeat; what is emitted until `close_loop` is its body."""
+        self.emit(repeat, timing)
+        self._open_loops.append(repeat.name)
+
+    def close_loop(self) -> None:
+        """The body of the loop that was opened last is complete."""
+        self._open_loops.pop()
 
     def _pass_doubts(self, operation: AnyOperation) -> None:
         """What is computed from a doubtful value or state is as doubtful."""
@@ -127,12 +146,7 @@ class ProgramBuilder:
 
     def weight(self, name: str, array: ArrayLike, dtype: str = "float32") -> str:
         """Store a weight and return its name; equal weights are stored once."""
-        stored = np.ascontiguousarray(np.asarray(array), dtype)
-        key = hashlib.sha256(f"{stored.dtype}{stored.shape}".encode() + stored.tobytes()).digest()
-        if key not in self._stored:
-            self._stored[key] = _numbered(name, self._weight_names)
-            self.weights[self._stored[key]] = stored
-        return self._stored[key]
+        return self.weight_store.add(name, array, dtype)
 
     def size_of(self, base: str) -> int:
         """Numbers in the value or state that a stream is based on."""
@@ -246,13 +260,13 @@ class ProgramBuilder:
         """States for the last `length` frames, all numbers of which are `fill` at first, and for the position."""
         check_step_shape((length, frame.size), f"the history {name}")
         region = self.hidden_state(name, np.full(length * frame.size, fill, frame.dtype))
-        position = _numbered(f"{name}.position", self._slot_names)
+        position = self._slot_names.unique(f"{name}.position")
         self.slots[position] = StateSlot(position, (1,), "int32")
         return region, StateRegion(position)
 
     def hidden_state(self, name: str, initial: NDArray[Any]) -> StateRegion:
         """A new state that the graph hides; `initial` is its content after a reset, (hidden_size,)."""
-        slot = _numbered(name, self._slot_names)
+        slot = self._slot_names.unique(name)
         dtype = initial.dtype.name
         start = self.weight(f"{slot}.initial", initial, dtype) if initial.any() else None
         self.slots[slot] = StateSlot(slot, initial.shape, dtype, initial=start)
@@ -355,15 +369,6 @@ def without_leading_ones(shape: Shape) -> Shape:
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
     return shape or (1,)
-
-
-def _numbered(name: str, taken: set[str]) -> str:
-    """`name`, with a number if it is taken; taken from now on."""
-    candidate, number = name, 2
-    while candidate in taken:
-        candidate, number = f"{name}#{number}", number + 1
-    taken.add(candidate)
-    return candidate
 
 
 def _is_all_in_order(elements: NDArray[Any], size: int) -> bool:

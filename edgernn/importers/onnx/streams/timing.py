@@ -17,6 +17,10 @@ class CountsStepsError(NeedsWindowError):
     """The model computes with the positions of frames in time."""
 
 
+class InputDecidesError(UnsupportedModelError):
+    """An input decides which nodes run: no choice of axes helps, only setting that input."""
+
+
 @dataclass(frozen=True)
 class Timing:
     """Frame j comes at step ``first + j * period``; a sequence of T steps has ``(T + extra) // period`` frames.

@@ -1,4 +1,4 @@
-"""Property tests try the same examples in every run, and a failure found by a search becomes one of them."""
+"""Tests compute the same in every run and in any order; a failure that a search finds becomes one of the examples."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from explicit_examples import explicit_examples
 from hypothesis import Phase, example, given, settings
@@ -60,3 +61,12 @@ def test_other_errors_give_no_example() -> None:
     error.add_note("Failing on purpose")
     assert explicit_examples(error) == []
     assert explicit_examples(ExceptionGroup("two", [error, KeyError()])) == []
+
+
+RNG = np.random.default_rng(1)
+FIRST = float(np.random.default_rng(1).random())
+
+
+@pytest.mark.parametrize("drawn", [1, 2, 3])
+def test_each_test_draws_the_first_numbers_of_its_module(drawn: int) -> None:
+    assert RNG.random(drawn)[0] == FIRST
