@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -232,12 +232,13 @@ def _stored(converter: Converter, name: str, A: Array, integer: str, scale: floa
     """A matrix in rows with a scale each, of as many bits as the value it meets, and the bias in the state's format."""
     is_int32 = _is_int32(converter, integer)
     factor = converter.scales[integer] / scale * (2.0**32 if is_int32 else 1.0)  # of such a product 32 bits are dropped
-    dtype, levels = ("int32", 2**31 - 1) if is_int32 else ("int16", 2**15 - 1)
+    bits: Literal[16, 32] = 32 if is_int32 else 16
+    levels = (1 << (bits - 1)) - 1
     least = np.maximum(np.abs(A).max(axis=1) / levels * factor, 2.0 ** (14 - SHIFTS[1]))
     row_scale = 2.0 ** np.ceil(np.log2(least)) / factor  # multipliers of 15 bits hold powers of two without an error
-    W = np.clip(np.rint(A / row_scale[:, None]), -levels, levels).astype(dtype)
+    W = np.clip(np.rint(A / row_scale[:, None]), -levels, levels).astype(f"int{bits}")
     m, s = fixed_point.multiplier(np.where(W.any(axis=1), row_scale * factor, 0.0), f"operation {name}")
     B = np.clip(np.rint(bias / scale), -(2**31), 2**31 - 1).astype(np.int32)
-    matrix = StateMatrix(W=name, multiplier=f"{name}_multiplier", shift=f"{name}_shift", B=f"{name}_B")
+    matrix = StateMatrix(W=name, multiplier=f"{name}_multiplier", shift=f"{name}_shift", B=f"{name}_B", bits=bits)
     converter.weights |= dict(zip(matrix.names(), (W, m, s, B), strict=True))
     return matrix

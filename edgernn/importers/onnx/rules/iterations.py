@@ -13,6 +13,7 @@ from edgernn.importers.onnx.rules.call import Call, Iterations
 from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.dimension import INDEX, Dimension, Extent
 from edgernn.importers.onnx.streams.sequence import as_per_sequence, is_time, materialize_padding
+from edgernn.importers.onnx.streams.time_constants import as_frames, time_extents
 from edgernn.importers.onnx.streams.timing import EVERY_FRAME, NeedsWindowError, Timing
 from edgernn.importers.onnx.streams.values import (
     Constant,
@@ -44,7 +45,13 @@ class Loop:
     ) -> None:
         self.call, self.body, self.count, self.initial, self.needed = call, body, count, initial, needed
         self.builder = call.builder
-        outer = [tensor for name in body.captured if isinstance(tensor := call.outer(name), Stream)]
+        captured = [call.outer(name) for name in body.captured]
+        outer = [tensor for tensor in captured if isinstance(tensor, Stream)]
+        outer += [
+            as_frames(self.builder, tensor)
+            for tensor in captured
+            if isinstance(tensor, Constant) and time_extents(tensor) == [count]
+        ]
         passed = [tensor for tensor in call.inputs if isinstance(tensor, Stream)]
         streams = [*scanned, *outer, *(tensor for tensor in passed if tensor not in initial)]
         times = [x for x in streams if any(is_time(axis) and extent_of(axis) == count for axis in x.axes)]

@@ -7,7 +7,7 @@ units int32 with 16 more fraction bits; the cell of an LSTM likewise.
 from __future__ import annotations
 
 from math import frexp, prod
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -211,18 +211,21 @@ class StateMatrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes
     ----------
     W : str
-        Of the number type of the value, (size of the state, size of the value).
+        int16 or int32, (size of the state, size of the value).
     multiplier, shift, B : str
         int16, int8 and int32, one number for each row; B is in the format of the state.
+    bits : 16 or 32
+        Of W and of the value.
     """
 
     W: str
     multiplier: str
     shift: str
     B: str
+    bits: Literal[16, 32] = 16
 
     def names(self) -> tuple[str, ...]:
-        """All of them."""
+        """All of the weights."""
         return self.W, self.multiplier, self.shift, self.B
 
 
@@ -320,8 +323,8 @@ class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8Wid
         rows = prod(self.shape)
         if (term.minus, term.factor, term.gate, term.shift, term.negative) != (None, None, None, 0, False):
             raise self.malformed("a matrix stands beside what only other terms have")
-        if not 0 <= term.x < len(inputs) or inputs[term.x].dtype not in ("int16", "int32"):
-            raise self.malformed(f"a matrix reads input {term.x}, which is missing or no integer")
+        if not 0 <= term.x < len(inputs) or inputs[term.x].dtype != f"int{matrix.bits}":
+            raise self.malformed(f"a matrix reads input {term.x}, which is missing or not of {matrix.bits} bits")
         W = self.weight(weights, matrix.W, inputs[term.x].dtype)
         self.expect_shape(W, matrix.W, (rows, inputs[term.x].size))
         if W.shape[1] > MAX_COLUMNS:
