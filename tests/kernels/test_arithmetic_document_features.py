@@ -34,11 +34,9 @@ def test_grouped_products(bits: int) -> None:
     program = programs.grouped(2, 30, 5, bits, seed=4)
     W, m, s, B = (program.weights[name].tolist() for name in ("W", "m", "s", "B"))
     for x in programs.counts_for(program, 6)[:, : 30 * 5].reshape(6, 30, 5):
+        X = x.tolist()
         expected = [
-            [
-                sat16(i32(rescale_sum(i32(_sum(W[o], x.tolist(), g, bits)), m[o][g], s[o][g]) + B[o][g]))
-                for g in range(5)
-            ]
+            [sat16(i32(rescale_sum(i32(_sum(W[o], X, g, bits)), m[o][g], s[o][g]) + B[o][g])) for g in range(5)]
             for o in range(2)
         ]
         assert products.grouped_dense(x, *(np.array(array) for array in (W, m, s, B)), bits).tolist() == expected
