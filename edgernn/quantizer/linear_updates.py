@@ -6,7 +6,7 @@ However a graph writes it (products with matrices or constants, sums, slices and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -145,12 +145,20 @@ class _Search:
             source = last.inputs[0]
         old = reads[0].outputs[0]
         linear = self._linear(source)
-        if linear is None or old not in linear.matrices:
+        if linear is None or old not in linear.matrices or self._depends(linear.matrices, old):
             return None
         self._expanded.discard(last.name)
         matrices = {name: matrix.reshape(slot.size, -1) for name, matrix in linear.matrices.items()}
         bias, skipped = linear.bias.ravel(), self._unread({root, *matrices})
         return LinearUpdate(region, root, last.name, old, matrices, bias, floor, self._has_products, skipped)
+
+    def _depends(self, names: Iterable[str], old: str) -> bool:
+        """Whether values apart from the old state itself follow from it: the update is then not linear."""
+        following = {old}
+        for operation in self._program.operations:
+            if following.intersection(operation.inputs):
+                following.update(operation.outputs)
+        return bool(following.intersection(names) - {old})
 
     def _unread(self, needed: set[str]) -> frozenset[str]:
         """Operations that only the update and other unread ones read."""
