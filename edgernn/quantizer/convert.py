@@ -110,6 +110,7 @@ def _describe(converter: Converter, outputs: tuple[OutputDescription, ...]) -> P
         operations=converter.steps.tree(),
         state=slots,
         arithmetic="int8",
+        warnings=(*description.warnings, *converter.formats.notes),
         factors=factors,
     )
 
