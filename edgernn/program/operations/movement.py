@@ -82,7 +82,7 @@ class ReadState(Operation, frozen=True, kw_only=True):
 class WriteState(Operation, frozen=True, kw_only=True):
     """Makes a value, flattened, the state's content for the next step. Writes come after all reads of the region.
 
-    With `begins` it is the other way round: the state begins anew in this step, and what follows goes on from there.
+    With `begins` it is the other way round: the state is reset in this step, and what follows goes on from there.
     """
 
     input_ports: ClassVar[Ports] = (Port("source", ("*shape",), dtype=None),)
