@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgernn.program.description import OutputDescription
-from firmware_export.emitters.layout import copy
+from firmware_export.emitters.c_loops import copy
 from firmware_export.interface import Interface
 from firmware_export.literals import C_TYPES
 from firmware_export.statements import indented

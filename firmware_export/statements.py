@@ -8,7 +8,7 @@ from itertools import groupby
 from edgernn.program.operations import AnyOperation, Repeat
 from firmware_export import names
 from firmware_export.emitters import write
-from firmware_export.emitters.loops import counter
+from firmware_export.emitters.c_loops import counter
 from firmware_export.step import StepWriter
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgernn.cli.options import FiniteRange, LoadOptions, json_option, model_argument, model_options
+from edgernn.cli.reading_options import reading_options, tell
 from edgernn.cli.text import format_table, print_json, warn
 
 if TYPE_CHECKING:
@@ -30,17 +31,20 @@ RANDOM_STEPS, MAX_STEPS = 300, 1_000_000
     type=FiniteRange(min=0),
     help="Maximum difference, for outputs of order one.  [default: 1e-5, float16: 5e-3, quantized: 2e-2]",
 )
+@reading_options
 @model_options
 @json_option
 @click.pass_context
 def check(
     ctx: click.Context,
+    /,
     model: Path,
     recording: Path | None,
     steps: int | None,
     tolerance: float | None,
     load_options: LoadOptions,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Compare streaming with onnxruntime on the whole sequence.
 
@@ -54,6 +58,7 @@ def check(
       edgernn check gesture.onnx monday.csv --window 100 --hop 25
     """
     from edgernn.evaluation.equivalence import check_streaming, random_sequences, recorded_sequences
+    from edgernn.recordings.report import Reading
 
     onnx_model = _load_onnxruntime_model(model, load_options)
     program = onnx_model.program
@@ -61,7 +66,7 @@ def check(
         enough = max(RANDOM_STEPS, onnx_model.frozen_steps or 0, 2 * (program.window_steps or 0))
         sequences = random_sequences(program, steps or enough)
     else:
-        sequences = recorded_sequences(program, recording, steps)
+        sequences = recorded_sequences(program, recording, steps, reading=Reading(**reading), on_report=tell)
     if (reset_steps := program.running.reset_steps) is not None:  # after a reset it computes the same again
         sequences = {name: rows[:reset_steps] for name, rows in sequences.items()}
     report = check_streaming(onnx_model, sequences, onnx_model.tolerance if tolerance is None else tolerance)

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
+from edgernn.cli.reading_options import allow_dropped_option, tell
 from edgernn.cli.text import escape, print_json, warn
 from edgernn.program.metadata import Metadata
 from edgernn.program.program import Program
@@ -61,6 +62,7 @@ def _parse_decision(ctx: click.Context, parameter: click.Parameter, value: tuple
     callback=_parse_decision,
     help="How scores become events: smoothing_steps, threshold, release, minimum_steps, hold_off_steps, nothing.",
 )
+@allow_dropped_option
 @model_options
 @json_option
 def convert(
@@ -77,8 +79,9 @@ def convert(
       edgernn convert gesture.onnx -o gesture.safetensors --labels rest,wave,circle --rate 50 \\
           --decision threshold=0.8 --decision nothing=rest
     """
+    allow_dropped = fields.pop("allow_dropped")
     if is_recording(model):
-        _convert_recording(model, output, fields["channels"] or [], as_json)
+        _convert_recording(model, output, fields["channels"] or [], as_json, allow_dropped=allow_dropped)
         return
     if output.suffix != ".safetensors":
         raise click.BadParameter(f"{output} must end in .safetensors", param_hint="'-o'")
@@ -97,10 +100,14 @@ def convert(
         click.echo(escape(f"{output}: {output.stat().st_size} bytes, {program.mode}, program {program.hash[:12]}"))
 
 
-def _convert_recording(recording: Path, output: Path, channels: list[str], as_json: bool) -> None:
+def _convert_recording(
+    recording: Path, output: Path, channels: list[str], as_json: bool, *, allow_dropped: bool
+) -> None:
+    from edgernn.recordings.report import Reading
     from edgernn.recordings.tables import read_table, write_table
 
-    table = read_table(recording)
+    table, report = read_table(recording, Reading(allow_dropped=allow_dropped))
+    tell(report)
     write_table(table, output, channels)
     samples, width = table.values.shape
     labels = sorted({label for label in table.labels if label is not None})

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from edgernn.cli.options import LoadOptions, json_option, model_options, option_group
+from edgernn.cli.reading_options import allow_dropped_option, tell
 from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape, format_table, print_json, progress, warn
 
@@ -97,6 +98,7 @@ _sweep_options = option_group(
 @_measure_options
 @_sweep_options
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with plots.")
+@allow_dropped_option
 @stream_options
 @model_options
 @json_option
@@ -128,14 +130,17 @@ def evaluate(
     from edgernn.evaluation.evaluate import evaluate_sessions, with_tuning
     from edgernn.evaluation.page import evaluation_page
     from edgernn.evaluation.sessions import joined_session, read_sessions
+    from edgernn.recordings.report import Reading
     from edgernn.stream.stream import resolve_model
 
+    reading = Reading(allow_dropped=options.pop("allow_dropped"))
     given = given_settings(load_options, options)
-    sessions = [
-        session
-        for recording in recordings
-        for session in ([joined_session(recording)] if isinstance(recording, dict) else read_sessions(recording))
-    ]
+    sessions = []
+    for recording in recordings:
+        if isinstance(recording, dict):
+            sessions.append(joined_session(recording))
+        else:
+            sessions += read_sessions(recording, reading=reading, on_report=tell)
     evaluations = []
     own: StreamSettings | None = None  # of MODEL
     for place, path in enumerate((model, *also)):

@@ -96,6 +96,22 @@ def format_operations(facts: list[dict[str, Any]]) -> str:
     return format_table([tuple(cell for cell, keep in zip(row, used, strict=True) if keep) for row in rows])
 
 
+def format_fusions(fused: list[dict[str, Any]], missed: list[dict[str, Any]]) -> str:
+    """What was fused, and what nearly was, each with the ONNX nodes at its end."""
+    lines = ["fused" if fused else "fused: nothing"]
+    if fused:
+        lines.append(format_table([(entry["pattern"], entry["operation"], _nodes(entry)) for entry in fused]))
+    if missed:
+        lines.append("not fused, though it begins alike")
+        rows = [(entry["pattern"], entry["operation"], _nodes(entry), entry["reason"]) for entry in missed]
+        lines.append(format_table(rows))
+    return "\n".join(lines)
+
+
+def _nodes(entry: dict[str, Any]) -> str:
+    return ", ".join(node for node in entry["nodes"] if node != entry["operation"])
+
+
 def explain(facts: dict[str, Any]) -> list[tuple[str, str]]:
     """Table rows about delay, tail, window and work."""
     work, rows = facts["work"], []

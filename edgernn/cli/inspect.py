@@ -15,6 +15,7 @@ from edgernn.cli.explained import (
     describe_work,
     explain,
     first_output_step,
+    format_fusions,
     format_operations,
 )
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options
@@ -26,9 +27,10 @@ from edgernn.program.program import Program
 @click.command()
 @model_argument
 @board_option
+@click.option("--explain", is_flag=True, help="Say which forms of an ONNX graph were fused, and why others were not.")
 @model_options
 @json_option
-def inspect(model: Path, board: str | None, load_options: LoadOptions, as_json: bool) -> None:
+def inspect(model: Path, board: str | None, explain: bool, load_options: LoadOptions, as_json: bool) -> None:
     """Show what MODEL needs, how it streams and why; with --board, what it needs there as C, and whether it fits.
 
     \b
@@ -36,10 +38,17 @@ def inspect(model: Path, board: str | None, load_options: LoadOptions, as_json: 
       edgernn inspect gesture.onnx
       edgernn inspect gesture.onnx --window 100 --hop 25 --json
       edgernn inspect gesture-int8.safetensors --board uno
+      edgernn inspect gesture.onnx --explain
     """
-    program = load_options.load_as_run(model)
+    if explain and model.suffix in (".safetensors", ".npz"):
+        raise click.UsageError(f"--explain is for ONNX models: {model} holds a program, in which all is fused already")
+    imported = load_options.import_as_run(model) if explain else None
+    program = load_options.load_as_run(model) if imported is None else imported.program
     firmware = None if board is None else describe_fit(program, model.stem, board)
     facts = describe(program) | {"firmware": firmware}
+    if imported is not None:
+        facts["fused"] = [fusion._asdict() for fusion in imported.fusions.fused]
+        facts["nearly_fused"] = [miss._asdict() for miss in imported.fusions.missed]
     if as_json:
         print_json(facts)
     else:
@@ -119,6 +128,8 @@ def _format(model: Path, facts: dict[str, Any]) -> str:
         sections.append(_format_budget(facts["latency_budget"]))
     if facts["firmware"] is not None:
         sections.append(_format_firmware(facts["firmware"]))
+    if "fused" in facts:
+        sections.append(format_fusions(facts["fused"], facts["nearly_fused"]))
     if facts["warnings"]:
         sections.append("warnings\n" + "\n".join(f"  {escape(warning)}" for warning in facts["warnings"]))
     return "\n".join(sections)

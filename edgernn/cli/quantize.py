@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from edgernn.cli.options import LoadOptions, json_option, model_argument, model_options, option_group
+from edgernn.cli.reading_options import reading_options, tell
 from edgernn.cli.text import escape, print_json, progress, warn
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ class QuantizeOptions(msgspec.Struct, frozen=True, kw_only=True):
     state_bits: str
     count_size: tuple[float, ...]
     equalize: bool
+    min_snr: float
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of `edgernn.quantize`."""
         arguments = msgspec.structs.asdict(self)
-        bits, size = arguments.pop("state_bits"), arguments.pop("count_size")
+        bits, size, _ = (arguments.pop(name) for name in ("state_bits", "count_size", "min_snr"))
         states = bits if bits == "auto" else f"s{bits}"
         return {**arguments, "states": states, "count_size": size[0] if len(size) == 1 else size or None}
 
@@ -97,6 +99,13 @@ _quantize_options = option_group(
             show_default=True,
             help="Equalize channels of inputs and between layers, so that they lose less to rounding.",
         ),
+        click.option(
+            "--min-snr",
+            type=float,
+            default=20.0,
+            show_default=True,
+            help="Signal to noise in dB, of the first output over the recordings, below which nothing is written.",
+        ),
     ),
 )
 
@@ -121,6 +130,7 @@ _quantize_options = option_group(
     help="Recording for the report, with or without labels; may be repeated.  [default: the calibration]",
 )
 @click.option("--html", type=_NEW_FILE, help="Write the report as a page with plots.")
+@reading_options
 @model_options
 @json_option
 def quantize(
@@ -132,6 +142,7 @@ def quantize(
     html: Path | None,
     load_options: LoadOptions,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Turn MODEL into a program that computes in integers only, and report the differences.
 
@@ -146,13 +157,26 @@ def quantize(
     from edgernn import quantizer
     from edgernn.program.file import save
     from edgernn.quantizer.page import quantization_page
+    from edgernn.recordings.report import Reading
+    from edgernn.recordings.sample_file import read_inputs
 
     program = load_options.load(model)
     show = progress(model.name, "calibration step")
-    int8 = quantizer.quantize(program, list(calibration), on_progress=show, **options.arguments())
-    save(int8, output)
-    recordings, labels = _recordings(program, compared or calibration)
+    sizes = {port.name: port.size for port in program.inputs}
+
+    def read(path: Path) -> Any:
+        return read_inputs(path, sizes, program.metadata.channels, reading=Reading(**reading), on_report=tell)
+
+    samples = {path: read(path) for path in dict.fromkeys(calibration + compared)}
+    calibrations = [samples[path] for path in calibration]
+    int8 = quantizer.quantize(program, calibrations, on_progress=show, **options.arguments())
+    recordings, labels = _recordings(program, compared or calibration, samples)
     report = quantizer.compare(program, int8, recordings, labels, progress(model.name, "compared step"))
+    if (doubt := report.judge(options.min_snr)) is not None:
+        warn(doubt)
+    save(int8, output)
+    for note in int8.warnings[len(program.warnings) :]:
+        warn(note)
     if html is not None:
         html.write_text(quantization_page(model.name, report), "utf-8")
     if not int8.takes_counts:
@@ -164,18 +188,26 @@ def quantize(
         click.echo(escape(f"{output}: {output.stat().st_size} bytes, program {int8.hash[:12]}"))
 
 
-def _recordings(program: Program, paths: Sequence[Path]) -> tuple[list[Any], list[Any] | None]:
+def _recordings(
+    program: Program, paths: Sequence[Path], samples: Mapping[Path, Any]
+) -> tuple[list[Any], list[Any] | None]:
     """What is compared: samples of each recording and, where all files have labels, the label of each sample."""
+    import numpy as np
+
     from edgernn.errors import InputError
     from edgernn.evaluation.sessions import read_sessions
+    from edgernn.recordings.report import Reading
 
     try:
-        sessions = [session for path in paths for session in read_sessions(path)]
+        sessions = [session for path in paths for session in read_sessions(path, reading=Reading(allow_dropped=True))]
     except InputError:
-        return list(paths), None
+        return [samples[path] for path in paths], None
     pieces = [list(session.pieces()) for session in sessions]
-    if not program.metadata.labels or any(isinstance(piece.data, tuple) for rows in pieces for piece in rows):
-        return list(paths), None
+    is_array = all(
+        isinstance(piece.data, np.ndarray) and np.isfinite(piece.data).all() for rows in pieces for piece in rows
+    )
+    if not program.metadata.labels or not is_array:
+        return [samples[path] for path in paths], None
     return [_joined([piece.data for piece in rows]) for rows in pieces], [
         _indices(program.metadata.labels, rows) for rows in pieces
     ]

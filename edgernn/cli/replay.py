@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from edgernn.cli.reading_options import tell
 from edgernn.cli.text import escape
 
 WAIT_S = 0.1
@@ -32,16 +33,19 @@ def replay(recording: Path, fast: bool, to_stdout: bool) -> None:
       edgernn replay monday.edgerec
       edgernn replay monday.edgerec --fast --stdout | edgernn run gesture.onnx stdin:
     """
+    from edgernn.recordings.sample_file import read_report
     from edgernn.stream.sources.virtual_port import VirtualPort
 
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError), _noticed_interrupt() as interrupted:
         if to_stdout:
             _play(recording, fast, _write_stdout)
+            tell(read_report(recording))
             return
         with VirtualPort() as port:
             click.echo(port.device)
             port.wait_for_reader(interrupted.is_set)
             _play(recording, fast, lambda data: _write_all(port.write, data) if fast else port.write(data))
+            tell(read_report(recording))
             click.echo(f"edgernn: {escape(str(recording))} has ended; Ctrl-C closes the port", err=True)
             while not interrupted.is_set():  # closing it now would take away what is not read yet
                 time.sleep(WAIT_S)

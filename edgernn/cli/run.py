@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgernn.cli.options import LoadOptions, json_option, model_options
+from edgernn.cli.reading_options import allow_dropped_option
 from edgernn.cli.realtime_options import realtime_options, say_grants, wanted_parts
 from edgernn.cli.stream_options import given_settings, stream_options
 from edgernn.cli.text import escape
@@ -28,6 +29,7 @@ MAX_DRIFT_PPM = 50_000  # of a clock that deserves the name
 @model_options
 @json_option
 @stream_options
+@allow_dropped_option
 @realtime_options
 @click.option("--baud", type=int, help="Bits per second of the serial port.  [default: 115200]")
 @click.option("--no-reconnect", "reconnect", flag_value=False, default=True, help="Stop when the port is unplugged.")
@@ -55,8 +57,10 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
       edgernn run gesture.toml replay:///data/monday.csv --output events.csv
     """
     from edgernn.cli.status_line import StatusLine
+    from edgernn.recordings.report import expect_few_dropped
     from edgernn.stream.realtime import realtime as ask_for_realtime
     from edgernn.stream.sinks import make_sink
+    from edgernn.stream.sources.replay import ReplaySource
     from edgernn.stream.stream import open_stream
     from edgernn.stream.systemd import Notifier
 
@@ -66,6 +70,7 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
         line.clear()
         click.echo(f"edgernn: {escape(text)}", err=True)
 
+    allow_dropped = options.pop("allow_dropped")
     stream = open_stream(model, source, on_notice=notice, **given_settings(load_options, options))
     settings = stream.settings
     with contextlib.ExitStack() as stack:
@@ -98,6 +103,8 @@ def run(model: Path, source: str | None, load_options: LoadOptions, as_json: boo
         except BrokenPipeError as error:  # as in `edgernn run ... | head`
             notice(str(error))
         notifier.stopping()
+    if isinstance(stream.source, ReplaySource):
+        expect_few_dropped(stream.source.name, stream.status().counts, allowed=allow_dropped)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from edgernn.evaluation.onnxruntime_model import Array, FixedLengthError, Onnxru
 from edgernn.program.description import OutputDescription, Port, Window
 from edgernn.program.operations import DelayLine
 from edgernn.program.program import Program
+from edgernn.recordings.report import DEFAULT_READING, Reading, ReadReport
 from edgernn.recordings.sample_file import read_inputs
 from edgernn.runtime.plan import ANY_ROWS, plan_of
 from edgernn.runtime.runner import Runner
@@ -93,7 +94,14 @@ def _most_ids(port: Port, rows: Mapping[str, NDArray[np.int64]]) -> NDArray[np.i
     return np.where(most < ANY_ROWS, most, ANY_INTEGERS).reshape(port.shape)
 
 
-def recorded_sequences(program: Program, path: Path, steps: int | None = None) -> dict[str, NDArray[Any]]:
+def recorded_sequences(
+    program: Program,
+    path: Path,
+    steps: int | None = None,
+    *,
+    reading: Reading = DEFAULT_READING,
+    on_report: Callable[[ReadReport], None] | None = None,
+) -> dict[str, NDArray[Any]]:
     """The first `steps` samples of a recording, or all, normalised as a stream does it.
 
     Raises
@@ -101,7 +109,8 @@ def recorded_sequences(program: Program, path: Path, steps: int | None = None) -
     InputError
         The recording has other channels, or no samples of an input, or is not whole where the model takes ids.
     """
-    recorded = read_inputs(path, {port.name: port.size for port in program.inputs}, program.metadata.channels)
+    sizes = {port.name: port.size for port in program.inputs}
+    recorded = read_inputs(path, sizes, program.metadata.channels, reading=reading, on_report=on_report)
     return {port.name: _frames(program, port, recorded[port.name][:steps], path) for port in program.inputs}
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import heapq
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
@@ -30,16 +29,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import FormatError, InputError
-from edgernn.stream.formats.headings import parse_names
-from edgernn.stream.formats.names import clock_unit_us
+from edgernn.recordings.decoding import decode
+from edgernn.recordings.report import DEFAULT_READING, Reading, ReadReport
+from edgernn.recordings.sample_file import file_entries, read_report
+from edgernn.stream.formats.names import are_made_up, clock_columns, places_without_clock, time_unit_us
 from edgernn.stream.recording import LabelMark, RecordingReader, is_recording
 from edgernn.stream.sources.base import Chunk
 
 MAX_BYTES = 1 << 30
 BLOCK_SAMPLES = 64  # of an array that are streamed together
-_TIME = re.compile(r"timestamp|(t|time|timestamp)_(s|ms|us)", re.IGNORECASE)  # a column that is no channel
 
 Label = str | None
+OnReport = Callable[[ReadReport], None]
 
 
 class Piece(NamedTuple):
@@ -54,7 +55,7 @@ class Piece(NamedTuple):
 
 
 class Session(NamedTuple):
-    """What is streamed without beginning anew.
+    """What is streamed without a reset.
 
     Attributes
     ----------
@@ -77,8 +78,10 @@ class Session(NamedTuple):
     inputs: tuple[str, ...] = ()
 
 
-def read_sessions(path: Path) -> list[Session]:
-    """The labelled recordings in a file.
+def read_sessions(
+    path: Path, *, reading: Reading = DEFAULT_READING, on_report: OnReport | None = None
+) -> list[Session]:
+    """The labelled recordings in a file. `on_report` is called with what was read of a table, and what was not.
 
     Raises
     ------
@@ -99,7 +102,13 @@ def read_sessions(path: Path) -> list[Session]:
         raise InputError(f"{path} has {path.stat().st_size} bytes, a labelled recording has at most {MAX_BYTES}")
     if path.suffix == ".npz":
         return _read_archive(path)
-    return [_recorded(path) if is_recording(path) else _read_table(path)]
+    if not is_recording(path):
+        return [_read_table(path, reading, on_report)]
+    if on_report is not None:
+        report = read_report(path)
+        report.expect_few_dropped(reading)
+        on_report(report)
+    return [_recorded(path)]
 
 
 def joined_session(recordings: Mapping[str, Path]) -> Session:
@@ -230,32 +239,48 @@ def _span(path: Path, start: int, stop: int, length: int) -> slice:
     return slice(start, stop)
 
 
-def _read_table(path: Path) -> Session:
-    heading, rows = _read_rows(path)
-    labels: list[Label] = [None] * len(rows)
-    beside = path.with_suffix(".labels.csv")
-    if "label" in heading:
-        place = heading.index("label")
-        labels = [row[place].strip() or None for row in rows]
-    elif beside.exists():
-        _apply_intervals(beside, labels)
-    else:
-        raise InputError(f"{path} has no column called label, and there is no {beside.name} beside it")
+def _read_table(path: Path, reading: Reading, on_report: OnReport | None) -> Session:
+    report = ReadReport(str(path))
     try:
-        columns = {
-            name: np.array([row[k] for row in rows], np.float64) for k, name in enumerate(heading) if name != "label"
-        }
-    except ValueError as error:
+        blocks = list(decode(file_entries(path), counts=report.counts))
+    except FormatError as error:
         raise InputError(f"{path}: {error}") from error
-    rate_hz = None
-    for name in [name for name in columns if _TIME.fullmatch(name)]:
-        steps = np.diff(columns.pop(name)) * (clock_unit_us(name) or 1.0) / 1e6
-        rate_hz = len(steps) / float(steps.sum()) if len(steps) and steps.sum() > 0 else None
-    if not rows or not columns:
+    if not blocks:
+        raise InputError(f"{path} holds no samples in a form that is read")
+    report.expect_few_dropped(reading)
+    if on_report is not None:
+        on_report(report)
+    values = np.concatenate([block.values for block in blocks])  # (N, width)
+    labels = [label for block in blocks for label in block.labels]
+    beside = path.with_suffix(".labels.csv")
+    if beside.exists() and not any(labels):
+        _apply_intervals(beside, labels)
+    elif not any(labels):
+        raise InputError(f"{path} has no column called label, and there is no {beside.name} beside it")
+    names, units = blocks[0].channels, blocks[0].units
+    kept = places_without_clock(names, values.shape[1])
+    if not kept:
         raise InputError(f"{path} holds no samples")
-    names = parse_names(list(columns))
-    channels, units = (tuple(columns), ()) if names is None else (names.channels, names.units)
-    return _array_session(path.name, rate_hz, np.stack(list(columns.values()), axis=1), labels, channels, units)
+    channels = tuple(names[place] for place in kept) if names else ()
+    return _array_session(
+        path.name,
+        _rate_hz(names, units, values),
+        values[:, kept],
+        labels,
+        () if are_made_up(channels) else channels,
+        tuple(units[place] for place in kept) if units else (),
+    )
+
+
+def _rate_hz(names: Sequence[str], units: Sequence[str], values: NDArray[np.float64]) -> float | None:
+    """Samples a second by the column of times, if there is one."""
+    clock = clock_columns(names)
+    if clock is None or clock.time is None:
+        return None
+    times = values[np.isfinite(values[:, clock.time]), clock.time]
+    unit_us = time_unit_us(names[clock.time], units[clock.time] if units else "", times)
+    span_s = float(times[-1] - times[0]) * unit_us / 1e6 if len(times) > 1 else 0.0
+    return (len(times) - 1) / span_s if span_s > 0 else None
 
 
 def _apply_intervals(path: Path, labels: list[Label]) -> None:

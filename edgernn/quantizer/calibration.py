@@ -15,7 +15,7 @@ from edgernn.errors import InputError, QuantizationError
 from edgernn.program.operations import AnyOperation, DelayLine, RecurrentOperation, RunningReduce, RunningSoftmax
 from edgernn.program.program import Program
 from edgernn.recordings.sample_file import read_inputs
-from edgernn.reference.integer_operations import region
+from edgernn.reference.arguments import region
 from edgernn.reference.runner import ReferenceRunner
 
 Array: TypeAlias = NDArray[Any]

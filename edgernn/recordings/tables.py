@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import InputError
 from edgernn.recordings.decoding import DecodedBlock, decode
+from edgernn.recordings.report import DEFAULT_READING, Reading, ReadReport
 from edgernn.stream.recording import RecordingReader
 
 
@@ -46,33 +47,36 @@ class Table(NamedTuple):
     units: tuple[str, ...] = ()
 
 
-def read_table(path: Path) -> Table:
-    """Decode a recording.
+def read_table(path: Path, reading: Reading = DEFAULT_READING) -> tuple[Table, ReadReport]:
+    """Decode a recording; what was read of it, and what was not.
 
     Raises
     ------
     InputError
-        There are no samples in it.
+        There are no samples in it, or too many of its rows are none.
     FormatError
         It is damaged.
     """
+    report = ReadReport(str(path))
     reader = RecordingReader(path)
     try:
-        blocks = list(decode(reader.entries(), reader.info.label))
+        blocks = list(decode(reader.entries(), reader.info.label, counts=report.counts))
     finally:
         reader.close()
     if not blocks:
         raise InputError(f"{path} holds no samples in a format that edgernn knows")
+    report.expect_few_dropped(reading)
     arrivals_ns = np.concatenate([np.full(len(block.values), block.monotonic_ns) for block in blocks])  # (N,)
-    return Table(
+    table = Table(
         np.concatenate([block.values for block in blocks]),
         (arrivals_ns - arrivals_ns[0]) / 1e9,
-        [block.label for block in blocks for _ in range(len(block.values))],
+        [label for block in blocks for label in block.labels],
         _joined(blocks, "sequence"),
         _joined(blocks, "device_time_us"),
         blocks[0].channels,
         blocks[0].units,
     )
+    return table, report
 
 
 def _joined(blocks: Sequence[DecodedBlock], name: str) -> NDArray[np.int64] | None:

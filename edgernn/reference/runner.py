@@ -14,22 +14,14 @@ from edgernn.errors import InputError
 from edgernn.program.description import OutputDescription, StateSlot
 from edgernn.program.operations import (
     AnyOperation,
-    Constant,
-    Convert,
     DelayLine,
-    FloatOperation,
-    Int32StateUpdate,
     PutFrame,
-    ReadState,
-    Rearrange,
     Repeat,
     TakeFrame,
-    WriteState,
 )
 from edgernn.program.program import Program
-from edgernn.reference import int8 as reference_int8
-from edgernn.reference.float_operations import FloatOperations
-from edgernn.reference.integer_operations import IntegerOperations, region
+from edgernn.reference.arguments import Arguments
+from edgernn.reference.operations import REFERENCES
 
 Array = NDArray[Any]
 Frame = Array | dict[str, Array | None] | None
@@ -100,8 +92,8 @@ class ReferenceRunner:
             name: array.astype(self.dtype if array.dtype.kind == "f" else np.int64)
             for name, array in program.weights.items()
         }
-        self._float = FloatOperations(program, self._weights)
-        self._integer = IntegerOperations(program, self._weights)
+        self._arguments = Arguments(program, self._weights)
+        self._raw = False  # whether inputs are sensor counts and outputs stay integers
         self.reset()
 
     def reset(self) -> None:
@@ -127,7 +119,7 @@ class ReferenceRunner:
 
     def step(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Frame:
         """One time step; the outputs as `edgernn.Runner.step` shapes them, None where there are none."""
-        self._integer.raw = False
+        self._raw = False
         return self._step(x, self.dtype)
 
     def step_raw(self, counts: ArrayLike | Mapping[str, ArrayLike]) -> Frame:
@@ -140,7 +132,7 @@ class ReferenceRunner:
         """
         if not self.program.takes_counts:
             raise InputError("the program cannot run on sensor counts: quantize it whole, with count_size")
-        self._integer.raw = True
+        self._raw = True
         return self._step(counts, np.int64)
 
     def _step(self, x: ArrayLike | Mapping[str, ArrayLike], dtype: DTypeLike) -> Frame:
@@ -266,58 +258,22 @@ class ReferenceRunner:
         index = operation.when.frame(state.clock)
         if index is None:
             return
-        ring = region(state.slots, operation.ring, operation.length * operation.size).reshape(operation.length, -1)
-        position = region(state.slots, operation.position, 1)
         ended = state.end is not None and index >= operation.when.frames(state.end)
-        frame = np.full(operation.size, operation.fill) if ended else values[operation.inputs[0]].ravel()
-        ring[position[0]] = reference_int8.operand(frame.astype(np.int64), 8) if operation.int8_storage else frame
-        position[0] = (position[0] + 1) % operation.length
+        name = operation.inputs[0]
+        frame = np.full(self.program.values[name].shape, operation.fill) if ended else values[name]
+        taps = self._arguments.call(REFERENCES[DelayLine], operation, [frame], state.slots)
         if operation.read.happens(state.clock, state.end, self.program.tail_steps):
-            rows = (position[0] + np.arange(operation.taps) * operation.dilation) % operation.length
-            shape = self.program.values[operation.outputs[0]].shape
-            taps = ring[rows].reshape(shape)
-            self._write(operation, (taps.astype(np.int64) * 256 if operation.int8_storage else taps,), values)
-
-    def _collected(self, operation: PutFrame, x: Array, values: dict[str, Array]) -> Array:
-        """The frames of a Repeat with this round's put in."""
-        name, round_ = operation.outputs[0], self._iterations[operation.loop]
-        y = values[name] if name in values else np.zeros((operation.count, *x.shape), x.dtype)
-        y[operation.count - 1 - round_ if operation.reverse else round_] = x
-        return y
+            self._write(operation, taps, values)
 
     def _run(
         self, operation: AnyOperation, inputs: list[Array], state: dict[str, Array], values: dict[str, Array]
     ) -> tuple[Array, ...]:
-        """The outputs of an operation: those that move numbers here, those that compute where they are defined."""
-        match operation:
-            case Convert():
-                return (inputs[0].astype(self.dtype if operation.dtype == "float32" else np.int64),)
-            case Constant():
-                return (self._weights[operation.weight_name],)
-            case TakeFrame():
-                round_ = self._iterations[operation.loop]
-                return (np.atleast_1d(inputs[0][-1 - round_ if operation.reverse else round_]),)
-            case PutFrame():
-                return (self._collected(operation, inputs[0], values),)
-            case Rearrange():
-                joined = np.concatenate([value.ravel() for value in inputs])
-                indices = None if operation.indices is None else self._weights[operation.indices]
-                return ((joined if indices is None else joined[indices]).reshape(operation.shape),)
-            case ReadState():
-                content = region(state, operation.region, int(np.prod(operation.shape)))
-                high = content >> 16 if operation.dtype == "int32" and operation.scale is not None else content.copy()
-                return (high.reshape(operation.shape),)
-            case WriteState():
-                region(state, operation.region, operation.size)[...] = inputs[0].ravel()
-                return ()
-            case Repeat() | DelayLine():
-                raise AssertionError("run by _run_operations")
-            case Int32StateUpdate():
-                return self._integer.run_int32_state_update(operation, inputs, state)
-            case _ if isinstance(operation, FloatOperation):
-                return self._float.run(operation, inputs, state)
-            case _:
-                return (self._integer.run(operation, inputs, state),)
+        """The outputs of an operation."""
+        added: dict[str, Any] = {"raw": self._raw, "float_dtype": self.dtype}
+        if isinstance(operation, TakeFrame | PutFrame):
+            added["iteration"] = self._iterations[operation.loop]
+            added["collected"] = values.get(operation.outputs[0])
+        return self._arguments.call(REFERENCES[type(operation)], operation, inputs, state, **added)
 
 
 def _stacked(frames: list[Array], shape: tuple[int, ...]) -> Array:

@@ -1,6 +1,6 @@
 """Plan: a Program prepared for the compiled kernels. Immutable, shared by all runners of the program.
 
-A Plan holds the weights packed as the kernels read them, the table of operations (kernels/rows.py) and where everything
+A Plan holds the weights packed as the kernels read them, the instructions (kernels/instructions.py) and where all
 lies in memory. It holds no state and no address, so many runners can work on one.
 """
 
@@ -36,8 +36,8 @@ from edgernn.program.operations import (
     TakeFrame,
 )
 from edgernn.program.program import Program
+from edgernn.runtime.lowering.operations import NO_GATE, gate_of, lower_operations
 from edgernn.runtime.lowering.table import Allocation, InstructionBuilder, aligned_bytes
-from edgernn.runtime.lowering.time import NO_GATE, gate_of, lower_operations
 
 ANY_ROWS = 1 << 31  # of an id that meets no table
 MAX_BYTES = 1 << 32  # of one runner

@@ -1,12 +1,17 @@
-"""Operations that make one number of many: over features, over time; norms; the largest and where it is."""
+"""Float reductions, over features and over time, and norms, in C."""
 
 from __future__ import annotations
 
-from math import prod
-
-from edgernn.program.operations import ArgMax, LayerNorm, Reduce, RunningReduce, RunningSoftmax, TopK
-from firmware_export.emitters.loops import count, rows
-from firmware_export.literals import C_TYPES, float_literal
+from edgernn.program.operations import (
+    LayerNorm,
+    Reduce,
+    RunningReduce,
+    RunningSoftmax,
+    Softmax,
+)
+from firmware_export.emitters.c_loops import count, rows
+from firmware_export.emitters.calls import Emitter, arguments
+from firmware_export.literals import float_literal
 from firmware_export.step import StepWriter
 
 JOINS = {
@@ -18,48 +23,51 @@ JOINS = {
 }
 
 
+def softmax(step: StepWriter, operation: Softmax) -> list[str]:
+    """Softmax over the last axis."""
+    step.need("softmax_float")
+    x, y, shape = (
+        step.place(operation.inputs[0]),
+        step.place(operation.outputs[0]),
+        step.value(operation.inputs[0]).shape,
+    )
+    return rows(
+        shape,
+        lambda at: (
+            f"edgernn_softmax_float({x}{at(shape[-1])}, {shape[-1]}, {int(operation.logarithm)}, {y}{at(shape[-1])});"
+        ),
+    )
+
+
 def reduce(step: StepWriter, operation: Reduce) -> list[str]:
     """One axis, with those before and behind it as one each."""
     step.need("reduce_float")
-    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
-    shape, axis = step.value(operation.inputs[0]).shape, operation.axis
-    extents = (prod(shape[:axis]), shape[axis], prod(shape[axis + 1 :]))
-    sizes = ", ".join(count(extent, f"{operation.name}: an axis") for extent in extents)
+    n = step.value(operation.inputs[0]).shape[operation.axis]
     factor, divisor = 1.0, 1.0
     if operation.function == "Mean":
-        factor = 2.0 ** -(shape[axis] - 1).bit_length()  # the largest power of two that is not above 1 / extent
-        divisor = factor * shape[axis]
+        factor = 2.0 ** -(n - 1).bit_length()  # the largest power of two that is not above 1 / extent
+        divisor = factor * n
     literals = f"{float_literal(factor)}, {float_literal(divisor)}"
-    return [f"edgernn_reduce_float({x}, {sizes}, {JOINS[operation.function]}, {literals}, {y});"]
+    begin, y = arguments(step, operation, "x outer n inner"), step.place(operation.outputs[0])
+    return [f"edgernn_reduce_float({begin}, {JOINS[operation.function]}, {literals}, {y});"]
 
 
 def running_reduce(step: StepWriter, operation: RunningReduce) -> list[str]:
     """All frames so far: a sum, or the largest or smallest number."""
-    arguments = [
-        step.place(operation.inputs[0]),
-        count(operation.size, f"{operation.name}: its size"),
-        step.state(operation.total),
-        step.state(operation.count),
-    ]
     if operation.function in {"Max", "Min"}:
         kernel, last = "most", JOINS[operation.function]
     else:
         kernel, last = "sum", str(int(operation.function == "Mean"))
     step.need(f"running_{kernel}_float")
-    y = step.place(operation.outputs[0])
-    return [f"edgernn_running_{kernel}_float({', '.join(arguments)}, {last}, {y});"]
+    begin, y = arguments(step, operation, "x size total count"), step.place(operation.outputs[0])
+    return [f"edgernn_running_{kernel}_float({begin}, {last}, {y});"]
 
 
 def running_softmax(step: StepWriter, operation: RunningSoftmax) -> list[str]:
     """The online softmax of each group."""
     step.need("running_softmax_float")
-    arguments = [
-        *(step.place(name) for name in operation.inputs),
-        *(count(size, f"{operation.name}: an axis") for size in (operation.groups, operation.size)),
-        *(step.state(region) for region in (operation.largest, operation.total, operation.weighted)),
-        step.place(operation.outputs[0]),
-    ]
-    return [f"edgernn_running_softmax_float({', '.join(arguments)});"]
+    of = arguments(step, operation, "scores x groups size largest total weighted y")
+    return [f"edgernn_running_softmax_float({of});"]
 
 
 def layer_norm(step: StepWriter, operation: LayerNorm) -> list[str]:
@@ -76,28 +84,10 @@ def layer_norm(step: StepWriter, operation: LayerNorm) -> list[str]:
     return rows(shape, lambda at: f"edgernn_layer_norm_float({x}{at(shape[-1])}, {constants}, {y}{at(shape[-1])});")
 
 
-def arg_max(step: StepWriter, operation: ArgMax) -> list[str]:
-    """An index for each row."""
-    number = C_TYPES[step.value(operation.inputs[0]).dtype]
-    step.need(f"arg_max.{number}")
-    x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
-    shape = step.value(operation.inputs[0]).shape
-    size = count(shape[-1], f"{operation.name}: its last axis")
-    arguments = f"{size}, {int(operation.last)}, {int(operation.smallest)}"
-    return rows(shape, lambda at: f"*({y}{at(1)}) = edgernn_arg_max_{number}({x}{at(shape[-1])}, {arguments});")
-
-
-def top_k(step: StepWriter, operation: TopK) -> list[str]:
-    """Numbers and indices for each row."""
-    number = C_TYPES[step.value(operation.inputs[0]).dtype]
-    step.need(f"top_k.{number}")
-    x, (y, indices) = step.place(operation.inputs[0]), (step.place(name) for name in operation.outputs)
-    shape, k = step.value(operation.inputs[0]).shape, operation.k
-    size = count(shape[-1], f"{operation.name}: its last axis")
-    return rows(
-        shape,
-        lambda at: (
-            f"edgernn_top_k_{number}({x}{at(shape[-1])}, {size}, {k}, {int(operation.largest)}, {y}{at(k)}, "
-            f"{indices}{at(k)});"
-        ),
-    )
+OPERATIONS: dict[type, Emitter] = {
+    Softmax: Emitter(softmax),
+    Reduce: Emitter(reduce),
+    LayerNorm: Emitter(layer_norm),
+    RunningReduce: Emitter(running_reduce),
+    RunningSoftmax: Emitter(running_softmax),
+}

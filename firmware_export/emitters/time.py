@@ -1,14 +1,17 @@
-"""What remembers frames."""
+"""What remembers frames, in C."""
 
 from __future__ import annotations
 
-from edgernn.program.operations import DelayLine
-from firmware_export.emitters.loops import count
+from edgernn.program.operations import (
+    DelayLine,
+)
+from firmware_export.emitters.c_loops import count
+from firmware_export.emitters.calls import Emitter
 from firmware_export.literals import C_TYPES, float_literal, integer_literal
 from firmware_export.step import StepWriter
 
 
-def history(step: StepWriter, operation: DelayLine) -> list[str]:
+def delay_line(step: StepWriter, operation: DelayLine) -> list[str]:
     """A write into the ring, of padding behind the sequence's end; and a read where one is due."""
     number = "narrow" if operation.int8_storage else C_TYPES[operation.dtype]
     step.need("history_narrow" if operation.int8_storage else f"history.{number}")
@@ -26,3 +29,8 @@ def history(step: StepWriter, operation: DelayLine) -> list[str]:
     read = f"edgernn_recall_{number}({ring}, {position}, {sizes}, {taps}, {step.place(operation.outputs[0])});"
     flag = "" if made == runs else step.flag(made)
     return [*lines, f"if ({flag}) {read}" if flag else read]
+
+
+OPERATIONS: dict[type, Emitter] = {
+    DelayLine: Emitter(delay_line),
+}

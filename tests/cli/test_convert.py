@@ -102,8 +102,9 @@ def test_a_recording_becomes_a_table_of_numbers_with_its_labels(
     assert (status, out.split(": ", 1)[1]) == (0, "6 samples of 2 channels; labels: wave\n"), err
     lines = output.read_text().splitlines()
     assert lines[0] == "time_s,x,y,label"
-    assert lines[3] == "0.020000,2.0,-2.5,wave"  # counted from the read that made the first samples complete
-    assert [line.rpartition(",")[2] for line in lines[1:]] == ["wave", "wave", "wave", "wave", "", ""]
+    assert lines[3] == "0.040000,2.0,-2.5,wave"
+    assert [line.rpartition(",")[2] for line in lines[1:]] == ["", "wave", "wave", "wave", "", ""]
+    assert f"{recording}: 6 samples; nothing was passed over" in err
 
 
 def test_a_recording_becomes_arrays_that_evaluate_reads(
@@ -114,9 +115,9 @@ def test_a_recording_becomes_arrays_that_evaluate_reads(
     with np.load(output) as arrays:
         assert arrays["samples"].tolist() == [[k, -k - 0.5] for k in range(6)]
         assert arrays["channel_names"].tolist() == ["x0", "x1"]
-        assert (arrays["interval_start"].tolist(), arrays["interval_stop"].tolist()) == ([0], [4])
+        assert (arrays["interval_start"].tolist(), arrays["interval_stop"].tolist()) == ([1], [4])
     (session,) = read_sessions(output)
-    assert [piece.label for piece in session.pieces()] == ["wave", None]
+    assert [piece.label for piece in session.pieces()] == [None, "wave", None]
 
 
 @pytest.mark.parametrize(

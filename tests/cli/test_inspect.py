@@ -204,3 +204,29 @@ def test_kinds_of_windows_and_their_worst_step(
     (cell,) = [operation for operation in facts["operations"] if operation["kind"] == "Gru"]
     assert (cell["iterations"], cell["multiply_accumulates"]) == (20, 20 * 12 * (2 + 4))
     assert "recomputed: frames are kept" in edgernn_command("inspect", tmp_path / "reverse.onnx")[1]
+
+
+def test_explain_says_what_was_fused_and_what_was_not(tmp_path: Path, edgernn_command: Command) -> None:
+    """A Gelu whose 1 is 1.1 nearly is one; a matrix product takes up its bias."""
+    constants = {"W": np.eye(3), "b": np.ones(3), "slope": 0.5**0.5, "one": 1.1, "half": 0.5}
+    names = [("MatMul", "x W", "z"), ("Add", "z b", "a"), ("Mul", "a slope", "s"), ("Erf", "s", "e")]
+    names += [("Add", "e one", "g"), ("Mul", "a g", "p"), ("Mul", "p half", "y")]
+    nodes = [helper.make_node(kind, inputs.split(), [output], name=f"n{output}") for kind, inputs, output in names]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, "time", 3]) for name in "xy"]
+    arrays = [onnx.numpy_helper.from_array(np.array(array, np.float32), name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "graph", ports[:1], ports[1:], arrays)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "m.onnx")
+    status, out, err = edgernn_command("inspect", tmp_path / "m.onnx", "--explain", "--json")
+    assert (status, err) == (0, "")
+    facts = json.loads(out)
+    assert [entry["nodes"] for entry in facts["fused"]] == [["nz", "na"]]
+    assert [(entry["pattern"], entry["nodes"], entry["reason"]) for entry in facts["nearly_fused"]] == [
+        ("Gelu", ["ny"], "1.1 is added, not 1")
+    ]
+    status, out, _ = edgernn_command("inspect", tmp_path / "m.onnx", "--explain")
+    assert status == 0
+    assert "not fused, though it begins alike" in out
+    edgernn.save(edgernn.load(tmp_path / "m.onnx"), tmp_path / "m.safetensors")
+    status, _, err = edgernn_command("inspect", tmp_path / "m.safetensors", "--explain")
+    assert status == 2
+    assert "--explain is for ONNX models" in err

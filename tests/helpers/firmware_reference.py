@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from edgernn.program.operations import Rearrange
 from edgernn.program.program import Program
-from edgernn.reference.integer_operations import IntegerOperations
+from edgernn.reference.arguments import Arguments
+from edgernn.reference.operations import REFERENCES
 from edgernn.runtime.runner import Runner
 
 Integers = NDArray[np.int64]
@@ -88,8 +89,7 @@ def _run(program: Program, samples: NDArray[Any], states: dict[str, Integers]) -
         name: array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
         for name, array in program.weights.items()
     }
-    integer = IntegerOperations(program, weights)
-    integer.raw = True
+    arguments = Arguments(program, weights)
     state: Any = {name: Flat(content) for name, content in states.items()}
     for step in range(samples.shape[1]):
         values: dict[str, Any] = {program.inputs[0].name: samples[:, step].astype(np.int64)}
@@ -100,6 +100,6 @@ def _run(program: Program, samples: NDArray[Any], states: dict[str, Integers]) -
                 indices = slice(None) if operation.indices is None else weights[operation.indices]
                 result = joined[:, indices].reshape(len(samples), *operation.shape)
             else:
-                result = integer.run(operation, operands, state)  # type: ignore[arg-type]
+                (result,) = arguments.call(REFERENCES[type(operation)], operation, operands, state, raw=True)
             values[operation.outputs[0]] = result
         yield values[program.description.outputs[0].value]

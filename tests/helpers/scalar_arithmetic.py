@@ -28,6 +28,12 @@ def rescale(a: int, m: int, s: int) -> int:
     return i32(t + 2 ** (s - 17)) >> (s - 16)
 
 
+def rescale_sum(a: int, m: int, s: int) -> int:
+    """Section 3: a sum of weights, limited to what stays in 32 bits."""
+    before = max(0, 17 - s)
+    return rescale(min(max(a, -(1 << 31) >> before), ((1 << 31) - 1) >> before), m, s)
+
+
 def signed_rescale(a: int, m: int, s: int) -> int:
     return i32(i32(a * m) + 2 ** (s - 1)) >> s
 

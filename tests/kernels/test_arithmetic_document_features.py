@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scalar_arithmetic import i32, operand, rescale, sat16, signed_rescale, u32
+from scalar_arithmetic import i32, operand, rescale, rescale_sum, sat16, signed_rescale, u32
 
 from edgernn.kernels.int8.elementwise import tables as int8_tables
-from edgernn.reference import int8_products as products
-from edgernn.reference import int8_reductions as reductions
-from edgernn.reference import int8_wide as wide
+from edgernn.reference.int8 import products, recurrent, reductions
 
 int16s = st.one_of(st.sampled_from([-32768, -1, 0, 1, 32767]), st.integers(-32768, 32767))
 int32s = st.one_of(st.sampled_from([-(1 << 31), -1, 0, (1 << 31) - 1]), st.integers(-(1 << 31), (1 << 31) - 1))
@@ -36,8 +34,9 @@ def test_grouped_products(bits: int) -> None:
     program = programs.grouped(2, 30, 5, bits, seed=4)
     W, m, s, B = (program.weights[name].tolist() for name in ("W", "m", "s", "B"))
     for x in programs.counts_for(program, 6)[:, : 30 * 5].reshape(6, 30, 5):
+        X = x.tolist()
         expected = [
-            [sat16(i32(rescale(i32(_sum(W[o], x.tolist(), g, bits)), m[o][g], s[o][g]) + B[o][g])) for g in range(5)]
+            [sat16(i32(rescale_sum(i32(_sum(W[o], X, g, bits)), m[o][g], s[o][g]) + B[o][g])) for g in range(5)]
             for o in range(2)
         ]
         assert products.grouped_dense(x, *(np.array(array) for array in (W, m, s, B)), bits).tolist() == expected
@@ -255,18 +254,18 @@ def test_wide_products(h: int, x: int, u: int, negative: bool) -> None:
     t = i32(i32(x * (u >> 15)) + (i32(x * (u & 32767)) >> 15))
     t = i32(-t) if negative else t
     expected = sat32(sat32(h + t) + t)
-    assert int(wide.add_product(np.array(h), np.array(x), np.array(u), negative)) == expected
+    assert int(recurrent.add_product(np.array(h), np.array(x), np.array(u), negative)) == expected
 
 
 @settings(max_examples=300)
 @given(int32s, int16s, int16s, int16s, st.booleans())
 def test_wide_steps_toward_a_value(h: int, n: int, p: int, old: int, complement: bool) -> None:
     u = fine(-2 * p if complement else 2 * p)
-    assert int(wide.fine_gate(np.array(p), complement)) == u
+    assert int(recurrent.fine_gate(np.array(p), complement)) == u
     x = n - old
     t = i32(i32(x * (u >> 15)) + (i32(x * (u & 32767)) >> 15))
     expected = sat32(sat32(h + t) + t)
-    assert int(wide.add_product(np.array(h), np.array(x), np.array(u), False)) == expected
+    assert int(recurrent.add_product(np.array(h), np.array(x), np.array(u), False)) == expected
 
 
 def fine(x: int) -> int:
@@ -283,4 +282,4 @@ def fine(x: int) -> int:
 def test_wide_shifted_terms(h: int, x: int, j: int, negative: bool) -> None:
     shifted = i32(x * 2**j)
     expected = sat32(h - shifted if negative else h + shifted)
-    assert int(wide.add_shifted(np.array(h), np.array(x), j, negative)) == expected
+    assert int(recurrent.add_shifted(np.array(h), np.array(x), j, negative)) == expected

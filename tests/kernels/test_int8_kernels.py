@@ -10,7 +10,7 @@ from edgernn.kernels.codegen.target import Processor
 from edgernn.kernels.int8.products.forms import FORMS, forms_of
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
-from edgernn.runtime.lowering import int8 as lowering_int8
+from edgernn.runtime.lowering.int8 import products
 from edgernn.runtime.runner import Runner
 
 # all of them run everywhere: those that the processor lacks the instruction for, in plain code
@@ -71,7 +71,7 @@ def assert_equal_steps(program: Program, seed: int, steps: int = 4) -> None:
 def bits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Bits of operands, with the form of matrix products set; tests are parametrized with (form, bits)."""
     form, operand_bits = request.param
-    monkeypatch.setattr(lowering_int8, "product_form", lambda operand_bits: form)
+    monkeypatch.setattr(products, "product_form", lambda operand_bits: form)
     return operand_bits
 
 

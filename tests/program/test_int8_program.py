@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from int8_programs import int8_program
 from small_programs import cell_program, recording
 
 from edgernn.errors import MalformedModelError
@@ -61,7 +62,6 @@ def filled(value: int) -> Callable[[np.ndarray], None]:
 @pytest.mark.parametrize(
     ("kind", "build", "complaint"),
     [
-        ("gru", with_weight("cell/R_shift", filled(2)), "could overflow 32 bits"),
         ("gru", with_weight("cell/R_shift", filled(47)), "outside 2 to 46"),
         ("gru", with_weight("cell/R_shift", filled(1)), "outside 2 to 46"),
         ("gru", with_weight("cell/W_multiplier", filled(100)), "neither 0 nor from 16384"),
@@ -104,6 +104,14 @@ def test_a_program_that_breaks_a_proof_is_refused(
 ) -> None:
     with pytest.raises(MalformedModelError, match=complaint):
         build(programs[kind])
+
+
+@pytest.mark.parametrize(("bits", "columns"), [(16, 512), (8, 131_072)])
+def test_a_row_that_could_overflow_32_bits_is_refused(bits: int, columns: int) -> None:
+    """Products of the lowest weight and the lowest operand: 2^22 or 2^14 each."""
+    int8_program("rnn", columns - 1, 2, bits, "lowest")
+    with pytest.raises(MalformedModelError, match="row 0 of W could overflow 32 bits"):
+        int8_program("rnn", columns, 2, bits, "lowest")
 
 
 def test_the_message_names_the_operation(programs: dict[str, Program]) -> None:

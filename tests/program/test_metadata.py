@@ -40,7 +40,7 @@ def test_lists_may_be_plain_text_with_commas() -> None:
         ({"edgernn.rate": "50"}, "unknown field `rate`"),
         ({"edgernn.rate_hz": "fast"}, "edgernn.rate_hz is 'fast'"),
         ({"edgernn.rate_hz": "-1"}, "above 0"),
-        ({"edgernn.labels": "a,a"}, "twice"),
+        ({"edgernn.labels": "a,a"}, "duplicate entry: a"),
         ({"edgernn.mean": "1,x", "edgernn.std": "1,1"}, "edgernn.mean"),
         ({"edgernn.mean": "[1]"}, "both or neither"),
         ({"edgernn.mean": "1", "edgernn.std": "0"}, "above 0"),

@@ -91,7 +91,7 @@ def test_every_file_of_a_rotated_recording_has_the_names_and_no_torn_line(tmp_pa
             pass
     files = [*sorted(tmp_path.glob("a.edgerec.*"), reverse=True), path]
     assert len(files) > 4
-    tables = [read_table(file) for file in files]
+    tables = [read_table(file)[0] for file in files]
     assert {(table.channels, table.units) for table in tables} == {(("u", "v"), ("g", ""))}
     values = np.concatenate([table.values for table in tables])
     np.testing.assert_array_equal(values[:, 0], values[:, 1] + 10_000)  # no number lost its first digits

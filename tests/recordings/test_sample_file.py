@@ -58,7 +58,8 @@ def test_whole_numbers_are_samples(tmp_path: Path) -> None:
     [
         ("empty.csv", b"", "no samples"),
         ("words.csv", b"nothing\nto see\n", "no samples"),
-        ("nan.csv", b"1,2\n3,4\nnan,5\n", "sample 2 is not finite"),
+        ("nan.csv", b"nan,2\n3,nan\nnan,5\n", "each of the samples has a number that is not finite"),
+        ("hex.csv", b"0x1,0x2\n" * 3, "hexadecimal numbers"),
         ("noise.npy", b"\x93NUMPY\x01\x00\xff\xff{", "cannot be read"),
         ("noise.npz", b"PK\x03\x04 and no more", "cannot be read"),
     ],

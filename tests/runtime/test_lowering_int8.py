@@ -30,7 +30,7 @@ from edgernn.program.operations import (
 )
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
-from edgernn.runtime.lowering import int8 as lowering_int8
+from edgernn.runtime.lowering.int8 import elementwise, products
 from edgernn.runtime.plan import Plan
 from edgernn.runtime.runner import Runner
 
@@ -80,7 +80,7 @@ def assert_equal(program: Program, X: Any) -> None:
 @pytest.mark.parametrize("name", ["Sigmoid", "Tanh", "Clip", "Table", "Octaves", "OddOctaves"])
 def test_functions_of_all_65536_inputs(name: str, tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if tables == "plain":
-        monkeypatch.setattr(lowering_int8, "table_form", lambda form="": "plain")
+        monkeypatch.setattr(elementwise, "table_form", lambda form="": "plain")
     random = np.random.default_rng(7)
     entries = {"Table": 513, "Octaves": 482, "OddOctaves": 482}.get(name, 0)
     function = IntegerFunction(name, -300, 20_000, "table" if entries else None)  # type: ignore[arg-type]
@@ -129,7 +129,7 @@ def test_affine(shape: tuple[int, ...], constants: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("tables", ["of this processor", "plain"])
 def test_softmax(tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if tables == "plain":
-        monkeypatch.setattr(lowering_int8, "table_form", lambda form="": "plain")
+        monkeypatch.setattr(elementwise, "table_form", lambda form="": "plain")
 
     @settings(max_examples=20)
     @given(
@@ -180,7 +180,7 @@ def dense(outputs: int, columns: int, bits: int, seed: int) -> tuple[Int8Dense, 
 @pytest.mark.parametrize("outputs", [1, 3, 20])
 def test_dense(form: str, bits: int, outputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In all forms: narrow panels and such of more rows than a register has, of few columns and of many."""
-    monkeypatch.setattr(lowering_int8, "product_form", lambda operand_bits: form)
+    monkeypatch.setattr(products, "product_form", lambda operand_bits: form)
     for seed, columns in enumerate((1, 2, 6, 24, 33, 64, 65, 130, 200)):
         operation, weights = dense(outputs, columns, bits, seed)
         shape = (3, columns) if seed % 3 == 1 else (columns,)

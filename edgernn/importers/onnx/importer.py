@@ -21,9 +21,11 @@ from edgernn.importers.onnx.search.axes import (
     WrongAxisError,
     find_caches,
     find_state_inputs,
+    hides_time,
     layouts,
     step_layouts,
 )
+from edgernn.importers.onnx.streams.comparison import ends_alike
 from edgernn.importers.onnx.streams.state_binding import named_states, stated_pairs
 from edgernn.importers.onnx.streams.timing import CountsStepsError, InputDecidesError, NeedsWindowError
 from edgernn.importers.onnx.translation import GraphTranslation, ImportedModel, frozen_steps
@@ -33,6 +35,7 @@ from edgernn.program.metadata import Metadata
 from edgernn.program.program import Program
 
 RECOMPUTED = "asked for with window=; copies of the state would take too much memory, so each window is kept as frames"
+SHORT_LENGTHS = (2, 3, 5)  # at which it is computed
 PROBE_LENGTHS = ((61, 97), (1021, 1289))  # at which a model that counts its frames is looked at
 
 
@@ -141,7 +144,8 @@ class _Search:
             try:
                 attempt.apply_nodes()
                 imported = attempt.finish(self.stated, self.metadata)
-                is_step = bool(imported.pairs) and not attempt.builder.has_time
+                is_step = bool(imported.pairs) and not attempt.builder.state_inputs.has_time
+                is_step = is_step and not hides_time(self.graph, layout)
                 if is_sure or attempt.runs_over_time or is_step:
                     if not self.recompute:
                         return imported
@@ -204,12 +208,36 @@ class _Search:
                         found.append(attempt.finish(self.stated, self.metadata))
                     except ModelError:
                         break
-                if len(found) == len(lengths) and _same_programs(*(imported.program for imported in found)):
+                if (
+                    len(found) == len(lengths)
+                    and _same_programs(*(imported.program for imported in found))
+                    and self._holds_at_short_lengths(found[0].program, failure, axes)
+                ):
                     program = found[0].program
                     steps = self.metadata.window_steps
                     description = msgspec.structs.replace(program.description, trained_steps=steps)
                     return replace(found[0], program=Program(description, program.weights))
         return None
+
+    def _holds_at_short_lengths(self, program: Program, failure: _Failure, axes: Mapping[str, int | None]) -> bool:
+        """Whether a stream gives what the graph, frozen at a few steps and computed as a whole, gives at its end.
+
+        What two long sequences have in common may be a limit that short ones do not reach.
+        """
+        if program.mode != "continuous" or program.warmup_steps:
+            return True
+        options = replace(self.options, inner_sequences=True, is_window=True)
+        for length in SHORT_LENGTHS:
+            graph, window = self.graph.frozen(dict(axes), length), Window(length, 1, True)
+            attempt = GraphTranslation(graph, failure.layout, failure.state_inputs, options, window)
+            try:
+                attempt.apply_nodes()
+                whole = attempt.finish(self.stated, self.metadata).program
+            except ModelError:
+                continue
+            if not ends_alike(program, whole, length):
+                return False
+        return True
 
     def _on_windows(self, failures: list[_Failure]) -> ImportedModel | None:
         """The model on windows, with the likeliest axes on which that works."""

@@ -12,11 +12,13 @@ from edgernn.importers.onnx.constant_folding import fold_constants
 from edgernn.importers.onnx.constants import CONSTANT_FOLDING, tidied
 from edgernn.importers.onnx.graph.graph import Body, Graph
 from edgernn.importers.onnx.graph.node import Node
-from edgernn.importers.onnx.rules import RULES, TAKES_CONSTANTS, Call, advice
+from edgernn.importers.onnx.rules import RULES, TAKES_CONSTANTS, TAKES_TIME_CONSTANTS, Call, advice
 from edgernn.importers.onnx.rules.attention_ring import of_pairs
 from edgernn.importers.onnx.rules.call import Iterations, Options, Results
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
-from edgernn.importers.onnx.streams.values import Constant, Tensor, TimePairs
+from edgernn.importers.onnx.streams.time_constants import as_frames, has_frames_beside, is_time_constant
+from edgernn.importers.onnx.streams.timing import NeedsWindowError
+from edgernn.importers.onnx.streams.values import Constant, Role, Stream, Tensor, TimePairs, has_role
 
 MAX_DEPTH = 16  # of graphs inside of graphs
 
@@ -94,7 +96,8 @@ class Scope:
         inputs = tuple(self.read(name) if name else None for name in node.inputs)
         self._builder.source = node.name
         try:
-            results = self._results(node, inputs)
+            results = self._results(node, self._guarded(node, inputs))
+            _check_frames_apart(node, results)
         except ModelError:
             raise
         except (ValueError, TypeError, IndexError, ArithmeticError, MemoryError) as error:
@@ -105,8 +108,25 @@ class Scope:
             (name, tidied(result)) for name, result in zip(node.outputs, results, strict=False) if name
         )
 
+    def _guarded(self, node: Node, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        """The inputs of a rule: a constant along time as frames, unless the rule has declared that it takes such.
+
+        A rule that takes each frame by itself reads the constant as a weight where frames of that length lie beside it,
+        or where nothing varies at all; else it too is given frames.
+        """
+        takes = node.qualified_operator in TAKES_TIME_CONSTANTS
+        varies = any(isinstance(tensor, Stream) for tensor in inputs)
+        return tuple(
+            as_frames(self._builder, tensor)
+            if isinstance(tensor, Constant)
+            and is_time_constant(tensor)
+            and not (takes and (not varies or has_frames_beside(tensor, inputs)))
+            else tensor
+            for tensor in inputs
+        )
+
     def _results(self, node: Node, inputs: tuple[Tensor | None, ...]) -> Results:
-        operator = f"{node.domain}.{node.operator}" if node.domain else node.operator
+        operator = node.qualified_operator
         if node.domain and operator not in RULES:
             raise node.unsupported(
                 f"is of the operator set {node.domain}, which is not supported: {advice(node.operator, node.domain)}"
@@ -124,3 +144,11 @@ class Scope:
 
     def _call(self, node: Node, inputs: tuple[Tensor | None, ...], builder: ProgramBuilder) -> Call:
         return Call(node, inputs, builder, self._graph, self._options, self, self._iterations)
+
+
+def _check_frames_apart(node: Node, results: Results) -> None:
+    """Refuse what has a number for each two frames; only the rules of attention follow such (TimePairs)."""
+    for tensor in results:
+        times = sum(has_role(axis, Role.TIME) for axis in tensor.axes)
+        if times > 1 and isinstance(tensor, Stream) and not isinstance(tensor, TimePairs):
+            raise NeedsWindowError(f"{node!r} combines each frame with every other")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from edgernn.kernels.codegen.simd import (
     absolute,
     inline,
     load,
     load_float,
+    load_int,
     slot,
     store,
     store_float,
+    store_int,
     where_equal,
     where_less,
     where_nan,
@@ -21,6 +25,7 @@ from edgernn.kernels.instructions import ElementwiseInstruction, slots
 
 ELEMENTWISE = slots(ElementwiseInstruction)
 LANES = processor().lanes
+MAX_INT = 2147483647
 
 POLES = frozenset({"Exp", "Log", "Reciprocal"})  # infinite by definition, for some finite numbers
 
@@ -56,8 +61,12 @@ BINARY_NUMBER = {"Pow": inline(lambda a, b: a**b), "Mod": inline(lambda a, b: re
 def build(arity, function, *sides):
     """The kernel of a "unary" function, or of a "binary" one whose sides come from the "arena" or the "weights".
 
+    To "convert" takes the number type as the function.
+
     Whole registers are computed: values have room behind their end.
     """
+    if arity == "convert":
+        return CONVERSIONS[function]
     if function in UNARY_NUMBER:
         return _unary_number(UNARY_NUMBER[function])
     if arity == "unary":
@@ -117,3 +126,28 @@ def _binary_number(function, a_in_weights, b_in_weights):
         return 0
 
     return binary
+
+
+def to_int(row, weights, state, arena):
+    """float32 to int32, fractions cut off; what is out of range becomes the nearest, NaN 0."""
+    a, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.y)
+    for k in range(0, 4 * slot(row, ELEMENTWISE.size), 4):
+        x = load_float(a + k)
+        if x >= 2147483648.0:
+            store_int(y + k, MAX_INT)
+        elif x < -2147483648.0:
+            store_int(y + k, -MAX_INT - 1)
+        else:
+            store_int(y + k, 0 if isnan(x) else int(x))
+    return 0
+
+
+def to_float(row, weights, state, arena):
+    """int32 to float32."""
+    a, y = arena + slot(row, ELEMENTWISE.a), arena + slot(row, ELEMENTWISE.y)
+    for k in range(0, 4 * slot(row, ELEMENTWISE.size), 4):
+        store_float(y + k, float(load_int(a + k)))
+    return 0
+
+
+CONVERSIONS = {"int32": to_int, "float32": to_float}

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from edgernn.kernels.codegen.simd import load_long, slot, store_long
-from edgernn.kernels.instructions import CLOCK, END, IS_PREFIX, GateInstruction, LoopInstruction, slots
+from edgernn.kernels.codegen.simd import inline, load_long, slot, store_long
+from edgernn.kernels.float32.movement import copy_bytes, copy_registers
+from edgernn.kernels.instructions import (
+    CLOCK,
+    END,
+    IS_PREFIX,
+    GateInstruction,
+    LoopFrameInstruction,
+    LoopInstruction,
+    slots,
+)
 
 GATE = slots(GateInstruction)
 LOOP = slots(LoopInstruction)
+LOOP_FRAME = slots(LoopFrameInstruction)
 
 
 def build(what):
-    """The gate or loop called `what`."""
-    return {"each": each, "beat": beat, "at_end": at_end, "stream": stream, "repeat": repeat}[what]
+    """The kernel called `what`."""
+    return {
+        "each": each,
+        "beat": beat,
+        "at_end": at_end,
+        "stream": stream,
+        "repeat": repeat,
+        "take_frame": take_frame,
+        "put_frame": put_frame,
+    }[what]
 
 
 def each(row, weights, state, arena):
@@ -47,4 +65,25 @@ def repeat(row, weights, state, arena):
         store_long(arena + slot(row, LOOP.round), count)
         return -slot(row, LOOP.body_bytes)
     store_long(arena + slot(row, LOOP.round), 0)
+    return 0
+
+
+@inline
+def frame_offset(row, arena):
+    """Bytes from the first of a loop's frames to that of the round, forwards or backwards."""
+    round_, last = load_long(arena + slot(row, LOOP_FRAME.round)), slot(row, LOOP_FRAME.last)
+    return slot(row, LOOP_FRAME.frame_bytes) * (round_ if last < 0 else last - round_)
+
+
+def take_frame(row, weights, state, arena):
+    """The round's frame out of frames."""
+    source = arena + slot(row, LOOP_FRAME.source) + frame_offset(row, arena)
+    copy_registers(arena + slot(row, LOOP_FRAME.target), source, slot(row, LOOP_FRAME.frame_bytes))
+    return 0
+
+
+def put_frame(row, weights, state, arena):
+    """The round's frame into frames."""
+    target = arena + slot(row, LOOP_FRAME.target) + frame_offset(row, arena)
+    copy_bytes(target, arena + slot(row, LOOP_FRAME.source), slot(row, LOOP_FRAME.frame_bytes))
     return 0

@@ -24,7 +24,6 @@ from edgernn.kernels.instructions import (
     FrameInstruction,
     GatherInstruction,
     LookupInstruction,
-    LoopFrameInstruction,
     slots,
 )
 
@@ -71,8 +70,6 @@ def build(what, item_bytes="4"):
         "write_floats": write_floats,
         "write_state": write_state,
         "collect_frame": collect_frame,
-        "take_frame": take_frame,
-        "put_frame": put_frame,
         "lookup": lookup,
     }[what]
 
@@ -154,30 +151,6 @@ def collect_frame(row, weights, state, arena):
         copy_bytes(target, source, piece_bytes)
         source += piece_bytes
         target += count * piece_bytes
-    return 0
-
-
-LOOP_FRAME = slots(LoopFrameInstruction)
-
-
-@inline
-def frame_offset(row, arena):
-    """Bytes from the first of a loop's frames to that of the round, forwards or backwards."""
-    round_, last = load_long(arena + slot(row, LOOP_FRAME.round)), slot(row, LOOP_FRAME.last)
-    return slot(row, LOOP_FRAME.frame_bytes) * (round_ if last < 0 else last - round_)
-
-
-def take_frame(row, weights, state, arena):
-    """The round's frame out of frames."""
-    source = arena + slot(row, LOOP_FRAME.source) + frame_offset(row, arena)
-    copy_registers(arena + slot(row, LOOP_FRAME.target), source, slot(row, LOOP_FRAME.frame_bytes))
-    return 0
-
-
-def put_frame(row, weights, state, arena):
-    """The round's frame into frames."""
-    target = arena + slot(row, LOOP_FRAME.target) + frame_offset(row, arena)
-    copy_bytes(target, arena + slot(row, LOOP_FRAME.source), slot(row, LOOP_FRAME.frame_bytes))
     return 0
 
 

@@ -99,13 +99,13 @@ class Int8LogSoftmaxInstruction(NamedTuple):
 class Int8GroupedInstruction(NamedTuple):
     """A matrix product for each group, of each of `rows` matrices."""
 
-    x: int  # arena: (rows, inputs, groups)
-    y: int  # arena: (rows, outputs, groups)
-    W: int  # weights: int8 (outputs, inputs, padded groups)
-    constants: int  # weights: int32 (outputs, registers of groups, 2, lanes), factors and biases of int8_packing.py
+    x: int  # arena: (rows, input_size, groups)
+    y: int  # arena: (rows, output_size, groups)
+    W: int  # weights: int8 (output_size, input_size, padded groups)
+    constants: int  # weights: int32 (output_size, registers of groups, 2, lanes), factors and biases of int8_packing.py
     rows: int
-    inputs: int
-    outputs: int
+    input_size: int
+    output_size: int
     groups: int
     shifts: int  # 1 if any factor shifts before the product
     low: int  # limits of y
@@ -113,13 +113,13 @@ class Int8GroupedInstruction(NamedTuple):
 
 
 class Int8MatMulInstruction(NamedTuple):
-    """A product of two values, for each of `batch` pairs."""
+    """A product of two values, for each of `matrices` pairs."""
 
-    a: int  # arena: (batch, n, k)
-    b: int  # arena: (batch, k, m), transposed (batch, m, k)
-    y: int  # arena: (batch, n, m)
+    a: int  # arena: (matrices, n, k)
+    b: int  # arena: (matrices, k, m), transposed (matrices, m, k)
+    y: int  # arena: (matrices, n, m)
     factor: int  # of the rescaling, int8_packing.py
-    batch: int
+    matrices: int
     n: int
     k: int
     m: int
@@ -128,11 +128,11 @@ class Int8MatMulInstruction(NamedTuple):
 class Int8ReduceInstruction(NamedTuple):
     """A reduction over the middle axis."""
 
-    x: int  # arena: (outer, count, inner)
+    x: int  # arena: (outer, n, inner)
     y: int  # arena: (outer, inner)
     factor: int  # of the rescaling, int8_packing.py
     outer: int
-    count: int
+    n: int
     inner: int
 
 
@@ -161,7 +161,7 @@ class Int8RunningSoftmaxInstruction(NamedTuple):
     table: int  # weights: EXP2, int64
     multiplier: int
     shift: int
-    bits: int  # more fraction bits of y than x has
+    mean_bits: int  # more fraction bits of y than x has
     groups: int
     size: int
 
@@ -201,11 +201,11 @@ class Int32StateInstruction(NamedTuple):
 
 
 class Int32MatrixInstruction(NamedTuple):
-    """A product of 16-bit weights with a value, which is added to an int32 state."""
+    """A product of a matrix with a value, which is added to an int32 state."""
 
     h: int  # arena: (rows,) int32
-    x: int  # arena: (columns,) int16
-    W: int  # weights: int16 (rows, columns)
+    x: int  # arena: (columns,) int16 or int32
+    W: int  # weights: the same (rows, columns)
     constants: int  # weights: multiplier, shift and bias of each row, (rows, 3) int64
     rows: int
     columns: int

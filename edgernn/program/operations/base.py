@@ -72,17 +72,17 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def weight_fields(self) -> tuple[str, ...]:
         """Fields that hold the name of a weight, or None."""
-        return tuple(_declared(type(self), Weight))
+        return tuple(declared(type(self), Weight))
 
     @property
     def state_fields(self) -> tuple[str, ...]:
         """Fields that hold a StateRegion."""
-        return tuple(_declared(type(self), State))
+        return tuple(declared(type(self), State))
 
     @property
     def changes_state(self) -> bool:
         """Whether it writes into a state."""
-        return any(state.changes for state in _declared(type(self), State).values())
+        return any(state.changes for state in declared(type(self), State).values())
 
     def infer(self, inputs: tuple[Value, ...], weights: Weights) -> tuple[Value, ...]:
         """Check everything about this operation and return the type of each output.
@@ -111,7 +111,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def weight_sizes(self, weights: Weights) -> Sizes:
         """The extents of the symbols that attributes and weights fix."""
         sizes = Sizes(self)
-        for field, weight in _declared(type(self), Weight).items():
+        for field, weight in declared(type(self), Weight).items():
             name = getattr(self, field)
             if name is None:
                 continue
@@ -126,13 +126,13 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def state_sizes(self, weights: Weights) -> dict[str, int]:
         """Elements of each state field, by field name. Called only after `infer` found the weights in order."""
         sizes = self.weight_sizes(weights)
-        return {field: sizes.size(state.shape) for field, state in _declared(type(self), State).items()}
+        return {field: sizes.size(state.shape) for field, state in declared(type(self), State).items()}
 
     def state_values(self) -> dict[str, tuple[str, float | None]]:
         """Number type and scale that each state field must have, by field name."""
         return {
             field: (resolved(self, state.dtype), resolved(self, state.scale))
-            for field, state in _declared(type(self), State).items()
+            for field, state in declared(type(self), State).items()
         }
 
     def _ports_of_inputs(self) -> tuple[Port, ...]:
@@ -205,7 +205,7 @@ Declared = TypeVar("Declared", Weight, State)
 
 
 @cache
-def _declared(operation: type[Operation], kind: type[Declared]) -> dict[str, Declared]:
+def declared(operation: type[Operation], kind: type[Declared]) -> dict[str, Declared]:
     """The weights or states that a class declares in the annotations of its fields, in the order of the fields."""
     hints = get_type_hints(operation, include_extras=True)
     found = {

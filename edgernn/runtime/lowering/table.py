@@ -1,4 +1,4 @@
-"""From the operations of a Program to rows of the table that the compiled kernels read (kernels/rows.py).
+"""From the operations of a Program to rows of the table that the compiled kernels read (kernels/instructions.py).
 
 One function for each operation: it packs the weights, takes memory and emits one or more rows.
 """
@@ -14,38 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.kernels.codegen.library import Kernel
-from edgernn.kernels.codegen.target import processor
-from edgernn.kernels.float32.products.packing import pack_panels, pack_single_panel, pack_units, panel_lanes
 from edgernn.kernels.instructions import (
     ROW_SLOTS,
     STATE_PRELUDE_BYTES,
-    CellInstruction,
-    DenseInstruction,
-    ElementwiseInstruction,
     GateInstruction,
     GatherInstruction,
-    SoftmaxInstruction,
+    Instruction,
 )
-from edgernn.program.operations import (
-    UNARY_FUNCTIONS,
-    Binary,
-    Dense,
-    Gru,
-    Lstm,
-    RecurrentOperation,
-    Rnn,
-    Shape,
-    Softmax,
-    StateRegion,
-    Unary,
-)
+from edgernn.program.operations import AnyOperation, Operation, Shape, StateRegion
+from edgernn.program.operations.declaration import resolved
 from edgernn.program.program import Program
 
 ALIGNMENT = 64  # bytes: a cache line
 ROOM = 256  # bytes behind every piece of memory: kernels read and write whole registers, of 64 float32 at most
-GATE_DEFAULTS = {**UNARY_FUNCTIONS, "Affine": (1.0, 0.0), "ScaledTanh": (1.0, 1.0)}
-Floats: TypeAlias = NDArray[np.float32]
-MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 class Allocation(NamedTuple):
@@ -144,6 +125,38 @@ class InstructionBuilder:
         self._pieces.append((offset, np.ascontiguousarray(array)))
         return offset
 
+    def pack_or(self, name: str | None, default: NDArray[Any]) -> int:
+        """Offset of a weight among the packed weights, of the default where it is absent."""
+        return self.pack(default if name is None else self.program.weights[name])
+
+    def fill(self, instruction: type[Instruction], operation: Operation, **own: int) -> Instruction:
+        """An instruction whose fields, but for its `own`, are found by their names in what the operation declares.
+
+        Inputs and outputs become offsets in the arena, states offsets in a copy of the state, weights offsets among
+        the packed weights; sizes and attributes are numbers. Fields that the operation does not have keep their
+        defaults.
+        """
+        values = tuple(self.program.values[name] for name in operation.inputs)
+        sizes, weights = operation.sizes(values, self.program.weights), self.program.weights
+        ports = (*zip(operation.input_ports, operation.inputs, strict=False),)
+        ports += (*zip(operation.output_ports, operation.outputs, strict=False),)
+        places = {port.name: name for port, name in ports}
+        fields = dict(own)
+        for field in instruction._fields:  # type: ignore[attr-defined]  # a NamedTuple
+            if field in own:
+                continue
+            if field in places:
+                fields[field] = self.value(places[field])
+            elif field in operation.state_fields:
+                fields[field] = self.region(getattr(operation, field))
+            elif field in operation.weight_fields:
+                fields[field] = self.pack(weights[getattr(operation, field)])
+            elif field in sizes:
+                fields[field] = sizes[field]
+            elif hasattr(operation, field):
+                fields[field] = int(getattr(operation, field))
+        return instruction(**fields)
+
     def packed_weights(self) -> NDArray[np.uint8]:
         """All packed weights in one read-only block."""
         block = aligned_bytes((self._packed.size_bytes,))
@@ -179,6 +192,9 @@ class InstructionBuilder:
         self.raw[len(self.rows) - 1] = (kernel, _whole_row(row))
 
 
+Lowering: TypeAlias = Callable[[InstructionBuilder, Any], None]
+
+
 def _whole_row(row: tuple[int, ...]) -> list[int]:
     return [0, *row, *[0] * (ROW_SLOTS - 1 - len(row))]
 
@@ -191,165 +207,6 @@ def aligned_bytes(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return block[begin : begin + size].reshape(shape)
 
 
-# ---- recurrent cells
-
-
-def _gates(builder: InstructionBuilder, operation: RecurrentOperation) -> tuple[Floats, Floats, Floats, Floats]:
-    """Weights by gate: W (gates, hidden, input), R (gates, hidden, hidden), their biases (gates, hidden) each."""
-    weights = builder.program.weights
-    W, R = weights[operation.W], weights[operation.R]
-    gates, hidden_size = operation.gates, R.shape[1]
-    B = np.zeros(2 * len(R), np.float32) if operation.B is None else weights[operation.B]
-    Wb, Rb = B.reshape(2, gates, hidden_size)
-    return W.reshape(gates, hidden_size, -1), R.reshape(gates, hidden_size, hidden_size), Wb, Rb
-
-
-def _gate_constants(operation: RecurrentOperation) -> Floats:
-    """Clip, then alpha and beta of each gate function."""
-    constants = [operation.clip or 0.0]
-    for gate in operation.activations:
-        constants += _function_constants(gate.function, gate.alpha, gate.beta)
-    return np.array(constants, np.float32)
-
-
-def _function_constants(function: str, alpha: float | None, beta: float | None) -> tuple[float, float]:
-    if function == "Clip":
-        return -MAX_FLOAT32 if alpha is None else alpha, MAX_FLOAT32 if beta is None else beta
-    default_alpha, default_beta = GATE_DEFAULTS[function]
-    return (default_alpha or 0.0) if alpha is None else alpha, (default_beta or 0.0) if beta is None else beta
-
-
-def _function_names(operation: RecurrentOperation) -> tuple[str, ...]:
-    return "free" if operation.clip is None else "clip", *(gate.function for gate in operation.activations)
-
-
-def _cell_row(builder: InstructionBuilder, operation: RecurrentOperation, gates: slice, lanes: int) -> CellInstruction:
-    """The row with what all cells have; W and R hold the panels of `gates`."""
-    W, R, Wb, Rb = _gates(builder, operation)
-    _, hidden_size, input_size = W.shape
-    panels = -(-hidden_size // lanes)
-    return CellInstruction(
-        x=builder.value(operation.inputs[0]),
-        h=builder.region(operation.h),
-        y=builder.value(operation.outputs[0]),
-        W=builder.pack(pack_panels(W[gates], Wb[gates], lanes)),
-        R=builder.pack(pack_panels(R[gates], Rb[gates], lanes)),
-        constants=builder.pack(_gate_constants(operation)),
-        input_size=input_size,
-        hidden_size=hidden_size,
-        panels=panels,
-        turn=builder.arena.take(8),
-    )
-
-
-def _cell_lanes(builder: InstructionBuilder, operation: RecurrentOperation) -> int:
-    hidden_size = builder.program.weights[operation.R].shape[1]
-    return panel_lanes(hidden_size, operation.gates, processor().lanes)
-
-
-def _lower_rnn(builder: InstructionBuilder, operation: Rnn) -> None:
-    lanes = _cell_lanes(builder, operation)
-    row = _cell_row(builder, operation, slice(None), lanes)
-    builder.emit(Kernel("float32.recurrent.rnn", (str(lanes), *_function_names(operation))), row, operation.name)
-
-
-def _lower_gru(builder: InstructionBuilder, operation: Gru) -> None:
-    lanes = _cell_lanes(builder, operation)
-    if operation.linear_before_reset:
-        kernel = Kernel("float32.recurrent.gru", ("after", str(lanes), *_function_names(operation)))
-        builder.emit(kernel, _cell_row(builder, operation, slice(None), lanes), operation.name)
-        return
-    row = _cell_row(builder, operation, slice(2), lanes)
-    W, R, Wb, Rb = _gates(builder, operation)
-    row = row._replace(
-        scratch=builder.arena.take(2 * 4 * row.panels * lanes),
-        W_reset=builder.pack(pack_panels(W[2:], Wb[2:], lanes)),
-        R_reset=builder.pack(pack_panels(R[2:], Rb[2:], lanes)),
-    )
-    builder.emit(
-        Kernel("float32.recurrent.gru", ("before", str(lanes), *_function_names(operation))), row, operation.name
-    )
-
-
-def _lower_lstm(builder: InstructionBuilder, operation: Lstm) -> None:
-    lanes = _cell_lanes(builder, operation)
-    row = _cell_row(builder, operation, slice(None), lanes)
-    row = row._replace(c=builder.region(operation.c), scratch=builder.arena.take(4 * row.panels * lanes))
-    if operation.P is not None:
-        P = builder.program.weights[operation.P].reshape(3, -1)
-        row = row._replace(P=builder.pack(pack_units(P, lanes)))
-    peepholes = "open" if operation.P is None else "peepholes"
-    forget = "coupled" if operation.input_forget else "forget"
-    kernel = Kernel("float32.recurrent.lstm", (str(lanes), peepholes, forget, *_function_names(operation)))
-    builder.emit(kernel, row, operation.name)
-
-
-# ---- the others
-
-
-FUSED_FUNCTIONS = ("Relu", "Tanh", "Sigmoid")  # that a Dense applies to its result itself
-
-
-def lower_dense(builder: InstructionBuilder, operation: Dense, activation: Unary | None = None) -> None:
-    """Emit a Dense and, where its result goes nowhere else, the function of that."""
-    W = builder.program.weights[operation.W]
-    B = None if operation.B is None else builder.program.weights[operation.B][np.newaxis]
-    output_size, input_size = W.shape
-    lanes = processor().lanes
-    rows = 1 << (output_size - 1).bit_length()
-    form = "narrow" if rows < lanes else "panels"
-    if form == "narrow":
-        packed = pack_single_panel(W, None if B is None else B[0], rows, lanes)
-        lanes = rows
-    else:
-        lanes = panel_lanes(output_size, 1, lanes)
-        packed = pack_panels(W[np.newaxis], B, lanes)
-    row = DenseInstruction(
-        x=builder.value(operation.inputs[0]),
-        y=builder.value((activation or operation).outputs[0]),
-        W=builder.pack(packed),
-        rows=builder.program.values[operation.inputs[0]].size // input_size,
-        input_size=input_size,
-        output_size=output_size,
-        panels=-(-output_size // lanes),
-    )
-    function = "none" if activation is None else activation.function
-    builder.emit(Kernel("float32.products.dense", (form, str(lanes), function)), row, operation.name)
-
-
-def _lower_unary(builder: InstructionBuilder, operation: Unary) -> None:
-    constants = _function_constants(operation.function, operation.alpha, operation.beta)
-    row = ElementwiseInstruction(
-        a=builder.value(operation.inputs[0]),
-        b=builder.pack(np.array(constants, np.float32)),
-        y=builder.value(operation.outputs[0]),
-        size=builder.program.values[operation.outputs[0]].size,
-    )
-    builder.emit(Kernel("float32.elementwise", ("unary", operation.function)), row, operation.name)
-
-
-def _lower_binary(builder: InstructionBuilder, operation: Binary) -> None:
-    output = builder.program.values[operation.outputs[0]]
-    sides = [("arena", _broadcast(builder, name, output.shape, operation.name)) for name in operation.inputs]
-    if operation.constant is not None:
-        constant = np.broadcast_to(builder.program.weights[operation.constant], output.shape)
-        sides.insert(0 if operation.constant_side == "left" else 1, ("weights", builder.pack(constant)))
-    (a_place, a), (b_place, b) = sides
-    row = ElementwiseInstruction(a=a, b=b, y=builder.value(operation.outputs[0]), size=output.size)
-    builder.emit(Kernel("float32.elementwise", ("binary", operation.function, a_place, b_place)), row, operation.name)
-
-
-def _broadcast(builder: InstructionBuilder, name: str, shape: Shape, operation_name: str) -> int:
-    """Offset of a value repeated to `shape`; the value's own where nothing is repeated."""
-    value = builder.program.values[name]
-    if value.size == prod(shape):
-        return builder.value(name)
-    indices = np.broadcast_to(np.arange(value.size).reshape(value.shape), shape).ravel()
-    target = builder.arena.take(4 * indices.size)
-    gather(builder, builder.value(name) + 4 * indices, target, operation_name)
-    return target
-
-
 def gather(
     builder: InstructionBuilder, offsets: NDArray[np.int64], target: int, operation_name: str, item_bytes: int = 4
 ) -> None:
@@ -358,26 +215,14 @@ def gather(
     builder.emit(Kernel("float32.movement", ("gather", str(item_bytes))), row, operation_name)
 
 
-def _lower_softmax(builder: InstructionBuilder, operation: Softmax) -> None:
-    value = builder.program.values[operation.inputs[0]]
-    row = SoftmaxInstruction(
-        x=builder.value(operation.inputs[0]),
-        y=builder.value(operation.outputs[0]),
-        rows=value.size // value.shape[-1],
-        size=value.shape[-1],
-    )
-    form = "logarithm" if operation.logarithm else "plain"
-    lanes = min(processor().lanes, max(4, 1 << (row.size - 1).bit_length()))
-    length = "short" if row.size <= lanes else "long"
-    builder.emit(Kernel("float32.reductions.softmax", (form, length, str(lanes))), row, operation.name)
+def direct(module: str, instruction: type[Instruction], *options: str) -> Lowering:
+    """The lowering of an operation that one instruction runs, all of whose fields its declaration has.
 
+    Options of the kernel that are an `Attribute` are taken from the operation.
+    """
 
-LOWERINGS: dict[type, Callable[[InstructionBuilder, Any], None]] = {
-    Rnn: _lower_rnn,
-    Gru: _lower_gru,
-    Lstm: _lower_lstm,
-    Dense: lower_dense,
-    Unary: _lower_unary,
-    Binary: _lower_binary,
-    Softmax: _lower_softmax,
-}
+    def lower(builder: InstructionBuilder, operation: AnyOperation) -> None:
+        chosen = tuple(str(resolved(operation, option)) for option in options)
+        builder.emit(Kernel(module, chosen), builder.fill(instruction, operation), operation.name)
+
+    return lower

@@ -15,11 +15,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.stream.formats.units import canonical_unit
+
 MAX_NAME_BYTES = 64
 MAX_WHOLE = float(1 << 53)  # whole numbers up to here are exact in float64
 
 _CLOCK = re.compile(r"(?:t|time|timestamp)(?:_(s|ms|us))?", re.IGNORECASE)
 _SEQUENCE = re.compile(r"seq|sequence", re.IGNORECASE)
+NANOSECONDS, MICROSECONDS = 1e17, 1e14  # times since 1970 are at least so large in these units
 _BREAKS = re.compile(r"[\s._/-]+")
 _UNIT_US = {"s": 1e6, "ms": 1e3, None: 1e3, "us": 1.0}
 
@@ -83,9 +86,8 @@ def are_made_up(names: Sequence[str]) -> bool:
 
 
 def places_without_clock(names: Sequence[str], width: int) -> list[int]:
-    """The places, of `width`, that are neither the sender's clock nor its sequence."""
-    clock = clock_columns(names)
-    own = {None if clock is None else clock.time, None if clock is None else clock.sequence}
+    """The places, of `width`, that by their names are neither a clock nor a sequence of the sender."""
+    own = {place for place, name in enumerate(names) if clock_unit_us(name) is not None or is_sequence(name)}
     return [place for place in range(width) if place not in own]
 
 
@@ -99,6 +101,26 @@ def clock_unit_us(name: str) -> float | None:
     """
     match = _CLOCK.fullmatch(name)
     return None if match is None else _UNIT_US[match[1] and match[1].lower()]
+
+
+def time_unit_us(name: str, unit: str, times: NDArray[np.float64]) -> float:
+    """Microseconds in the unit of times (n,) called `name`: as the name or the heading says, else as the numbers look.
+
+    Numbers with fractions are seconds; whole ones are milliseconds, unless they are too large for any date.
+
+    Examples
+    --------
+    >>> time_unit_us("timestamp", "", np.array([0.0, 0.02])), time_unit_us("timestamp", "us", np.array([0.0, 20.0]))
+    (1000000.0, 1.0)
+    """
+    match = _CLOCK.fullmatch(name)
+    said = (match[1] if match else None) or canonical_unit(unit)
+    if said in _UNIT_US:
+        return _UNIT_US[said]
+    if (times != np.rint(times)).any():
+        return _UNIT_US["s"]
+    largest = float(np.abs(times).max(initial=0.0))
+    return 1e-3 if largest >= NANOSECONDS else 1.0 if largest >= MICROSECONDS else _UNIT_US["ms"]
 
 
 def is_sequence(name: str) -> bool:

@@ -1,15 +1,14 @@
 """Sources: where bytes come from.
 
 To add one: a module with a subclass of `edgernn.stream.sources.base.Source`, whose constructor takes the location and
-its options as keywords, and a line in `SOURCES`.
+its options as keywords, and a line in `SOURCES`; from another package, an entry point in the group ``edgernn.sources``.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from edgernn.stream.clock import Clock, SystemClock
 from edgernn.stream.options import convert_options
+from edgernn.stream.plugins import Plugins
 from edgernn.stream.sources.address import parse_address
 from edgernn.stream.sources.base import Source
 
@@ -21,6 +20,7 @@ SOURCES: dict[str, str] = {
     "udp": "edgernn.stream.sources.network:UdpSource",
     "stdin": "edgernn.stream.sources.stdin:StdinSource",
 }
+PLUGINS = Plugins("edgernn.sources", SOURCES)
 SERIAL_OPTIONS = frozenset({"baud", "dtr", "rts", "settle_s", "format"})
 
 
@@ -40,6 +40,8 @@ def make_source(address: str, *, clock: Clock | None = None, baud: int | None = 
     ------
     ConfigError
         The address, or one of its options, is not understood.
+    MissingPackageError
+        The source belongs to another package, which cannot be imported.
 
     Examples
     --------
@@ -47,13 +49,12 @@ def make_source(address: str, *, clock: Clock | None = None, baud: int | None = 
     >>> source.name, format_name
     ('/dev/ttyUSB0', 'csv')
     """
-    parts = parse_address(address, frozenset(SOURCES), SERIAL_OPTIONS)
+    parts = parse_address(address, frozenset(PLUGINS.names()), SERIAL_OPTIONS)
     options = dict(parts.options)
     format_name = options.pop("format", None)
     if parts.scheme == "serial" and baud is not None:
         options.setdefault("baud", str(baud))
-    module, attribute = SOURCES[parts.scheme].split(":")
-    kind = getattr(import_module(module), attribute)
+    kind = PLUGINS.find(parts.scheme)
     converted = convert_options(kind, options, f"source {address}")
     source: Source = kind(parts.location, clock=clock or SystemClock(), **converted)
     return source, format_name

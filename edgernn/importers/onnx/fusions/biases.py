@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edgernn.importers.onnx.fusions.log import FusionLog
 from edgernn.program.operations import AnyOperation, Binary, Dense
 from edgernn.program.program import Program
 from edgernn.program.trees import rewritten
 
 
-def fuse_biases(program: Program) -> Program:
+def fuse_biases(program: Program, log: FusionLog) -> Program:
     """Dense followed by Add of a constant vector, or Mul by one, becomes one Dense."""
     weights = dict(program.weights)
     fused: dict[str, Dense] = {}  # by the name of the product
@@ -27,6 +28,7 @@ def fuse_biases(program: Program) -> Program:
             if joined is not None:
                 fused[joined.name] = joined
                 joined_operations.add(operation.name)
+                log.fuse(f"matrix product, {operation.function} of a constant", joined)
                 if joined.B is None:
                     products[joined.outputs[0]] = joined
         elif isinstance(operation, Dense) and operation.B is None:

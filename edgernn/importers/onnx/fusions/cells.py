@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ModelError
 from edgernn.importers.onnx.fusions.cell_function import TOLERANCE, ActivatedUnits, Affine, Array, CellFunction, State
+from edgernn.importers.onnx.fusions.log import FusionLog
 from edgernn.importers.onnx.streams.names import Names
 from edgernn.importers.onnx.streams.weights import WeightStore
 from edgernn.program.operations import (
@@ -41,19 +42,28 @@ MAX_GROUPS = 256  # that are tried; a probe takes milliseconds
 IDENTITY = GateFunction("Affine", 1.0, 0.0)
 
 
-def fuse_cells(program: Program, store: WeightStore, names: Names) -> Program:
+def fuse_cells(program: Program, store: WeightStore, names: Names, log: FusionLog) -> Program:
     """The program with every written-out cell replaced; what only it needed is left for dead code elimination.
 
     The cells' weights are added to `store`, their names to `names`.
     """
     done: set[str] = set()
+    others: list[_Candidate] = []
     for group in islice(_groups(program.operations, _states(program.operations)), MAX_GROUPS):
-        if done.isdisjoint(state.write.region.slot for state in group):
-            cell = _Candidate(program, group, store, names).cell()
-            if cell is not None:
-                done.update(state.write.region.slot for state in group)
-                weights = {name: store.arrays[name] for name in cell.weight_names()}
-                program = program.with_operations(_replaced(program, group, cell), weights)
+        candidate = _Candidate(program, group, store, names)
+        if not done.isdisjoint(candidate.slots):
+            continue
+        cell = candidate.cell()
+        if cell is None:
+            others.append(candidate)
+            continue
+        log.fuse(f"{type(cell).__name__} cell", cell)
+        done |= candidate.slots
+        weights = {name: store.arrays[name] for name in cell.weight_names()}
+        program = program.with_operations(_replaced(program, group, cell), weights)
+    for candidate in others:
+        if done.isdisjoint(candidate.slots):
+            candidate.explain(log)
     return program
 
 
@@ -125,19 +135,37 @@ class _Candidate(CellFunction):
     def __init__(self, program: Program, states: Sequence[State], store: WeightStore, names: Names) -> None:
         super().__init__(program, states)
         self.store, self.names = store, names
+        self.reason = ""  # why it is no cell, once it looks like one
+
+    @property
+    def slots(self) -> set[str]:
+        """Names of its states."""
+        return {state.write.region.slot for state in self.states}
+
+    def explain(self, log: FusionLog) -> None:
+        """Log why it is no cell, if it has gates."""
+        writer = self.writers.get(self.new[0])
+        if self.reason and writer is not None:
+            log.miss("LSTM cell" if len(self.states) == 2 else "RNN or GRU cell", writer, self.reason)
 
     def cell(self) -> Rnn | Gru | Lstm | None:
         """The cell that it is, None where it is none that is known."""
         if self.sample is None or not self.operations or any(state.size != self.size for state in self.states):
             return None
         if self.inputs + self.size > MAX_NUMBERS:
+            self.reason = f"sample and state have {self.inputs + self.size} numbers, at most {MAX_NUMBERS} are tried"
             return None
         self.probe()
         gates = self.gates()
+        if gates:
+            functions = ", ".join(dict.fromkeys(gate.function.function for gate in gates))
+            wanted = "c = f c + i g" if len(self.states) == 2 else "h = z h + (1 - z) n"
+            self.reason = f"no choice of its gates ({functions}) gives {wanted}"
         try:
             return self._lstm(gates) if len(self.states) == 2 else self._rnn(gates) or self._gru(gates)
-        except ModelError:
-            return None  # numbers that no weight can be
+        except ModelError as error:
+            self.reason = f"its weights are no numbers: {error}"
+            return None
 
     # ---- the cells
 
@@ -146,26 +174,33 @@ class _Candidate(CellFunction):
             if self.agree(self.of(gate), self.values[self.new[0]]):
                 affine = self.affine(gate.before, gate.units, gate.scale)
                 if self.size > 1 and not (affine.R * (1 - np.eye(self.size))).any():
-                    return None  # units that only decay need no matrix
+                    self.reason = "its units only decay, each by itself: they need no recurrent matrix"
+                    return None
                 weights = self._weights([affine], [np.zeros(self.size)])
                 return self._checked(Rnn(**self._fields(weights), activations=(gate.function,)))
         return None
 
     def _gru(self, gates: Sequence[ActivatedUnits]) -> Gru | None:
+        for z, is_turned, n, units in self._mixtures(gates):
+            self.reason = f"h = z h + (1 - z) n with z = {z.value} and n = {n}, but no reset gate fits"
+            found = self._gru_with(gates, z, is_turned, n, units)
+            if found is not None:
+                return found
+        return None
+
+    def _mixtures(self, gates: Sequence[ActivatedUnits]) -> Iterator[tuple[ActivatedUnits, bool, str, slice]]:
+        """Gates z and units n of values with ``h = z h + (1 - z) n``, or turned, ``h = (1 - z) h + z n``."""
         old, new = self.values[self.old[0]], self.values[self.new[0]]
         for z in gates:
             for name, values in self.values.items():
+                if name in (z.value, self.new[0]) or values.shape[1] % self.size:
+                    continue
                 for begin in range(0, values.shape[1] - self.size + 1, self.size):
-                    n = values[:, begin : begin + self.size]
-                    if name in (z.value, self.new[0]) or values.shape[1] % self.size:
-                        continue
+                    units = slice(begin, begin + self.size)
                     for is_turned in (False, True):
                         share = 1 - self.of(z) if is_turned else self.of(z)
-                        if self.agree(share * old + (1 - share) * n, new):
-                            found = self._gru_with(gates, z, is_turned, name, slice(begin, begin + self.size))
-                            if found is not None:
-                                return found
-        return None
+                        if self.agree(share * old + (1 - share) * values[:, units], new):
+                            yield z, is_turned, name, units
 
     def _gru_with(
         self, gates: Sequence[ActivatedUnits], z: ActivatedUnits, is_turned: bool, n: str, units: slice
@@ -213,6 +248,7 @@ class _Candidate(CellFunction):
         for f, i, g in permutations(gates, 3):
             if f.function != i.function or not self.agree(self.of(f) * old_c + self.of(i) * self.of(g), new_c):
                 continue
+            self.reason = f"c = f c + i g with f = {f.value}, i = {i.value}, g = {g.value}, but no output gate fits"
             for o in gates:
                 for function, shown in self._shown_cells():
                     if o.function == f.function and self.agree(self.of(o) * shown, new_h):
@@ -276,9 +312,13 @@ class _Candidate(CellFunction):
                     results = (reference_float32.rnn(x[point], h[0, point], W, R, B, gates),)
             for name, result in zip(self.new, results, strict=True):
                 if not self.agree(result, values[name][point]):
+                    self.reason = f"a {type(cell).__name__} with its weights gives other numbers far from the origin"
                     return None
-        is_vector = self.program.values[cell.inputs[0]].shape == (self.inputs,)
-        return cell if is_vector else None
+        shape = self.program.values[cell.inputs[0]].shape
+        if shape != (self.inputs,):
+            self.reason = f"its sample has the shape {list(shape)}, a cell reads a vector"
+            return None
+        return cell
 
 
 def _turned(affine: Affine, function: GateFunction) -> Affine | None:

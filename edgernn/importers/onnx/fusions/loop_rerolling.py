@@ -13,10 +13,10 @@ import numpy as np
 from onnx import NodeProto, helper
 
 from edgernn.importers.onnx.fusions.first_step import steps_after_zeros
+from edgernn.importers.onnx.fusions.step_boundaries import begun_earlier
 from edgernn.importers.onnx.fusions.unrolled_steps import (
     IndexedFrames,
     Steps,
-    begun_earlier,
     equal_steps,
     groups,
     indexed_sequences,

@@ -8,21 +8,21 @@ of a row. Whatever comes to the terms of a normalisation is one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
-from math import isclose
+from collections.abc import MutableMapping
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.program.graph import ProgramGraph, is_reshape, unshaped
-from edgernn.program.operations import AnyOperation, Binary, LayerNorm, Reduce, Schedule, Shape, Unary, Value
+from edgernn.importers.onnx.fusions.log import MIN_MATCHED, FusionLog
+from edgernn.importers.onnx.fusions.patterns import Found, Matcher, Number, Value, mean
+from edgernn.program.graph import ProgramGraph, is_reshape
+from edgernn.program.operations import AnyOperation, Binary, LayerNorm, Schedule, Shape, Unary
 
 Row: TypeAlias = NDArray[np.float64]  # (1,) or (width,)
 Terms: TypeAlias = dict[str, Row]  # factors of products of the letters below, in their order; "" is a constant
 X, MEAN, INVERSE = "x", "m", "r"  # r is one over the deviation
 MAX_TERMS = 8
-CLOSE = 1e-5  # how far the inverse of a width may be off, relative: it is float32
 EXACT = 1e-6  # how far factors that cancel may be off
 
 
@@ -44,22 +44,37 @@ class Part(NamedTuple):
     terms: Terms
 
 
-class NormFinder:
-    """Looks at operations in their order, and says which of them end a normalisation.
+def _meets_its_row(matcher: Matcher, difference: str, found: Found) -> str | None:
+    """What is subtracted from each number of x must be the mean of its own row."""
+    writer, width = matcher.writer(difference), int(found.numbers["width"])
+    assert writer is not None
+    rows = matcher.values[found.values["x"]].size // width
+    if _spread(matcher.values[writer.inputs[1]].shape, matcher.values[difference].shape, rows, width):
+        return None
+    return "the mean of a row is subtracted from other rows"
 
-    `readers` tells how many read a value, `writers` who wrote it.
-    """
+
+x, epsilon = Value("x"), Number("epsilon")
+row_mean = mean(x).called("mean")
+variance = mean((x - row_mean).where(_meets_its_row) ** 2) | mean(x**2) - row_mean**2
+mean_square = mean(x**2)
+SPREAD = variance + epsilon | variance | mean_square + epsilon | mean_square  # its root is the deviation
+NAME = "layer normalisation"
+
+
+class NormFinder:
+    """Looks at operations in their order, and says which of them end a normalisation."""
 
     def __init__(
-        self,
-        weights: MutableMapping[str, NDArray[Any]],
-        values: Mapping[str, Value],
-        graph: ProgramGraph,
-        writers: Mapping[str, AnyOperation],
+        self, weights: MutableMapping[str, NDArray[Any]], graph: ProgramGraph, matcher: Matcher, log: FusionLog
     ) -> None:
-        self.weights, self.values, self.graph, self.writers = weights, values, graph, writers
+        self.weights, self.values, self.graph, self.matcher, self.log = weights, matcher.values, graph, matcher, log
+        self.writers = matcher.writers
         self.deviations: dict[str, Norm] = {}
         self.parts: dict[str, Part] = {}
+        self._last: dict[Norm, AnyOperation] = {}  # the newest operation that each deviation is in
+        self._reasons: dict[Norm, str] = {}  # why that is no normalisation
+        self._fused: dict[str, LayerNorm] = {}  # by what is normalised, the newest
 
     def seen(self, operation: AnyOperation) -> LayerNorm | None:
         """The normalisation that an operation ends, with those before it."""
@@ -69,104 +84,55 @@ class NormFinder:
         deviation = self._deviation(operation)
         if deviation is not None:
             self.deviations[output] = deviation
+            self._last[deviation] = operation
             return None
         part = self._part(operation)
         if part is None or part.norm.when != operation.when or len(part.terms) > MAX_TERMS:
             return None
         found = None if isinstance(operation, LayerNorm) else self._as_layer_norm(operation, part)
+        if found is not None:
+            self._fused[part.norm.x] = found
+        if part.norm in self._last:
+            self._last[part.norm] = operation
         if self.graph.is_read_once(output) or (found is None and not isinstance(operation, LayerNorm)):
             self.parts[output] = part  # a normalisation that others read too is not computed twice
         return found
 
-    # ---- what values are made of
+    def report(self) -> None:
+        """Log the normalisations, and the deviations that none has become of."""
+        for found in self._fused.values():
+            self.log.fuse(NAME, found)
+        for norm, operation in self._last.items():
+            if norm.x not in self._fused:
+                reason = self._reasons.get(norm, f"nothing of {norm.x} is divided by this deviation")
+                self.log.miss(NAME, operation, reason)
 
-    def _unshaped(self, name: str) -> str:
-        return unshaped(self.writers, name)
-
-    def _writer(self, name: str) -> AnyOperation | None:
-        return self.writers.get(self._unshaped(name))
-
-    def _number(self, operation: Binary) -> float | None:
-        """The constant of an operation, if it is one number."""
-        constant = None if operation.constant is None else self.weights[operation.constant]
-        return None if constant is None or constant.size != 1 else float(constant.ravel()[0])
-
-    def _power(self, operation: AnyOperation | None) -> tuple[str, float] | None:
-        """What an operation takes to which constant power."""
-        if isinstance(operation, Unary) and operation.function in ("Sqrt", "Reciprocal"):
-            return operation.inputs[0], 0.5 if operation.function == "Sqrt" else -1.0
-        if isinstance(operation, Binary) and operation.function == "Pow" and operation.constant_side == "right":
-            number = self._number(operation)
-            return None if number is None else (operation.inputs[0], number)
-        if isinstance(operation, Binary) and operation.function == "Mul" and operation.constant is None:
-            a, b = operation.inputs
-            return (a, 2.0) if self._unshaped(a) == self._unshaped(b) else None
-        return None
-
-    def _square(self, name: str) -> str | None:
-        """What a value is the square of."""
-        power = self._power(self._writer(name))
-        return None if power is None or power[1] != 2.0 else self._unshaped(power[0])
-
-    def _mean(self, name: str) -> tuple[str, int] | None:
-        """What a value is the mean of along rows, and how many numbers a row has."""
-        scaled, factor = self._writer(name), 1.0
-        if isinstance(scaled, Binary) and scaled.function in ("Mul", "Div"):
-            number = self._number(scaled)
-            if not number or (scaled.function == "Div" and scaled.constant_side == "left"):
-                return None
-            factor = number if scaled.function == "Mul" else 1 / number
-            name = scaled.inputs[0]
-        reduce = self._writer(name)
-        if not isinstance(reduce, Reduce) or reduce.function not in ("Mean", "Sum"):
-            return None
-        shape = self.values[reduce.inputs[0]].shape
-        width = shape[-1]
-        wanted = 1.0 if reduce.function == "Mean" else 1.0 / width
-        is_mean = reduce.axis == len(shape) - 1 and width > 1 and isclose(factor, wanted, rel_tol=CLOSE)
-        return (self._unshaped(reduce.inputs[0]), width) if is_mean else None
+    # ---- the deviation
 
     def _deviation(self, operation: AnyOperation) -> Norm | None:
-        """The norm whose deviation an operation computes, as the root of a mean of squares."""
-        power = self._power(operation)
-        if power is None or power[1] != 0.5:
-            return None
-        name, epsilon = power[0], 0.0
-        writer = self._writer(name)
-        if isinstance(writer, Binary) and writer.function == "Add" and (number := self._number(writer)) is not None:
-            name, epsilon = writer.inputs[0], number
-        if not 0.0 <= epsilon < 1e30:
-            return None
-        x, mean, width = self._moments(name)
-        if not x:
-            return None
-        size = self.values[x].size
-        return Norm(x, mean, epsilon, size // width, width, operation.when)
+        """The norm whose deviation an operation computes, as the root of a variance or a mean square."""
+        power = self.matcher.power(operation)
+        return None if power is None or power[1] != 0.5 else self._norm_below(power[0], operation)
 
-    def _moments(self, variance: str) -> tuple[str, str | None, int]:
-        """Of what a value is the mean square or the variance, with the mean and how many numbers a row has."""
-        of_squares = self._mean(variance)
-        if of_squares is not None:
-            centred = self._square(of_squares[0])
-            if centred is None:
-                return "", None, 0
-            difference = self.writers.get(centred)
-            if isinstance(difference, Binary) and difference.function == "Sub" and difference.constant is None:
-                x, mean = map(self._unshaped, difference.inputs)
-                if self._mean(mean) == (x, of_squares[1]) and self._runs_along_rows(difference, x, of_squares[1]):
-                    return x, mean, of_squares[1]
-            return centred, None, of_squares[1]
-        difference = self._writer(variance)  # the mean square less the square of the mean
-        if isinstance(difference, Binary) and difference.function == "Sub" and difference.constant is None:
-            of_squares, root = self._mean(difference.inputs[0]), self._square(difference.inputs[1])
-            squared = None if of_squares is None else self._square(of_squares[0])
-            if of_squares is not None and squared and root and self._mean(root) == (squared, of_squares[1]):
-                return squared, root, of_squares[1]
-        return "", None, 0
+    def _norm_below(self, spread: str, operation: AnyOperation) -> Norm | None:
+        """The norm of which a value is the variance or the mean square."""
+        found = self.matcher.match(SPREAD, spread)
+        if found is None:
+            miss = self.matcher.miss
+            if miss is not None and miss.matched >= MIN_MATCHED:
+                self.log.miss(NAME, operation, miss.reason)
+            return None
+        constant, width = found.numbers.get("epsilon", 0.0), int(found.numbers["width"])
+        if not 0.0 <= constant < 1e30:
+            self.log.miss(NAME, operation, f"{constant:g} is added to the variance")
+            return None
+        name = self.matcher.unshaped(found.values["x"])
+        rows = self.values[name].size // width
+        return Norm(name, found.values.get("mean"), constant, rows, width, operation.when)
 
-    def _runs_along_rows(self, difference: Binary, x: str, width: int) -> bool:
+    def _runs_along_rows(self, difference: Binary, name: str, width: int) -> bool:
         """Whether what is subtracted from each number of x is that of its own row."""
-        rows = self.values[x].size // width
+        rows = self.values[name].size // width
         shape = self.values[difference.outputs[0]].shape
         return _spread(self.values[difference.inputs[1]].shape, shape, rows, width)
 
@@ -178,27 +144,29 @@ class NormFinder:
             return self._part_of_norm(operation)
         if is_reshape(operation):
             return self.parts.get(operation.inputs[0])
-        power = self._power(operation)
+        power = self.matcher.power(operation)
         if power is not None and power[1] == -1.0 and (norm := self._norm_of(power[0])) is not None:
             return Part(norm, {INVERSE: np.ones(1)})
         if power is not None and power[1] == -0.5:
-            root = Unary(name="", inputs=(power[0],), outputs=operation.outputs, function="Sqrt", when=operation.when)
-            norm = self._deviation(root)
-            return None if norm is None else Part(norm, {INVERSE: np.ones(1)})
+            norm = self._norm_below(power[0], operation)
+            if norm is None:
+                return None
+            self._last[norm] = operation
+            return Part(norm, {INVERSE: np.ones(1)})
         if isinstance(operation, Unary) and operation.function == "Neg":
             part = self.parts.get(operation.inputs[0])
             return None if part is None else Part(part.norm, {key: -row for key, row in part.terms.items()})
         return self._of_two(operation) if isinstance(operation, Binary) else None
 
     def _norm_of(self, name: str) -> Norm | None:
-        return self.deviations.get(self._unshaped(name))
+        return self.deviations.get(self.matcher.unshaped(name))
 
     def _part_of_norm(self, operation: LayerNorm) -> Part:
         x = operation.inputs[0]
         value, one = self.values[x], np.ones(1)
         width = value.shape[-1]
         mean = f"mean of {x}" if operation.centred else None
-        norm = Norm(self._unshaped(x), mean, operation.epsilon, value.size // width, width, operation.when)
+        norm = Norm(self.matcher.unshaped(x), mean, operation.epsilon, value.size // width, width, operation.when)
         scale = one if operation.scale is None else self.weights[operation.scale].astype(np.float64)
         terms = {X + INVERSE: scale} if mean is None else {X + INVERSE: scale, MEAN + INVERSE: -scale}
         if operation.bias is not None:
@@ -239,7 +207,7 @@ class NormFinder:
 
     def _terms(self, name: str, norm: Norm, sign: float = 1.0) -> Terms | None:
         """A value as a sum of products; None if it is made of something else, too."""
-        unshaped = self._unshaped(name)
+        unshaped = self.matcher.unshaped(name)
         if unshaped in (norm.x, norm.mean):
             return {X if unshaped == norm.x else MEAN: np.full(1, sign)}
         if name in self.parts:
@@ -249,7 +217,7 @@ class NormFinder:
         if isinstance(writer, Unary) and writer.function == "Neg" and sign > 0:
             return self._terms(writer.inputs[0], norm, -1.0)
         if isinstance(writer, Binary) and writer.function == "Sub" and writer.constant is None:
-            x, mean = map(self._unshaped, writer.inputs)
+            x, mean = map(self.matcher.unshaped, writer.inputs)
             if (x, mean) == (norm.x, norm.mean) and self._runs_along_rows(writer, x, norm.width):
                 return {X: np.full(1, sign), MEAN: np.full(1, -sign)}
         return None
@@ -274,15 +242,11 @@ class NormFinder:
     def _as_layer_norm(self, operation: AnyOperation, part: Part) -> LayerNorm | None:
         """The operation as a normalisation of rows, if that is what its terms are."""
         norm, terms, output = part.norm, part.terms, operation.outputs[0]
-        shape = self.values[norm.x].shape
-        scale = terms.get(X + INVERSE)
-        wanted = {X + INVERSE, ""} | (set() if norm.mean is None else {MEAN + INVERSE})
-        if scale is None or shape[-1:] != (norm.width,) or self.values[output].shape != shape or set(terms) - wanted:
+        reason = self._refuted(norm, terms, self.values[output].shape)
+        if reason is not None:
+            self._reasons[norm] = reason
             return None
-        if norm.mean is not None:
-            mean = terms.get(MEAN + INVERSE)
-            if mean is None or not np.allclose(mean, -scale, rtol=EXACT, atol=0):
-                return None
+        scale = terms[X + INVERSE]
         return LayerNorm(
             name=operation.name,
             inputs=(norm.x,),
@@ -294,6 +258,22 @@ class NormFinder:
             scale=self._weight(operation, "scale", None if (scale == 1).all() else scale, norm.width),
             bias=self._weight(operation, "bias", terms.get(""), norm.width),
         )
+
+    def _refuted(self, norm: Norm, terms: Terms, shape: Shape) -> str | None:
+        """Why a sum of products is no normalisation of x; None if it is one."""
+        scale, mean_scale = terms.get(X + INVERSE), terms.get(MEAN + INVERSE)
+        wanted = {X + INVERSE, ""} | (set() if norm.mean is None else {MEAN + INVERSE})
+        if scale is None:
+            return f"nothing of {norm.x} is divided by this deviation"
+        if self.values[norm.x].shape != shape or shape[-1:] != (norm.width,):
+            return f"its shape {list(shape)} is not that of {norm.x}, {list(self.values[norm.x].shape)}"
+        if set(terms) - wanted:
+            return f"the sum has other terms beside x and its mean over the deviation, and a bias: {len(terms)}"
+        if norm.mean is not None and mean_scale is None:
+            return "the mean is a part of the deviation, but is not subtracted from x"
+        if mean_scale is not None and not np.allclose(mean_scale, -scale, rtol=EXACT, atol=0):
+            return "x and its mean have different factors"
+        return None
 
     def _weight(self, operation: AnyOperation, field: str, row: Row | None, width: int) -> str | None:
         if row is None:

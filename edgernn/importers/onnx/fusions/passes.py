@@ -13,6 +13,7 @@ from edgernn.importers.onnx.fusions.cells import fuse_cells
 from edgernn.importers.onnx.fusions.common_subexpressions import eliminate_common_subexpressions
 from edgernn.importers.onnx.fusions.composites import fuse_composites
 from edgernn.importers.onnx.fusions.dead_code import eliminate_dead_code
+from edgernn.importers.onnx.fusions.log import FusionLog
 from edgernn.importers.onnx.streams.names import Names
 from edgernn.importers.onnx.streams.weights import WeightStore
 from edgernn.program.program import Program
@@ -21,7 +22,12 @@ Pass: TypeAlias = Callable[[Program], Program]
 
 
 def passes_after_translation(
-    *, kept_slots: Collection[str], named_slots: Collection[str], store: WeightStore, names: Names
+    *,
+    kept_slots: Collection[str],
+    named_slots: Collection[str],
+    store: WeightStore,
+    names: Names,
+    log: FusionLog,
 ) -> list[Pass]:
     """What a translated program goes through.
 
@@ -33,14 +39,16 @@ def passes_after_translation(
         States that stay even where nothing uses them: inputs of the graph.
     store, names
         Where weights and names of new operations come from.
+    log : FusionLog
+        Learns what is fused, and what nearly is.
     """
     without_dead_code = partial(eliminate_dead_code, slots=kept_slots)
     return [
         eliminate_common_subexpressions,
-        fuse_composites,
+        partial(fuse_composites, log=log),
         without_dead_code,
-        fuse_biases,
-        partial(fuse_cells, store=store, names=names),
+        partial(fuse_biases, log=log),
+        partial(fuse_cells, store=store, names=names, log=log),
         without_dead_code,
         partial(drop_unused, named_slots=named_slots),
     ]

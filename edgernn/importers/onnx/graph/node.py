@@ -45,8 +45,12 @@ class Node:
             raise self.malformed("has no outputs")
 
     def __repr__(self) -> str:
-        operator = f"{self.domain}.{self.operator}" if self.domain else self.operator
-        return f"node {self.name} ({operator})"
+        return f"node {self.name} ({self.qualified_operator})"
+
+    @property
+    def qualified_operator(self) -> str:
+        """The operator, after its set where that is not ONNX's own."""
+        return f"{self.domain}.{self.operator}" if self.domain else self.operator
 
     def malformed(self, complaint: str) -> MalformedModelError:
         """The error for something that no correct model has."""

@@ -256,6 +256,34 @@ TAKES_CONSTANTS = frozenset(
     ]
 )
 
+# rules that treat each frame by itself, wherever it lies in time: they take a constant along time as it is. To all
+# others `Scope` gives its frames (streams/time_constants.py)
+FRAME_BY_FRAME: tuple[Rule, ...] = (
+    functions.binary,
+    functions.clip,
+    functions.gelu,
+    functions.mean,
+    functions.prelu,
+    functions.shrink,
+    functions.swish,
+    functions.tan,
+    functions.unary,
+    layout.expand,
+    layout.flatten,
+    layout.identity,
+    layout.reshape,
+    layout.shape,
+    layout.size,
+    layout.squeeze,
+    layout.transpose,
+    layout.unsqueeze,
+    logic.mod,
+    logic.where,
+    casts.cast,
+    casts.cast_like,
+)
+TAKES_TIME_CONSTANTS = frozenset(name for name, rule in RULES.items() if rule in FRAME_BY_FRAME)
+
 # what to do about operators that exporters often write and that have no rule
 ADVICE: dict[str, str] = {
     "TreeEnsembleClassifier": "a forest of decision trees is no sequence model",
@@ -284,4 +312,4 @@ def advice(operator: str, operator_set: str = "") -> str:
     return next(families, OPERATOR_SETS.get(operator_set, OTHERWISE))
 
 
-__all__ = ["RULES", "TAKES_CONSTANTS", "Call", "Results", "Rule", "advice"]
+__all__ = ["RULES", "TAKES_CONSTANTS", "TAKES_TIME_CONSTANTS", "Call", "Results", "Rule", "advice"]

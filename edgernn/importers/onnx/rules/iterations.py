@@ -13,6 +13,7 @@ from edgernn.importers.onnx.rules.call import Call, Iterations
 from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.dimension import INDEX, Dimension, Extent
 from edgernn.importers.onnx.streams.sequence import as_per_sequence, is_time, materialize_padding
+from edgernn.importers.onnx.streams.time_constants import as_frames, time_extents
 from edgernn.importers.onnx.streams.timing import EVERY_FRAME, NeedsWindowError, Timing
 from edgernn.importers.onnx.streams.values import (
     Constant,
@@ -44,13 +45,19 @@ class Loop:
     ) -> None:
         self.call, self.body, self.count, self.initial, self.needed = call, body, count, initial, needed
         self.builder = call.builder
-        outer = [tensor for name in body.captured if isinstance(tensor := call.outer(name), Stream)]
+        captured = [call.outer(name) for name in body.captured]
+        outer = [tensor for tensor in captured if isinstance(tensor, Stream)]
+        outer += [
+            as_frames(self.builder, tensor)
+            for tensor in captured
+            if isinstance(tensor, Constant) and time_extents(tensor) == [count]
+        ]
         passed = [tensor for tensor in call.inputs if isinstance(tensor, Stream)]
         streams = [*scanned, *outer, *(tensor for tensor in passed if tensor not in initial)]
         times = [x for x in streams if any(is_time(axis) and extent_of(axis) == count for axis in x.axes)]
         self.is_over_time = bool(times) and not call.options.is_window
         begun = [tensor for tensor in initial if isinstance(tensor, Stream)]
-        self.builder.ran_over_time |= self.is_over_time
+        self.builder.findings.ran_over_time |= self.is_over_time
         self.timing = self._timing(times if self.is_over_time else [*streams, *begun])
         self.start: int | None = None
         self.name: str | None = None
@@ -105,7 +112,6 @@ class Loop:
             self.states.append(self._over_time(i, tensor) if self.is_over_time else self._begun(i, tensor))
         if not self.is_over_time:
             self.builder.open_loop(self.repeat, self.timing)
-            self.builder.timings_of_repeats[self.repeat.name] = self.timing
             self.start = len(self.builder.operations)
             self.states = [self._read(state, i) for i, state in enumerate(self.states)]
 
@@ -116,19 +122,19 @@ class Loop:
         name = f"{self._result(number)}.carried"
         if isinstance(tensor, Constant):
             dtype = self.builder.dtype_of(tensor)
-            region = self.builder.hidden_state(name, np.asarray(tensor.elements, dtype).ravel())
+            region = self.builder.hidden_states.add(name, np.asarray(tensor.elements, dtype).ravel())
         else:
             assert isinstance(tensor, Stream)
-            bound = None if tensor.per_sequence else self.builder.bind_state(tensor, "")
+            bound = None if tensor.per_sequence else self.builder.state_inputs.bind(tensor, "")
             if bound is None:
                 raise NeedsWindowError(f"{self.call.node!r} begins from what a sequence gives at its end")
             region = bound
-            self.state_bindings[number] = len(self.builder.state_bindings) - 1
+            self.state_bindings[number] = len(self.builder.state_inputs.bindings) - 1
         self.places.append((region, name))
         return self._read(tensor, number)
 
     def _begun(self, number: int, tensor: Tensor) -> Tensor:
-        """A state that begins anew in each step."""
+        """A state that is reset in each step."""
         if isinstance(tensor, Frames):
             return tensor
         name, size = f"{self._result(number)}.carried", tensor.elements.size
@@ -183,10 +189,10 @@ class Loop:
         )
         if number in self.state_bindings:
             place = self.state_bindings[number]
-            self.builder.state_bindings[place] = replace(self.builder.state_bindings[place], last=value)
+            self.builder.state_inputs.set_last(place, value)
         final = Stream.of(value, stream.axes, self.timing)
         if isinstance(old, Stream) and not self.is_over_time:
-            self.builder.carried.append((old, final))
+            self.builder.findings.carried.append((old, final))
         self.final.append(final)
 
     def last(self, number: int) -> Tensor:
@@ -215,7 +221,7 @@ class Loop:
     def close(self) -> None:
         """The body is complete."""
         if self.start is not None:
-            self.builder.close_loop()
+            self.builder.loops.close()
 
 
 def frame_of_time(x: Stream, axis: int, keep_axis: bool) -> Stream:
@@ -241,7 +247,7 @@ def frame_of_iteration(call: Call, x: Tensor, axis: int, index: Dimension, keep_
         ):
             raise NeedsWindowError(f"{call.node!r} reads by the number of the iteration, and a stream has no position")
         return frame_of_time(materialize_padding(call.builder, x), axis, keep_axis)
-    timing = call.builder.timings_of_repeats[iterations.repeat]
+    timing = call.builder.loops.timings[iterations.repeat]
     stream = materialize_padding(call.builder, x) if isinstance(x, Stream) else call.builder.as_stream(x, timing)
     if width_of(x.axes[axis]) != iterations.count:
         raise call.node.unsupported(f"reads an axis of {width_of(x.axes[axis])} in {iterations.count} iterations")

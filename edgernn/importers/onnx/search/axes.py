@@ -167,6 +167,15 @@ def step_layouts(graph: Graph) -> dict[str, Layout] | None:
     return {entry.name: _state_layout(entry, {1}) for entry in graph.inputs}
 
 
+def hides_time(graph: Graph, layout: dict[str, Layout]) -> bool:
+    """Whether an axis that bears the name of time is taken for the batch."""
+    batches = [(entry, layout[entry.name].batch_axis) for entry in graph.inputs]
+    return any(
+        axis is not None and isinstance(name := entry.dimensions[axis], str) and bool(TIME_NAMES.search(name))
+        for entry, axis in batches
+    )
+
+
 def _rank_layouts(
     graph: Graph, rank: int, entries: list[GraphInput], time_axis: int | None, has_states: bool = False
 ) -> list[Layout]:

@@ -32,7 +32,11 @@ def build(operand_bits):
 
     def grouped_dense(row, weights, state, arena):
         x, y = arena + slot(row, GROUPED.x), arena + slot(row, GROUPED.y)
-        inputs, outputs, groups = slot(row, GROUPED.inputs), slot(row, GROUPED.outputs), slot(row, GROUPED.groups)
+        inputs, outputs, groups = (
+            slot(row, GROUPED.input_size),
+            slot(row, GROUPED.output_size),
+            slot(row, GROUPED.groups),
+        )
         shifts, low, high = slot(row, GROUPED.shifts) != 0, slot(row, GROUPED.low), slot(row, GROUPED.high)
         padded = (groups + LANES - 1) // LANES * LANES
         for _ in range(slot(row, GROUPED.rows)):

@@ -47,7 +47,7 @@ def _plain(left):
             slot(row, MAT_MUL.m),
         )
         first = 0
-        for _ in range(slot(row, MAT_MUL.batch)):
+        for _ in range(slot(row, MAT_MUL.matrices)):
             for _ in range(rows):
                 for column in range(0, 2 * columns, 2 * LANES):
                     from_b = b + column
@@ -80,7 +80,7 @@ def _transposed(left):
             slot(row, MAT_MUL.m),
         )
         first_a, first_b, to = 0, 0, 0
-        for _ in range(slot(row, MAT_MUL.batch)):
+        for _ in range(slot(row, MAT_MUL.matrices)):
             for _ in range(rows):
                 for column in range(columns):
                     total = 0

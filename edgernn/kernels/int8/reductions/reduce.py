@@ -53,7 +53,7 @@ def _inner(join, is_sum):
 
     def reduce(row, weights, state, arena):
         x, y, factor = arena + slot(row, REDUCE.x), arena + slot(row, REDUCE.y), slot(row, REDUCE.factor)
-        count, inner = slot(row, REDUCE.count), slot(row, REDUCE.inner)
+        count, inner = slot(row, REDUCE.n), slot(row, REDUCE.inner)
         for _ in range(slot(row, REDUCE.outer)):
             for k in range(0, 2 * inner, 2 * LANES):
                 from_x = x + k
@@ -78,7 +78,7 @@ def _last(join, is_sum):
             int16_at(arena + slot(row, REDUCE.y)),
             slot(row, REDUCE.factor),
         )
-        count, first = slot(row, REDUCE.count), 0
+        count, first = slot(row, REDUCE.n), 0
         for index in range(slot(row, REDUCE.outer)):
             result = int(x[first])
             for k in range(1, count):

@@ -59,7 +59,7 @@ def running_softmax(row, weights, state, arena):
     multiplier, shift, bits, size = (
         slot(row, RUNNING_SOFTMAX.multiplier),
         slot(row, RUNNING_SOFTMAX.shift),
-        slot(row, RUNNING_SOFTMAX.bits),
+        slot(row, RUNNING_SOFTMAX.mean_bits),
         slot(row, RUNNING_SOFTMAX.size),
     )
     for group in range(slot(row, RUNNING_SOFTMAX.groups)):

@@ -1,0 +1,1 @@
+"""Integer operations as instructions, a module for each family."""

@@ -1,0 +1,1 @@
+"""Integer operations in C, a module for each family."""
