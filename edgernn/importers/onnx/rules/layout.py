@@ -1,4 +1,4 @@
-"""Operators that give the same numbers another shape or order. They do the same to constants and to streams.
+"""Changes of shape and order of the same numbers, for constants and for streams.
 
 Source: ONNX Transpose, Reshape, Flatten, Squeeze, Unsqueeze, Expand, Identity, Dropout, Shape, Size.
 """

@@ -1,4 +1,4 @@
-"""Operators that pick or join parts of tensors: Slice, Gather, Split, Concat.
+"""Slicing and joining: Slice, Gather, Split, Concat.
 
 Along time, frames can be left out at the ends or by a stride, and the last ones can be taken: they are the newest while
 the sequence goes on.

@@ -1,4 +1,4 @@
-"""Operators that keep a state of their own: LinearAttention and CausalConvWithState. Source: ONNX, operator set 27."""
+"""Operators with their own state: LinearAttention and CausalConvWithState. Source: ONNX, operator set 27."""
 
 from __future__ import annotations
 
