@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
@@ -42,6 +43,9 @@ UNARY_FUNCTIONS: dict[str, tuple[float | None, float | None]] = {
     "Round": (None, None),  # halves to the even number
     "Not": (None, None),  # 1 where x is 0, else 0
 }
+
+# where a function is defined, if not everywhere; at an end it may be infinite
+DOMAINS: dict[str, tuple[float, float]] = {"Log": (0.0, inf), "Sqrt": (0.0, inf)}
 
 # comparisons give 1 where they hold and 0 where they do not; And, Or and Xor take what is not 0 for true
 BinaryFunction = Literal[
