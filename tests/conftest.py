@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -46,6 +47,16 @@ def pytest_runtest_makereport(
         for example in explicit_examples(call.excinfo.value, fixtures):
             report.sections.append(("to try this in every run, write above @given", example))
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules are imported without garbage collection, which would look through their syntax trees in vain."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

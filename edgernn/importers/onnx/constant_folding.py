@@ -35,7 +35,7 @@ def fold_constants(
     description = ProgramDescription(
         inputs=(InputDescription(CLOCK, (1,)),),
         outputs=outputs,
-        state=tuple(builder.slots.values()),
+        state=tuple(builder.hidden_states.slots.values()),
         operations=tuple(builder.operations),
     )
     frame = ReferenceRunner(Program(description, builder.weights), np.float64).step({CLOCK: [0.0]})

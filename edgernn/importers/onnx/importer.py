@@ -144,7 +144,8 @@ class _Search:
             try:
                 attempt.apply_nodes()
                 imported = attempt.finish(self.stated, self.metadata)
-                is_step = bool(imported.pairs) and not attempt.builder.has_time and not hides_time(self.graph, layout)
+                is_step = bool(imported.pairs) and not attempt.builder.state_inputs.has_time
+                is_step = is_step and not hides_time(self.graph, layout)
                 if is_sure or attempt.runs_over_time or is_step:
                     if not self.recompute:
                         return imported

@@ -21,7 +21,7 @@ from edgernn.importers.onnx.search.traps import traps
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.sequence import frames_of, materialize_padding
 from edgernn.importers.onnx.streams.state_binding import pair_states
-from edgernn.importers.onnx.streams.timing import EVERY_FRAME, TIME_INVARIANT, NeedsWindowError, Timing
+from edgernn.importers.onnx.streams.timing import EVERY_FRAME, TIME_INVARIANT, Timing
 from edgernn.importers.onnx.streams.values import Role, Stream, check_step_shape, features, has_role, width_of
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
 from edgernn.program.metadata import Metadata
@@ -76,8 +76,8 @@ class GraphTranslation:
         names = [name for node in graph.nodes for name in node.outputs] + [entry.name for entry in graph.inputs]
         self.builder = ProgramBuilder(bool(self.sequences), state_inputs, names)
         self.builder.warnings += [f"input {name} is not used, so it is left out" for name in graph.unused_inputs]
-        self.builder.steps = frozen_steps(graph, layout)
-        self.builder.batch = max(_frozen_batch(entry.dimensions, layout[entry.name]) for entry in graph.inputs)
+        self.builder.findings.steps = frozen_steps(graph, layout)
+        self.builder.findings.batch = max(_frozen_batch(entry.dimensions, layout[entry.name]) for entry in graph.inputs)
         self.inputs: dict[str, Stream] = {}
         for entry in graph.inputs:
             shape = layout[entry.name].step_shape(entry.dimensions) or (1,)
@@ -110,7 +110,9 @@ class GraphTranslation:
     def runs_over_time(self) -> bool:
         """Whether an operator has accepted the axis of time as the one that it runs over."""
         operations = self.builder.operations
-        return self.builder.ran_over_time or any(isinstance(o, RecurrentOperation | DelayLine) for o in operations)
+        return self.builder.findings.ran_over_time or any(
+            isinstance(o, RecurrentOperation | DelayLine) for o in operations
+        )
 
     # ---- what becomes of the inputs and outputs
 
@@ -121,22 +123,22 @@ class GraphTranslation:
         pairs = pair_states(builder, self.inputs, streams, stated, self.sequences)
         ports = [name for name in streams if name not in pairs.values()] or list(streams)
         outputs = tuple(self._output(name, streams[name]) for name in ports)
-        states = {
-            name for name in self.inputs if name in pairs or any(c.state_input == name for c in builder.state_bindings)
-        }
+        bindings = builder.state_inputs.bindings
+        states = {name for name in self.inputs if name in pairs or any(one.state_input == name for one in bindings)}
         tail_steps = max(output.timing.tail_steps for name, output in streams.items() if name in ports)
         writes = [write for name in pairs for write in self._writes(name, streams[pairs[name]])]
         kept_values = [output.value for output in outputs] + [write.inputs[0] for write in writes]
         reads = self._reads(states, kept_values)
         state_writes = {write.region.slot for write in writes if isinstance(write, WriteState)}
-        bound = {binding.state_input for binding in builder.state_bindings if binding.state_input in pairs}
+        bound = {binding.state_input for binding in bindings if binding.state_input in pairs}
         kept_slots = state_writes | bound
         needed = needed_operations(builder.operations, builder.weights, kept_values, kept_slots)
         steps = rewritten(
-            nested(builder.operations, builder.loops),
+            nested(builder.operations, builder.loops.paths),
             lambda operation: (operation,) if operation.name in needed else (),
         )
-        self._check_deferred(steps, kept_values)
+        written = (name for operation in walk(steps) for name in operation.outputs)
+        builder.deferred_errors.check((*kept_values, *written))
         operations = (*reads, *steps, *writes)
         slots = [
             StateSlot(name, builder.values[name].shape, builder.values[name].dtype)
@@ -144,7 +146,7 @@ class GraphTranslation:
             if name in states
         ]
         used_slots = {region.slot for step in walk(operations) for region, _ in step.regions(builder.weights)}
-        slots += [slot for name, slot in builder.slots.items() if name in used_slots]
+        slots += [slot for name, slot in builder.hidden_states.slots.items() if name in used_slots]
         used = {name for operation in walk(operations) for name in operation.weight_names()}
         used |= {slot.initial for slot in slots if slot.initial is not None}
         sequences = [output.name for output in outputs if output.per_frame]
@@ -175,12 +177,6 @@ class GraphTranslation:
             log=log,
         )
         return ImportedModel(run_passes(Program(description, weights), passes), self.layout, pairs, log)
-
-    def _check_deferred(self, operations: Sequence[AnyOperation], values: list[str]) -> None:
-        deferred_errors = self.builder.deferred_errors
-        for name in (*values, *(name for operation in walk(operations) for name in operation.outputs)):
-            if name in deferred_errors:
-                raise NeedsWindowError(deferred_errors[name])
 
     def _output_stream(self, name: str) -> Stream:
         tensor = self.scope.read(name)
@@ -240,7 +236,7 @@ class GraphTranslation:
         """Writes of those parts of a state that no recurrence keeps by itself."""
         kept = np.zeros(stream.elements.size + 2, bool)  # with an edge on either side
         kept[0] = kept[-1] = True
-        for binding in self.builder.state_bindings:
+        for binding in self.builder.state_inputs.bindings:
             if binding.state_input == state:
                 kept[1 + binding.offset : 1 + binding.offset + binding.size] = True
         edges = np.flatnonzero(np.diff(kept))

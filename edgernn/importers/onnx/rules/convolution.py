@@ -80,7 +80,7 @@ def check_spatial_axes(call: Call, x: Stream) -> int | None:
         raise WrongAxisError(f"{call.node!r} runs over the batch, or over time twice")
     if not is_time(x.axes[times[0]]) and not is_blocks(x.axes[times[0]]):
         raise NeedsWindowError(f"{call.node!r} runs over an axis that mixes time with features")
-    call.builder.ran_over_time = True
+    call.builder.findings.ran_over_time = True
     return times[0]
 
 

@@ -41,9 +41,9 @@ def deviations(builder: ProgramBuilder, x: Tensor, mean: Tensor) -> Deviations |
     """What ``x - mean`` is, where that is the mean of x over time; None where it is something else."""
     if not isinstance(x, Stream) or not isinstance(mean, Stream) or len(mean.bases) != 1 or mean.rank > x.rank:
         return None
-    if mean.bases[0] not in builder.running_means:
+    if mean.bases[0] not in builder.findings.running_means:
         return None
-    source, running = builder.running_means[mean.bases[0]]
+    source, running = builder.findings.running_means[mean.bases[0]]
     if x.timing != source.timing or x.bases != source.bases or x.elements.size != source.elements.size:
         return None
     order = np.argsort(source.elements.ravel())  # where each number of the value lies in the mean

@@ -1,4 +1,4 @@
-"""Operators on each element: activations, and arithmetic of two or more tensors with broadcasting.
+"""Elementwise operators: activations, and arithmetic of two or more tensors with broadcasting.
 
 Source: the ONNX operators of the same names.
 """

@@ -1,4 +1,4 @@
-"""Integers that vary in time as positions: OneHot, and tables that they choose from.
+"""Ids and their tables: OneHot, and tables that they choose from.
 
 Source: ONNX OneHot; ai.onnx.ml ArrayFeatureExtractor and LabelEncoder.
 """

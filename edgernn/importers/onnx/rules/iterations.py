@@ -57,7 +57,7 @@ class Loop:
         times = [x for x in streams if any(is_time(axis) and extent_of(axis) == count for axis in x.axes)]
         self.is_over_time = bool(times) and not call.options.is_window
         begun = [tensor for tensor in initial if isinstance(tensor, Stream)]
-        self.builder.ran_over_time |= self.is_over_time
+        self.builder.findings.ran_over_time |= self.is_over_time
         self.timing = self._timing(times if self.is_over_time else [*streams, *begun])
         self.start: int | None = None
         self.name: str | None = None
@@ -112,7 +112,6 @@ class Loop:
             self.states.append(self._over_time(i, tensor) if self.is_over_time else self._begun(i, tensor))
         if not self.is_over_time:
             self.builder.open_loop(self.repeat, self.timing)
-            self.builder.timings_of_repeats[self.repeat.name] = self.timing
             self.start = len(self.builder.operations)
             self.states = [self._read(state, i) for i, state in enumerate(self.states)]
 
@@ -123,14 +122,14 @@ class Loop:
         name = f"{self._result(number)}.carried"
         if isinstance(tensor, Constant):
             dtype = self.builder.dtype_of(tensor)
-            region = self.builder.hidden_state(name, np.asarray(tensor.elements, dtype).ravel())
+            region = self.builder.hidden_states.add(name, np.asarray(tensor.elements, dtype).ravel())
         else:
             assert isinstance(tensor, Stream)
-            bound = None if tensor.per_sequence else self.builder.bind_state(tensor, "")
+            bound = None if tensor.per_sequence else self.builder.state_inputs.bind(tensor, "")
             if bound is None:
                 raise NeedsWindowError(f"{self.call.node!r} begins from what a sequence gives at its end")
             region = bound
-            self.state_bindings[number] = len(self.builder.state_bindings) - 1
+            self.state_bindings[number] = len(self.builder.state_inputs.bindings) - 1
         self.places.append((region, name))
         return self._read(tensor, number)
 
@@ -190,10 +189,10 @@ class Loop:
         )
         if number in self.state_bindings:
             place = self.state_bindings[number]
-            self.builder.state_bindings[place] = replace(self.builder.state_bindings[place], last=value)
+            self.builder.state_inputs.set_last(place, value)
         final = Stream.of(value, stream.axes, self.timing)
         if isinstance(old, Stream) and not self.is_over_time:
-            self.builder.carried.append((old, final))
+            self.builder.findings.carried.append((old, final))
         self.final.append(final)
 
     def last(self, number: int) -> Tensor:
@@ -222,7 +221,7 @@ class Loop:
     def close(self) -> None:
         """The body is complete."""
         if self.start is not None:
-            self.builder.close_loop()
+            self.builder.loops.close()
 
 
 def frame_of_time(x: Stream, axis: int, keep_axis: bool) -> Stream:
@@ -248,7 +247,7 @@ def frame_of_iteration(call: Call, x: Tensor, axis: int, index: Dimension, keep_
         ):
             raise NeedsWindowError(f"{call.node!r} reads by the number of the iteration, and a stream has no position")
         return frame_of_time(materialize_padding(call.builder, x), axis, keep_axis)
-    timing = call.builder.timings_of_repeats[iterations.repeat]
+    timing = call.builder.loops.timings[iterations.repeat]
     stream = materialize_padding(call.builder, x) if isinstance(x, Stream) else call.builder.as_stream(x, timing)
     if width_of(x.axes[axis]) != iterations.count:
         raise call.node.unsupported(f"reads an axis of {width_of(x.axes[axis])} in {iterations.count} iterations")

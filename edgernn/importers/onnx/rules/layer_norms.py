@@ -1,4 +1,4 @@
-"""Normalisations over the features of a frame; over time they need a window.
+"""Normalization over the features of a frame; over time they need a window.
 
 Source: ONNX LayerNormalization, RMSNormalization, InstanceNormalization, GroupNormalization, LpNormalization,
 MeanVarianceNormalization, LRN; SimplifiedLayerNormalization and the skip forms of onnxruntime.

@@ -1,4 +1,4 @@
-"""Operators that give the same numbers another shape or order. They do the same to constants and to streams.
+"""Changes of shape and order of the same numbers, for constants and for streams.
 
 Source: ONNX Transpose, Reshape, Flatten, Squeeze, Unsqueeze, Expand, Identity, Dropout, Shape, Size.
 """
@@ -275,7 +275,7 @@ def expand(call: Call) -> Results:
 
 def _repeating_axis(call: Call, x: Tensor, extent: Extent) -> Axis:
     """An axis along which a tensor is repeated; of an input without time that is time, where it is as long."""
-    if isinstance(x, Stream) and x.timing.time_invariant and extent == call.builder.steps:
+    if isinstance(x, Stream) and x.timing.time_invariant and extent == call.builder.findings.steps:
         return (Factor(Role.TIME, extent),)
     return axis_of(extent)
 

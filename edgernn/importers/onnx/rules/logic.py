@@ -1,4 +1,4 @@
-"""Comparisons, logic, choices between tensors, and remainders. What is true is 1.
+"""Comparisons, logic, choices between tensors, and remainders. True is 1.
 
 Source: ONNX Equal, Less, LessOrEqual, Greater, GreaterOrEqual, And, Or, Xor, Not, Where, Mod.
 """

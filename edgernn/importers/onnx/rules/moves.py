@@ -1,4 +1,4 @@
-"""Operators that pick, repeat or put numbers at constant places. They only move `elements`, so they cost nothing.
+"""Selection, repetition and placement at constant positions. They only move `elements`, so they cost nothing.
 
 Source: ONNX Tile, GatherElements, GatherND, ScatterElements, Scatter, ScatterND, Trilu, Compress, ReverseSequence,
 DepthToSpace, SpaceToDepth.

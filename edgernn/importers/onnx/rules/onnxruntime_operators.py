@@ -1,4 +1,4 @@
-"""Operators that onnxruntime's optimiser makes of others, as what they were before: its operator set com.microsoft.
+"""Operators that onnxruntime's optimizer writes, as the operators that they replaced: its operator set com.microsoft.
 
 Source: onnxruntime, docs/ContribOperators.md.
 """

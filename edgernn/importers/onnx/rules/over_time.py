@@ -90,7 +90,7 @@ def over_all_frames(call: Call, x: Stream, axis: int, function: Function, output
     running = running_reduction(call, x, function, output if _is_plain(x) else call.builder.unique(f"{output}:running"))
     per_sequence = _as_per_sequence(call, running, axis)
     if function == "Mean":
-        call.builder.running_means[per_sequence.bases[0]] = (x, running)
+        call.builder.findings.running_means[per_sequence.bases[0]] = (x, running)
     return per_sequence
 
 
@@ -191,9 +191,9 @@ def _attention(call: Call, x: TimeWeighted, axes: list[int], function: Function,
             inputs=(score_value, value),
             outputs=(output,),
             sources=builder.sources,
-            largest=builder.hidden_state(f"{output}.largest", np.full(scores.size, -1e300)),
-            total=builder.hidden_state(f"{output}.total", np.zeros(scores.size)),
-            weighted=builder.hidden_state(f"{output}.weighted", np.zeros(flat.size)),
+            largest=builder.hidden_states.add(f"{output}.largest", np.full(scores.size, -1e300)),
+            total=builder.hidden_states.add(f"{output}.total", np.zeros(scores.size)),
+            weighted=builder.hidden_states.add(f"{output}.weighted", np.zeros(flat.size)),
             groups=scores.size,
             size=size,
         ),

@@ -1,4 +1,4 @@
-"""Models that are quantized already run as their float meaning: the real numbers that their integers stand for.
+"""Quantized models run with dequantized weights: the real numbers that their integers stand for.
 
 Quantizing a signal leaves its numbers as they are, but for the ends of the integers' range, which clip; that is not
 nothing, because converters drop a Relu or Clip where a range does the same. Constants are dequantized exactly. An

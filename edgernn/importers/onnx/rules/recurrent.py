@@ -94,7 +94,7 @@ def _check_axes(call: Call, X: Stream) -> None:
     is_inner = bool(time) and is_features(time)
     if not is_time(time) and time and not is_inner:
         raise WrongAxisError(f"{call.node!r} runs over an axis that is not time: say which axis is, with time_axis=")
-    if call.builder.has_time and not call.options.inner_sequences:
+    if call.builder.state_inputs.has_time and not call.options.inner_sequences:
         if is_inner:
             raise WrongAxisError(f"{call.node!r} runs over an axis that is not time: say which it is, with time_axis=")
         if any(factor.role is not Role.BATCH for factor in batch):
@@ -196,7 +196,10 @@ class _Layer:
     def _begins_from_signals(self, place: int, row: int) -> bool:
         """Whether a single step begins from states that the graph keeps elsewhere: packed, or carried by a loop."""
         initial = [self._initial(place, row, letter) for letter in self.letters]
-        return any(isinstance(x, Stream) and not x.per_sequence and not self.call.builder.can_bind(x) for x in initial)
+        return any(
+            isinstance(x, Stream) and not x.per_sequence and not self.call.builder.state_inputs.can_bind(x)
+            for x in initial
+        )
 
     def _filled(self, Y: Stream, steps: int) -> Stream:
         """Y (length, 1, hidden_size) with zeros behind it."""
@@ -280,7 +283,7 @@ class _Layer:
             ),
         ):
             builder.emit(operation, x.timing)
-        builder.close_loop()
+        builder.loops.close()
         Y = Stream.of(frames, (x.axes[0], (), H), x.timing)
         newest = Y.elements[0 if is_reversed else -1]
         last = [Y.moved(((), H), newest)]
@@ -333,11 +336,11 @@ class _Layer:
         """Where a state lives that lasts: in a state input of the graph, or in one of its own."""
         call, initial, name = self.call, self._initial(place, row, letter), f"{self.first}{tag}.{letter}"
         if initial is None:
-            return call.builder.hidden_state(name, np.zeros(self.hidden_size, np.float32))
+            return call.builder.hidden_states.add(name, np.zeros(self.hidden_size, np.float32))
         if isinstance(initial, Constant):
-            return call.builder.hidden_state(name, initial.elements)
+            return call.builder.hidden_states.add(name, initial.elements)
         if isinstance(initial, Stream):
-            region = call.builder.bind_state(initial, last)
+            region = call.builder.state_inputs.bind(initial, last)
             if region is not None:
                 return region
             if initial.per_sequence:

@@ -1,4 +1,4 @@
-"""Reductions, positions of the largest numbers, and running sums over the features of a frame.
+"""Reductions, largest numbers and their positions, and cumulative sums over the features of a frame.
 
 Source: ONNX ReduceSum and its kin, ArgMax, ArgMin, Hardmax, TopK, CumSum. Along time see rules/over_time.py.
 """

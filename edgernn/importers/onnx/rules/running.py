@@ -19,8 +19,8 @@ def running_reduction(call: Call, x: Stream, function: Function, output: str) ->
     builder = call.builder
     value = builder.value_of_any_shape(x)
     size = builder.values[value].size
-    total = builder.hidden_state(f"{output}.total", np.full(size, BEGINS.get(function, 0.0)))
-    count = builder.hidden_state(f"{output}.count", np.zeros(1, np.int64))
+    total = builder.hidden_states.add(f"{output}.total", np.full(size, BEGINS.get(function, 0.0)))
+    count = builder.hidden_states.add(f"{output}.count", np.zeros(1, np.int64))
     builder.emit(
         RunningReduce(
             name=builder.unique_operation(call.node.name),

@@ -1,4 +1,4 @@
-"""Operators that pick or join parts of tensors: Slice, Gather, Split, Concat.
+"""Slicing and joining: Slice, Gather, Split, Concat.
 
 Along time, frames can be left out at the ends or by a stride, and the last ones can be taken: they are the newest while
 the sequence goes on.
@@ -324,7 +324,7 @@ def _join_state(call: Call, tensors: list[Tensor], axis: int) -> Stream | None:
     if len(tensors) != 2:
         return None
     past, x = tensors
-    is_past = isinstance(past, Stream) and is_features(past.axes[axis]) and call.builder.can_bind(past)
+    is_past = isinstance(past, Stream) and is_features(past.axes[axis]) and call.builder.state_inputs.can_bind(past)
     if not is_past or not isinstance(past, Stream) or not isinstance(x, Stream):
         return None
     x = sequence.materialize_padding(call.builder, x)

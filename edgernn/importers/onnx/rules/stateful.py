@@ -1,8 +1,7 @@
-"""Operators that keep a state of their own: LinearAttention and CausalConvWithState. Source: ONNX, operator set 27."""
+"""Operators with their own state: LinearAttention and CausalConvWithState. Source: ONNX, operator set 27."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -61,7 +60,7 @@ def causal_conv_with_state(call: Call) -> Results:
 def _joined_frames(call: Call, past: Stream, x: Stream) -> Stream:
     """The frames that the state holds, and those of this step behind them, as features; a sequence of them all."""
     if is_time(x.axes[2]):
-        if past.elements.shape[:2] != x.elements.shape[:2] or not call.builder.can_bind(past):
+        if past.elements.shape[:2] != x.elements.shape[:2] or not call.builder.state_inputs.can_bind(past):
             raise call.node.unsupported("begins a sequence from past_state that is no input: export one time step")
         return continued(call.builder, past, x, 2)
     past, x = aligned(call.builder, (past, x), repr(call.node))
@@ -146,12 +145,12 @@ def _past(call: Call, x: Stream, heads: int, rows: int, columns: int) -> tuple[S
         raise call.node.malformed(f"has a past_state of shape {past.extents}, it must have {size} numbers")
     name = f"{call.output}.state"
     if isinstance(past, Stream):
-        region = builder.bind_state(past, "")
+        region = builder.state_inputs.bind(past, "")
         if region is None:
             raise NeedsWindowError(f"{call.node!r} begins from a state that is computed from other signals")
     else:
         start = np.zeros(size, np.float32) if past is None else np.asarray(past.elements, np.float32).ravel()
-        region = builder.hidden_state(name, start)
+        region = builder.hidden_states.add(name, start)
     old = call.inner("old")
     builder.read_state(f"read {name}", region, old, size, x.timing)
     return region, Stream.of(old, (*x.axes[:2], features(heads), features(rows), features(columns)), x.timing)
@@ -162,8 +161,8 @@ def _keep(call: Call, region: StateRegion, state: Stream) -> Stream:
     builder = call.builder
     value = builder.value_of_any_shape(state)
     builder.write_state(f"write {region.slot}", region, value, state.elements.size, state.timing)
-    if builder.state_bindings and not builder.state_bindings[-1].last:
-        builder.state_bindings[-1] = replace(builder.state_bindings[-1], last=value)
+    if builder.state_inputs.bindings and not builder.state_inputs.bindings[-1].last:
+        builder.state_inputs.set_last(-1, value)
     axes = (state.axes[0], *state.axes[2:])
     last = state.moved(axes, state.elements.squeeze(1))
     return as_per_sequence(builder, last) if is_time(state.axes[1]) else last

@@ -23,7 +23,7 @@ def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> l
     """
     streams = [materialize_padding(builder, stream) for stream in streams]
     for base in (base for stream in streams for base in stream.bases):
-        builder.check_readable(base)
+        builder.state_inputs.check_readable(base)
     timings = [stream.timing for stream in streams]
     if len(set(timings)) < 2:
         return streams

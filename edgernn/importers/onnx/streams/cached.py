@@ -6,7 +6,7 @@ to it, and keeps what is newest of both: exactly what the graph does with a sequ
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, ClassVar
 
@@ -88,7 +88,7 @@ def continued(builder: ProgramBuilder, past: Stream, x: Stream, axis: int) -> Co
     `past` is known to be claimable, and has the other axes of x.
     """
     pad_begin = width_of(past.axes[axis])
-    region = builder.bind_state(past, "")
+    region = builder.state_inputs.bind(past, "")
     assert region is not None
     old = builder.unique(f"{region.slot}:old")
     size = past.elements.size
@@ -102,7 +102,7 @@ def continued(builder: ProgramBuilder, past: Stream, x: Stream, axis: int) -> Co
     after[places.ravel()] = joined[1:].ravel()
     kept = builder.value(Stream((features(size),), after, bases=(old, *x.bases), timing=x.timing), (size,))
     builder.write_state(f"write {region.slot}", region, kept, size, x.timing)
-    builder.state_bindings[-1] = replace(builder.state_bindings[-1], last=kept)
+    builder.state_inputs.set_last(-1, kept)
     axes = (*x.axes[:axis], (Factor(Role.TIME, extent_of(x.axes[axis]) + pad_begin),), *x.axes[axis + 1 :])
     inner = prod(joined.shape[1:])
     elements = np.arange(pad_begin * inner, (pad_begin + 1) * inner).reshape(np.moveaxis(x.elements, axis, 0).shape)

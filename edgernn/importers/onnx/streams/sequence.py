@@ -53,7 +53,7 @@ def frames_of(
         return replace(x, axes=((), *axes), elements=np.expand_dims(x.elements, 0), timing=timing)
     value = builder.value(x.timed(real))
     name = builder.unique(f"{value}:history")
-    ring, position = builder.ring(name, span + delay, builder.values[value], fill)
+    ring, position = builder.hidden_states.add_ring(name, span + delay, builder.values[value], fill)
     builder.emit(
         DelayLine(
             name=builder.unique_operation(name),
@@ -146,7 +146,7 @@ def latched(builder: ProgramBuilder, x: Stream, timing: Timing) -> Stream:
     value = builder.value(x)
     name = builder.unique(f"{value}:held")
     size, dtype = builder.values[value].size, builder.values[value].dtype
-    region = builder.hidden_state(name, np.zeros(size, dtype))
+    region = builder.hidden_states.add(name, np.zeros(size, dtype))
     builder.write_state(f"hold {value}", region, value, size, x.timing, dtype=dtype)
     builder.read_state(f"read {name}", region, name, size, timing, latched=True, dtype=dtype)
     return Stream.of(name, x.axes, timing)
@@ -200,6 +200,6 @@ def out_of_reach(builder: ProgramBuilder, x: Stream, axis: int, count: int | Non
         ),
         x.timing,
     )
-    builder.deferred_errors[name] = why
+    builder.deferred_errors.add(name, why)
     axes = (*x.axes[:axis], *([] if count is None else [features(count)]), *x.axes[axis + 1 :])
     return Stream.of(name, axes, x.timing.as_per_sequence())

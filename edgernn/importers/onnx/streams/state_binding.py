@@ -74,7 +74,7 @@ def pair_states(
     """
     pairs = dict(stated or {})
     _check_stated(builder, pairs, inputs, outputs, sequences)
-    bound = dict.fromkeys(binding.state_input for binding in builder.state_bindings)
+    bound = dict.fromkeys(binding.state_input for binding in builder.state_inputs.bindings)
     steps = {name: stream for name, stream in outputs.items() if stream.find(Role.TIME) is None}
     for name in bound:
         proven = [
@@ -92,8 +92,8 @@ def pair_states(
         }
         free = {name: stream for name, stream in steps.items() if name not in pairs.values()}
         found = _pair_by_name(builder, unsettled, free)
-        if found and builder.has_time:
-            raise UnsupportedModelError(builder.unreadable(next(iter(found))))
+        if found and builder.state_inputs.has_time:
+            raise UnsupportedModelError(builder.state_inputs.unreadable(next(iter(found))))
         pairs.update(found)
     if not set(inputs) - set(pairs) - set(bound):
         raise StatePairingError(
@@ -144,7 +144,7 @@ def _continues(builder: ProgramBuilder, output: Stream, state_input: str) -> boo
         and (
             flat[binding.offset : binding.offset + binding.size] == begins[binding.last] + np.arange(binding.size)
         ).all()
-        for binding in builder.state_bindings
+        for binding in builder.state_inputs.bindings
         if binding.state_input == state_input
     )
 
@@ -168,7 +168,7 @@ def _pair_by_name(
             for output in alike[name]
             if _is_moved_on(builder, outputs[output], inputs[name], name) or _is_carried(builder, outputs[output], name)
         ]
-        if name not in pairs and len(moved) == 1 and not builder.has_time:
+        if name not in pairs and len(moved) == 1 and not builder.state_inputs.has_time:
             pairs[name] = moved[0]
     left = [name for name in inputs if name not in pairs]
     open_ends = {name: [output for output in alike[name] if output not in pairs.values()] for name in left}
@@ -189,7 +189,7 @@ def _is_carried(builder: ProgramBuilder, output: Stream, name: str) -> bool:
         and new.bases == output.bases
         and np.array_equal(old.elements.ravel(), np.arange(builder.size_of(name)))
         and np.array_equal(new.elements.ravel(), output.elements.ravel())
-        for old, new in builder.carried
+        for old, new in builder.findings.carried
     )
 
 
