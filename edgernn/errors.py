@@ -20,6 +20,7 @@
     │   └── SourceNotFoundError               there is no such port or file
     ├── FormatError (ValueError)              the bytes of a source make no samples
     ├── ConfigError (ValueError)              a flag, variable or TOML entry is wrong
+    ├── RecordingError (OSError)              a recording cannot be written
     ├── MissingPackageError (ImportError)     an optional package is needed
     └── CompileCacheError (PermissionError)   the kernel cache may be written by another user
 
@@ -98,6 +99,10 @@ class FormatError(EdgeRNNError, ValueError):
 
 class ConfigError(EdgeRNNError, ValueError):
     """A flag, an environment variable or an entry of a TOML file is wrong."""
+
+
+class RecordingError(EdgeRNNError, OSError):
+    """A recording cannot be written, as on a full disk, or its takes have no samples."""
 
 
 class MissingPackageError(EdgeRNNError, ImportError):

@@ -22,6 +22,7 @@ PUBLIC_NAMES = {
     *("MalformedModelError", "MissingPackageError", "ModelError", "NonFiniteInputError", "ProgramFileError"),
     *(
         "QuantizationError",
+        "RecordingError",
         "Running",
         "RunnerStateError",
         "as_run",

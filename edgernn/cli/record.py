@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import click
@@ -14,9 +15,15 @@ import msgspec
 
 from edgernn.cli.options import option_group
 from edgernn.cli.text import escape
+from edgernn.errors import RecordingError
 
 if TYPE_CHECKING:
     from edgernn.recordings.recorder import Recorder
+
+
+MAX_ATTEMPTS = 5  # at one take
+MIN_TAKE_SHARE = 0.9  # of the samples that should come in a take
+MIN_MEASURED_S = 0.5  # of a pause that tells the rate
 
 
 class TakeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +33,7 @@ class TakeOptions(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None
     repeat: int
     pause_s: float
+    rate_hz: float | None
 
 
 class FileOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +61,12 @@ _take_options = option_group(
             default=3.0,
             show_default=True,
             help="Seconds before each take.",
+        ),
+        click.option(
+            "--rate",
+            "rate_hz",
+            type=click.FloatRange(min=0, min_open=True),
+            help="Samples per second that should come.  [default: as between the takes]",
         ),
     ),
 )
@@ -90,46 +104,90 @@ def record(
     """Keep the raw bytes of SOURCE with their arrival times.
 
     Without --label it records for --seconds, or until Ctrl-C. With --label it counts down and tells you what to do, and
-    marks each take with its label; bytes between the takes are kept without a label.
+    marks each take with its label; bytes between the takes are kept without a label. A take without samples, or with
+    fewer than nine tenths of those that should come, is asked for again. With --label no file is deleted.
 
     \b
     Example:
       edgernn record /dev/ttyACM0 -o monday.edgerec
       edgernn record -o gestures.edgerec --label wave --label circle --seconds 3 --repeat 20
     """
-    from edgernn.recordings.recorder import Recorder
+    from edgernn.recordings.recorder import Recorder, recorded_bytes
+    from edgernn.stream.sinks.rotating import MAX_ROTATED
     from edgernn.stream.sources import make_source
     from edgernn.stream.stream import only_port
 
     if takes.labels and takes.seconds is None:
         raise click.UsageError("--label needs --seconds, the length of a take")
     opened, format_name = make_source(source or only_port(), baud=baud)
+    if takes.labels:
+        files = msgspec.structs.replace(files, rotate=MAX_ROTATED)  # no example is ever deleted
     recorder = Recorder(opened, output, format_name=format_name, on_notice=_say, **msgspec.structs.asdict(files))
-    with contextlib.suppress(KeyboardInterrupt), recorder:
-        if takes.labels and takes.seconds is not None:
-            _collect(recorder, takes, takes.seconds)
-        else:
-            _show(recorder.reads(takes.seconds), "recording", takes.seconds)
+    try:
+        with contextlib.suppress(KeyboardInterrupt), recorder:
+            if takes.labels and takes.seconds is not None:
+                collect(recorder, takes, takes.seconds)
+            else:
+                _show(recorder.reads(takes.seconds), "recording", takes.seconds)
+    except RecordingError as error:
+        raise RecordingError(f"{error}; {output} holds {recorded_bytes(output)} of {recorder.bytes} bytes") from error
     gaps = f", bytes are missing in {recorder.gaps} places" if recorder.gaps else ""
     _say(f"{output}: {recorder.bytes} bytes{gaps}")
 
 
-def _collect(recorder: Recorder, options: TakeOptions, seconds: float) -> None:
-    """Record the takes with alternating labels, so that no label has all the early ones."""
+def collect(recorder: Recorder, options: TakeOptions, seconds: float) -> None:
+    """Record the takes with alternating labels, so that no label has all the early ones; bad ones are repeated.
+
+    Raises
+    ------
+    RecordingError
+        A take was bad five times, or the file cannot be written.
+    """
     takes = [label for _ in range(options.repeat) for label in options.labels]
+    rates_hz: list[float] = []  # of pauses and good takes
     for number, label in enumerate(takes, 1):
-        if recorder.ended:
-            _say(f"the source has ended after {number - 1} of {len(takes)} takes")
-            return
-        _show(recorder.reads(options.pause_s), f"take {number} of {len(takes)}: {label}, in", options.pause_s)
-        recorder.mark(label)
-        _show(recorder.reads(seconds), f"take {number} of {len(takes)}: NOW {label}, for", seconds)
-        recorder.mark(None)
+        name = f"take {number} of {len(takes)}"
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            rate_hz = _watch(recorder, options.pause_s, f"{name}: {label}, in")
+            rates_hz += [rate_hz] if options.pause_s >= MIN_MEASURED_S and rate_hz > 0 else []
+            if recorder.ended:
+                _say(f"the source has ended after {number - 1} of {len(takes)} takes")
+                return
+            recorder.begin_take()
+            rate_hz = _watch(recorder, seconds, f"{name}: NOW {label}, for")
+            complaint = _complaint(rate_hz, seconds, options.rate_hz or (median(rates_hz) if rates_hz else None))
+            recorder.keep_take(None if complaint else label)
+            if complaint is None:
+                rates_hz.append(rate_hz)
+                break
+            _say(
+                f"{name} {complaint}: it is not kept as {label!r}" + (", do it again" if attempt < MAX_ATTEMPTS else "")
+            )
+        else:
+            raise RecordingError(
+                f"{name} failed {MAX_ATTEMPTS} times: look at the board and its cable, then record again"
+            )
 
 
-def _show(reads: Iterator[float], text: str, seconds: float | None) -> None:
+def _watch(recorder: Recorder, seconds: float, text: str) -> float:
+    """Record for so many seconds; how many samples a second came."""
+    before = recorder.samples
+    elapsed_s = _show(recorder.reads(seconds), text, seconds)
+    return (recorder.samples - before) / max(elapsed_s, seconds) if elapsed_s else 0.0
+
+
+def _complaint(rate_hz: float, seconds: float, expected_hz: float | None) -> str | None:
+    """What is wrong with a take; None if it is good."""
+    if rate_hz == 0:
+        return "has no samples"
+    if expected_hz is not None and rate_hz < MIN_TAKE_SHARE * expected_hz:
+        return f"has {rate_hz * seconds:.0f} of {expected_hz * seconds:.0f} samples"
+    return None
+
+
+def _show(reads: Iterator[float], text: str, seconds: float | None) -> float:
     """Go through the reads; on a terminal with a line that counts down, or up without an end."""
-    shown = None
+    shown, elapsed_s = None, 0.0
     for elapsed_s in reads:
         count = math.floor(elapsed_s) if seconds is None else math.ceil(max(seconds - elapsed_s, 0.0))
         if count != shown and sys.stderr.isatty():
@@ -139,6 +197,7 @@ def _show(reads: Iterator[float], text: str, seconds: float | None) -> None:
         shown = count
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", err=True, nl=False)
+    return elapsed_s
 
 
 def _say(text: str) -> None:

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from edgernn.errors import ConfigError
+from edgernn.errors import ConfigError, FormatError
+from edgernn.stream.formats import make_format
+from edgernn.stream.formats.base import Format
 from edgernn.stream.formats.detect import Detector
 from edgernn.stream.formats.headings import write_heading
-from edgernn.stream.recording import LabelMark, RecordedChunk, RecordingInfo, encode_chunk, encode_heading, encode_mark
-from edgernn.stream.sinks.rotating import DEFAULT_MAX_BYTES, RotatingFile
+from edgernn.stream.recording import (
+    LabelMark,
+    RecordedChunk,
+    RecordingInfo,
+    RecordingReader,
+    encode_chunk,
+    encode_heading,
+    encode_mark,
+)
+from edgernn.stream.sinks.rotating import DEFAULT_MAX_BYTES, MAX_ROTATED, RotatingFile
 from edgernn.stream.sources.base import Chunk, Source
 from edgernn.stream.sources.reader import Reader
 
@@ -35,13 +47,15 @@ class Recorder:
 
     Attributes
     ----------
-    bytes, gaps : int
-        Recorded bytes; places where bytes are missing.
+    bytes, gaps, samples : int
+        Bytes that came; places where bytes are missing; samples in them, once their form is known.
 
     Raises
     ------
     ConfigError
-        The file exists, or cannot be written.
+        The file exists, or cannot be created.
+    RecordingError
+        The file cannot be written.
 
     Examples
     --------
@@ -75,7 +89,8 @@ class Recorder:
         for existing in (path, path.with_name(f"{path.name}.1")):
             if existing.exists():
                 raise ConfigError(f"{existing} is there already: choose another name, recordings are not overwritten")
-        self.bytes = self.gaps = 0
+        self.bytes = self.gaps = self.samples = 0
+        self._parser: Format | None = None
         self.ended = False
         self._source, self._notice = source, on_notice
         self._reader = Reader(source)
@@ -85,19 +100,58 @@ class Recorder:
         self._names = b""  # the heading that the board sent
         self._label: str | None = None
         self._files = 0
-        self._file = RotatingFile(
-            path, max_bytes=max_bytes, rotate=rotate, heading=self._begin, on_notice=on_notice, clock=source.clock
-        )
+        self._path, self._max_bytes, self._rotate = path, max_bytes, rotate
+        self._take: list[bytes] | None = None  # entries of a take that is not judged yet
 
     def __enter__(self) -> Recorder:
-        self._reader.start()
+        self._reader.start()  # first, so that a port that cannot be opened leaves no file
+        try:
+            self._file = RotatingFile(
+                self._path,
+                max_bytes=self._max_bytes,
+                rotate=self._rotate,
+                heading=self._begin,
+                on_notice=self._notice,
+                clock=self._source.clock,
+                must_write=True,
+            )
+        except BaseException:
+            self._reader.stop()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._reader.stop()
-        self._file.close()
+        try:
+            self.keep_take(None)
+        finally:
+            self._file.close()
+
+    def begin_take(self) -> None:
+        """Hold back what comes until `keep_take` says whether it was good."""
+        self._take = []
+        self._take_begin = (self._source.clock.monotonic_ns(), self._source.clock.wall_ns())
+
+    def keep_take(self, label: str | None) -> None:
+        """Write what came since `begin_take`, as an example of `label`; without a label if it was not good.
+
+        Raises
+        ------
+        RecordingError
+            The file cannot be written.
+        """
+        if self._take is None:
+            return
+        held, self._take = self._take, None
+        if label is not None:
+            self._label = label
+            self._file.write(encode_mark(LabelMark(*self._take_begin, label)))
+        for entry in held:
+            self._file.write(entry)
+        if label is not None:
+            self.mark(None)
 
     def mark(self, label: str | None) -> None:
         """From here on `label` is done; None where nothing is."""
@@ -143,10 +197,49 @@ class Recorder:
     def _keep(self, chunk: Chunk) -> None:
         begins = self.bytes == 0
         after_gap = self._after_gap or chunk.after_gap
-        if self._detector is not None and (found := self._detector.feed(chunk.data)) is not None:
-            self._detector = None
-            self._names = write_heading(found.channels, found.units) if found.format == "csv" else b""
-        self._file.write(encode_chunk(RecordedChunk(chunk.monotonic_ns, chunk.wall_ns, chunk.data, after_gap)))
+        self._count(chunk.data, after_gap)
+        entry = encode_chunk(RecordedChunk(chunk.monotonic_ns, chunk.wall_ns, chunk.data, after_gap))
+        if self._take is None:
+            self._file.write(entry)
+        else:
+            self._take.append(entry)
         self.bytes += len(chunk.data)
         self.gaps += after_gap and not begins
         self._after_gap = False
+
+    def _count(self, data: bytes, after_gap: bool) -> None:
+        """Count the samples in bytes; what cannot be read is kept all the same."""
+        if self._parser is not None:
+            if after_gap:
+                self._parser.resynchronise()
+        elif self._detector is not None:
+            try:
+                found = self._detector.feed(data)
+            except FormatError as error:
+                self._notice(f"{error}; the bytes are kept as they are")
+                self._detector = None
+                return
+            if found is None:
+                return
+            self._names = write_heading(found.channels, found.units) if found.format == "csv" else b""
+            whole = self._detector.whole_start
+            self._parser = make_format(
+                found.format, found.width, whole_start=whole, channels=found.channels, form=found.form
+            )
+            data, self._detector = bytes(self._detector.seen), None
+        if self._parser is not None:
+            self.samples += sum(len(samples.values) for samples in self._parser.feed(data))
+
+
+def recorded_bytes(path: Path) -> int:
+    """How many bytes of the source are in a recording and the files that it was rotated to, read back from the disk."""
+    files = [path, *(path.with_name(f"{path.name}.{number}") for number in range(1, MAX_ROTATED + 1))]
+    total = 0
+    for file in itertools.takewhile(Path.exists, files):
+        with contextlib.suppress(FormatError):
+            reader = RecordingReader(file)
+            try:
+                total += sum(len(chunk.data) for chunk in reader)
+            finally:
+                reader.close()
+    return total

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from edgernn.errors import ConfigError
+from edgernn.stream.service_account import Account
 
 WATCHDOG_S = 60
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
@@ -25,18 +26,52 @@ TimeoutStartSec=15min
 WatchdogSec={watchdog_s}
 Restart=on-failure
 RestartSec=2
-# its own user, who may open serial ports
-DynamicUser=yes
+# {reason}
+{user}
 SupplementaryGroups=dialout
-CacheDirectory=edgernn
+StateDirectory={name}
+WorkingDirectory=%S/{name}
+CacheDirectory={name}
 CacheDirectoryMode=0700
-Environment=EDGERNN_CACHE_DIR=%C/edgernn
-# for run --realtime
-LimitRTPRIO=20
-LimitMEMLOCK=infinity
+Environment=EDGERNN_CACHE_DIR=%C/{name}
+{written}{realtime}# its files, a serial port and the network, and nothing else of the machine
+UMask=0077
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+ProtectSystem=strict
+ProtectHome={home}
+PrivateTmp=yes
+PrivateMounts=yes
+DevicePolicy=closed
+DeviceAllow=char-ttyACM rw
+DeviceAllow=char-ttyUSB rw
+DeviceAllow=char-ttyS rw
+DeviceAllow=char-ttyAMA rw
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+ProcSubset=pid
+LockPersonality=yes
+RemoveIPC=yes
+RestrictNamespaces=yes
+RestrictSUIDSGID=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged{resources}
 
 [Install]
 WantedBy=multi-user.target
+"""
+
+_REALTIME = """\
+# for run --realtime
+LimitRTPRIO=20
+LimitMEMLOCK=infinity
 """
 
 _RULE = """\
@@ -46,7 +81,7 @@ SYMLINK+="{name}", ENV{{ID_MM_DEVICE_IGNORE}}="1", TAG+="systemd", ENV{{SYSTEMD_
 """
 
 
-def service_unit(command: Sequence[str], what: str) -> str:
+def service_unit(command: Sequence[str], what: str, name: str, account: Account, *, realtime: bool = False) -> str:
     """A systemd unit.
 
     Parameters
@@ -55,16 +90,33 @@ def service_unit(command: Sequence[str], what: str) -> str:
         The words of the command, the first an absolute path.
     what : str
         What it gives events from, for people.
+    name : str
+        Name of the service, of its state directory and of its cache directory.
+    account : Account
+        Who runs it.
+    realtime : bool
+        Whether it may ask for real-time settings.
 
     Raises
     ------
     ConfigError
         A word holds a control character, which no unit can hold.
     """
-    if any(not word.isprintable() for word in (*command, what)):
+    written = [str(folder) for folder in account.written]
+    if any(not word.isprintable() for word in (*command, what, account.reason, *written)):
         raise ConfigError("a path with a control character cannot stand in a unit: rename the file")
-    words = " ".join(_quoted(word) for word in command)
-    return _UNIT.format(what=what.replace("%", "%%"), command=words, watchdog_s=WATCHDOG_S)
+    return _UNIT.format(
+        what=what.replace("%", "%%"),
+        command=" ".join(_quoted(word) for word in command),
+        watchdog_s=WATCHDOG_S,
+        reason=account.reason,
+        user="DynamicUser=yes" if account.user is None else f"User={account.user}",
+        name=checked_name(name),
+        written="".join(f"ReadWritePaths={_quoted(folder)}\n" for folder in written),
+        realtime=_REALTIME if realtime else "RestrictRealtime=yes\n",
+        home="read-only" if account.needs_home else "yes",
+        resources="" if realtime else " @resources",
+    )
 
 
 def udev_rule(usb_id: str, name: str) -> str:

@@ -1,6 +1,7 @@
 """`edgernn record` and `edgernn replay`, with a pseudo-terminal and with files."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -8,9 +9,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from stream_models import ManualClock
 
+from edgernn.cli.record import TakeOptions, collect
+from edgernn.errors import RecordingError
+from edgernn.recordings.recorder import Recorder
+from edgernn.recordings.tables import read_table
 from edgernn.stream.recording import (
     LabelMark,
     RecordedChunk,
@@ -19,6 +26,7 @@ from edgernn.stream.recording import (
     encode_chunk,
     encode_heading,
 )
+from edgernn.stream.sources.base import Chunk, Source
 from edgernn.stream.sources.virtual_port import VirtualPort
 
 Command = Callable[..., tuple[int, str, str]]
@@ -48,16 +56,121 @@ def test_a_file_is_recorded_to_its_end(edgernn_command: Command, tmp_path: Path,
     assert labels_and_data(output) == labels_and_data(recording)
 
 
-def test_takes_of_several_labels_take_turns(edgernn_command: Command, tmp_path: Path) -> None:
+class PacedBoard(Source):
+    """Sends 50 samples a second by its own clock, apart from the spans in which it is stuck."""
+
+    def __init__(self, stuck: tuple[tuple[float, float], ...] = (), end_s: float = 1000.0) -> None:
+        super().__init__("board", ManualClock())
+        self.live, self._stuck, self._end_s = False, stuck, end_s
+        self._begin_ns = self.clock.monotonic_ns()
+
+    def open(self) -> None:
+        """Nothing is needed."""
+
+    def read(self, timeout_s: float) -> Chunk | None:
+        self.clock.sleep(0.02)
+        now_s = (self.clock.monotonic_ns() - self._begin_ns) / 1e9
+        if now_s > self._end_s:
+            return None
+        is_stuck = any(begin <= now_s < end for begin, end in self._stuck)
+        return self.chunk(b"" if is_stuck else b"1,2,3\n")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def collected(board: Source, path: Path, **options: Any) -> list[str | None]:
+    """Record takes of two labels; the marks in the file."""
+    takes = {"labels": ("wave", "circle"), "seconds": 2.0, "repeat": 2, "pause_s": 1.0, "rate_hz": None} | options
+    with Recorder(board, path, on_notice=pytest.fail) as recorder:
+        collect(recorder, TakeOptions(**takes), takes["seconds"])
+    return [one for one in labels_and_data(path) if not isinstance(one, bytes)]
+
+
+ALL_TAKES = ["wave", None, "circle", None, "wave", None, "circle", None]
+
+
+def test_takes_of_several_labels_alternate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert collected(PacedBoard(), tmp_path / "a.edgerec") == ALL_TAKES
+    err = capsys.readouterr().err
+    assert "take 4 of 4: NOW circle" in err
+    assert "not kept" not in err
+
+
+@pytest.mark.parametrize(
+    ("stuck", "told"),
+    [
+        ((1.0, 3.1), "take 1 of 4 has no samples: it is not kept as 'wave', do it again"),
+        ((4.5, 5.5), "take 2 of 4 has 50 of 100 samples: it is not kept as 'circle', do it again"),
+    ],
+)
+def test_a_bad_take_is_told_and_asked_for_again(
+    stuck: tuple[float, float], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert collected(PacedBoard((stuck,)), tmp_path / "a.edgerec") == ALL_TAKES
+    assert told in capsys.readouterr().err
+    tables, _ = read_table(tmp_path / "a.edgerec")
+    assert [tables.labels.count(label) for label in ("wave", "circle")] == pytest.approx([200, 200], abs=4)
+
+
+def test_a_rate_that_is_given_is_expected_and_a_dead_board_ends_it(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="take 1 of 4 failed 5 times"):
+        collected(PacedBoard(), tmp_path / "a.edgerec", rate_hz=100.0)
+    with pytest.raises(RecordingError, match="take 1 of 4 failed 5 times"):
+        collected(PacedBoard(((0.0, 1e9),)), tmp_path / "b.edgerec")
+    assert None not in labels_and_data(tmp_path / "b.edgerec")
+
+
+def test_a_source_that_ends_within_a_take_keeps_the_bytes_without_the_label(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert collected(PacedBoard(end_s=5.0), tmp_path / "a.edgerec") == ["wave", None]
+    assert "the source has ended after 1 of 4 takes" in capsys.readouterr().err
+
+
+def test_a_silent_port_is_status_1_and_leaves_no_label(edgernn_command: Command, tmp_path: Path) -> None:
     output = tmp_path / "b.edgerec"
     with VirtualPort() as port:
         status, _, err = edgernn_command(
-            *("record", port.device, "-o", output, "--label", "wave", "--label", "circle"),
-            *("--seconds", "0.01", "--pause", "0", "--repeat", "2"),
+            *("record", port.device, "-o", output, "--label", "wave", "--seconds", "0.01", "--pause", "0")
         )
-    assert status == 0
-    assert labels_and_data(output) == ["wave", None, "circle", None, "wave", None, "circle", None]
-    assert "take 4 of 4: NOW circle" in err
+    assert (status, "has no samples" in err, "failed 5 times" in err) == (1, True, True)
+    assert labels_and_data(output) == []
+
+
+def test_a_port_that_cannot_be_opened_leaves_no_file(edgernn_command: Command, tmp_path: Path) -> None:
+    status, _, err = edgernn_command("record", tmp_path / "no-port", "-o", tmp_path / "b.edgerec")
+    assert (status, "no-port" in err) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_ends_it_with_the_count_of_what_was_kept(
+    edgernn_command: Command, tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, write, room = tmp_path / "b.edgerec", os.write, 20_000
+
+    def full(descriptor: int, data: bytes) -> int:
+        size = output.stat().st_size if output.exists() else 0
+        if size >= room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, bytes(data[: room - size]))
+
+    monkeypatch.setattr("edgernn.stream.sinks.rotating.os.write", full)
+    status, _, err = edgernn_command("record", recording, "-o", output)
+    kept = sum(len(data) for data in labels_and_data(output) if isinstance(data, bytes))
+    assert 0 < kept < 7890
+    assert (status, f"holds {kept} of 7890 bytes" in err, "No space left" in err) == (1, True, True), err
+
+
+def test_recording_with_labels_deletes_nothing(tmp_path: Path, edgernn_command: Command, recording: Path) -> None:
+    many = tmp_path / "c.edgerec"
+    status, _, err = edgernn_command("record", recording, "-o", many, "--max-bytes", "5000", "--rotate", "2")
+    assert (status, f"{many}.2 is deleted: 2 old files are kept" in err) == (0, True)
+    labelled = tmp_path / "d.edgerec"
+    arguments = ("--max-bytes", "5000", "--rotate", "2", "--label", "a", "--seconds", "100", "--pause", "0")
+    status, _, err = edgernn_command("record", recording, "-o", labelled, *arguments)
+    assert "is deleted" not in err
+    assert len(list(tmp_path.glob("d.edgerec*"))) > 5
 
 
 def test_what_is_wrong_is_said(edgernn_command: Command, tmp_path: Path, recording: Path) -> None:

@@ -11,10 +11,12 @@ from stream_models import larger_channel, turns
 
 from edgernn.errors import ConfigError
 from edgernn.program.file import save
+from edgernn.stream.service_account import Account, choose_account
 from edgernn.stream.sources.virtual_port import csv_frames
 from edgernn.stream.systemd_unit import service_unit
 
 Command = Callable[..., tuple[int, str, str]]
+OWN = Account(None, "a user of its own", False, ())
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_nothing_else_gets_into_the_files(
 
 def test_a_new_line_cannot_stand_in_a_unit() -> None:
     with pytest.raises(ConfigError, match="control character"):
-        service_unit(["/usr/bin/python3", "a\nExecStart=/bin/sh"], "model")
+        service_unit(["/usr/bin/python3", "a\nExecStart=/bin/sh"], "model", "edgernn", OWN)
 
 
 def test_run_says_ready_feeds_the_watchdog_after_steps_and_says_that_it_ends(
@@ -96,3 +98,61 @@ def test_run_says_ready_feeds_the_watchdog_after_steps_and_says_that_it_ends(
         systemd.setblocking(False)
         with pytest.raises(BlockingIOError):
             systemd.recv(100)
+
+
+@pytest.fixture
+def open_folder(tmp_path: Path) -> Path:
+    """A folder that all may read, with all folders above it as systemd would see them."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o005)
+    return tmp_path
+
+
+def test_files_that_all_may_read_run_under_a_user_of_the_service(open_folder: Path) -> None:
+    model = open_folder / "model.safetensors"
+    model.write_bytes(b"")
+    model.chmod(0o644)
+    account = choose_account([model], [Path("/var/lib/edgernn/events.csv")], Path("/var/lib/edgernn"))
+    assert (account.user, account.written) == (None, ())
+    assert "DynamicUser=yes" in service_unit(["/usr/bin/python3"], "model", "edgernn", account).splitlines()
+
+
+def test_a_closed_home_and_an_output_elsewhere_run_as_their_owner_and_say_why(open_folder: Path) -> None:
+    home = open_folder / "home"
+    home.mkdir(mode=0o700)
+    model = home / "model.safetensors"
+    model.write_bytes(b"")
+    account = choose_account([model], [], Path("/var/lib/edgernn"))
+    assert account.user == home.owner()
+    assert f"{home} is closed to other users" in account.reason
+    account = choose_account([], [open_folder / "events.csv"], Path("/var/lib/edgernn"))
+    assert (account.user, account.written) == (open_folder.owner(), (open_folder,))
+    unit = service_unit(["/usr/bin/python3"], "model", "edgernn", account).splitlines()
+    assert f"User={open_folder.owner()}" in unit
+    assert f"ReadWritePaths={open_folder}" in unit
+    with pytest.raises(ConfigError, match="cannot be read"):
+        choose_account([home / "missing"], [], Path("/var/lib/edgernn"))
+
+
+def test_addresses_of_sinks_are_left_as_they_are(edgernn_command: Command, model: Path) -> None:
+    given = ("stdout:?format=csv", "file:///var/lib/edgernn/events.csv?rotate=2", "events.csv")
+    words = [word for address in given for word in ("--output", address)]
+    _, out, _ = edgernn_command("service", "print", model, "/dev/ttyACM0", *words)
+    (command,) = [line for line in out.splitlines() if line.startswith("ExecStart=")]
+    assert '"stdout:?format=csv"' in command
+    assert '"file:///var/lib/edgernn/events.csv?rotate=2"' in command
+    assert str(Path("events.csv").absolute()) in command
+
+
+@pytest.mark.parametrize("account", [OWN, Account("nobody", "the user nobody", True, (Path("/srv"),))])
+def test_systemd_finds_the_unit_hardened(account: Account, tmp_path: Path, needs_tool: Callable[[str], str]) -> None:
+    """Its own measure of exposure, from 0 to 10: at most 2 is asked for, and real-time rights only where wanted."""
+    unit = tmp_path / "edgernn.service"
+    text = service_unit(["/usr/bin/python3", "-m", "edgernn", "run", "m.onnx"], "model", "edgernn", account)
+    unit.write_text(text)
+    command = [needs_tool("systemd-analyze"), "security", "--offline=yes", "--no-pager", "--threshold=20", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    assert "LimitRTPRIO" not in text
+    assert "LimitRTPRIO=20" in service_unit(["/usr/bin/python3"], "model", "edgernn", account, realtime=True)

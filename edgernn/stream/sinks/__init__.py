@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -51,3 +52,18 @@ def make_sink(address: str, *, on_notice: Callable[[str], None] | None = None) -
         options["on_notice"] = on_notice
     sink: Sink = kind(location, **options)
     return sink
+
+
+def file_of(address: str) -> Path | None:
+    """The file that an address names; None for one of another kind.
+
+    Examples
+    --------
+    >>> str(file_of("file:///log/events.csv?rotate=5")), file_of("stdout:")
+    ('/log/events.csv', None)
+    """
+    location = address.partition("?")[0]
+    scheme, separator, rest = location.partition(":")
+    if separator and scheme == "file":
+        return Path(rest.removeprefix("//"))
+    return None if separator and (scheme in SINKS or "://" in location) else Path(location)

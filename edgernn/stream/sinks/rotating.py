@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from edgernn.errors import ConfigError
+from edgernn.errors import ConfigError, RecordingError
 from edgernn.stream.clock import Clock, SystemClock
 
 DEFAULT_MAX_BYTES = 1_000_000_000
@@ -34,6 +34,8 @@ class RotatingFile:
     on_notice : callable
         Called with a sentence when writing fails, and when it works again.
     clock : Clock, optional
+    must_write : bool
+        A file that cannot be written is an error, not a notice.
 
     Attributes
     ----------
@@ -44,6 +46,8 @@ class RotatingFile:
     ------
     ConfigError
         The file cannot be opened, or the bounds are out of range.
+    RecordingError
+        From `write`, `tick`, `flush` and `close`: it `must_write`, and cannot.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class RotatingFile:
         heading: Callable[[], bytes] = bytes,
         on_notice: Callable[[str], None],
         clock: Clock | None = None,
+        must_write: bool = False,
     ) -> None:
         if max_bytes < 1000 or not 0 <= rotate <= MAX_ROTATED:
             raise ConfigError(f"{path}: max_bytes must be at least 1000, rotate from 0 to {MAX_ROTATED}")
@@ -62,6 +67,7 @@ class RotatingFile:
         self.lost_records = 0
         self._max_bytes, self._rotate, self._heading = max_bytes, rotate, heading
         self._notice, self._clock = on_notice, clock or SystemClock()
+        self._must_write = must_write
         self._pending = bytearray()
         self._failing = False
         self._flushed_ns = self._clock.monotonic_ns()
@@ -102,6 +108,9 @@ class RotatingFile:
                 self._size += written
                 del self._pending[:written]
         except OSError as error:
+            if self._must_write:
+                self._pending.clear()
+                raise RecordingError(f"{self.path} cannot be written: {error.strerror}") from error
             if not self._failing:
                 self._notice(f"{self.path} cannot be written: {error.strerror}; going on without it")
             self._failing = True
@@ -112,8 +121,10 @@ class RotatingFile:
 
     def close(self) -> None:
         """Write what is pending and close; closing twice is harmless."""
-        self.flush()
-        self._close()
+        try:
+            self.flush()
+        finally:
+            self._close()
 
     def _open(self) -> None:
         self._descriptor = os.open(
@@ -131,6 +142,9 @@ class RotatingFile:
     def _begin_new_file(self) -> None:
         self._close()
         try:
+            oldest = self._numbered(self._rotate) if self._rotate else self.path
+            if oldest.exists():
+                self._notice(f"{oldest} is deleted: {self._rotate} old files are kept; --rotate changes that")
             if self._rotate == 0:
                 self.path.unlink()
             for number in range(self._rotate, 0, -1):

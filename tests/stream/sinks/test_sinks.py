@@ -94,8 +94,8 @@ def test_wrong_addresses_are_refused(
 
 
 def test_files_rotate_and_no_record_is_split(tmp_path: Path) -> None:
-    path = tmp_path / "log"
-    file = RotatingFile(path, max_bytes=1000, rotate=2, heading=lambda: b"heading\n", on_notice=pytest.fail)
+    path, told = tmp_path / "log", list[str]()
+    file = RotatingFile(path, max_bytes=1000, rotate=2, heading=lambda: b"heading\n", on_notice=told.append)
     records = [b"%06d\n" % number for number in range(1000)]
     for record in records:
         file.write(record)
@@ -107,15 +107,19 @@ def test_files_rotate_and_no_record_is_split(tmp_path: Path) -> None:
     text = b"".join(part.read_bytes().removeprefix(b"heading\n") for part in kept)
     assert b"".join(records).endswith(text)
     assert len(text) > 2000
+    assert set(told) == {f"{path}.2 is deleted: 2 old files are kept; --rotate changes that"}
+    assert len(told) == 1 + (len(records) * 7) // 991 - 3
 
 
 def test_without_rotation_the_file_begins_anew(tmp_path: Path) -> None:
-    file = RotatingFile(tmp_path / "log", max_bytes=1000, rotate=0, on_notice=pytest.fail)
+    told: list[str] = []
+    file = RotatingFile(tmp_path / "log", max_bytes=1000, rotate=0, on_notice=told.append)
     for number in range(500):
         file.write(b"%06d\n" % number)
     file.close()
     assert (tmp_path / "log").read_bytes().endswith(b"000499\n")
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+    assert told[0] == f"{tmp_path / 'log'} is deleted: 0 old files are kept; --rotate changes that"
 
 
 def test_writing_happens_once_a_second(tmp_path: Path) -> None:
