@@ -151,7 +151,7 @@ def _plain_step(model: Interface) -> str:
 
 
 def _reset_when_due(model: Interface) -> list[str]:
-    """Lines that reset the stream every so many steps."""
+    """Lines that reset the stream every N steps."""
     if model.reset_steps is None:
         return []
     return [f"if (state->until_reset == 0) {model.prefix}_reset(state);", "state->until_reset--;"]

@@ -41,11 +41,12 @@ class QuantizeOptions(msgspec.Struct, frozen=True, kw_only=True):
     state_bits: str
     count_size: tuple[float, ...]
     equalize: bool
+    min_snr: float
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of `edgernn.quantize`."""
         arguments = msgspec.structs.asdict(self)
-        bits, size = arguments.pop("state_bits"), arguments.pop("count_size")
+        bits, size, _ = (arguments.pop(name) for name in ("state_bits", "count_size", "min_snr"))
         states = bits if bits == "auto" else f"s{bits}"
         return {**arguments, "states": states, "count_size": size[0] if len(size) == 1 else size or None}
 
@@ -97,6 +98,13 @@ _quantize_options = option_group(
             default=True,
             show_default=True,
             help="Equalize channels of inputs and between layers, so that they lose less to rounding.",
+        ),
+        click.option(
+            "--min-snr",
+            type=float,
+            default=20.0,
+            show_default=True,
+            help="Signal to noise in dB, of the first output over the recordings, below which nothing is written.",
         ),
     ),
 )
@@ -162,9 +170,13 @@ def quantize(
     samples = {path: read(path) for path in dict.fromkeys(calibration + compared)}
     calibrations = [samples[path] for path in calibration]
     int8 = quantizer.quantize(program, calibrations, on_progress=show, **options.arguments())
-    save(int8, output)
     recordings, labels = _recordings(program, compared or calibration, samples)
     report = quantizer.compare(program, int8, recordings, labels, progress(model.name, "compared step"))
+    if (doubt := report.judge(options.min_snr)) is not None:
+        warn(doubt)
+    save(int8, output)
+    for note in int8.warnings[len(program.warnings) :]:
+        warn(note)
     if html is not None:
         html.write_text(quantization_page(model.name, report), "utf-8")
     if not int8.takes_counts:

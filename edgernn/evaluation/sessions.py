@@ -55,7 +55,7 @@ class Piece(NamedTuple):
 
 
 class Session(NamedTuple):
-    """What is streamed without beginning anew.
+    """What is streamed without a reset.
 
     Attributes
     ----------

@@ -46,7 +46,7 @@ class ScoreTrace(NamedTuple):
     scores : ndarray (m, K)
         Scores before smoothing.
     begins : tuple of int
-        Outputs before which the model began anew.
+        Outputs before which the model was reset.
     events : tuple of LabelledEvent
     counts : dict of str to int
         As in `edgernn.stream.stream.StreamStatus`.

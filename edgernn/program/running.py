@@ -1,4 +1,4 @@
-"""How a stream runs a model: continuously, on sliding windows, or with a reset every so many steps.
+"""How a stream runs a model: continuously, on sliding windows, or with a reset every N steps.
 
 It is decided once, when a model is loaded, and stored in the Program. A causal model that was trained on windows must
 not run for hours on a state that it never saw: scores of whole sequences of a trained length W are given on windows of

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgernn.errors import QuantizationError
 from edgernn.program import fixed_point
 from edgernn.program.description import StateSlot
-from edgernn.program.operations import AnyOperation, Int8RunningSoftmax, IntegerOperation, Quantize
+from edgernn.program.operations import AnyOperation, Int8RunningSoftmax, Int32StateUpdate, IntegerOperation, Quantize
 from edgernn.program.program import Program
 from edgernn.program.streamed import as_run
 from edgernn.quantizer.calibration import (
@@ -198,6 +198,11 @@ class _Comparison:
             state_bytes_before=_state_bytes(self._program),
             state_bytes_after=_state_bytes(self._int8),
             equalized=self._int8.description.equalized,
+            long_memory=tuple(
+                operation.name
+                for operation in self._int8.operations
+                if isinstance(operation, Int32StateUpdate) and operation.matrices
+            ),
         )
 
     def _layer_report(self, layer: AnyOperation) -> LayerReport:

@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from edgernn.program.description import OutputDescription, ProgramDescription, StateSlot
 from edgernn.program.operations import AnyOperation, Binary, ReadState, WriteState
 from edgernn.program.program import Program
-from edgernn.quantizer import arithmetic, cells, functions, inputs, int32_states, movement, products, reductions, rings
+from edgernn.quantizer import (
+    arithmetic,
+    cells,
+    functions,
+    inputs,
+    int32_states,
+    long_memory,
+    movement,
+    products,
+    reductions,
+    rings,
+)
 from edgernn.quantizer.calibration import CalibrationTrace
 from edgernn.quantizer.converter import Converter
 from edgernn.quantizer.settings import Settings
@@ -41,9 +52,11 @@ def convert(program: Program, trace: CalibrationTrace, settings: Settings) -> Pr
     converter = Converter(program, trace, settings)
     converter.formats.slots = cells.choose_slots(converter)
     updates = int32_states.choose_updates(converter)  # of 32-bit states that are written out
+    matrices = long_memory.choose_matrices(converter)
     for operation in inputs.fold_normalisation(converter):
         converter.steps.begin(operation)
-        _convert(converter, operation, updates)
+        if not long_memory.convert(converter, operation, matrices):
+            _convert(converter, operation, updates)
     converter.steps.end()
     outputs = tuple(
         msgspec.structs.replace(output, value=converter.as_float(output.value))
@@ -97,6 +110,7 @@ def _describe(converter: Converter, outputs: tuple[OutputDescription, ...]) -> P
         operations=converter.steps.tree(),
         state=slots,
         arithmetic="int8",
+        warnings=(*description.warnings, *converter.formats.notes),
         factors=factors,
     )
 

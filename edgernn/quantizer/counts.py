@@ -18,11 +18,23 @@ Array: TypeAlias = NDArray[Any]
 def settings_of_counts(formats: Formats, source: str, mean: Array, inverse: Array) -> Array | None:
     """Settings of the way from sensor counts (5, channels) int32; None if the size of a count is not known.
 
-    A count c is ``c * count_size`` raw units; normalised by the metadata, quantized as ``(x - mean) * inverse``.
+    Where nobody asked for it and it does not fit, it is left out with a note.
     """
-    raw, where = formats.trace.raw[source], f"input {source}, way from counts"
-    if formats.settings.count_size is None and (raw != np.rint(raw)).any():
+    raw = formats.trace.raw[source]
+    if formats.settings.count_size is not None:
+        return _settings(formats, source, mean, inverse)
+    if (raw != np.rint(raw)).any():
         return None
+    try:
+        return _settings(formats, source, mean, inverse)
+    except QuantizationError as error:
+        formats.notes.append(f"no way from sensor counts, although the recordings hold integers: {error}")
+        return None
+
+
+def _settings(formats: Formats, source: str, mean: Array, inverse: Array) -> Array | None:
+    """A count c is ``c * count_size`` raw units; normalised by the metadata, quantized as ``(x - mean) * inverse``."""
+    raw, where = formats.trace.raw[source], f"input {source}, way from counts"
     normalisation = formats.program.normalisation(source) or (np.zeros(1), np.ones(1))
     raw_mean, raw_std, size = (
         _by_channel(numbers, mean.shape) for numbers in (*normalisation, _count_size(formats, source))

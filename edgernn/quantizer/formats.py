@@ -46,6 +46,7 @@ class Formats:
         self.program, self.trace, self.settings = program, trace, settings
         self.bounds: dict[str, float] = {}  # the largest magnitude that a value can have, where that is known
         self.wanted: dict[str, float] = {}  # scales that readers of a value need
+        self.notes: list[str] = []  # for the program's warnings
         self.slots: dict[str, StateSlot] = {}  # number type and scale of every state
         self.graph = program.graph
 

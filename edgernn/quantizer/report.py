@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
+from edgernn.errors import QuantizationError
 from edgernn.program.description import Equalization
 
 MAX_NAMES = 3  # of a list in a line
+WARNING_MARGIN_DB = 10.0  # above the limit, within which there is a warning
 
 
 class LayerReport(msgspec.Struct, frozen=True):
@@ -62,6 +64,8 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     weight_bytes_before, weight_bytes_after, state_bytes_before, state_bytes_after : int
     equalized : tuple of Equalization
         Channels between layers that were brought to other ranges.
+    long_memory : tuple of str
+        Operations whose matrix and state have 32 bits, because int8 weights would change how they remember.
     """
 
     layers: tuple[LayerReport, ...]
@@ -81,6 +85,7 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     state_bytes_before: int
     state_bytes_after: int
     equalized: tuple[Equalization, ...] = ()
+    long_memory: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The report as JSON."""
@@ -100,6 +105,8 @@ class QuantizationReport(msgspec.Struct, frozen=True):
             f"equalized {writers} -> {readers}: {factor}; error {before} -> {after}"
             for writers, readers, factor, before, after in self.equalizations()
         ]
+        if self.long_memory:
+            lines.append(f"long memory: {', '.join(self.long_memory)}: matrices and states of 32 bits")
         lines.append(
             f"{self.frames} outputs of {self.recordings} recordings; largest difference "
             f"{self.largest_difference:.4g}, SNR {self.signal_to_noise_db:.1f} dB"
@@ -128,6 +135,32 @@ class QuantizationReport(msgspec.Struct, frozen=True):
             )
             for made in self.equalized
         ]
+
+    def judge(self, min_snr_db: float) -> str | None:
+        """What to say of a first output that is near the limit, or None.
+
+        Parameters
+        ----------
+        min_snr_db : float
+            What its signal must be above the noise, in dB.
+
+        Raises
+        ------
+        QuantizationError
+            It is less: the message names the operations that lose most, and what helps.
+        """
+        snr = self.signal_to_noise_db
+        if not self.frames or snr >= min_snr_db + WARNING_MARGIN_DB:
+            return None
+        worst = sorted(self.layers, key=lambda layer: layer.signal_to_noise_db)[:MAX_NAMES]
+        losses = ", ".join(f"{layer.name} ({layer.signal_to_noise_db:.1f} dB)" for layer in worst)
+        what = f"the integers' first output has {snr:.1f} dB of signal to noise on the recordings"
+        remedy = "keep these in float (--keep-float NAME), or use more bits (--operands w8a16, --state-bits 32)"
+        if snr < min_snr_db:
+            raise QuantizationError(
+                f"{what}, below {min_snr_db:g} dB; most is lost by {losses}: {remedy}, or allow it with --min-snr"
+            )
+        return f"{what}; most is lost by {losses}: {remedy}"
 
     def kept_weights(self) -> list[str]:
         """A line on which layers keep the integers that the model had; no line if it had none."""

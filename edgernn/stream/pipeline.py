@@ -40,7 +40,7 @@ class StepRunner(Protocol):
         """Outputs that are still to come at the end."""
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Reset all states."""
 
     def state_is_finite(self) -> bool:
         """Whether no state has diverged."""
@@ -53,7 +53,7 @@ class Observer(Protocol):
         """Scores (m, K) before smoothing, and the step (m,) at which each came; those of a flush count on behind it."""
 
     def reset(self) -> None:
-        """Model and decisions begin anew."""
+        """Model and decisions are reset."""
 
 
 class Pipeline:
@@ -93,7 +93,7 @@ class Pipeline:
     waiting : int
         Samples that were not used because an input of another source was not known yet.
     diverged : int
-        How often a state was no longer finite, and the model began anew.
+        How often a state was no longer finite, and the model was reset.
     scores : ndarray (K,)
         Smoothed scores of the last output.
 
@@ -173,7 +173,7 @@ class Pipeline:
         return {**counts, "waiting": self.waiting, "diverged": self.diverged}
 
     def reset(self) -> None:
-        """Have the model and the decisions begin anew; the count of steps goes on."""
+        """Reset the model and the decisions; the count of steps goes on."""
         self._runner.reset()
         self._decider.reset()
         self._since_reset = 0
@@ -211,7 +211,7 @@ class Pipeline:
         return events if place else events + self._flush(chunk)
 
     def interrupted(self, place: int = 0, *, reconnected: bool) -> None:
-        """Bytes of a source are missing: the model begins anew with the next ones unless its state is kept.
+        """Bytes of a source are missing: the model is reset with the next ones unless its state is kept.
 
         `reconnected` says that the line was cut, so that the numbers of samples tell no losses.
         """
@@ -252,8 +252,8 @@ class Pipeline:
 
     def _use(self, segments: Iterator[Segment], chunk: Chunk, place: int) -> list[Event]:
         events: list[Event] = []
-        for X, begins_anew in segments:
-            if begins_anew:
+        for X, is_after_reset in segments:
+            if is_after_reset:
                 self.reset()
             if place:
                 self.latched[place - 1].hold(X)
@@ -307,7 +307,7 @@ class Pipeline:
         return Y[:count], index[:count]
 
     def _steps_to_reset(self) -> int:
-        """Samples that the model may still take before it begins anew."""
+        """Samples that the model may still take before it is reset."""
         every = self.program.running.reset_steps
         return MAX_BLOCK if every is None else every - self._since_reset
 

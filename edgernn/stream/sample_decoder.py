@@ -125,7 +125,7 @@ class SampleDecoder:
         return self._followed(self.frames.finish(), chunk)
 
     def interrupted(self, *, reconnected: bool) -> None:
-        """Bytes are missing: the unfinished frame is dropped, and the model begins anew unless its state is kept.
+        """Bytes are missing: the unfinished frame is dropped, and the model is reset unless its state is kept.
 
         `reconnected` says that the line was cut, so that the sender may be another or have restarted.
         """

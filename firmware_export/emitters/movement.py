@@ -69,7 +69,7 @@ def read_state(step: StepWriter, operation: ReadState) -> list[str]:
     """A copy of the state, of a wide one its high half."""
     size = step.value(operation.outputs[0]).size
     y, state = step.place(operation.outputs[0]), step.state(operation.region)
-    if operation.dtype == "int32":
+    if operation.reads_high:
         return elementwise((size,), [], f"({y})[{{y}}] = (int16_t)(({state})[{{y}}] >> 16);")
     return copy(size, y, state)
 

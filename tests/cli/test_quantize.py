@@ -93,3 +93,14 @@ def test_a_calibration_that_cannot_be_used(
     status, _, err = edgernn_command("quantize", MODEL, "-c", tmp_path / "odd.npy", "-o", tmp_path / "x.safetensors")
     assert status == 1
     assert message in err
+
+
+def test_nothing_is_written_where_integers_lose_too_much(
+    tmp_path: Path, recording: Path, edgernn_command: Command
+) -> None:
+    """A limit that no int8 program reaches."""
+    output = tmp_path / "int8.safetensors"
+    status, out, err = edgernn_command("quantize", MODEL, "-c", recording, "-o", output, "--min-snr", "190")
+    assert (status, out) == (1, "")
+    assert "below 190 dB; most is lost by" in err
+    assert not output.exists()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from int8_feature_programs import PROGRAMS
+from long_memory import complex_recurrence, dense_recurrence
 from pooling_models import CHANNELS, pooling
 from unquantized_programs import PROGRAMS as NETS
 from unquantized_programs import sample
@@ -44,6 +45,17 @@ def test_wide_states_that_are_written_out(
     X = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
     export = exported(edgernn.quantize(program, X, states="s32", count_size=0.001))
     for form in ("host", "cortex-m4", "rv32imc", "atmega328p"):
+        report = verify(export, machine(form), steps=300)
+        assert report.equal, f"{form}: {report.difference}"
+
+
+@pytest.mark.parametrize("make", [dense_recurrence, complex_recurrence])
+def test_matrices_of_long_memory(
+    make: Callable[[int, float], Program], machine: Callable[[str], Emulator], exported: Callable[..., Exported]
+) -> None:
+    X = np.random.default_rng(0).normal(size=(300, 1)).astype(np.float32)
+    export = exported(edgernn.quantize(make(1, 0.999), X, count_size=0.001))
+    for form in ("host", "cortex-m0", "cortex-m4", "cortex-m55", "rv32imc", "atmega328p"):
         report = verify(export, machine(form), steps=300)
         assert report.equal, f"{form}: {report.difference}"
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_programs import CELLS, cell_parts, cell_program, feedforward_program, make, recording, uniform
 
+import edgernn
 from edgernn.errors import InputError, QuantizationError
 from edgernn.program.description import StateSlot
 from edgernn.program.file import load_program, save
@@ -399,3 +400,14 @@ def test_lstm_cell_far_beyond_one_keeps_its_scale() -> None:
     assert np.abs(runner.state["cell.c"]).max() < 32767
     expected, actual = both(program, int8, X)
     assert np.abs(expected - actual).max() < 0.05
+
+
+def test_a_way_from_counts_that_nobody_asked_for_is_left_out_with_a_note() -> None:
+    """Unix times are integers that no 16-bit way from counts reaches."""
+    program = edgernn.load(Path(__file__).parents[1] / "models" / "memory" / "norm_unix.onnx")
+    times = 1_760_000_000.0 + np.arange(400.0)[:, None]
+    int8 = quantize(program, times)
+    assert not int8.takes_counts
+    assert any("no way from sensor counts" in warning for warning in int8.warnings)
+    with pytest.raises(QuantizationError, match="way from counts"):
+        quantize(program, times, count_size=1.0)

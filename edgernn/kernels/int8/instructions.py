@@ -201,11 +201,11 @@ class Int32StateInstruction(NamedTuple):
 
 
 class Int32MatrixInstruction(NamedTuple):
-    """A product of 16-bit weights with a value, which is added to an int32 state."""
+    """A product of a matrix with a value, which is added to an int32 state."""
 
     h: int  # arena: (rows,) int32
-    x: int  # arena: (columns,) int16
-    W: int  # weights: int16 (rows, columns)
+    x: int  # arena: (columns,) int16 or int32
+    W: int  # weights: the same (rows, columns)
     constants: int  # weights: multiplier, shift and bias of each row, (rows, 3) int64
     rows: int
     columns: int

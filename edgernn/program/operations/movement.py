@@ -47,7 +47,7 @@ class ReadState(Operation, frozen=True, kw_only=True):
 
     That is what it held when the step began, or, after a recurrent cell that owns it, the cell's new state. With
     `latched` it comes after a WriteState, whose last value it is, also in steps in which nothing is written. `dtype`
-    and `scale` are the state's; of an int32 state with a scale the high half is read, as int16.
+    and `scale` are the state's; of an int32 state with a scale the high half is read, as int16, or with `all_bits` all.
     """
 
     output_ports: ClassVar[Ports] = (Port("target", ("*shape",), Attribute("read_dtype"), Attribute("read_scale")),)
@@ -57,11 +57,12 @@ class ReadState(Operation, frozen=True, kw_only=True):
     latched: bool = msgspec.field(default=False, name="held")  # the file's name
     dtype: str = "float32"
     scale: float | None = None
+    all_bits: bool | msgspec.UnsetType = msgspec.UNSET  # not in files that do without: they keep their hash
 
     @property
     def reads_high(self) -> bool:
         """Whether it reads the high halves of a state."""
-        return self.dtype == "int32" and self.scale is not None
+        return self.dtype == "int32" and self.scale is not None and not self.all_bits
 
     @property
     def read_dtype(self) -> str:
@@ -81,7 +82,7 @@ class ReadState(Operation, frozen=True, kw_only=True):
 class WriteState(Operation, frozen=True, kw_only=True):
     """Makes a value, flattened, the state's content for the next step. Writes come after all reads of the region.
 
-    With `begins` it is the other way round: the state begins anew in this step, and what follows goes on from there.
+    With `begins` it is the other way round: the state is reset in this step, and what follows goes on from there.
     """
 
     input_ports: ClassVar[Ports] = (Port("source", ("*shape",), dtype=None),)

@@ -16,6 +16,7 @@ from edgernn.program.operations import (
     Int32StateUpdate,
     IntegerFunction,
     Shape,
+    StateMatrix,
 )
 from edgernn.reference.arguments import Reference
 from edgernn.reference.int8.base import (
@@ -130,7 +131,7 @@ def _round_shift(x: Array, shift: int) -> Array:
 
 
 class Matrix(NamedTuple):
-    """A matrix of 16 bits (rows, columns) with multiplier, shift and bias of each row."""
+    """A matrix (rows, columns) with multiplier, shift and bias of each row."""
 
     W: Array
     multiplier: Array
@@ -229,9 +230,11 @@ def _lstm(
     return h.copy()
 
 
-def add_matrix(h: Array, x: Array, matrix: Matrix) -> Array:
-    """``h + W x + B`` for x (columns,) of any size."""
-    product = rescale(matrix.W @ x, matrix.multiplier, matrix.shift) + matrix.B
+def add_matrix(h: Array, x: Array, matrix: Matrix, bits: int) -> Array:
+    """``h + W x + B`` for x (columns,) of any size; W and x are both of 16 bits or both of 32, in halves."""
+    W = matrix.W
+    total = W @ x if bits == 16 else ((W >> 16) @ x + (W & 65535) @ (x >> 16)) >> 16
+    product = rescale(total, matrix.multiplier, matrix.shift) + matrix.B
     return saturate32(h + product.reshape(h.shape))
 
 
@@ -246,8 +249,9 @@ def int32_state_update(
     """The new state and its high half."""
     h = region.reshape(shape).copy()
     for term in terms:
-        if term.matrix is not None:
-            h = add_matrix(h, inputs[term.x].ravel(), Matrix(*(weights[name] for name in term.matrix.names())))
+        if isinstance(term.matrix, StateMatrix):
+            matrix = Matrix(*(weights[name] for name in term.matrix.names()))
+            h = add_matrix(h, inputs[term.x].ravel(), matrix, term.matrix.bits)
             continue
         x = inputs[term.x].reshape(shape)
         x = x if term.minus is None else x - inputs[term.minus].reshape(shape)

@@ -32,7 +32,7 @@ class ClockFit:
         self.restart()
 
     def restart(self) -> None:
-        """The sender's clock begins anew, or an unknown time has passed."""
+        """The sender's clock was reset, or an unknown time has passed."""
         self._last_us: int | None = None
         self._device_ns = 0  # unwrapped, from the first sample on
         self._span = -1

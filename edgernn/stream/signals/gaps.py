@@ -19,7 +19,7 @@ class Segment(NamedTuple):
     ----------
     X : ndarray float32 (n, C)
     reset : bool
-        The model begins anew before the first of them.
+        The model is reset before the first of them.
     """
 
     X: NDArray[np.float32]
@@ -27,16 +27,16 @@ class Segment(NamedTuple):
 
 
 class Gaps:
-    """Fills gaps, or has the model begin anew after them. Remembers one sample.
+    """Fills gaps, or resets the model after them. Remembers one sample.
 
     Parameters
     ----------
     policy : {"hold", "interpolate", "reset"}
-        A missing sample repeats the last good one, lies on a line from it to the next, or makes the model begin anew.
+        A missing sample repeats the last good one, lies on a line from it to the next, or resets the model.
         A number that is not finite is treated as missing; with "interpolate" the channel holds its last value, because
         the next one is not known yet.
     most : int
-        Missing samples in a row that are filled; a longer gap makes the model begin anew.
+        Missing samples in a row that are filled; a longer gap resets the model.
 
     Attributes
     ----------
@@ -76,24 +76,24 @@ class Gaps:
 
     def outage(self) -> None:
         """An unknown number of samples is missing before the next one."""
-        self._reset |= self._last is not None  # before the first sample there is nothing to begin anew
+        self._reset |= self._last is not None  # before the first sample there is nothing to reset
         self._last = None
         self._bad = 0
 
     def _fill(self, X: NDArray[np.float32], missing: Sequence[int]) -> list[Segment]:
         segments: list[Segment] = []
         rows: list[NDArray[np.float32]] = []
-        begins_anew = False
+        is_after_reset = False
         for x, count in zip(X, missing, strict=True):
             made_up = self._sample(x, count)
             if self._reset and made_up:
                 if rows:
-                    segments.append(Segment(np.array(rows), begins_anew))
-                rows, begins_anew, self._reset = [], True, False
+                    segments.append(Segment(np.array(rows), is_after_reset))
+                rows, is_after_reset, self._reset = [], True, False
                 self.resets += 1
             rows += made_up
         if rows:
-            segments.append(Segment(np.array(rows), begins_anew))
+            segments.append(Segment(np.array(rows), is_after_reset))
         return segments
 
     def _sample(self, x: NDArray[np.float32], count: int) -> list[NDArray[np.float32]]:

@@ -30,7 +30,7 @@ class Resample:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew with the next sample."""
+        """Start again with the next sample."""
         self._last: NDArray[np.float32] | None = None  # (1, C)
         self._samples = 0
         self._outputs = 0

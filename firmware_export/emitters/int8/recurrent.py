@@ -180,7 +180,7 @@ def wide_update(step: StepWriter, operation: Int32StateUpdate) -> list[str]:
 def _with_term(step: StepWriter, operation: Int32StateUpdate, term: Int32StateTerm, h: str) -> str:
     inputs = [f"({step.place(name)})[{{y}}]" for name in operation.inputs]
     negative = int(term.negative)
-    if term.matrix is not None:
+    if isinstance(term.matrix, StateMatrix):
         return _with_matrix(step, operation, term.x, term.matrix, h)
     x = inputs[term.x] if term.minus is None else f"(int32_t){inputs[term.x]} - {inputs[term.minus]}"
     if term.gate is not None:
@@ -195,11 +195,12 @@ def _with_term(step: StepWriter, operation: Int32StateUpdate, term: Int32StateTe
 def _with_matrix(step: StepWriter, operation: Int32StateUpdate, x: int, matrix: StateMatrix, h: str) -> str:
     W, m, s, B = (step.program.weights[name] for name in matrix.names())
     columns = count(W.shape[1], f"{operation.name}: columns of a matrix")
-    table = step.table(matrix.W, W, f"{operation.name}: W, {W.shape[0]} x {columns}, 16 bits")
+    table = step.table(matrix.W, W, f"{operation.name}: W, {W.shape[0]} x {columns}")
     numbers = np.stack([scale_words(m, s), B], axis=1).astype(np.int32)  # (rows, 2)
     constants = step.table(f"{matrix.W}_constants", numbers, f"{operation.name}: scales and biases")
     source = step.place(operation.inputs[x])
-    return f"edgernn_wide_matrix({h}, {table} + ({{y}}) * {columns}, {constants} + ({{y}}) * 2, {source}, {columns})"
+    row = f"{table} + ({{y}}) * {columns}, {constants} + ({{y}}) * 2"
+    return f"edgernn_wide_matrix{matrix.bits}({h}, {row}, {source}, {columns})"
 
 
 OPERATIONS: dict[type, Emitter] = {

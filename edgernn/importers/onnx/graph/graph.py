@@ -117,7 +117,7 @@ class Graph:
     def eliminate_common_subexpressions(self) -> None:
         """Let nodes read equal tensors by one name, be they constants or what equal nodes make of the same.
 
-        Exporters that write out steps write the constants anew for each.
+        Exporters that write out steps repeat the constants for each.
         """
         first: dict[Any, str] = {}
         shared: dict[str, str] = {}

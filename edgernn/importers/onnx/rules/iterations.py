@@ -134,7 +134,7 @@ class Loop:
         return self._read(tensor, number)
 
     def _begun(self, number: int, tensor: Tensor) -> Tensor:
-        """A state that begins anew in each step."""
+        """A state that is reset in each step."""
         if isinstance(tensor, Frames):
             return tensor
         name, size = f"{self._result(number)}.carried", tensor.elements.size

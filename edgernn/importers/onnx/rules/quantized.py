@@ -31,8 +31,8 @@ Rule: TypeAlias = Callable[[Call], Results]
 
 MICROSOFT = "com.microsoft"
 DYNAMIC = (
-    "the model quantizes signals by their range over the whole sequence, which a stream does not know: it runs as its "
-    "float meaning, so results are approximately those of the model"
+    "the model quantizes signals by their range over the whole sequence, which a stream does not know: it runs "
+    "without that rounding, so results are approximately those of the model"
 )
 
 

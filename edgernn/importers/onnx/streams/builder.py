@@ -207,7 +207,7 @@ class ProgramBuilder:
     # states
 
     def begun_state(self, name: str, initial: Tensor | None, size: int, timing: Timing) -> StateRegion:
-        """A state that begins anew whenever frames of `timing` come; `initial` is (size,), None for zeros."""
+        """A state that is reset whenever frames of `timing` come; `initial` is (size,), None for zeros."""
         dtype = "float32" if initial is None else self.dtype_of(initial)
         region = self.hidden_states.add(name, np.zeros(size, dtype))
         start = Constant.of(np.zeros(size, np.float32)) if initial is None else initial

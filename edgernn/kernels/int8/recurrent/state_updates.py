@@ -26,14 +26,14 @@ def saturate32(x):
 def build(what, place="", sign="plus"):
     """The kernel "begin", "matrix", "floor", "high", "shifted", "product" or "gate".
 
-    A product takes numbers from the "weights" or the "arena". To a gate `place` tells how its table is read, as to
-    make_function.
+    A matrix is of "int16" or "int32". A product takes numbers from the "weights" or the "arena". To a gate `place`
+    tells how its table is read, as to make_function.
     """
     if what == "gate":
         return _gate(make_fine_sigmoid(place))
     negative = sign == "minus"
     if what == "matrix":
-        return matrix
+        return _matrix(place == "int32")
     if what == "product":
         return _product(place == "weights", negative)
     return _shifted(negative) if what == "shifted" else {"begin": begin, "high": high, "floor": floor}[what]
@@ -94,22 +94,30 @@ def _shifted(negative):
     return shifted
 
 
-def matrix(row, weights, state, arena):
-    """Sums of 16-bit weights times x, exact in 64 bits, rescaled and added with the bias of each row."""
-    h, x, W = (
-        int32_at(arena + slot(row, INT32_MATRIX.h)),
-        int16_at(arena + slot(row, INT32_MATRIX.x)),
-        int16_at(weights + slot(row, INT32_MATRIX.W)),
-    )
-    constants, columns = int64_at(weights + slot(row, INT32_MATRIX.constants)), slot(row, INT32_MATRIX.columns)
-    for k in range(slot(row, INT32_MATRIX.rows)):
-        total = 0
-        for j in range(columns):
-            total += int(W[k * columns + j]) * int(x[j])
-        shift = constants[3 * k + 1]
-        total = ((total * constants[3 * k] + (1 << (shift - 1))) >> shift) + constants[3 * k + 2]
-        h[k] = saturate32(h[k] + total)
-    return 0
+def _matrix(is_int32):
+    """Sums of weights times x, exact in 64 bits, rescaled and added with the bias of each row."""
+    numbers_at, size_bytes = (int32_at, 4) if is_int32 else (int16_at, 2)
+
+    def matrix(row, weights, state, arena):
+        h, x = int32_at(arena + slot(row, INT32_MATRIX.h)), numbers_at(arena + slot(row, INT32_MATRIX.x))
+        W, constants = weights + slot(row, INT32_MATRIX.W), int64_at(weights + slot(row, INT32_MATRIX.constants))
+        columns = slot(row, INT32_MATRIX.columns)
+        for k in range(slot(row, INT32_MATRIX.rows)):
+            W_row, total = numbers_at(W + size_bytes * columns * k), 0
+            for j in range(columns):
+                w, number = int(W_row[j]), int(x[j])
+                if is_int32:
+                    total += (w >> 16) * number + (w & 65535) * (number >> 16)
+                else:
+                    total += w * number
+            if is_int32:
+                total >>= 16
+            shift = constants[3 * k + 1]
+            product = (total * constants[3 * k] + (1 << (shift - 1))) >> shift
+            h[k] = saturate32(h[k] + product + constants[3 * k + 2])
+        return 0
+
+    return matrix
 
 
 def floor(row, weights, state, arena):

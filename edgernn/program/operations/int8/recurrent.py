@@ -7,7 +7,7 @@ units int32 with 16 more fraction bits; the cell of an LSTM likewise.
 from __future__ import annotations
 
 from math import frexp, prod
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ FINE_INPUT_SCALE = 2.0**-11  # Q4.11, of the input of a fine gate
 FINE_SCALE = 2.0**-30  # of a fine gate and of a factor, Q0.30
 MAX_FACTOR = 1 << 30
 MAX_SHIFT = 16
-MAX_COLUMNS = 1 << 16  # of a matrix of 16 bits: sums below 2^46, times a multiplier below 2^61
+MAX_COLUMNS = 1 << 16  # of a matrix of 16 bits: sums are at most 2^46 or, of 32 bits, 2^62
 NO_CLIP = 1 << 17  # in Q3.12, more than any gate's input
 
 
@@ -206,23 +206,26 @@ class Int8FineGate(IntegerOperation, frozen=True, kw_only=True):
 
 
 class StateMatrix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names of the weights of a matrix of 16 bits, which are two int8 planes: ``256 * high + low``.
+    """Names of the weights of a matrix, of 16 bits for an int16 value and of 32 bits for an int32 value.
 
     Attributes
     ----------
     W : str
-        int16 (size of the state, size of the value).
+        int16 or int32, (size of the state, size of the value).
     multiplier, shift, B : str
         int16, int8 and int32, one number for each row; B is in the format of the state.
+    bits : 16 or 32
+        Of W and of the value.
     """
 
     W: str
     multiplier: str
     shift: str
     B: str
+    bits: Literal[16, 32] = 16
 
     def names(self) -> tuple[str, ...]:
-        """All of them."""
+        """All of the weights."""
         return self.W, self.multiplier, self.shift, self.B
 
 
@@ -241,8 +244,8 @@ class Int32StateTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Without factor and gate: how many more fraction bits the state has than the value.
     negative : bool
         The term is subtracted.
-    matrix : StateMatrix or None
-        The value is multiplied with a matrix, and may have another size than the state.
+    matrix : StateMatrix, optional
+        The value is multiplied with a matrix, and may have another size than the state, and 32 bits.
     """
 
     x: int
@@ -251,7 +254,7 @@ class Int32StateTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gate: int | None = None
     shift: int = 0
     negative: bool = False
-    matrix: StateMatrix | None = None
+    matrix: StateMatrix | msgspec.UnsetType = msgspec.UNSET  # not in files that do without: they keep their hash
 
 
 class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8WideUpdate"):  # the file's name
@@ -270,7 +273,7 @@ class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8Wid
     shape: Shape
     terms: tuple[Int32StateTerm, ...]
     scale: float
-    floor: bool = False  # h' is not below 0
+    floor: bool | msgspec.UnsetType = msgspec.UNSET  # h' is not below 0
 
     def expect_dtypes(self, inputs: tuple[Value, ...]) -> None:
         """Values are int16, gates int32; `infer` tells them apart."""
@@ -292,7 +295,7 @@ class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8Wid
             self._check_term(term, inputs, weights)
 
     def _check_term(self, term: Int32StateTerm, inputs: tuple[Value, ...], weights: Weights) -> None:
-        if term.matrix is not None:
+        if isinstance(term.matrix, StateMatrix):
             self._check_matrix(term, term.matrix, inputs, weights)
             return
         places = [place for place in (term.x, term.minus, term.gate) if place is not None]
@@ -320,9 +323,9 @@ class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8Wid
         rows = prod(self.shape)
         if (term.minus, term.factor, term.gate, term.shift, term.negative) != (None, None, None, 0, False):
             raise self.malformed("a matrix stands beside what only other terms have")
-        if not 0 <= term.x < len(inputs) or inputs[term.x].dtype != "int16":
-            raise self.malformed(f"a matrix reads input {term.x}, which is missing or no int16")
-        W = self.weight(weights, matrix.W, "int16")
+        if not 0 <= term.x < len(inputs) or inputs[term.x].dtype != f"int{matrix.bits}":
+            raise self.malformed(f"a matrix reads input {term.x}, which is missing or not of {matrix.bits} bits")
+        W = self.weight(weights, matrix.W, inputs[term.x].dtype)
         self.expect_shape(W, matrix.W, (rows, inputs[term.x].size))
         if W.shape[1] > MAX_COLUMNS:
             raise self.malformed(f"weight {matrix.W} has more than {MAX_COLUMNS} columns")
@@ -336,7 +339,12 @@ class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8Wid
 
     def weight_names(self) -> tuple[str, ...]:
         factors = tuple(term.factor for term in self.terms if term.factor is not None)
-        return factors + tuple(name for term in self.terms if term.matrix is not None for name in term.matrix.names())
+        return factors + tuple(name for matrix in self.matrices for name in matrix.names())
+
+    @property
+    def matrices(self) -> tuple[StateMatrix, ...]:
+        """Those of all terms."""
+        return tuple(term.matrix for term in self.terms if isinstance(term.matrix, StateMatrix))
 
     def multiply_accumulates(self, inputs: tuple[Value, ...], weights: Weights) -> int:
-        return sum(int(weights[term.matrix.W].size) for term in self.terms if term.matrix is not None)
+        return sum(int(weights[matrix.W].size) for matrix in self.matrices)

@@ -77,7 +77,7 @@ def lower_int8_dense(builder: InstructionBuilder, operation: Int8Dense, limits: 
         lanes = panel_lanes(output_size, 1, lanes)
         packed = pack_int8_panels(rows, lanes, form, 1)
     in_place = FORMS[form].reads_in_place(operation.operand_bits)
-    if operation.operand_bits == 8:  # each panel rounds anew
+    if operation.operand_bits == 8:  # each panel rounds again
         in_place &= output_size <= lanes and (groups > 1 or input_size <= SMALL_INPUT)
     low, high = limits_of(limits)
     row = builder.fill(

@@ -176,7 +176,7 @@ def _lower_int32_state_update(builder: InstructionBuilder, operation: Int32State
     begin = Int32StateInstruction(h=h, x=builder.region(operation.region), minus=zeros, fine=0, size=size)
     builder.emit(Kernel("int8.recurrent.state_updates", ("begin",)), begin, operation.name)
     for term in operation.terms:
-        if term.matrix is not None:
+        if isinstance(term.matrix, StateMatrix):
             _lower_state_matrix(builder, operation, term.x, term.matrix)
             continue
         kernel, fine = ("shifted", ""), 0
@@ -205,7 +205,7 @@ def _lower_state_matrix(builder: InstructionBuilder, operation: Int32StateUpdate
         rows=W.shape[0],
         columns=W.shape[1],
     )
-    builder.emit(Kernel("int8.recurrent.state_updates", ("matrix",)), row, operation.name)
+    builder.emit(Kernel("int8.recurrent.state_updates", ("matrix", f"int{matrix.bits}")), row, operation.name)
 
 
 OPERATIONS: dict[type, Lowering] = {
