@@ -76,17 +76,18 @@ class Line:
         )
         self._reader = ScriptedReader(self.clock)
         self.stream._reader = self._reader  # type: ignore[assignment]
+        self._stepped_ns = 0
         self._begin_ns = self.clock.monotonic_ns()
 
     def send(self, at_s: float, data: bytes) -> None:
         """Bytes arrive."""
         due_ns = self._begin_ns + round(at_s * 1e9)
-        self._reader.put(due_ns, Chunk(data, due_ns, due_ns, due_ns))
+        self._reader.put(due_ns, Chunk(data, due_ns, due_ns + self._stepped_ns, due_ns))
+
+    def step_wall_clock(self, seconds: int) -> None:
+        """Somebody sets the time of day."""
+        self._stepped_ns += seconds * 1_000_000_000
 
     def notice(self, at_s: float, kind: NoticeKind) -> None:
         """The reader has something to say."""
         self._reader.put(self._begin_ns + round(at_s * 1e9), Notice(kind, f"the port is {kind}"))
-
-    def wait(self, until_s: float) -> None:
-        """Nothing comes until then."""
-        self._reader.put(self._begin_ns + round(until_s * 1e9), Notice("dropped", ""))

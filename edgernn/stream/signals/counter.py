@@ -10,6 +10,7 @@ MODULI = tuple(sorted((*WIDTHS, *(10**digits for digits in range(2, 10)))))
 WINDOW = 16  # numbers lost around a wrap that is not known yet: at most this part of the modulus
 MAX_RANGES = 256  # of missing numbers that are remembered
 MIN_DAMAGE = 16  # places by which a damaged number is ahead; fewer may be lost samples
+MAX_JITTER = 2.0  # samples by which the clock may be off where it alone tells that a counter came round
 LEARNING_STEPS = 3  # from which the step of the counter is found
 
 
@@ -92,17 +93,29 @@ class Counter:
                 return (ahead + self._span * max(0, turns)) / self.step
             return ahead / self.step if ahead <= self._span // 2 else None
         if ahead >= 0:
-            return ahead / self.step
+            return ahead / self.step if wanted is None else self._over_rounds(ahead, wanted)
         wraps = [(ahead + span) / self.step for span in self._spans(number)]
         if wanted is not None:
             steps = min(wraps, key=lambda steps: abs(steps - wanted), default=0.0)
-            return steps if agree(steps, wanted) else None
+            steps = steps if agree(steps, wanted) else self._over_rounds(ahead, wanted)
+            return steps if steps > 0 else None
         likely = (
             steps
             for steps, span in zip(wraps, self._spans(number), strict=True)
             if steps * self.step <= max(self.step, span // WINDOW)
         )
         return next(likely, None)
+
+    def _over_rounds(self, ahead: int, wanted: float) -> float:
+        """Samples over so many numbers, or over rounds of an unknown width too, where only those fit the clock."""
+        steps = ahead / self.step
+        if agree(steps, wanted):
+            return steps
+        for span in (width for width in WIDTHS if width > max(self._max, self.last + ahead)):
+            rounds = round((wanted * self.step - ahead) / span)
+            if rounds > 0 and abs(steps + rounds * span / self.step - wanted) <= MAX_JITTER:
+                return steps + rounds * span / self.step
+        return steps
 
     def steps_back_to(self, number: int) -> int:
         """Samples from `number` to the last, which came after it; 0 if there cannot be such a number."""
@@ -176,8 +189,10 @@ class Counter:
         return sorted(whole + from_one, key=lambda span: (number - self.last + span != self.step, span not in MODULI))
 
     def _learn_modulus(self, span: int) -> None:
-        self._base = 0 if span in MODULI else 1
-        self.modulus = span + self._base
+        """It went over so many numbers more than it seemed to, which may be several rounds of a width in bits."""
+        width = next((width for width in WIDTHS if width > self._max and span % width == 0), None)
+        self._base = 0 if width or span in MODULI else 1
+        self.modulus = width or span + self._base
 
     def _take(self, number: int) -> None:
         self.last = number

@@ -204,7 +204,7 @@ class SequenceTracker:
         step_us = self._clock.step_us(time_us, pause_ns) if is_timed else 0
         odd, self._odd = self._odd, None
         if self._cut is not None:
-            went_back = step_us < 0 if is_timed else number < self._counter.last
+            went_back = step_us <= 0 if is_timed else number <= self._counter.last
             return self._restart(number, time_us) if announced or went_back else self._lose_track(number, time_us)
         is_confirmed = odd is not None and number == odd + self._counter.step
         if announced or is_confirmed or self._unused >= max(MIN_UNUSED, round(UNUSED_S * rate_hz)):
@@ -286,10 +286,10 @@ class SequenceTracker:
         counter = self._counter
         if number <= counter.first:
             return self._restart(number, time_us)
-        if (number, time_us) in self._recent:
+        back = counter.steps_back_to(number)
+        if back <= RECENT and (number, time_us) in self._recent:
             self.duplicated += 1
             return None
-        back = counter.steps_back_to(number)
         if back and counter.is_missing(back) and self._lies_back(back, step_us):
             counter.found(back)
             self.late += 1
