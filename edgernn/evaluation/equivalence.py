@@ -146,7 +146,8 @@ def check_streaming(onnx_model: OnnxruntimeModel, sequences: Sequences, toleranc
     sequences : mapping of str to ndarray
         For each input (T, *shape of a frame), as the model takes them; of an input without time the first row counts.
     tolerance : float
-        Largest difference that is no difference, for outputs of order one; larger outputs have it in proportion.
+        Largest difference that is no difference, for outputs of order one; an output whose numbers reach further has it
+        in proportion to its largest number.
 
     Returns
     -------
@@ -325,15 +326,23 @@ def _windows(
 
 
 def _compare(name: str, what: str, pairs: Iterator[Pair], tolerance: float) -> Comparison:
-    largest, count, first_step, first_difference = 0.0, 0, None, ""
-    for pair in pairs:
+    compared = list(pairs)
+    expected = [pair.expected for pair in compared if pair.expected is not None]
+    allowed = tolerance * max(1.0, *(_magnitude(array) for array in expected), 0.0)
+    largest, first_step, first_difference = 0.0, None, ""
+    for pair in compared:
         difference, place = _difference(pair.streamed, pair.expected)
-        scale = 1.0 if pair.expected is None else max(1.0, float(np.abs(pair.expected).max(initial=0.0)))
-        if not difference <= tolerance * scale and first_step is None:
+        if not difference <= allowed and first_step is None:
             first_step, first_difference = pair.step, f"{pair.what}{place}"
         largest = max(largest, difference)
-        count += pair.expected is not None
-    return Comparison(name, what if what == "last state" else f"{count} {what}", largest, first_step, first_difference)
+    compared_text = what if what == "last state" else f"{len(expected)} {what}"
+    return Comparison(name, compared_text, largest, first_step, first_difference)
+
+
+def _magnitude(array: Array) -> float:
+    """The largest finite number, of either sign; a difference is judged beside the range of the whole output."""
+    finite = np.abs(array[np.isfinite(array)])
+    return float(finite.max(initial=0.0))
 
 
 def _difference(streamed: Array | None, expected: Array | None) -> tuple[float, str]:

@@ -192,7 +192,7 @@ class OnnxruntimeModel:
     def _steps_in_outputs(self, model: onnx.ModelProto) -> int | None:
         """The length that the shape of an output with a result for every frame holds, None where it is free."""
         shapes = {
-            entry.name: [dimension.dim_value for dimension in entry.type.tensor_type.shape.dim]
+            entry.name: [max(0, dimension.dim_value) for dimension in entry.type.tensor_type.shape.dim]
             for entry in model.graph.output
         }
         for output in self.program.description.outputs:
@@ -226,7 +226,7 @@ class OnnxruntimeModel:
             layout = self._layouts.get(entry.name)
             if layout is not None and layout.time_axis is not None:
                 dimension = entry.type.tensor_type.shape.dim[layout.time_axis]
-                frozen = dimension.dim_value or frozen
+                frozen = dimension.dim_value if dimension.dim_value > 0 else frozen  # some write -1 for a free one
                 if not has_lengths:  # which are those of the frozen length
                     dimension.dim_param = FREE_TIME
         return frozen

@@ -13,7 +13,7 @@ from onnx import ModelProto
 
 from edgernn.errors import InputError, MalformedModelError, ModelError, StatePairingError, UnsupportedModelError
 from edgernn.importers.onnx.fusions.loop_rerolling import reroll_loops
-from edgernn.importers.onnx.graph.graph import Graph
+from edgernn.importers.onnx.graph.graph import Graph, is_accepted, overridable_inputs
 from edgernn.importers.onnx.rules.call import Options
 from edgernn.importers.onnx.search.axes import (
     CELL_STATES,
@@ -64,7 +64,7 @@ def import_with(
     model: ModelProto, folder: Path | None, settings: ImportSettings, *, recompute: bool = False
 ) -> ImportedModel:
     """`import_model` with all choices in one value; `recompute` asks for windows that are computed as a whole."""
-    graph = Graph(model, folder)
+    graph = _read(model, folder)
     _check_inputs(graph)
     if settings.attention_steps is not None and settings.attention_steps < 1:
         raise InputError(f"attention_steps is {settings.attention_steps}, it must be at least 1")
@@ -73,8 +73,19 @@ def import_with(
             try:
                 return _Search(graph, settings, recompute).run()
             except UnsupportedModelError:
-                graph = Graph(model, folder)  # as it was written
+                graph = _read(model, folder)  # as it was written
         return _Search(graph, settings, recompute).run()
+
+
+def _read(model: ModelProto, folder: Path | None) -> Graph:
+    """The checked graph; what onnx's checker accepts is not called damaged."""
+    try:
+        outputs = [entry.name for entry in model.graph.output]
+        return Graph(model, folder, named_states(overridable_inputs(model), outputs))
+    except MalformedModelError as error:
+        if not is_accepted(model):
+            raise
+        raise UnsupportedModelError(f"edgernn cannot read this model: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -142,8 +153,7 @@ class _Search:
             is_sure = place == 0 or self.time_axis is not None
             attempt = GraphTranslation(self.graph, layout, state_inputs, replace(options, is_sure=is_sure))
             try:
-                attempt.apply_nodes()
-                imported = attempt.finish(self.stated, self.metadata)
+                imported = attempt.translate(self.stated, self.metadata)
                 is_step = bool(imported.pairs) and not attempt.builder.state_inputs.has_time
                 is_step = is_step and not hides_time(self.graph, layout)
                 if is_sure or attempt.runs_over_time or is_step:
@@ -176,8 +186,7 @@ class _Search:
         named = self._named()
         attempt = GraphTranslation(self.graph, layout, named, options)
         try:
-            attempt.apply_nodes()
-            imported = attempt.finish(self.stated, self.metadata)
+            imported = attempt.translate(self.stated, self.metadata)
             return imported if imported.pairs else None
         except StatePairingError as error:
             if named:
@@ -204,8 +213,7 @@ class _Search:
                     attempt = GraphTranslation(graph, failure.layout, failure.state_inputs, options)
                     attempt.written = self.graph
                     try:
-                        attempt.apply_nodes()
-                        found.append(attempt.finish(self.stated, self.metadata))
+                        found.append(attempt.translate(self.stated, self.metadata))
                     except ModelError:
                         break
                 if (
@@ -231,8 +239,7 @@ class _Search:
             graph, window = self.graph.frozen(dict(axes), length), Window(length, 1, True)
             attempt = GraphTranslation(graph, failure.layout, failure.state_inputs, options, window)
             try:
-                attempt.apply_nodes()
-                whole = attempt.finish(self.stated, self.metadata).program
+                whole = attempt.translate(self.stated, self.metadata).program
             except ModelError:
                 continue
             if not ends_alike(program, whole, length):
@@ -250,8 +257,7 @@ class _Search:
                 self.graph, failure.layout, failure.state_inputs, options, Window(steps, self.hop, True)
             )
             try:
-                attempt.apply_nodes()
-                return attempt.finish(self.stated, self.metadata, f"{failure.error}")
+                return attempt.translate(self.stated, self.metadata, f"{failure.error}")
             except ModelError as error:
                 if failure is failures[0]:
                     failures[0] = replace(failure, error=self._of_window(error, steps, failure.layout))

@@ -102,6 +102,11 @@ class Scope:
             raise
         except (ValueError, TypeError, IndexError, ArithmeticError, MemoryError) as error:
             raise node.malformed(f"does not fit what it reads: {error}") from error
+        except (AssertionError, LookupError, AttributeError, RecursionError, NotImplementedError) as error:
+            raise node.unsupported(
+                f"cannot be followed by edgernn here ({type(error).__name__}: {error}): leave it out of the exported "
+                "part, or write it with other operators"
+            ) from error
         if node.unread_attributes:
             raise node.unsupported(f"has the attribute {node.unread_attributes[0]}, which is not supported")
         self._tensors.update(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import TensorProto
 
-from edgernn.errors import UnsupportedModelError
+from edgernn.errors import MalformedModelError, UnsupportedModelError
 from edgernn.importers.onnx.fusions.dead_code import needed_operations
 from edgernn.importers.onnx.fusions.log import Fusion, FusionLog
 from edgernn.importers.onnx.fusions.passes import passes_after_translation, run_passes
@@ -102,6 +102,33 @@ class GraphTranslation:
         axes = (*x.axes[:place], features(self.window.steps), *x.axes[place + 1 :])
         return frames.moved(axes, np.moveaxis(frames.elements.squeeze(place + 1), 0, place))
 
+    def translate(self, stated: Mapping[str, str] | None, metadata: Metadata, window_reason: str = "") -> ImportedModel:
+        """The Program of the whole graph.
+
+        Raises
+        ------
+        MalformedModelError
+            The file is damaged: onnx's checker does not accept it either.
+        UnsupportedModelError
+            edgernn cannot follow the graph; the text names the node.
+        """
+        try:
+            self.apply_nodes()
+            return self.finish(stated, metadata, window_reason)
+        except MalformedModelError as error:
+            if not self.graph.is_valid:
+                raise
+            raise UnsupportedModelError(f"edgernn cannot follow this model: {error}{self._at_node(error)}") from error
+        except (AssertionError, LookupError, AttributeError, ArithmeticError, TypeError) as error:
+            raise UnsupportedModelError(
+                f"edgernn cannot follow this model ({type(error).__name__}: {error}){self._at_node(error)}: export "
+                "it with plainer operators there, or report it"
+            ) from error
+
+    def _at_node(self, error: Exception) -> str:
+        source = self.builder.source
+        return f", at or before node {source}" if source and source not in f"{error}" else ""
+
     def apply_nodes(self) -> None:
         """Every node's rule, in order."""
         self.scope.apply(self.graph.nodes)
@@ -141,7 +168,7 @@ class GraphTranslation:
         builder.deferred_errors.check((*kept_values, *written))
         operations = (*reads, *steps, *writes)
         slots = [
-            StateSlot(name, builder.values[name].shape, builder.values[name].dtype)
+            StateSlot(name, builder.values[name].shape, builder.values[name].dtype, self._initial_weight(name))
             for name in self.inputs
             if name in states
         ]
@@ -231,6 +258,27 @@ class GraphTranslation:
             for name in self.inputs
             if name in states and name in read
         ]
+
+    def _initial_weight(self, state: str) -> str | None:
+        """The weight that a state input begins from, None for zeros; all samples of a batch begin alike."""
+        initial, value = self.graph.initial_value(state), self.builder.values[state]
+        if initial is None:
+            return None
+        batch_axis = self.layout[state].batch_axis
+        if batch_axis is not None:
+            first = initial.take([0], batch_axis)
+            if not (initial == first).all():
+                raise UnsupportedModelError(
+                    f"state input {state} begins each sample of the batch from other numbers: export it with batch 1"
+                )
+            initial = first
+        if initial.size != value.size:
+            raise MalformedModelError(f"state input {state} has an initializer of shape {initial.shape}")
+        return (
+            self.builder.weight(f"{state}.initial", initial.reshape(value.shape), value.dtype)
+            if initial.any()
+            else None
+        )
 
     def _writes(self, state: str, stream: Stream) -> list[AnyOperation]:
         """Writes of those parts of a state that no recurrence keeps by itself."""

@@ -6,11 +6,13 @@ import heapq
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.checker
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto
@@ -54,21 +56,25 @@ class Graph:
     model : ModelProto
     folder : Path or None
         Where external data may lie.
+    begins_from : frozenset of str
+        Inputs whose initializer of the same name is what a state begins from; other such initializers are weights.
 
     Raises
     ------
     MalformedModelError, UnsupportedModelError
     """
 
-    def __init__(self, model: ModelProto, folder: Path | None) -> None:
+    def __init__(self, model: ModelProto, folder: Path | None, begins_from: frozenset[str] = frozenset()) -> None:
         graph = model.graph
         _check_sizes(model)
-        self._folder = folder
+        self._model, self._folder = model, folder
         self._arrays: dict[str, NDArray[Any]] = {}
         self.producer = f"{text(model.producer_name)} {text(model.producer_version)}".strip()
         self.properties = {text(entry.key): text(entry.value) for entry in model.metadata_props}
         self.opset = _opset(model)
-        self._initializers: dict[str, TensorProto] = {text(tensor.name): tensor for tensor in graph.initializer}
+        initializers = {text(tensor.name): tensor for tensor in graph.initializer}
+        self._initial_values = {name: initializers[name] for name in begins_from}
+        self._initializers = {name: tensor for name, tensor in initializers.items() if name not in begins_from}
         self.inputs = tuple(_read_input(entry) for entry in graph.input if entry.name not in self._initializers)
         self.outputs = tuple(text(entry.name) for entry in graph.output)
         self.output_shapes = {text(entry.name): _dimensions(entry) for entry in graph.output}  # as the file says
@@ -81,6 +87,15 @@ class Graph:
         read = {name for node in self.nodes for name in (*node.inputs, *node.captured)} | set(self.outputs)
         self.unused_inputs = tuple(entry.name for entry in self.inputs if entry.name not in read)
         self.inputs = tuple(entry for entry in self.inputs if entry.name in read)
+
+    def initial_value(self, name: str) -> NDArray[Any] | None:
+        """What a state input begins from, where the file says it; shaped as the input."""
+        return read_tensor(self._initial_values[name], self._folder) if name in self._initial_values else None
+
+    @cached_property
+    def is_valid(self) -> bool:
+        """Whether onnx's checker accepts the file, so that what cannot be followed in it is edgernn's limit."""
+        return is_accepted(self._model)
 
     def initializer(self, name: str) -> NDArray[Any] | None:
         """The numbers of an initializer, None if there is none of that name."""
@@ -174,7 +189,8 @@ class Graph:
 
     def _outside_names(self, graph: Any) -> set[str]:
         """Names that no node writes: initializers and inputs, each defined once."""
-        names = [tensor.name for tensor in graph.initializer] + [entry.name for entry in self.inputs]
+        names = [tensor.name for tensor in graph.initializer]
+        names += [entry.name for entry in self.inputs if entry.name not in self._initial_values]
         _check_unique(names, "an initializer or input")
         return set(names)
 
@@ -299,6 +315,21 @@ def parse_model(data: bytes, where: str) -> ModelProto:
     return model
 
 
+def overridable_inputs(model: ModelProto) -> tuple[str, ...]:
+    """Inputs that also have an initializer, which is their default."""
+    defaults = {tensor.name for tensor in model.graph.initializer}
+    return tuple(entry.name for entry in model.graph.input if entry.name in defaults)
+
+
+def is_accepted(model: ModelProto) -> bool:
+    """Whether onnx's checker accepts a model."""
+    try:
+        onnx.checker.check_model(model)
+    except Exception:  # the checker raises errors of several bases
+        return False
+    return True
+
+
 def _check_sizes(model: ModelProto) -> None:
     graph = model.graph
     if not graph.node:
@@ -322,6 +353,8 @@ def _check_sizes(model: ModelProto) -> None:
 
 def _opset(model: ModelProto) -> int:
     versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
+    if not versions and not any(node.domain in ("", "ai.onnx") for node in model.graph.node):
+        return NEWEST_OPSET  # no standard operator is there whose version could matter
     if len(versions) != 1:
         raise MalformedModelError(f"the model names {len(versions)} versions of the standard operators, it must be one")
     (version,) = versions
