@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgernn.program import fixed_point
 from edgernn.program.operations import (
+    DOMAINS,
     GateFunction,
     Int8LogSoftmax,
     Int8Softmax,
@@ -56,8 +57,15 @@ def convert_unary(converter: Converter, operation: Unary) -> None:
 
 
 def real_of(operation: Unary) -> Callable[[Array], Array]:
-    """The function in float."""
-    return lambda x: float32.unary(x, operation.function, operation.alpha, operation.beta)
+    """The function in float; of a smooth one outside of its domain, its value at the nearest end."""
+
+    def real(x: Array) -> Array:
+        if operation.function in DOMAINS and operation.function not in NEAR_ZERO:
+            x = np.clip(x, *DOMAINS[operation.function])
+        with np.errstate(divide="ignore"):
+            return float32.unary(x, operation.function, operation.alpha, operation.beta)
+
+    return real
 
 
 def _convert_shared(converter: Converter, operation: Unary) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgernn.errors import ConfigError, FormatError
 from edgernn.stream.channels import ChannelChoice
-from edgernn.stream.formats import FORMATS, PLUGINS, format_kind, link_formats, make_format
+from edgernn.stream.formats import PLUGINS, link_formats, make_format
 from edgernn.stream.formats.base import KINDS, Format, Samples
 from edgernn.stream.formats.boot_texts import BootTexts
 from edgernn.stream.formats.detect import Detected, Detector
@@ -162,8 +162,6 @@ class FrameDecoder:
         return bytes(self._detector.seen[-SIGHT_BYTES:]) if self._detector is not None else self._last_bytes
 
     def _new_detector(self, **options: Any) -> Detector:
-        if self._only_format is not None and self._only_format not in FORMATS:
-            options["packets"] = format_kind(self._only_format)
         return Detector(self._only_format, needs=self.input_mapping.needs, **options)
 
     def _choose_format(self, found: Detected) -> memoryview:

@@ -41,6 +41,14 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "Clip": ("clamp_float", "edgernn_clamp(x, {a}, {b})"),
     "Sin": ("trigonometry_float", "edgernn_sine(x, 0)"),
     "Cos": ("trigonometry_float", "edgernn_sine(x, 1)"),
+    "Asin": ("inverse_float", "edgernn_asin(x)"),
+    "Acos": ("inverse_float", "edgernn_acos(x)"),
+    "Atan": ("inverse_float", "edgernn_atan(x)"),
+    "Sinh": ("inverse_float", "edgernn_sinh(x)"),
+    "Cosh": ("inverse_float", "edgernn_cosh(x)"),
+    "Asinh": ("inverse_float", "edgernn_asinh(x)"),
+    "Acosh": ("inverse_float", "edgernn_acosh(x)"),
+    "Atanh": ("inverse_float", "edgernn_atanh(x)"),
     "Sign": ("", "x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x"),
     "Floor": ("round_float", "edgernn_floor(x)"),
     "Ceil": ("round_float", "edgernn_ceil(x)"),
@@ -60,7 +68,8 @@ MAX_FLOAT32 = 3.4028234663852886e38
 # functions that never overflow, and those that are infinite by definition: the others saturate
 NEVER_SATURATED = {"Tanh", "Sigmoid", "HardSigmoid", "Softsign", "Relu", "Erf", "Abs", "Neg", "Sqrt", "Clip"}
 NEVER_SATURATED |= {"Sin", "Cos", "Sign", "Floor", "Ceil", "Round", "Not"}
-NEVER_SATURATED |= {"Exp", "Log", "Reciprocal"}
+NEVER_SATURATED |= {"Asin", "Acos", "Atan", "Asinh", "Acosh"}
+NEVER_SATURATED |= {"Exp", "Log", "Reciprocal", "Atanh"}
 
 
 BINARY = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from small_programs import CELLS, cell_program, feedforward_program, make, unifo
 
 from edgernn.program.description import StateSlot
 from edgernn.program.operations import (
+    DOMAINS,
     UNARY_FUNCTIONS,
     Binary,
     Dense,
@@ -24,23 +26,27 @@ from edgernn.program.operations import (
 )
 from edgernn.program.program import Program
 
-POSITIVE = {"Log", "Sqrt", "Reciprocal"}  # functions of positive numbers
+# where the values lie on which a function of such a domain is tried
+SOURCES = {(0.0, inf): "positive", (-1.0, 1.0): "inside", (1.0, inf): "above one"}
 
 
 def unary_program() -> Program:
-    """Every function of one number, on a tanh or, where it needs a positive number, on a sigmoid plus a bit."""
+    """Every function of one number, on values of its domain."""
     rng = np.random.default_rng(0)
     weights = {"W": uniform(rng, (6, 3), 1.0), "little": np.array(0.05, np.float32), "five": np.array(5.0, np.float32)}
+    weights |= {"most": np.array(0.95, np.float32), "one": np.array(1.0, np.float32)}
     operations: list[Any] = [
         Dense(name="mix", inputs=("x",), outputs=("mixed",), W="W"),
         Unary(name="bounded", inputs=("mixed",), outputs=("tanh",), function="Tanh"),
         Binary(name="larger", inputs=("tanh",), outputs=("signed",), function="Mul", constant="five"),
         Unary(name="sigmoid", inputs=("mixed",), outputs=("unit",), function="Sigmoid"),
         Binary(name="above", inputs=("unit",), outputs=("positive",), function="Add", constant="little"),
+        Binary(name="inside", inputs=("tanh",), outputs=("inside",), function="Mul", constant="most"),
+        Binary(name="above one", inputs=("positive",), outputs=("above one",), function="Add", constant="one"),
     ]
     total = "positive"
     for name in UNARY_FUNCTIONS:
-        source = "positive" if name in POSITIVE else "signed"
+        source = "positive" if name == "Reciprocal" else SOURCES.get(DOMAINS.get(name, ()), "signed")
         bounds = {"alpha": -1.5, "beta": 2.5} if name == "Clip" else {}
         operations.append(Unary(name=name, inputs=(source,), outputs=(f"{name}.y",), function=name, **bounds))
         operations.append(Unary(name=f"{name}.b", inputs=(f"{name}.y",), outputs=(f"{name}.s",), function="Softsign"))

@@ -167,6 +167,10 @@ def test_lines_that_hold_the_models_numbers_win_whatever_came_first() -> None:
         (b"9.81 m/s2, 0 m/s2, 0 m/s2\n", "units after numbers"),
         (b"x: 9.8 g y: 0 g z: 0 g\n", "units after numbers"),
         (b"25.5 C\n", "units after numbers"),
+        (b"0 9 0 g\n", "units after numbers"),
+        (b"0b101,1,2\n", "binary numbers"),
+        (b"1'000,2,3\n", "apostrophes in numbers"),
+        (b"(0, 9, 0) (1, 1, 1)\n", "several tuples in a line"),
     ],
 )
 def test_numbers_in_a_form_that_is_not_read_are_refused_by_name(lines: bytes, form: str) -> None:
@@ -186,6 +190,28 @@ def test_missing_values_are_counted_by_the_word_that_stood_for_them() -> None:
         **{"missing_nan": 1, "missing_na": 2, "missing_dashes": 1, "missing_null": 2},
         **{"missing_inf": 2, "missing_ovf": 1},
     }
+
+
+@pytest.mark.parametrize(
+    ("heading", "line"),
+    [
+        (b"time,z,x,y", b"2024-05-01T12:00:00.123,0,0,9"),
+        (b"id;z;x;y", b"dev01;0;0;9"),
+        (b"z,x,y,id", b"0,0,9,dev01"),
+        (b"time,id,z,x,y", b"12:00:01,dev01,0,0,9"),
+    ],
+)
+def test_a_heading_also_names_what_is_around_the_numbers(heading: bytes, line: bytes) -> None:
+    assert read(heading + b"\n" + (line + b"\n") * 3)[0].tolist() == [[0, 9, 0]] * 3
+
+
+def test_twice_as_many_whole_numbers_are_refused_with_both_readings() -> None:
+    with pytest.raises(FormatError, match=r"as 6 numbers, or as 3 with decimal commas \(0.12 9.81 0.34\)"):
+        read(b"0,12,9,81,0,34\n" * 9)
+
+
+def test_a_named_tuple_is_read() -> None:
+    assert read(b"Acc(x=0, y=9, z=0)\n" * 3)[0].tolist() == [[0, 9, 0]] * 3
 
 
 def test_a_wrong_checksum_is_damage_and_another_sender_is_text() -> None:

@@ -21,13 +21,14 @@ from edgernn.kernels.codegen.simd import (
 from edgernn.kernels.codegen.target import processor
 from edgernn.kernels.float32.double import remainder, sine_from
 from edgernn.kernels.float32.functions import FUNCTIONS, INFINITY, saturate_overflow
+from edgernn.kernels.float32.inverse import INVERSE_FUNCTIONS
 from edgernn.kernels.instructions import ElementwiseInstruction, slots
 
 ELEMENTWISE = slots(ElementwiseInstruction)
 LANES = processor().lanes
 MAX_INT = 2147483647
 
-POLES = frozenset({"Exp", "Log", "Reciprocal"})  # infinite by definition, for some finite numbers
+POLES = frozenset({"Exp", "Log", "Reciprocal", "Atanh"})  # infinite by definition, for some finite numbers
 
 
 @inline
@@ -53,6 +54,7 @@ BINARY_FUNCTIONS = {
     "Or": inline(lambda a, b: where_equal(a, 0.0, where_equal(b, 0.0, 0.0, 1.0), 1.0)),
     "Xor": inline(lambda a, b: where_equal(a, 0.0, where_equal(b, 0.0, 0.0, 1.0), where_equal(b, 0.0, 1.0, 0.0))),
 }
+UNARY_FUNCTIONS = FUNCTIONS | INVERSE_FUNCTIONS
 # of single numbers
 UNARY_NUMBER = {"Sin": inline(lambda x: sine_from(0, x)), "Cos": inline(lambda x: sine_from(1, x))}
 BINARY_NUMBER = {"Pow": inline(lambda a, b: a**b), "Mod": inline(lambda a, b: remainder(float(a), float(b)))}
@@ -70,7 +72,7 @@ def build(arity, function, *sides):
     if function in UNARY_NUMBER:
         return _unary_number(UNARY_NUMBER[function])
     if arity == "unary":
-        return _unary(FUNCTIONS[function], function not in POLES)
+        return _unary(UNARY_FUNCTIONS[function], function not in POLES)
     a_in_weights, b_in_weights = (side == "weights" for side in sides)
     if function in BINARY_NUMBER:
         return _binary_number(BINARY_NUMBER[function], a_in_weights, b_in_weights)

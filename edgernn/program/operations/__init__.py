@@ -5,7 +5,7 @@ To add one, write its class here, then one file per back end; CONTRIBUTING.md ha
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weights
 from edgernn.program.operations.declaration import Attribute, Port, Shape, Sizes, State, StateRegion, Weight
-from edgernn.program.operations.elementwise import BINARY_FUNCTIONS, UNARY_FUNCTIONS, Binary, Convert, Unary
+from edgernn.program.operations.elementwise import BINARY_FUNCTIONS, DOMAINS, UNARY_FUNCTIONS, Binary, Convert, Unary
 from edgernn.program.operations.int8.base import IntegerFunction, IntegerOperation
 from edgernn.program.operations.int8.elementwise import Dequantize, Int8Affine, Int8Binary, Int8Unary, Quantize
 from edgernn.program.operations.int8.products import Int8Dense, Int8GroupedDense, Int8MatMul
@@ -47,6 +47,7 @@ from edgernn.program.operations.time import DelayLine
 
 __all__ = [
     "BINARY_FUNCTIONS",
+    "DOMAINS",
     "EVERY_STEP",
     "MAX_ELEMENTS",
     "SIGMOID",

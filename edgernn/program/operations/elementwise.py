@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Annotated, ClassVar, Literal, get_args
 
 import numpy as np
@@ -36,11 +37,29 @@ UNARY_FUNCTIONS: dict[str, tuple[float | None, float | None]] = {
     "Clip": (None, None),  # alpha is the lower bound, beta the upper, None where there is none
     "Sin": (None, None),
     "Cos": (None, None),
+    "Asin": (None, None),
+    "Acos": (None, None),
+    "Atan": (None, None),
+    "Sinh": (None, None),
+    "Cosh": (None, None),
+    "Asinh": (None, None),
+    "Acosh": (None, None),
+    "Atanh": (None, None),
     "Sign": (None, None),
     "Floor": (None, None),
     "Ceil": (None, None),
     "Round": (None, None),  # halves to the even number
     "Not": (None, None),  # 1 where x is 0, else 0
+}
+
+# where a function is defined, if not everywhere; at an end it may be infinite
+DOMAINS: dict[str, tuple[float, float]] = {
+    "Log": (0.0, inf),
+    "Sqrt": (0.0, inf),
+    "Asin": (-1.0, 1.0),
+    "Acos": (-1.0, 1.0),
+    "Acosh": (1.0, inf),
+    "Atanh": (-1.0, 1.0),
 }
 
 # comparisons give 1 where they hold and 0 where they do not; And, Or and Xor take what is not 0 for true

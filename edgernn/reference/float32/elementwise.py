@@ -55,6 +55,14 @@ UNARY: dict[str, tuple[float, float, Callable[[Array, float, float], Array]]] = 
     "Clip": (-np.inf, np.inf, lambda x, a, b: np.minimum(np.maximum(x, a), b)),
     "Sin": (0.0, 0.0, lambda x, a, b: np.sin(x)),
     "Cos": (0.0, 0.0, lambda x, a, b: np.cos(x)),
+    "Asin": (0.0, 0.0, lambda x, a, b: np.arcsin(x)),
+    "Acos": (0.0, 0.0, lambda x, a, b: np.arccos(x)),
+    "Atan": (0.0, 0.0, lambda x, a, b: np.arctan(x)),
+    "Sinh": (0.0, 0.0, lambda x, a, b: np.sinh(x)),
+    "Cosh": (0.0, 0.0, lambda x, a, b: np.cosh(x)),
+    "Asinh": (0.0, 0.0, lambda x, a, b: np.arcsinh(x)),
+    "Acosh": (0.0, 0.0, lambda x, a, b: np.arccosh(x)),
+    "Atanh": (0.0, 0.0, lambda x, a, b: np.arctanh(x)),
     "Sign": (0.0, 0.0, lambda x, a, b: np.sign(x)),
     "Floor": (0.0, 0.0, lambda x, a, b: np.floor(x)),
     "Ceil": (0.0, 0.0, lambda x, a, b: np.ceil(x)),
@@ -66,7 +74,7 @@ UNARY: dict[str, tuple[float, float, Callable[[Array, float, float], Array]]] = 
 }
 
 
-POLES = frozenset({"Exp", "Log", "Reciprocal"})  # infinite by definition, for some finite numbers
+POLES = frozenset({"Exp", "Log", "Reciprocal", "Atanh"})  # infinite by definition, for some finite numbers
 
 
 def saturate(x: Array) -> Array:

@@ -35,6 +35,7 @@ _BEFORE = (
 )
 _AFTER = re.compile(rf"(?P<body>.*[\d)\]>\"'])(?:\s*[,;|\t]\s*|\s+)(?P<word>{_WORD})")
 _SEVERAL = re.compile(r"[-+.\d][,;|\s)\]\"']+[-+.\d\"']|[(\[{<]")  # numbers
+_NAMED_TUPLE = re.compile(rf"(?P<word>{_WORD})\((?P<body>[^()]*=[^()]*)\)")
 _SERIALPLOT = re.compile(r"\$(?P<body>[^*$]*);")
 _NMEA = re.compile(r"[$!](?P<body>(?P<word>[A-Za-z][\w]{0,15}),[^*$]*)(?:\*(?P<sum>[0-9A-Fa-f]{2}))?")
 _BRACKETS = (
@@ -44,6 +45,7 @@ _BRACKETS = (
     ("<", ">", "angle brackets"),
 )
 _NO_IDENTIFIER = re.compile(MISSING, re.IGNORECASE)
+AFTER_NUMBERS = "identifier after the numbers"
 MAX_BEFORE = 4  # decorations before the numbers of one line
 
 
@@ -97,13 +99,15 @@ def undecorated(text: str) -> Bare:
     """
     found: list[Decoration] = []
     text, damaged = _frame(text, found)
+    if match := _NAMED_TUPLE.fullmatch(text):
+        return Bare(match["body"], (*found, Decoration("named tuple", match["word"])), damaged)
     for _ in range(MAX_BEFORE):
         if (rest := _without_prefix(text, found)) is None:
             break
         text = rest
     match = _AFTER.fullmatch(text)
     if match is not None and not _NO_IDENTIFIER.fullmatch(match["word"]) and not is_unit(match["word"]):
-        found.append(Decoration("identifier after the numbers", match["word"]))
+        found.append(Decoration(AFTER_NUMBERS, match["word"]))
         text = match["body"]
     return Bare(_without_brackets(text, found), tuple(found), damaged)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from typing import Any, NamedTuple
 
 from edgernn.errors import FormatError
+from edgernn.stream.formats import format_kind
 from edgernn.stream.formats.base import MAX_CHANNELS, MAX_FRAME_BYTES
 from edgernn.stream.formats.cobs import Cobs
+from edgernn.stream.formats.decoration import AFTER_NUMBERS
 from edgernn.stream.formats.headings import Heading, names_all, read_heading
 from edgernn.stream.formats.layouts import Fields, Refused
 from edgernn.stream.formats.line import LineForm, LineReading, is_text, read_line
@@ -21,6 +24,8 @@ REFUSING_LINES = 3  # lines in a form that is not read, without any other, that 
 MAX_DETECT_BYTES = 65536
 MAX_TEXTS = 32  # lines before the samples that are kept
 MAX_TEXT_BYTES = 4096  # of one of them
+_NAMED_DECORATIONS = {"identifier", "ISO time", "clock time"}  # that a heading has a name for
+_WHOLE_PAIRS = re.compile(rb"\s*[+-]?\d+,\d+(?:,[+-]?\d+,\d+)*\s*$")
 _FORMAT_OF = {"numbers": "csv", "named": Plotter.name, "json": JsonLines.name}
 _LINE_FORMATS = {"csv": Lines, CommaCsv.name: CommaCsv, Plotter.name: Plotter, JsonLines.name: JsonLines}
 
@@ -77,8 +82,6 @@ class Detector:
         What the model takes. Among the first lines those win that it can use; without it, two lines in a row decide.
     patient : bool
         Without needs, look at more lines before the most frequent form decides.
-    packets : type, optional
-        A format of packets (`edgernn.stream.formats.base.Format`), looked for beside lines; alone if `only` names it.
 
     Attributes
     ----------
@@ -105,14 +108,13 @@ class Detector:
         heading: Heading | None = None,
         needs: Needs | None = None,
         patient: bool = False,
-        packets: Any = Cobs,
     ) -> None:
         self.seen = bytearray()
         self.whole_start = whole_start
         self._only = only
         self._needs, self._patient = needs, patient
-        self._packets = packets if only in {None, packets.name} else None
-        self._ends = b"\0\r\n" + (packets.frame_end if self._packets else b"")
+        self._packets: Any = Cobs if only is None else None if only in _LINE_FORMATS else format_kind(only)
+        self._ends = b"\0\r\n" + (self._packets.frame_end if self._packets else b"")
         self._reads_lines = only is None or only in _LINE_FORMATS
         self._decimal = _LINE_FORMATS[only].decimal if only in _LINE_FORMATS else None
         self._point = only == "csv"
@@ -122,6 +124,7 @@ class Detector:
         self._position = 0
         self._found: Counter[_Candidate] = Counter()
         self._last: _Candidate | None = None
+        self._lines: dict[_Candidate, bytes] = {}  # the first of each kind
         self._units: dict[_Candidate, tuple[str, ...]] = {}
         self._refused: Counter[str] = Counter()
         self._texts: deque[bytes] = deque(maxlen=MAX_TEXTS)
@@ -188,7 +191,9 @@ class Detector:
         if end - start > MAX_FRAME_BYTES:
             return None
         width = self._packets.frame_width(bytes(self.seen[start:end]))
-        return Detected(self._packets.name, width) if width is not None and width <= MAX_CHANNELS else None
+        if width is None or width > MAX_CHANNELS:
+            return None
+        return Detected(self._only or self._packets.name, width)
 
     def _look_at_start(self, line: bytes) -> None:
         """The rest of a line may be a heading that is whole, if it names all channels."""
@@ -219,7 +224,9 @@ class Detector:
             return self._part(reading, form)
         names = reading.fields.names
         wanted = names if self._needs is None else self._needs.wanted(names)
-        return self._count(_Candidate(form, len(wanted) if names else reading.width, wanted), reading.fields.units)
+        candidate = _Candidate(form, len(wanted) if names else reading.width, wanted)
+        self._lines.setdefault(candidate, line)
+        return self._count(candidate, reading.fields.units)
 
     def _readings(self, line: bytes) -> list[LineReading] | Refused | None:
         if self._table is not None and (found := read_row(line, self._table)) is not None:
@@ -342,8 +349,9 @@ class Detector:
         texts = self._texts_before.get(found, ())
         if found.names:
             return Detected(name, found.width, found.names, self._units.get(found, ()), found.form, texts)
-        heading = self.heading
+        heading = None if self.heading is None else _without_decorations(self.heading, found)
         if heading is None:
+            self._expect_one_reading(found)
             return Detected(name, found.width, (), (), found.form, texts)
         channels = () if self._needs is None else self._needs.channels
         if len(heading.channels) != found.width:
@@ -353,8 +361,27 @@ class Detector:
                     f"after it have {found.width}: have the board send as many as it names, or choose with --columns"
                 )
             return Detected(name, found.width, (), (), found.form, texts)
-        texts = tuple(text for text in texts if read_heading(text, channels) != heading)
+        texts = tuple(text for text in texts if read_heading(text, channels) != self.heading)
         return Detected(name, found.width, heading.channels, heading.units, found.form, texts)
+
+    def _expect_one_reading(self, found: _Candidate) -> None:
+        """Twice as many whole numbers as the model takes, with commas between them, may be decimal ones."""
+        line, needs = self._lines.get(found, b""), self._needs
+        if (
+            needs is None
+            or needs.columns
+            or self._point
+            or found.width != 2 * needs.size
+            or not _WHOLE_PAIRS.match(line)
+        ):
+            return
+        fields = line.strip().decode().split(",")
+        decimals = [f"{whole}.{part}" for whole, part in zip(fields[::2], fields[1::2], strict=True)]
+        raise FormatError(
+            f"the line {line[:60].decode()!r} can be read in two ways: as {found.width} numbers, or as {needs.size} "
+            f"with decimal commas ({' '.join(decimals[:4])}); the model takes {needs.size}: have the board print "
+            f"points, or semicolons between the numbers"
+        )
 
     def _forget(self) -> None:
         """Drop what is too old to matter, so that the memory stays bounded on a source of garbage."""
@@ -367,6 +394,16 @@ class Detector:
             if self._line_start is not None:
                 self._line_start = self._line_start - surplus if self._line_start >= surplus else None
                 self._first_is_whole = True
+
+
+def _without_decorations(heading: Heading, found: _Candidate) -> Heading:
+    """Without the names of what stands around the numbers, such as times in words and identifiers."""
+    before = sum(decoration.kind in _NAMED_DECORATIONS for decoration in found.form.decorations)
+    after = sum(decoration.kind == AFTER_NUMBERS for decoration in found.form.decorations)
+    if not before + after or len(heading.channels) != found.width + before + after:
+        return heading
+    kept = slice(before, before + found.width)
+    return heading._replace(channels=heading.channels[kept], units=heading.units[kept])
 
 
 def _begun_with(names: tuple[str, ...], channels: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from edgernn.stream.formats.names import MAX_NAME_BYTES
+from edgernn.stream.formats.units import is_unit
 from edgernn.stream.formats.values import COMMA_NUMBER, Value, read_value, refused_form
 
 Layout = Literal["numbers", "named", "json"]
@@ -31,6 +32,7 @@ _NAMED_COMMA = re.compile(
 _TELEPLOT = re.compile(
     r">(?P<name>[^:,;|§]{1,64}):(?:(?P<time>[+-]?\d+(?:\.\d+)?):)?(?P<value>[^\s:;,|§]+)(?:§(?P<unit>[^|]{0,32}))?(?:\|\S*)?"
 )
+_SEVERAL_TUPLES = re.compile(r"[(\[][-+.\d, ]+[)\]][\s,;]*[(\[][-+.\d]")
 _JSON_WORDS = re.compile(r"(?<=[:\[,\s])-?(NaN|Infinity)\b")
 _PYTHON_WORDS = (("None", "null"), ("True", "true"), ("False", "false"))
 
@@ -128,8 +130,13 @@ def _or_refused(rows: list[Fields | None], text: str) -> list[Fields] | Refused 
     found = [row for row in rows if row is not None]
     if found:
         return found
+    if _SEVERAL_TUPLES.match(text):
+        return Refused("several tuples in a line")
     fields = [_unquoted(field.strip()) for field in re.split(r"[,;|\t]", text)]
-    return _refusal(fields) or (_refusal(text.split()) if len(fields) == 1 else None)
+    words = text.split()
+    if len(words) > 2 and is_unit(words[-1]):
+        words[-2:] = [" ".join(words[-2:])]
+    return _refusal(fields) or (_refusal(words) if len(fields) == 1 else None)
 
 
 def _refusal(fields: list[str]) -> Refused | None:

@@ -23,6 +23,8 @@ _MISSING = re.compile(
 )
 _REFUSED = {
     "hexadecimal numbers": re.compile(r"[+-]?0x[0-9a-f]+", re.IGNORECASE | re.ASCII),
+    "binary numbers": re.compile(r"[+-]?0b[01]+", re.IGNORECASE | re.ASCII),
+    "apostrophes in numbers": re.compile(r"[+-]?\d+(?:['’]\d{3})+(?:\.\d*)?", re.ASCII),
     "underscores in numbers": re.compile(r"[+-]?[\d.]+(?:_\d+)+(?:\.\d*)?", re.ASCII),
     "units after numbers": re.compile(rf"(?:{NUMBER})\s*(?:[^\W\d]|[°%µ])[\w°%µ²³/^*.-]{{0,11}}"),
 }

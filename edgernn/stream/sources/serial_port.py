@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from typing import Any
 
 from edgernn.errors import ConfigError, SourceError
 from edgernn.stream.clock import Clock, SystemClock
+from edgernn.stream.formats.headings import read_heading
 from edgernn.stream.sources.base import READ_BYTES, Chunk, Source
 from edgernn.stream.sources.boards import board_family
 from edgernn.stream.sources.ports import open_error, stable_name, usb_id_of
 
 DEFAULT_BAUD = 115200
+
+MAX_SETTLING_BYTES = 8192  # that are searched for headings
+_SPACED_NAMES = re.compile(rb"(?:[#%/]*\s*)?[A-Za-z]\w*(?:\s+[A-Za-z]\w*)+")
 
 
 class SerialSource(Source):
@@ -53,6 +58,7 @@ class SerialSource(Source):
         self._baud, self._dtr, self._rts = baud, dtr, rts
         self._settle_s = settle_s
         self._settled_at_ns = 0
+        self._settling = b""  # the last bytes that came while it settled
         self._port: Any = None
 
     def open(self) -> None:
@@ -76,7 +82,7 @@ class SerialSource(Source):
             raise ConfigError(f"{self._location} is not the address of a serial port: {error}") from error
         with contextlib.suppress(AttributeError, ValueError, NotImplementedError, *_port_errors()):
             port.set_low_latency_mode(True)  # else an FTDI adapter holds bytes back for 16 ms
-        self._port = port
+        self._port, self._settling = port, b""
         self._location = stable_name(self._location) or self._location
         self._settled_at_ns = self.clock.monotonic_ns() + round(1e9 * settle_s)
 
@@ -101,13 +107,34 @@ class SerialSource(Source):
         except _port_errors() as error:
             raise SourceError(f"{self.name} is gone: {error}") from error
         chunk = self.chunk(data)
-        return chunk if chunk.received_ns >= self._settled_at_ns else chunk._replace(data=b"")
+        if chunk.received_ns < self._settled_at_ns:
+            self._settling = (self._settling + data)[-MAX_SETTLING_BYTES:]
+            return chunk._replace(data=b"")
+        if self._settling:
+            settling, self._settling = self._settling, b""
+            return chunk._replace(data=with_headings(settling, data))
+        return chunk
 
     def close(self) -> None:
         port, self._port = self._port, None
         if port is not None:
             with contextlib.suppress(*_port_errors()):
                 port.close()
+
+
+def with_headings(settling: bytes, data: bytes) -> bytes:
+    """Bytes after the time to settle, with the headings that came in it, and the beginning of their first line.
+
+    Examples
+    --------
+    >>> with_headings(b"boot 1.2\\r\\nx,y,z\\r\\n1,2,3\\r\\n4,", b"5,6\\r\\n")
+    b'\\nx,y,z\\n4,5,6\\r\\n'
+    >>> with_headings(b"1,2,3\\r\\n4,", b"5,6\\r\\n")
+    b'5,6\\r\\n'
+    """
+    *lines, unfinished = settling.replace(b"\r", b"\n").split(b"\n")
+    headings = [line for line in lines if read_heading(line) is not None or _SPACED_NAMES.fullmatch(line.strip())]
+    return b"\n" + b"\n".join([*headings, unfinished]) + data if headings else data
 
 
 def _port_errors() -> tuple[type[Exception], ...]:

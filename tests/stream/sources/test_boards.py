@@ -80,3 +80,17 @@ def test_the_listing_names_the_family(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert ports.usb_id_of(f"{tmp_path}/ttyACM0") == "2341:0043"
     assert ports.usb_id_of(f"{tmp_path}/ttyS0") is None
     assert ports.usb_id_of(f"{tmp_path}/ttyUSB9") is None
+
+
+def test_a_heading_that_comes_while_the_board_settles_is_kept() -> None:
+    source = SerialSource("loop://", settle_s=1.0, clock=ManualClock())
+    source.open()
+    source._port.write(b"boot 1.2 at 115200\r\n\xfe\x01\r\n# x y z\r\n1,2,3\r\n4,")
+    first = source.read(timeout_s=0.0)
+    source.clock.sleep(1.0)
+    source._port.write(b"5,6\r\n7,8,9\r\n")
+    second = source.read(timeout_s=0.0)
+    source.close()
+    assert first is not None
+    assert second is not None
+    assert (first.data, second.data) == (b"", b"\n# x y z\n4,5,6\r\n7,8,9\r\n")
