@@ -11,6 +11,10 @@ from edgernn.program.operations.int8.base import accumulator_bound
 
 Array: TypeAlias = NDArray[Any]
 
+LIMITED = 2  # of `small_shifts`
+NOT_ON_AVR = """#if defined(__AVR__)
+#error "a row of this layer may exceed its output so far that its sum is limited, which AVR's assembly does not do"
+#endif"""
 BLOCK = 4  # columns of a block
 ORDER = (0, 2, 1, 3)  # of the columns in a block
 

@@ -21,7 +21,7 @@ from edgernn.cli.profile_options import (
     target_options,
 )
 from edgernn.cli.realtime_options import RealtimeOptions, realtime_group, say_grants
-from edgernn.cli.text import escape, format_table, print_json
+from edgernn.cli.text import escape, format_table, print_json, warn
 
 if TYPE_CHECKING:
     from edgernn.latency.recorder import LatencyRecorder
@@ -78,7 +78,7 @@ def profile(
     with contextlib.ExitStack() as stack:
         measured = list(_benchmark_targets(program, targets))
         if targets.compare:
-            measured.append(_onnxruntime(model, load_options))
+            measured += _onnxruntime(model, load_options)
         for target in measured:
             stack.callback(target.close)
         recorders, grants = _measure_all(stack, measured, schedule.schedule(rate_hz), realtime)
@@ -116,10 +116,14 @@ def _benchmark_targets(program: Program, options: TargetOptions) -> Iterator[Ben
         yield VirtualPortTarget(program, options.baud)
 
 
-def _onnxruntime(model: Path, options: LoadOptions) -> BenchmarkTarget:
-    from edgernn.latency.onnxruntime import onnxruntime_step
+def _onnxruntime(model: Path, options: LoadOptions) -> list[BenchmarkTarget]:
+    """Onnxruntime, or nothing where it crashes, which another process tries first."""
+    from edgernn.latency.onnxruntime import crash_of, onnxruntime_step
 
-    return onnxruntime_step(model, options.import_as_run(model))
+    if (crash := crash_of(model)) is not None:
+        warn(f"onnxruntime crashes on {model.name} ({crash}): it is left out of the comparison")
+        return []
+    return [onnxruntime_step(model, options.import_as_run(model))]
 
 
 def _measure_all(

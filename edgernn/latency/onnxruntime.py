@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,34 @@ if TYPE_CHECKING:
     from edgernn.program.program import Program
 
 Array = NDArray[Any]
+
+
+# one step on zeros, with every free extent 1; the model comes through standard input
+PROBE = """
+import sys
+import numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.log_severity_level = 4
+session = onnxruntime.InferenceSession(sys.stdin.buffer.read(), options, providers=["CPUExecutionProvider"])
+kinds = {"float": "float32", "double": "float64"}
+def zeros(port):
+    kind = port.type[7:-1]
+    return numpy.zeros([n if isinstance(n, int) else 1 for n in port.shape], kinds.get(kind, kind))
+session.run(None, {port.name: zeros(port) for port in session.get_inputs()})
+"""
+
+
+def crash_of(path: Path) -> str | None:
+    """The signal with which onnxruntime ends a process that runs a model, such as "SIGSEGV"; None if it does not.
+
+    Examples
+    --------
+    >>> from edgernn.demo import MODEL
+    >>> crash_of(MODEL) is None
+    True
+    """
+    done = subprocess.run([sys.executable, "-c", PROBE], input=path.read_bytes(), capture_output=True, check=False)
+    return signal.Signals(-done.returncode).name if done.returncode < 0 else None
 
 
 def onnxruntime_step(path: Path, imported: ImportedModel) -> StepTarget:

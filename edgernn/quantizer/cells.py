@@ -13,6 +13,7 @@ from edgernn.program import fixed_point
 from edgernn.program.description import StateSlot
 from edgernn.program.operations import (
     AnyOperation,
+    Constant,
     GateFunction,
     Gru,
     Int8Gru,
@@ -22,6 +23,7 @@ from edgernn.program.operations import (
     Lstm,
     RecurrentOperation,
     Rnn,
+    WriteState,
 )
 from edgernn.program.operations.int8.base import GATE_SCALE, SIGNED_SHIFTS, UNIT_SCALE
 from edgernn.program.operations.int8.recurrent import NO_CLIP
@@ -71,10 +73,26 @@ def _integer_slot(converter: Converter, slot: StateSlot, cells: Sequence[tuple[R
         if any(field == "c" for _, field in cells):
             limit = max(limit, 1.0)  # the candidate reaches 1, whatever was seen of their sum
         scale = fixed_point.power_of_two(limit) * UNIT_SCALE
-    int32_state = any(_needs_int32(converter, operation, field) for operation, field in cells)
+    int32_state = not _is_carried(converter, slot) and any(
+        _needs_int32(converter, operation, field) for operation, field in cells
+    )
     if int32_state:
         return msgspec.structs.replace(slot, dtype="int32", scale=scale / 65536)
     return msgspec.structs.replace(slot, dtype="int16", scale=scale)
+
+
+def _is_carried(converter: Converter, slot: StateSlot) -> bool:
+    """Whether values of 16 bits are written to a cell's state, as where an iteration goes on from what another kept.
+
+    What is more than 16 bits of the state is lost then in any case.
+    """
+    graph = converter.program.graph
+    return any(
+        isinstance(write, WriteState)
+        and write.region.slot == slot.name
+        and not isinstance(graph.writer(write.inputs[0]), Constant)
+        for write in converter.program.operations
+    )
 
 
 def _has_bounded_h(cell: RecurrentOperation) -> bool:

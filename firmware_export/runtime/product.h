@@ -22,7 +22,7 @@ static inline int8_t edgernn_high_byte(int16_t x) {
 /* Whether products go the narrow way, on AVR: their operands are then bytes. */
 static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks) {
 #if defined(__AVR__)
-    return matrix->operand_bits == 8 && blocks <= EDGERNN_NARROW_BLOCKS && matrix->small_shifts < 2;
+    return matrix->operand_bits == 8 && blocks <= EDGERNN_NARROW_BLOCKS;
 #else
     (void)matrix, (void)blocks;
     return 0;
@@ -35,6 +35,17 @@ static inline int edgernn_is_narrow(const edgernn_rows *matrix, uint16_t blocks)
 #define EDGERNN_FUNCTION(name)                                                                     \
     EDGERNN_INLINE void edgernn_##name(const edgernn_rows *matrix, int narrow, edgernn_half *half, \
                                        const int32_t *constants, int32_t *p)
+#if defined(__AVR__)
+#define EDGERNN_PANEL(name, rows, code)                              \
+    EDGERNN_FUNCTION(name) {                                         \
+        (void)matrix;                                                \
+        if (narrow) {                                                \
+            EDGERNN_CALL(edgernn_narrow_##name, half, constants, p); \
+        } else {                                                     \
+            EDGERNN_CALL(edgernn_wide_##name, half, constants, p);   \
+        }                                                            \
+    }
+#else
 /* The sum of a row, rescaled. */
 static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, const int32_t *scale) {
     const int32_t word = edgernn_read_int32(scale);
@@ -42,20 +53,6 @@ static inline int32_t edgernn_scaled(const edgernn_rows *rows, int32_t sum, cons
     return rows->small_shifts ? edgernn_rescale(sum, word) : edgernn_rescale_down(sum, word);
 }
 
-#if defined(__AVR__)
-#define EDGERNN_PANEL(name, rows, code)                                         \
-    EDGERNN_FUNCTION(name) {                                                    \
-        if (matrix->small_shifts > 1) {                                         \
-            int32_t sum[rows];                                                  \
-            half->w = edgernn_panel##rows(half->w, half->x, half->blocks, sum); \
-            code                                                                \
-        } else if (narrow) {                                                    \
-            EDGERNN_CALL(edgernn_narrow_##name, half, constants, p);            \
-        } else {                                                                \
-            EDGERNN_CALL(edgernn_wide_##name, half, constants, p);              \
-        }                                                                       \
-    }
-#else
 /* The code is written out for each row: compilers leave a loop one, and its numbers in memory. */
 #define EDGERNN_PANEL(name, rows, code)                                     \
     EDGERNN_FUNCTION(name) {                                                \

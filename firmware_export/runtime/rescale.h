@@ -107,7 +107,7 @@ EDGERNN_SHARED int32_t edgernn_rescale(int32_t x, int32_t scale) {
 }
 
 /* The same of a sum of weights, limited to what a shift to the left leaves in 32 bits. */
-EDGERNN_SHARED int32_t edgernn_rescale_sum(int32_t x, int32_t scale) {
+static inline int32_t edgernn_rescale_sum(int32_t x, int32_t scale) {
     const int8_t shift = (int8_t)scale;
     if (shift < 0) {
         const int32_t most = 2147483647 >> -shift;

@@ -120,3 +120,17 @@ def test_control_c_prints_what_there_is(model: Path) -> None:
     out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert json.loads(out)["model"] == model.name
+
+
+def test_an_onnxruntime_that_crashes_is_left_out(
+    edgernn_command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does on some recurrences in float16."""
+    crash = "import os, signal, sys; sys.stdin.buffer.read(); os.kill(os.getpid(), signal.SIGSEGV)"
+    monkeypatch.setattr("edgernn.latency.onnxruntime.PROBE", crash)
+    options = ["--what", "step", "--rate", 500, "--seconds", 0.05, "--compare"]
+    status, out, err = edgernn_command("profile", DEMO_MODEL, *options)
+    assert status == 0
+    assert "onnxruntime crashes on demo_model.onnx (SIGSEGV)" in err
+    assert "edgernn step" in out
+    assert "onnxruntime" not in out

@@ -12,6 +12,7 @@ from small_programs import CELLS, cell_program, feedforward_program, recording
 
 from edgernn.program.metadata import DecisionSettings, Metadata
 from edgernn.program.operations import Int8Dense, Int8Lstm, Int8RecurrentOperation
+from edgernn.program.operations.int8.base import accumulator_bound
 from edgernn.program.program import Program
 from edgernn.quantizer import quantize
 
@@ -53,6 +54,12 @@ def wild(program: Program, seed: int) -> Program:
             multiplier, shift = getattr(operation, f"{field}_multiplier"), getattr(operation, f"{field}_shift")
             weights[multiplier] = rng.integers(1 << 14, 1 << 15, rows).astype(np.int16)
             shifts = rng.integers(12, 27, rows).astype(np.int8)
+            while (
+                over := accumulator_bound(weights[name], operation.operand_bits)
+                << np.maximum(0, 17 - shifts.astype(int))
+                >= 1 << 31
+            ).any():
+                shifts[over] += 1  # AVR limits no sums
             weights[shift] = shifts
         biases = weights[operation.B].shape
         weights[operation.B] = rng.integers(-(1 << 15), 1 << 15, biases).astype(np.int32)

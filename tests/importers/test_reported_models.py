@@ -85,3 +85,25 @@ def test_a_difference_is_judged_beside_the_range_of_its_output() -> None:
 
     assert equivalence._compare("y", "frames", pairs(3.5e-5), 1e-5).first_step is None
     assert equivalence._compare("y", "frames", pairs(1e-3), 1e-5).first_step == 0
+
+
+@pytest.mark.parametrize("condition", ["Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not"])
+def test_a_loop_that_ends_by_its_condition(condition: str) -> None:
+    model = onnx.load(MODELS / "loop_until.onnx")
+    (loop,) = (node for node in model.graph.node if node.op_type == "Loop")
+    nodes = loop.attribute[0].g.node
+    last = nodes.pop()  # c_out = t_out < T, where t_out counts to 29
+    bound = {"LessOrEqual": 28, "GreaterOrEqual": 28}.get(condition, 29)
+    names = ["T'", "t_out"] if condition.startswith("Greater") else ["t_out", "T'"]
+    if condition == "Not":
+        nodes.append(helper.make_node("GreaterOrEqual", ["t_out", "T'"], ["over"]))
+        nodes.append(helper.make_node("Not", ["over"], ["c_out"]))
+    else:
+        nodes.append(helper.make_node(condition, names, list(last.output)))
+    like = next(numpy_helper.to_array(tensor) for tensor in model.graph.initializer if tensor.name == "T")
+    model.graph.initializer.append(numpy_helper.from_array(np.array(bound, like.dtype), "T'"))
+    x = np.random.default_rng(0).standard_normal((29, 13)).astype(np.float32)
+    runner = ReferenceRunner(import_model(model).program)
+    result = [runner.step(row) for row in x][-1]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(np.ravel(result), session.run(["y"], {"x": x[np.newaxis]})[0].ravel(), atol=1e-6)

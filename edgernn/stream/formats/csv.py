@@ -46,17 +46,23 @@ class Csv(Lines):
         self._values_address, *self._addresses = addresses(self._values, self._powers, self.counts, self._state)
 
     def _parse(self, length: int) -> Iterator[Samples]:
-        self._state[1] = 0
-        if self._state[0] == SKIP_UNSEEN_START and not self._look_at_unseen_start(length):
+        state = self._state_view
+        if state[0] == SKIP_UNSEEN_START and not self._look_at_unseen_start(length):
+            state[1] = 0
             return
-        start = first = rows = 0  # bytes used up; samples given, samples parsed
-        while True:
-            values = self._values_address + 8 * rows * self.width
-            rows += self._parse_csv(self._buffer_address + start, length - start, self.width, values, *self._addresses)
-            if not self._state[2]:
-                break
-            line = self._buffer[start + int(self._state[1]) : start + int(self._state[2])].tobytes()
-            start += int(self._state[2]) + 1
+        rows = self._parse_csv(self._buffer_address, length, self.width, self._values_address, *self._addresses)
+        if state[2]:
+            yield from self._parse_odd_lines(length, rows)
+        else:
+            yield self._rows(0, rows)
+
+    def _parse_odd_lines(self, length: int, rows: int) -> Iterator[Samples]:
+        """Read the lines at which the kernel stops, and go on after each; it has given so many rows."""
+        state = self._state_view
+        start = first = 0  # bytes used up; samples given
+        while state[2]:
+            line = self._buffer[start + state[1] : start + state[2]].tobytes()
+            start += state[2] + 1
             kind, row = self._read(line)
             if kind == TEXT:
                 if rows > first:
@@ -68,7 +74,9 @@ class Csv(Lines):
             if row is not None:
                 self._values[rows * self.width : (rows + 1) * self.width] = row
                 rows += 1
-        self._state[1] += start
+            values = self._values_address + 8 * rows * self.width
+            rows += self._parse_csv(self._buffer_address + start, length - start, self.width, values, *self._addresses)
+        state[1] += start
         yield self._rows(first, rows)
 
     def _rows(self, first: int, last: int) -> Samples:

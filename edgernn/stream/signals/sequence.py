@@ -287,13 +287,14 @@ class SequenceTracker:
         if number <= counter.first:
             return self._restart(number, time_us)
         back = counter.steps_back_to(number)
-        if back <= RECENT and (number, time_us) in self._recent:
-            self.duplicated += 1
-            return None
-        if back and counter.is_missing(back) and self._lies_back(back, step_us):
-            counter.found(back)
-            self.late += 1
-            return None
+        if back and self._lies_back(back, step_us):
+            if back <= RECENT and (number, time_us) in self._recent:
+                self.duplicated += 1
+                return None
+            if counter.is_missing(back):
+                counter.found(back)
+                self.late += 1
+                return None
         if step_us < 0 or number <= 1:
             return self._restart(number, time_us)
         return self._doubt(number, time_us, step_us, 1)

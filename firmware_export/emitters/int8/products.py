@@ -17,7 +17,7 @@ from edgernn.program.operations import (
 from edgernn.program.program import Program
 from firmware_export.emitters.c_loops import count, rows
 from firmware_export.emitters.calls import Emitter, scale_word
-from firmware_export.packing import BLOCK, blocks, fours, panels, scale_words, small_shifts
+from firmware_export.packing import BLOCK, LIMITED, NOT_ON_AVR, blocks, fours, panels, scale_words, small_shifts
 from firmware_export.step import StepWriter
 
 Array: TypeAlias = NDArray[Any]
@@ -37,7 +37,8 @@ def matrix_rows(
     what = f"{operation.name}: {field}, {shape}"
     table = step.table(f"{operation.name}_{field}", panels(order(W), sizes), what, aligned=True)
     shifts = small_shifts(W, shift, operation.operand_bits)
-    return f"const edgernn_rows {field} = {{{table}, {operation.operand_bits}, {shifts}}};"
+    declaration = f"const edgernn_rows {field} = {{{table}, {operation.operand_bits}, {shifts}}};"
+    return declaration if shifts < LIMITED else f"{NOT_ON_AVR}\n{declaration}"
 
 
 def scales(step: StepWriter, operation: Int8Dense | Int8RecurrentOperation, field: str) -> Array:

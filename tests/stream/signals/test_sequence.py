@@ -215,3 +215,13 @@ def test_no_count_is_ever_negative(rows: list[tuple[int, int]], is_timed: bool, 
         sent = (number % 65536, time_us % (1 << 32)) if is_packet else (number, time_us)
         follow(tracker, [sent[0]], [sent[1]] if is_timed else None)
         assert min(counts(tracker)) >= 0
+
+
+def test_a_restart_at_the_same_narrow_number_and_time_is_no_doubled_sample() -> None:
+    """Few samples came in between, so the first one is still remembered, but its time is long ago."""
+    tracker = SequenceTracker()
+    sent = [*range(208, 212), *range(332, 336), *range(660, 664), *range(1000, 1004)]
+    for k in sent:
+        follow(tracker, [k % 256], [(k - 208) * PERIOD_US], pause_ns=1000 * PERIOD_US * 400)
+    assert used(follow(tracker, [208, 209], [0, PERIOD_US]), 2) == 2
+    assert counts(tracker)[1:4] == (0, 0, 1)

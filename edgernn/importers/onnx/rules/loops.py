@@ -7,7 +7,7 @@ ConcatFromSequence.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,14 @@ from edgernn.importers.onnx.streams.values import (
     extent_of,
 )
 
+ENDLESS = (1 << 31) - 1  # a count from which on only the condition ends a loop; exporters write 2^63 - 1, too
+COMPARED = {  # whether the left operand is the greater one, and whether they must differ
+    "Less": (False, True),
+    "LessOrEqual": (False, False),
+    "Greater": (True, True),
+    "GreaterOrEqual": (True, False),
+}
+
 
 def loop(call: Call) -> Results:
     """Loop."""
@@ -33,7 +41,9 @@ def loop(call: Call) -> Results:
     carried = [call.tensor(2 + i) for i in range(len(node.inputs) - 2)]
     if len(body.inputs) != 2 + len(carried) or len(body.outputs) < 1 + len(carried):
         raise node.malformed("has a body that does not take and give what it carries")
-    count = call.extents(0, "M")[0] if call.has(0) else _count(call, body, carried)
+    count = call.extents(0, "M")[0] if call.has(0) else ENDLESS
+    if isinstance(count, int) and count >= ENDLESS:
+        count = _count(call, body, carried)
     if call.has(1) and not _is_true(call.tensor(1)):
         raise node.unsupported("has a condition at its beginning that depends on the model's inputs, or is false")
     _check_condition(call, body, len(carried))
@@ -130,27 +140,42 @@ def _depends_on(call: Call, body: Body, output: str, allowed: set[str]) -> bool:
 
 
 def _count(call: Call, body: Body, carried: Sequence[Tensor]) -> Extent:
-    """How often a loop without a count runs: its condition compares a counter with a number."""
-    waiting = [body.outputs[0]]
-    while waiting:
-        node = body.writer(waiting.pop())
-        if node is not None and node.operator == "And":
-            waiting += node.inputs
-        if node is None or node.operator != "Less":
-            continue
-        bound: dict[str, Tensor] = {body.inputs[0]: _number(INDEX), body.inputs[1]: Constant.of(np.array(True))}
-        for i, tensor in enumerate(carried):
-            if _counts(call, body, i, tensor) and not body.passes(body.outputs[1 + i], body.inputs[2 + i]):
-                bound[body.inputs[2 + i]] = _number(INDEX + int(tensor.elements.item()))
-            else:
-                bound[body.inputs[2 + i]] = tensor
+    """How often a loop runs that its condition ends: it compares counters with numbers from outside."""
+    bound: dict[str, Tensor] = {body.inputs[0]: _number(INDEX), body.inputs[1]: Constant.of(np.array(True))}
+    for i, tensor in enumerate(carried):
+        is_counter = _counts(call, body, i, tensor) and not body.passes(body.outputs[1 + i], body.inputs[2 + i])
+        bound[body.inputs[2 + i]] = _number(INDEX + int(tensor.elements.item())) if is_counter else tensor
+    limits = list(dict.fromkeys(_limits(call, body, bound, body.outputs[0], False)))
+    if len(limits) == 1:
+        return limits[0]
+    numbers = [limit for limit in limits if isinstance(limit, int)]
+    if not limits or len(numbers) < len(limits):
+        raise call.node.unsupported("runs until its condition says otherwise: a stream needs a loop with a count")
+    return min(numbers)
+
+
+def _limits(call: Call, body: Body, bound: dict[str, Tensor], name: str, negated: bool) -> Iterator[Extent]:
+    """For each comparison that must hold for the loop to go on, how many iterations there are at most."""
+    node = body.writer(name)
+    if node is None:
+        return  # the condition of before, or a constant
+    if node.operator == "Not":
+        yield from _limits(call, body, bound, node.inputs[0], not negated)
+    elif node.operator == ("Or" if negated else "And"):
+        for part in node.inputs:
+            yield from _limits(call, body, bound, part, negated)
+    elif node.operator in COMPARED:
+        is_greater, is_strict = COMPARED[node.operator]
         read = call.run_body(body, bound, node.inputs)
-        left, right = (read(name).elements.reshape(-1)[0] for name in node.inputs)
-        # round i follows where i = 0 or left(i - 1) = i - 1 + d is less than right
-        offset = left - INDEX
-        if isinstance(offset, int) and isinstance(right, int | Dimension | np.number):
-            return (right if isinstance(right, Dimension) else int(right)) - offset + 1
-    raise call.node.unsupported("runs until its condition says otherwise: a stream needs a loop with a count")
+        left, right = (read(operand).elements.reshape(-1)[0] for operand in node.inputs)
+        if is_greater != negated:  # not a < b is b <= a
+            left, right = right, left
+        gap = (right - left) + INDEX + (0 if is_strict != negated else 1)  # iteration i is followed where i < gap
+        if isinstance(gap, Dimension) and gap.is_of_iteration:
+            raise call.node.unsupported("has a condition on a counter that does not count the iterations by one")
+        yield gap + 1 if isinstance(gap, Dimension) else max(1, int(gap) + 1)
+    else:
+        raise call.node.unsupported(f"ends by the operator {node.operator}: a stream needs a loop with a count")
 
 
 def _expect_counted(call: Call, after: Tensor, before: Tensor) -> None:
