@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,11 @@ from edgernn.cli.reading_options import reading_options, tell
 from edgernn.cli.text import escape, print_json, progress, warn
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from edgernn.program.program import Program
+    from edgernn.quantizer.report import QuantizationReport
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _NEW_FILE = click.Path(dir_okay=False, path_type=Path)
-NOT_JUDGED = -1
 
 
 def _parse_layers(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
@@ -170,10 +168,12 @@ def quantize(
     samples = {path: read(path) for path in dict.fromkeys(calibration + compared)}
     calibrations = [samples[path] for path in calibration]
     int8 = quantizer.quantize(program, calibrations, on_progress=show, **options.arguments())
-    recordings, labels = _recordings(program, compared or calibration, samples)
-    report = quantizer.compare(program, int8, recordings, labels, progress(model.name, "compared step"))
+    judged = compared or calibration
+    show = progress(model.name, "compared step")
+    report = quantizer.compare(program, int8, [samples[path] for path in judged], show)
     if (doubt := report.judge(options.min_snr)) is not None:
         warn(doubt)
+    report = _with_accuracy(report, program, int8, judged)
     save(int8, output)
     for note in int8.warnings[len(program.warnings) :]:
         warn(note)
@@ -188,40 +188,33 @@ def quantize(
         click.echo(escape(f"{output}: {output.stat().st_size} bytes, program {int8.hash[:12]}"))
 
 
-def _recordings(
-    program: Program, paths: Sequence[Path], samples: Mapping[Path, Any]
-) -> tuple[list[Any], list[Any] | None]:
-    """What is compared: samples of each recording and, where all files have labels, the label of each sample."""
-    import numpy as np
-
-    from edgernn.errors import InputError
+def _with_accuracy(
+    report: QuantizationReport, program: Program, int8: Program, recordings: Sequence[Path]
+) -> QuantizationReport:
+    """The report with the accuracy of both programs as `edgernn evaluate` measures it, where there are labels."""
+    from edgernn.errors import EdgeRNNError
+    from edgernn.evaluation.evaluate import evaluate_sessions
     from edgernn.evaluation.sessions import read_sessions
+    from edgernn.program.scores import makes_probabilities
     from edgernn.recordings.report import Reading
+    from edgernn.stream.config import StreamSettings
 
+    settings = StreamSettings(raw_scores=not makes_probabilities(program), allow_rate=True)
     try:
-        sessions = [session for path in paths for session in read_sessions(path, reading=Reading(allow_dropped=True))]
-    except InputError:
-        return [samples[path] for path in paths], None
-    pieces = [list(session.pieces()) for session in sessions]
-    is_array = all(
-        isinstance(piece.data, np.ndarray) and np.isfinite(piece.data).all() for rows in pieces for piece in rows
+        reading = Reading(allow_dropped=True)
+        sessions = [session for path in recordings for session in read_sessions(path, reading=reading)]
+        before, after = (
+            evaluate_sessions(name, form, sessions, settings).report.outputs
+            for name, form in (("float", program), ("int8", int8))
+        )
+    except EdgeRNNError as error:
+        click.echo(escape(f"edgernn: accuracy is not measured: {error}"), err=True)
+        return report
+    return msgspec.structs.replace(
+        report,
+        labelled_outputs=before.outputs,
+        float_accuracy=before.accuracy,
+        int8_accuracy=after.accuracy,
+        float_cross_entropy=before.cross_entropy,
+        int8_cross_entropy=after.cross_entropy,
     )
-    if not program.metadata.labels or not is_array:
-        return [samples[path] for path in paths], None
-    return [_joined([piece.data for piece in rows]) for rows in pieces], [
-        _indices(program.metadata.labels, rows) for rows in pieces
-    ]
-
-
-def _joined(parts: list[Any]) -> NDArray[Any]:
-    import numpy as np
-
-    return np.concatenate(parts)
-
-
-def _indices(labels: Sequence[str], pieces: Sequence[Any]) -> NDArray[Any]:
-    """The index of each sample's label, `NOT_JUDGED` where there is none or the model does not know it."""
-    import numpy as np
-
-    places = {label: index for index, label in enumerate(labels)}
-    return np.concatenate([np.full(len(piece.data), places.get(piece.label, NOT_JUDGED)) for piece in pieces])

@@ -7,9 +7,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from edgernn.errors import QuantizationError
 from edgernn.program import fixed_point
 from edgernn.program.description import StateSlot
 from edgernn.program.operations import AnyOperation, Int8RunningSoftmax, Int32StateUpdate, IntegerOperation, Quantize
@@ -37,7 +36,6 @@ def compare(
     program: Program,
     int8: Program,
     recordings: Calibration,
-    labels: Sequence[int | ArrayLike] | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> QuantizationReport:
     """Step the float program in float64 and the int8 program in integers over recordings in raw sensor units.
@@ -50,28 +48,23 @@ def compare(
         As given to and returned by `quantize`.
     recordings : array, path, or list of these
         As for `quantize`.
-    labels : sequence, optional
-        For each recording the index of its label, or one index for each time step; -1 where there is none.
     on_progress : callable, optional
         Told now and then how many of how many steps are compared.
 
     Raises
     ------
     QuantizationError
-        A recording does not fit, or there are not as many labels as recordings.
+        A recording does not fit.
     """
     program, int8 = as_run(program), as_run(int8)
     checked = read_recordings(program, recordings)
-    if labels is not None and len(labels) != len(checked):
-        raise QuantizationError(f"there are {len(labels)} labels for {len(checked)} recordings")
-    return compare_checked(program, int8, checked, labels, on_progress)
+    return compare_checked(program, int8, checked, on_progress)
 
 
 def compare_checked(
     program: Program,
     int8: Program,
     checked: Sequence[Recording],
-    labels: Sequence[int | ArrayLike] | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> QuantizationReport:
     """As `compare`, with what `read_recordings` gives, or parts of that."""
@@ -79,7 +72,7 @@ def compare_checked(
     comparison = _Comparison(program, int8, lambda done: on_progress(done, sum(steps)))
     longest = steps.index(max(steps))
     for number, recording in enumerate(checked):
-        comparison.run(normalise(program, recording), None if labels is None else labels[number], number == longest)
+        comparison.run(normalise(program, recording), number == longest)
     on_progress(sum(steps), sum(steps))
     return comparison.report(len(checked))
 
@@ -105,7 +98,6 @@ class _Comparison:
         self._saturated = {slot.name: 0 for slot in states if slot.scale is not None and not _is_unit(slot.scale)}
         self._factors = {name: int8.weights[weight] for name, weight in int8.description.factors.items()}
         self._scores: list[Array] = []  # (2, K) each: float and int8
-        self._labels: list[int] = []
 
     @staticmethod
     def _observer(values: dict[str, Array]) -> Any:
@@ -114,9 +106,8 @@ class _Comparison:
 
         return observe
 
-    def run(self, columns: dict[str, Array], label: int | ArrayLike | None, follow_state: bool) -> None:
+    def run(self, columns: dict[str, Array], follow_state: bool) -> None:
         steps = len(next(iter(columns.values())))
-        labels = None if label is None else np.broadcast_to(np.asarray(label, np.int64), (steps,))
         for t in range(steps):
             if t == 0 or (self._reset_steps is not None and t % self._reset_steps == 0):
                 for runner in self._runners:
@@ -134,8 +125,6 @@ class _Comparison:
                 continue
             if self._window_steps is None or t % self._window_steps == self._window_steps - 1:
                 self._scores.append(np.array(scores))
-                if labels is not None:
-                    self._labels.append(int(labels[t]))
 
     def _first(self, frame: Any) -> Array | None:
         """The first output, as one row; None where it does not come."""
@@ -179,7 +168,6 @@ class _Comparison:
         if len(scores) and scores.shape[2] > 1:
             best = scores.argmax(axis=2)
             agreement = float(np.mean(best[:, 0] == best[:, 1]))
-        accuracies, entropies = _against_labels(scores, self._labels)
         return QuantizationReport(
             layers=tuple(self._layer_report(layer) for layer in self._layers),
             recordings=recordings,
@@ -187,10 +175,6 @@ class _Comparison:
             agreement=agreement,
             largest_difference=float(np.abs(scores[:, 0] - scores[:, 1]).max()) if len(scores) else 0.0,
             signal_to_noise_db=_decibels(np.sum(scores[:, :1] ** 2), np.sum((scores[:, :1] - scores[:, 1:]) ** 2)),
-            float_accuracy=accuracies[0],
-            int8_accuracy=accuracies[1],
-            float_cross_entropy=entropies[0],
-            int8_cross_entropy=entropies[1],
             state_drift=self._drift,
             saturated=self._saturated,
             weight_bytes_before=_weight_bytes(self._program),
@@ -284,21 +268,3 @@ def _weight_bytes(program: Program) -> int:
 
 def _state_bytes(program: Program) -> int:
     return sum(slot.size * np.dtype(slot.dtype).itemsize for slot in program.state)
-
-
-def _against_labels(scores: Array, labels: list[int]) -> tuple[list[float | None], list[float | None]]:
-    """Accuracy and cross-entropy of both programs; scores that are no probabilities go through a softmax first."""
-    truth = np.array(labels)
-    scores, truth = scores[: len(truth)][truth != -1], truth[truth != -1]
-    if not len(truth):
-        return [None, None], [None, None]
-    if truth.min() < 0 or truth.max() >= scores.shape[2]:
-        raise QuantizationError(f"a label is outside 0 to {scores.shape[2] - 1}, the scores of the first output")
-    probabilities = scores
-    if scores.min() < 0 or np.abs(scores[:, 0].sum(axis=1) - 1).max() > 1e-3:
-        exponentials = np.exp(scores - scores.max(axis=2, keepdims=True))
-        probabilities = exponentials / exponentials.sum(axis=2, keepdims=True)
-    chosen = probabilities[np.arange(len(truth)), :, truth]  # (frames, 2)
-    accuracy = (scores.argmax(axis=2) == truth[:, None]).mean(axis=0)
-    entropy = -np.log(np.maximum(chosen, 2.0**-16)).mean(axis=0)
-    return [float(a) for a in accuracy], [float(e) for e in entropy]

@@ -45,6 +45,7 @@ def _whole(report: QuantizationReport) -> list[tuple[str, str, str]]:
     rows = [("", "float", "int8")]
     if report.float_accuracy is not None and report.int8_accuracy is not None:
         rows.append(("accuracy", f"{report.float_accuracy:.2%}", f"{report.int8_accuracy:.2%}"))
+    if report.float_cross_entropy is not None and report.int8_cross_entropy is not None:
         rows.append(("cross-entropy", f"{report.float_cross_entropy:.4f}", f"{report.int8_cross_entropy:.4f}"))
     if report.agreement is not None:
         rows.append(("same largest score", "", f"{report.agreement:.2%}"))

@@ -97,16 +97,18 @@ def quantize(
         raise QuantizationError("the program is quantized already; quantize the float program that it was made of")
     settings = Settings(**choices)
     check_settings(program, settings)
-    int8 = _quantize(as_run(program), calibration, settings, on_progress)
-    return int8 if program.window is not None else _as_loaded(int8, program)
+    return _as_loaded(_quantize(as_run(program), calibration, settings, on_progress), program)
 
 
 def _as_loaded(int8: Program, program: Program) -> Program:
-    """The int8 form of the step, and not of the windows on which a stream runs it and on which it was calibrated."""
-    description = msgspec.structs.replace(
-        int8.description, window=None, mode_reason=program.description.mode_reason, running=program.description.running
+    """The int8 form of what was given, and not of the windows on which a stream runs it and it was calibrated."""
+    window, description = program.window, program.description
+    if window is not None and int8.window != window:
+        int8 = int8.with_window(window.steps, window.hop)
+    changed = msgspec.structs.replace(
+        int8.description, window=window, mode_reason=description.mode_reason, running=description.running
     )
-    return Program(description, int8.weights)
+    return Program(changed, int8.weights)
 
 
 def _quantize(program: Program, calibration: Calibration, settings: Settings, on_progress: Progress) -> Program:

@@ -55,8 +55,6 @@ class QuantizationReport(msgspec.Struct, frozen=True):
         Of any score.
     signal_to_noise_db : float
         Power of the float program's first output over that of the difference.
-    float_accuracy, int8_accuracy, float_cross_entropy, int8_cross_entropy : float or None
-        Against labels, where they were given.
     state_drift : dict
         Largest difference of each state over the longest recording, in the model's units.
     saturated : dict
@@ -66,6 +64,10 @@ class QuantizationReport(msgspec.Struct, frozen=True):
         Channels between layers that were brought to other ranges.
     long_memory : tuple of str
         Operations whose matrix and state have 32 bits, because int8 weights would change how they remember.
+    labelled_outputs : int
+        Outputs that were judged against labels, as `edgernn evaluate` does it.
+    float_accuracy, int8_accuracy, float_cross_entropy, int8_cross_entropy : float or None
+        Of these outputs; None where there are none.
     """
 
     layers: tuple[LayerReport, ...]
@@ -74,10 +76,6 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     agreement: float | None
     largest_difference: float
     signal_to_noise_db: float
-    float_accuracy: float | None
-    int8_accuracy: float | None
-    float_cross_entropy: float | None
-    int8_cross_entropy: float | None
     state_drift: dict[str, float]
     saturated: dict[str, int]
     weight_bytes_before: int
@@ -86,6 +84,11 @@ class QuantizationReport(msgspec.Struct, frozen=True):
     state_bytes_after: int
     equalized: tuple[Equalization, ...] = ()
     long_memory: tuple[str, ...] = ()
+    labelled_outputs: int = 0
+    float_accuracy: float | None = None
+    int8_accuracy: float | None = None
+    float_cross_entropy: float | None = None
+    int8_cross_entropy: float | None = None
 
     def to_json(self) -> str:
         """The report as JSON."""
@@ -114,7 +117,9 @@ class QuantizationReport(msgspec.Struct, frozen=True):
         if self.agreement is not None:
             lines.append(f"same largest score: {self.agreement:.2%}")
         if self.float_accuracy is not None and self.int8_accuracy is not None:
-            lines.append(f"accuracy: float {self.float_accuracy:.2%}, int8 {self.int8_accuracy:.2%}")
+            outputs = f"of {self.labelled_outputs} labelled outputs"
+            lines.append(f"accuracy {outputs}: float {self.float_accuracy:.2%}, int8 {self.int8_accuracy:.2%}")
+        if self.float_cross_entropy is not None and self.int8_cross_entropy is not None:
             lines.append(f"cross-entropy: float {self.float_cross_entropy:.4f}, int8 {self.int8_cross_entropy:.4f}")
         for name, drift in self.state_drift.items():
             saturated = f", saturated {self.saturated[name]} times" if name in self.saturated else ""

@@ -21,7 +21,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("quantize") / "short.npz"
     with np.load(RECORDING) as arrays:
         samples, names = arrays["samples"][:400], arrays["label_names"]
-    interval = {"interval_start": [50], "interval_stop": [300], "interval_label": [2]}
+    interval = {"interval_start": [50, 310], "interval_stop": [300, 390], "interval_label": [2, 3]}
     np.savez(path, samples=samples, label_names=names, **interval)
     return path
 
@@ -37,7 +37,11 @@ def test_program_report_and_page(tmp_path: Path, recording: Path, edgernn_comman
     assert report["frames"] == 400
     assert report["agreement"] > 0.99
     assert report["weight_bytes_after"] < report["weight_bytes_before"] / 3
-    assert 0 <= report["int8_accuracy"] <= 1
+    (evaluated,) = json.loads(edgernn_command("evaluate", MODEL, recording, "--json")[1])
+    assert report["labelled_outputs"] == evaluated["outputs"]["outputs"]
+    assert report["float_accuracy"] == evaluated["outputs"]["accuracy"]
+    (evaluated,) = json.loads(edgernn_command("evaluate", output, recording, "--json")[1])
+    assert report["int8_accuracy"] == evaluated["outputs"]["accuracy"]
     html = page.read_text("utf-8")
     assert html.count("<svg") == 3
     assert all(layer["name"] in html for layer in report["layers"])
