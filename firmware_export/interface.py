@@ -221,7 +221,7 @@ class Interface:
 
         These are the float inputs for which the metadata has a mean.
         """
-        others = names.Names([*self.step.inputs.values(), *names.MACROS])
+        others = names.CNames([*self.step.inputs.values(), *names.MACROS])
         found = [
             (port, others.add(f"raw_{self.step.inputs[port.name]}"), self.step.inputs[port.name])
             for port in self.program.inputs

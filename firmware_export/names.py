@@ -43,7 +43,7 @@ def identifier(text: str, fallback: str = "model") -> str:
     return name
 
 
-class Names:
+class CNames:
     """Identifiers that are unique among themselves, whatever case they are written in.
 
     Examples

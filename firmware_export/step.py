@@ -62,7 +62,7 @@ class StepWriter:
         self.functions: list[str] = []
         self.table_bytes: dict[str, int] = {}  # what a table holds -> its bytes
         self._table_names: dict[tuple[bytes, str], str] = {}
-        self._identifiers = names.Names(MEMBERS)
+        self._identifiers = names.CNames(MEMBERS)
         repeats = [operation.name for operation in program.operations if isinstance(operation, Repeat)]
         self.iterations = {name: f"round_{number}" for number, name in enumerate(repeats)}  # of each Repeat
         for name, value in program.values.items():
@@ -70,10 +70,10 @@ class StepWriter:
                 raise ExportError(f"value {name} is {value.dtype}, which cannot be written as C")
         self.clock = StepCounter(program)
         local = [*LOCALS, *self.iterations.values(), *self.clock.flags.values()]
-        parameters = names.Names([*local, *names.MACROS], beginnings=("edgernn_", "frames_of_", f"{prefix}_"))
+        parameters = names.CNames([*local, *names.MACROS], beginnings=("edgernn_", "frames_of_", f"{prefix}_"))
         self.inputs = {port.name: parameters.add(port.name, "input") for port in program.inputs}
         self.outputs = {port.name: parameters.add(port.name, "output") for port in program.outputs}
-        fields = names.Names(["scratch", "decision", *names.MACROS])
+        fields = names.CNames(["scratch", "decision", *names.MACROS])
         self.slots = {slot.name: fields.add(slot.name, "state") for slot in program.state}
         self.kept = self._find_kept()
         self.update, self.head = self._parts()

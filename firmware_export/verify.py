@@ -16,7 +16,7 @@ from edgernn.errors import ExportError
 from edgernn.program.file import load_program
 from firmware_export import DESCRIPTION, FORMAT
 from firmware_export.emulators import Emulator, build, run
-from firmware_export.emulators.emulator import HERE, Sizes, keep_called, sizes
+from firmware_export.emulators.emulator import HERE, SectionSizes, keep_called, sizes
 from firmware_export.generate import CModel
 from firmware_export.golden import frame_schedule, is_exact, tolerance
 from firmware_export.host import MASK, host_outputs, noise_of, random_inputs
@@ -146,7 +146,7 @@ def _verify(
     count = None
     if "ticks" in facts and emulator.counts:
         count = round(int(facts["ticks"][1]) / emulator.ticks_per_count)
-    size = _model_sizes(exported, emulator, work) if sized else Sizes(0, 0)
+    size = _model_sizes(exported, emulator, work) if sized else SectionSizes(0, 0)
     return VerificationReport(
         machine=emulator.name,
         title=emulator.title,
@@ -162,7 +162,7 @@ def _verify(
     )
 
 
-def _model_sizes(exported: Exported, emulator: Emulator, work: Path) -> Sizes:
+def _model_sizes(exported: Exported, emulator: Emulator, work: Path) -> SectionSizes:
     """Bytes of the model alone, compiled for a machine."""
     prefix = exported.model.prefix
     source = work / "alone.c"

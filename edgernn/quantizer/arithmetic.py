@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgernn.program import fixed_point
 from edgernn.program.operations import (
     Binary,
-    Constant,
+    ConstantValue,
     Int8Binary,
     Int8Compare,
     Int8Where,
@@ -63,7 +63,7 @@ def _constant_value(converter: Converter, operation: Operation, array: Array, be
         scale = largest / 32767
     q = np.rint(array.reshape(array.shape or (1,)) / scale).astype(np.int16)
     weight = converter.add_weight(operation, "constant", q)
-    constant = Constant(name=name, inputs=(), outputs=(name,), weight_name=weight, dtype="int16", scale=scale)
+    constant = ConstantValue(name=name, inputs=(), outputs=(name,), weight_name=weight, dtype="int16", scale=scale)
     converter.add(constant, scale)
     return name
 

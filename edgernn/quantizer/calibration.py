@@ -133,7 +133,7 @@ def trace(
     return _Tracer(program).run(recordings, on_progress)
 
 
-class Samples:
+class KeptRows:
     """Rows of numbers, thinned out evenly where there are too many."""
 
     def __init__(self) -> None:
@@ -156,10 +156,10 @@ class Samples:
 class _Tracer:
     def __init__(self, program: Program) -> None:
         self._program = program
-        self._raw: dict[str, Samples] = defaultdict(Samples)
-        self._values: dict[str, Samples] = defaultdict(Samples)
-        self._states: dict[str, Samples] = defaultdict(Samples)
-        self._cells: dict[str, Samples] = defaultdict(Samples)
+        self._raw: dict[str, KeptRows] = defaultdict(KeptRows)
+        self._values: dict[str, KeptRows] = defaultdict(KeptRows)
+        self._states: dict[str, KeptRows] = defaultdict(KeptRows)
+        self._cells: dict[str, KeptRows] = defaultdict(KeptRows)
         causal = Program(msgspec.structs.replace(program.description, window=None), program.weights)
         self._runner = ReferenceRunner(causal, observe=self._observe, prepare=self._prepare)
         # states whose format follows from what is written into them

@@ -13,7 +13,7 @@ from edgernn.program import fixed_point
 from edgernn.program.description import StateSlot
 from edgernn.program.operations import (
     AnyOperation,
-    Constant,
+    ConstantValue,
     GateFunction,
     Gru,
     Int8Gru,
@@ -90,7 +90,7 @@ def _is_carried(converter: Converter, slot: StateSlot) -> bool:
     return any(
         isinstance(write, WriteState)
         and write.region.slot == slot.name
-        and not isinstance(graph.writer(write.inputs[0]), Constant)
+        and not isinstance(graph.writer(write.inputs[0]), ConstantValue)
         for write in converter.program.operations
     )
 

@@ -17,7 +17,7 @@ from edgernn.program import fixed_point
 from edgernn.program.operations import (
     AnyOperation,
     Binary,
-    Constant,
+    ConstantValue,
     DelayLine,
     Dense,
     GroupedDense,
@@ -171,7 +171,7 @@ class _Ties:
                 self._join(inputs[0].reshape(-1, *outputs[0].shape), outputs[0])
             case PutFrame():
                 self._join(*inputs, *outputs)
-            case Constant():  # zeros are zeros in any unit
+            case ConstantValue():  # zeros are zeros in any unit
                 self._leave(outputs[0][self._program.weights[operation.weight_name] != 0])
             case Repeat():
                 pass

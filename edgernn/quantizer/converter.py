@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgernn.errors import QuantizationError
 from edgernn.program import fixed_point
 from edgernn.program.description import StateSlot
-from edgernn.program.operations import AnyOperation, Constant, Dequantize, Int8Affine, Operation, Quantize
+from edgernn.program.operations import AnyOperation, ConstantValue, Dequantize, Int8Affine, Operation, Quantize
 from edgernn.program.operations.int8.base import MAX_BIAS, SIGNED_SHIFTS
 from edgernn.program.program import Program
 from edgernn.quantizer.calibration import CalibrationTrace
@@ -147,7 +147,7 @@ class Converter:
         if rescaled not in self.scales and integer in self.constants:
             q = np.clip(np.rint(self.constants[integer] / scale), -32768, 32767).astype(np.int16)
             self.weights[rescaled] = q
-            constant = Constant(
+            constant = ConstantValue(
                 name=rescaled, inputs=(), outputs=(rescaled,), weight_name=rescaled, dtype="int16", scale=scale
             )
             self.add_behind(integer, constant, scale)

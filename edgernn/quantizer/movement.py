@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgernn.program.operations import (
     ArgMax,
-    Constant,
+    ConstantValue,
     Convert,
     DelayLine,
     Lookup,
@@ -88,7 +88,7 @@ def _wide_constant(converter: Converter, name: str, value: str, scale: float) ->
     """A constant in the format of a wide state."""
     q = np.clip(np.rint(converter.constants[value] / scale), -(2**31), 2**31 - 1).astype(np.int32)
     converter.weights[name] = q
-    constant = Constant(name=name, inputs=(), outputs=(name,), weight_name=name, dtype="int32", scale=scale)
+    constant = ConstantValue(name=name, inputs=(), outputs=(name,), weight_name=name, dtype="int32", scale=scale)
     converter.add(constant, scale)
     return name
 
@@ -125,7 +125,7 @@ def convert_frame(converter: Converter, operation: TakeFrame | PutFrame) -> None
     converter.add(msgspec.structs.replace(operation, inputs=(integer,)), converter.scales[integer])
 
 
-def convert_constant(converter: Converter, operation: Constant) -> None:
+def convert_constant(converter: Converter, operation: ConstantValue) -> None:
     """A weight as a value, its largest number at the end of the range."""
     array = converter.program.weights[operation.weight_name]
     if operation.dtype != "float32":
@@ -173,7 +173,7 @@ CONVERTERS: dict[type, Callable[[Converter, Any], None]] = {
     Repeat: convert_repeat,
     TakeFrame: convert_frame,
     PutFrame: convert_frame,
-    Constant: convert_constant,
+    ConstantValue: convert_constant,
     Convert: convert_convert,
     Lookup: convert_lookup,
     ArgMax: convert_selection,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from edgernn.program.operations import EVERY_STEP, AnyOperation, Constant, DelayLine, PutFrame
+from edgernn.program.operations import EVERY_STEP, AnyOperation, ConstantValue, DelayLine, PutFrame
 from edgernn.program.program import Program
 from edgernn.program.trees import LoopPath, nested
 
@@ -51,7 +51,7 @@ class OperationList:
         self.operations = [
             operation
             for operation in self.operations
-            if not isinstance(operation, Constant) or operation.outputs[0] in read
+            if not isinstance(operation, ConstantValue) or operation.outputs[0] in read
         ]
 
     def tree(self) -> tuple[AnyOperation, ...]:

@@ -10,7 +10,7 @@ from edgernn.errors import ExportError
 from edgernn.program.operations import Shape
 
 
-class Operand(NamedTuple):
+class COperand(NamedTuple):
     """An array in an element-wise loop: the letter it has in the expression, and its shape."""
 
     letter: str
@@ -50,7 +50,7 @@ def _index(steps: list[int]) -> str:
     return " + ".join(terms) or "0"
 
 
-def elementwise(result: Shape, operands: list[Operand], assignment: str) -> list[str]:
+def elementwise(result: Shape, operands: list[COperand], assignment: str) -> list[str]:
     """Loops that run `assignment` for each element of the result.
 
     In `assignment`, ``{y}`` is the index in the result and ``{letter}`` that in an operand.

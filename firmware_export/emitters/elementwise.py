@@ -9,7 +9,7 @@ from edgernn.program.operations import (
     GateFunction,
     Unary,
 )
-from firmware_export.emitters.c_loops import Operand, elementwise
+from firmware_export.emitters.c_loops import COperand, elementwise
 from firmware_export.emitters.calls import Emitter
 from firmware_export.literals import float_literal
 from firmware_export.step import StepWriter
@@ -139,7 +139,7 @@ def binary(step: StepWriter, operation: Binary) -> list[str]:
     result = step.value(operation.outputs[0]).shape
     y = step.place(operation.outputs[0])
     assignment = f"const float a = {sides[0][0]}, b = {sides[1][0]}; ({y})[{{y}}] = {BINARY[operation.function]};"
-    lines = elementwise(result, [Operand("a", sides[0][1]), Operand("b", sides[1][1])], assignment)
+    lines = elementwise(result, [COperand("a", sides[0][1]), COperand("b", sides[1][1])], assignment)
     return ["{", *("    " + line for line in lines), "}"]
 
 

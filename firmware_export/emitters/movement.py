@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.program.operations import (
-    Constant,
+    ConstantValue,
     Lookup,
     ReadState,
     Rearrange,
@@ -79,7 +79,7 @@ def write_state(step: StepWriter, operation: WriteState) -> list[str]:
     return copy(operation.size, step.state(operation.region), step.place(operation.inputs[0]))
 
 
-def constant(step: StepWriter, operation: Constant) -> list[str]:
+def constant(step: StepWriter, operation: ConstantValue) -> list[str]:
     """A copy of the table: on AVR, flash is no memory that a kernel can read."""
     array = step.program.weights[operation.weight_name]
     table = step.table(operation.name, array, f"{operation.name}: constant")
@@ -103,6 +103,6 @@ OPERATIONS: dict[type, Emitter] = {
     Rearrange: Emitter(rearrange),
     ReadState: Emitter(read_state),
     WriteState: Emitter(write_state),
-    Constant: Emitter(constant),
+    ConstantValue: Emitter(constant),
     Lookup: Emitter(lookup),
 }

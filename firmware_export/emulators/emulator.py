@@ -319,18 +319,18 @@ def simavr_runner(directory: Path) -> Path:
     return program
 
 
-class Sizes(NamedTuple):
+class SectionSizes(NamedTuple):
     """Bytes of a linked program."""
 
     flash: int
     ram: int
 
 
-def sizes(emulator: Emulator, program: Path) -> Sizes:
+def sizes(emulator: Emulator, program: Path) -> SectionSizes:
     """Flash (code, constants, initial values) and RAM (variables, without stack) of a linked program."""
     done = _call([emulator.size_tool, str(program)], 30.0, "reading section sizes")
     text, data, bss = (int(word) for word in done.stdout.splitlines()[1].split()[:3])
-    return Sizes(text + data, data + bss)
+    return SectionSizes(text + data, data + bss)
 
 
 def missing_tools(emulator: Emulator) -> tuple[str, ...]:

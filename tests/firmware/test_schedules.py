@@ -17,7 +17,7 @@ from small_programs import uniform
 from edgernn.errors import ExportError, MalformedModelError
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, Window
 from edgernn.program.encoding import RepeatHeader
-from edgernn.program.operations import EVERY_STEP, Constant, Dense, PutFrame, Schedule, TakeFrame, Unary
+from edgernn.program.operations import EVERY_STEP, ConstantValue, Dense, PutFrame, Schedule, TakeFrame, Unary
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
 from firmware_export.generate import CModel
@@ -36,7 +36,7 @@ schedules = st.builds(
 def clock_of(tail_steps: int, *whens: Schedule) -> StepCounter:
     """The clock of a program with these schedules."""
     operations = tuple(
-        Constant(name=f"c{k}", inputs=(), outputs=(f"y{k}",), weight_name="W", when=when)
+        ConstantValue(name=f"c{k}", inputs=(), outputs=(f"y{k}",), weight_name="W", when=when)
         for k, when in enumerate((EVERY_STEP, *whens))
     )
     description = ProgramDescription(

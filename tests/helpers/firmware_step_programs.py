@@ -17,7 +17,7 @@ from edgernn.program.operations import (
     EVERY_STEP,
     ArgMax,
     Binary,
-    Constant,
+    ConstantValue,
     Convert,
     DelayLine,
     Dense,
@@ -175,7 +175,7 @@ def ids_program() -> Program:
     table = uniform(b.rng, (7, 3), 1.0)
     b.add(Lookup, "rows", "ids", table=table)
     b.give(b.add(Rearrange, "turned", "rows", shape=(18,), indices=np.arange(18, dtype=np.int32)[::-1].copy()))
-    b.add(Constant, "positions", weight_name=uniform(b.rng, (18,), 1.0))
+    b.add(ConstantValue, "positions", weight_name=uniform(b.rng, (18,), 1.0))
     b.give(b.add(Binary, "sum", "turned", "positions", function="Add"))
     b.give("ids")
     return b.program(2, dtype="int32")
@@ -250,7 +250,7 @@ def looped_program() -> Program:
         b.weights |= weights
         b.slots += slots
         region = StateRegion(slots[0].name)
-        b.add(Constant, f"{name}.zero", weight_name=np.zeros(4, np.float32), when=due)
+        b.add(ConstantValue, f"{name}.zero", weight_name=np.zeros(4, np.float32), when=due)
         b.add(WriteState, f"{name}.begin", f"{name}.zero", outputs=(), region=region, size=4, begins=True, when=due)
         b.add(RepeatHeader, f"{name}.loop", outputs=(), count=5, body=3, when=due)
         b.add(TakeFrame, f"{name}.x", "frames", loop=f"{name}.loop", reverse=reverse, when=due)
@@ -322,7 +322,7 @@ def integer_program(operands: str) -> Program:
     b.history("frames", quantized.outputs[0], 5, 3, taps=5, read=due, **ring)
     state: dict[str, Any] = {"region": StateRegion("h"), "dtype": "int16", "scale": cell.scale}
     begin = b.rng.integers(-9999, 9999, 8).astype(np.int16)
-    b.add(Constant, "begin", weight_name=begin, dtype="int16", scale=cell.scale, when=due)
+    b.add(ConstantValue, "begin", weight_name=begin, dtype="int16", scale=cell.scale, when=due)
     b.add(WriteState, "write", "begin", outputs=(), size=8, begins=True, when=due, **state)
     b.add(RepeatHeader, "loop", outputs=(), count=5, body=3, when=due)
     b.add(TakeFrame, "frame", "frames", loop="loop", reverse=True, when=due)

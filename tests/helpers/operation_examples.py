@@ -12,7 +12,7 @@ from edgernn.program.operations import (
     AnyOperation,
     ArgMax,
     Binary,
-    Constant,
+    ConstantValue,
     Convert,
     DelayLine,
     Dequantize,
@@ -187,7 +187,7 @@ def _sizes(operation: Operation) -> Sizes:
         sizes.set(kept=(1,))
     if isinstance(operation, ArgMax):
         sizes.set(indices=(2,))
-    if isinstance(operation, Constant):
+    if isinstance(operation, ConstantValue):
         sizes.set(size=(4,))
     return sizes
 

@@ -12,7 +12,7 @@ from edgernn.program.operations import (
     AnyOperation,
     ArgMax,
     Binary,
-    Constant,
+    ConstantValue,
     DelayLine,
     Dense,
     GroupedDense,
@@ -157,7 +157,7 @@ def ids() -> Program:
     operations = (
         Lookup(name="embed", inputs=("id",), outputs=("frame",), table="table"),
         Rearrange(name="flat", inputs=("frame",), outputs=("flat",), shape=(C,)),
-        Constant(name="constant", inputs=(), outputs=("constant",), weight_name="half"),
+        ConstantValue(name="constant", inputs=(), outputs=("constant",), weight_name="half"),
         Binary(name="sum", inputs=("flat", "constant"), outputs=("sum",), function="Add"),
         ArgMax(name="best", inputs=("sum",), outputs=("best",)),
         Lookup(name="again", inputs=("best",), outputs=("found",), table="table"),
@@ -172,7 +172,7 @@ def repeated() -> Program:
     loop = "rounds"
     operations = (
         history("frames", "x", 3, T),
-        Constant(name="zero", inputs=(), outputs=("zero",), weight_name="half"),
+        ConstantValue(name="zero", inputs=(), outputs=("zero",), weight_name="half"),
         WriteState(name="begin", inputs=("zero",), outputs=(), region=StateRegion("h"), size=C, begins=True),
         RepeatHeader(name=loop, inputs=(), outputs=(), count=T, body=8),
         TakeFrame(name="frame", inputs=("frames",), outputs=("frame",), loop=loop, reverse=True),

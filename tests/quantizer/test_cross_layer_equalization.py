@@ -24,7 +24,7 @@ from edgernn.program.file import load_program, save
 from edgernn.program.operations import (
     AnyOperation,
     Binary,
-    Constant,
+    ConstantValue,
     Dense,
     GroupedDense,
     LayerNorm,
@@ -382,7 +382,7 @@ def unsafe(name: str) -> tuple[Program, dict[str, Any]]:
             product = Reduce(name="b", inputs=("two",), outputs=("b",), function="Prod", axis=0)
             return pair(rearrange("two", "a", (2, C), "a"), product, last="b"), {"operands": "w8a16"}
         case "constant":
-            constant = Constant(name="k", inputs=(), outputs=("k",), weight_name="slope")
+            constant = ConstantValue(name="k", inputs=(), outputs=("k",), weight_name="slope")
             return pair(constant, binary("b", "Add", "a", "k"), last="b", weights={"slope": ARRAYS["slope"]}), {}
         case "begin":
             begun = (msgspec.structs.replace(slots[0], initial="begin"), slots[1])

@@ -12,7 +12,7 @@ from edgernn.program.operations import (
     AnyOperation,
     ArgMax,
     Binary,
-    Constant,
+    ConstantValue,
     Convert,
     GroupedDense,
     LayerNorm,
@@ -184,7 +184,7 @@ def test_convert_cuts_fractions_off_and_stays_in_range() -> None:
 
 
 def test_a_constant_needs_no_row() -> None:
-    constant = Constant(name="c", inputs=(), outputs=("c",), weight_name="k")
+    constant = ConstantValue(name="c", inputs=(), outputs=("c",), weight_name="k")
     add = Binary(name="a", inputs=("x0", "c"), outputs=("y",), function="Add")
     runner = Runner(program_of([(3,)], [constant, add], "y", k=np.array([1, 2, 3], np.float32)))
     assert runner.step([1.0, 1.0, 1.0]).tolist() == [2, 3, 4]

@@ -15,7 +15,7 @@ import edgernn
 from edgernn.program.description import StateSlot
 from edgernn.program.operations import (
     Binary,
-    Constant,
+    ConstantValue,
     Dense,
     GateFunction,
     GroupedDense,
@@ -153,7 +153,7 @@ def test_a_small_sum_beside_one_that_overflows_keeps_its_number(form: str) -> No
     flat = Rearrange(name="split", inputs=("x",), outputs=("z",), shape=(4, rows), indices="each")
     weights["each"] = np.repeat(np.arange(4), rows).astype(np.int32)
     row = Rearrange(name="row", inputs=("x",), outputs=("a",), shape=(1, 4))
-    matrix = Constant(name="matrix", inputs=(), outputs=("b",), weight_name="B")
+    matrix = ConstantValue(name="matrix", inputs=(), outputs=("b",), weight_name="B")
     weights["B"] = W if form == "transposed" else np.ascontiguousarray(W.T)
     before = {"grouped": (flat,), "plain": (row, matrix), "transposed": (row, matrix)}.get(form, ())
     used = {"grouped": ("V", "each"), "plain": ("B",), "transposed": ("B",)}.get(form, ("W",))

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.timing import EVERY_FRAME
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription
 from edgernn.program.program import Program
 from edgernn.reference.runner import ReferenceRunner
@@ -28,7 +28,7 @@ def fold_constants(
         for i, tensor in enumerate(constants)
     )
     results = rule(builder, streams)
-    bases = list(dict.fromkeys(base for x in results if isinstance(x, Stream) for base in x.bases))
+    bases = list(dict.fromkeys(base for x in results if isinstance(x, Signal) for base in x.bases))
     if not bases:
         return results
     outputs = tuple(OutputDescription(base, base, per_frame=True) for base in bases)
@@ -40,10 +40,10 @@ def fold_constants(
     )
     frame = ReferenceRunner(Program(description, builder.weights), np.float64).step({CLOCK: [0.0]})
     values = frame if isinstance(frame, dict) else {bases[0]: frame}
-    return tuple(_constant(x, values) if isinstance(x, Stream) else x for x in results)
+    return tuple(_constant(x, values) if isinstance(x, Signal) else x for x in results)
 
 
-def _constant(x: Stream, values: object) -> Constant:
+def _constant(x: Signal, values: object) -> Constant:
     assert isinstance(values, dict)
     flat = np.concatenate([np.asarray(values[base]).ravel() for base in x.bases])
     return Constant(x.axes, flat[x.elements].astype(np.float32 if flat.dtype.kind == "f" else np.int64))

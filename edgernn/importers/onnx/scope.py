@@ -18,7 +18,7 @@ from edgernn.importers.onnx.rules.call import Iterations, Options, Results
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.time_constants import as_frames, has_frames_beside, is_time_constant
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Constant, Role, Stream, Tensor, TimePairs, has_role
+from edgernn.importers.onnx.streams.values import Constant, Role, Signal, Tensor, TimePairs, has_role
 
 MAX_DEPTH = 16  # of graphs inside of graphs
 
@@ -120,7 +120,7 @@ class Scope:
         or where nothing varies at all; else it too is given frames.
         """
         takes = node.qualified_operator in TAKES_TIME_CONSTANTS
-        varies = any(isinstance(tensor, Stream) for tensor in inputs)
+        varies = any(isinstance(tensor, Signal) for tensor in inputs)
         return tuple(
             as_frames(self._builder, tensor)
             if isinstance(tensor, Constant)
@@ -155,5 +155,5 @@ def _check_frames_apart(node: Node, results: Results) -> None:
     """Refuse what has a number for each two frames; only the rules of attention follow such (TimePairs)."""
     for tensor in results:
         times = sum(has_role(axis, Role.TIME) for axis in tensor.axes)
-        if times > 1 and isinstance(tensor, Stream) and not isinstance(tensor, TimePairs):
+        if times > 1 and isinstance(tensor, Signal) and not isinstance(tensor, TimePairs):
             raise NeedsWindowError(f"{node!r} combines each frame with every other")

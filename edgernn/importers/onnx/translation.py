@@ -22,7 +22,7 @@ from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.sequence import frames_of, materialize_padding
 from edgernn.importers.onnx.streams.state_binding import pair_states
 from edgernn.importers.onnx.streams.timing import EVERY_FRAME, TIME_INVARIANT, Timing
-from edgernn.importers.onnx.streams.values import Role, Stream, check_step_shape, features, has_role, width_of
+from edgernn.importers.onnx.streams.values import Role, Signal, check_step_shape, features, has_role, width_of
 from edgernn.program.description import InputDescription, OutputDescription, ProgramDescription, StateSlot, Window
 from edgernn.program.metadata import Metadata
 from edgernn.program.operations import AnyOperation, DelayLine, ReadState, RecurrentOperation, StateRegion, WriteState
@@ -78,7 +78,7 @@ class GraphTranslation:
         self.builder.warnings += [f"input {name} is not used, so it is left out" for name in graph.unused_inputs]
         self.builder.findings.steps = frozen_steps(graph, layout)
         self.builder.findings.batch = max(_frozen_batch(entry.dimensions, layout[entry.name]) for entry in graph.inputs)
-        self.inputs: dict[str, Stream] = {}
+        self.inputs: dict[str, Signal] = {}
         for entry in graph.inputs:
             shape = layout[entry.name].step_shape(entry.dimensions) or (1,)
             check_step_shape(shape, f"input {entry.name}")
@@ -88,10 +88,10 @@ class GraphTranslation:
                 self.builder.warnings.append(f"the model computes in {wider}, edgernn in float32: results may differ")
             is_time_invariant = self.sequences and entry.name not in self.sequences and entry.name not in state_inputs
             timing = TIME_INVARIANT if is_time_invariant else EVERY_FRAME
-            self.inputs[entry.name] = self._input(Stream.of(entry.name, axes[entry.name], timing))
+            self.inputs[entry.name] = self._input(Signal.of(entry.name, axes[entry.name], timing))
         self.scope = Scope(graph, self.builder, options, self.inputs, graph.initializer)
 
-    def _input(self, x: Stream) -> Stream:
+    def _input(self, x: Signal) -> Signal:
         """An input of the graph as it comes in each step; on windows, all frames of one."""
         if self.window is None:
             return x
@@ -205,15 +205,15 @@ class GraphTranslation:
         )
         return ImportedModel(run_passes(Program(description, weights), passes), self.layout, pairs, log)
 
-    def _output_stream(self, name: str) -> Stream:
+    def _output_stream(self, name: str) -> Signal:
         tensor = self.scope.read(name)
-        if not isinstance(tensor, Stream):
+        if not isinstance(tensor, Signal):
             raise UnsupportedModelError(
                 f"output {name} does not depend on the model's inputs: remove it from the graph"
             )
         return materialize_padding(self.builder, tensor)
 
-    def _output(self, name: str, stream: Stream) -> OutputDescription:
+    def _output(self, name: str, stream: Signal) -> OutputDescription:
         """Describe an output; a batch or time of one, which nobody follows, is taken to be its leading axes of one."""
         time = stream.find(Role.TIME)
         kept = [i for i, axis in enumerate(stream.axes) if not axis or width_of(axis) > 1]
@@ -280,7 +280,7 @@ class GraphTranslation:
             else None
         )
 
-    def _writes(self, state: str, stream: Stream) -> list[AnyOperation]:
+    def _writes(self, state: str, stream: Signal) -> list[AnyOperation]:
         """Writes of those parts of a state that no recurrence keeps by itself."""
         kept = np.zeros(stream.elements.size + 2, bool)  # with an edge on either side
         kept[0] = kept[-1] = True

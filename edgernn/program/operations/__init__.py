@@ -4,7 +4,7 @@ To add one, write its class here, then one file per back end; CONTRIBUTING.md ha
 """
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Shape, Sizes, State, StateRegion, Weight
+from edgernn.program.operations.declaration import Attribute, Operand, Shape, Sizes, State, StateRegion, Weight
 from edgernn.program.operations.elementwise import BINARY_FUNCTIONS, DOMAINS, UNARY_FUNCTIONS, Binary, Convert, Unary
 from edgernn.program.operations.int8.base import IntegerFunction, IntegerOperation
 from edgernn.program.operations.int8.elementwise import Dequantize, Int8Affine, Int8Binary, Int8Unary, Quantize
@@ -29,7 +29,7 @@ from edgernn.program.operations.int8.reductions import (
 )
 from edgernn.program.operations.int8.selection import Int8Compare, Int8Where
 from edgernn.program.operations.loops import PutFrame, TakeFrame
-from edgernn.program.operations.movement import Constant, Lookup, ReadState, Rearrange, WriteState
+from edgernn.program.operations.movement import ConstantValue, Lookup, ReadState, Rearrange, WriteState
 from edgernn.program.operations.products import Dense, GroupedDense, MatMul
 from edgernn.program.operations.recurrent import SIGMOID, TANH, GateFunction, Gru, Lstm, RecurrentOperation, Rnn
 from edgernn.program.operations.reductions import LayerNorm, Reduce, RunningReduce, RunningSoftmax, Softmax
@@ -57,7 +57,7 @@ __all__ = [
     "ArgMax",
     "Attribute",
     "Binary",
-    "Constant",
+    "ConstantValue",
     "Convert",
     "DelayLine",
     "Dense",
@@ -95,8 +95,8 @@ __all__ = [
     "Lstm",
     "MatMul",
     "Movement",
+    "Operand",
     "Operation",
-    "Port",
     "PutFrame",
     "Quantize",
     "ReadState",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import MalformedModelError
-from edgernn.program.operations.declaration import Port, Ports, Shape, Sizes, State, StateRegion, Weight, resolved
+from edgernn.program.operations.declaration import Operand, Operands, Shape, Sizes, State, StateRegion, Weight, resolved
 from edgernn.program.operations.schedule import EVERY_STEP, Schedule
 
 Weights: TypeAlias = Mapping[str, NDArray[Any]]
@@ -58,8 +58,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         The steps in which it runs. What it reads was written in the same step.
     """
 
-    input_ports: ClassVar[Ports] = ()
-    output_ports: ClassVar[Ports] = ()
+    input_ports: ClassVar[Operands] = ()
+    output_ports: ClassVar[Operands] = ()
 
     name: str
     inputs: tuple[str, ...]
@@ -135,12 +135,12 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             for field, state in declared(type(self), State).items()
         }
 
-    def _ports_of_inputs(self) -> tuple[Port, ...]:
+    def _ports_of_inputs(self) -> tuple[Operand, ...]:
         """The port of each input."""
         ports = self.input_ports
         return ports + ports[-1:] * (len(self.inputs) - len(ports)) if ports and ports[-1].many else ports
 
-    def _result(self, port: Port, inputs: tuple[Value, ...], sizes: Sizes) -> Value:
+    def _result(self, port: Operand, inputs: tuple[Value, ...], sizes: Sizes) -> Value:
         shape = sizes.shape(port.shape)
         if port.dtype is None:
             return Value(shape, inputs[0].dtype, inputs[0].scale)

@@ -31,7 +31,7 @@ class StateRegion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offset: int = 0
 
 
-class Port(NamedTuple):
+class Operand(NamedTuple):
     """An input or an output of an operation.
 
     Attributes
@@ -55,7 +55,7 @@ class Port(NamedTuple):
     many: bool = False
 
 
-Ports: TypeAlias = tuple[Port, ...]
+Operands: TypeAlias = tuple[Operand, ...]
 
 
 class Weight(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 import numpy as np
 
 from edgernn.program.operations.base import Operation, Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Ports, Sizes, Weight
+from edgernn.program.operations.declaration import Attribute, Operand, Operands, Sizes, Weight
 
 # ONNX operator -> default (alpha, beta), None where the operator has no such constant
 UNARY_FUNCTIONS: dict[str, tuple[float | None, float | None]] = {
@@ -73,8 +73,8 @@ BINARY_FUNCTIONS: tuple[str, ...] = get_args(BinaryFunction)
 class Unary(Operation, frozen=True, kw_only=True):
     """``y = function(x)`` for each element, named and defined as the ONNX operator."""
 
-    input_ports: ClassVar[Ports] = (Port("x"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*size",)),)
+    input_ports: ClassVar[Operands] = (Operand("x"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*size",)),)
 
     function: str
     alpha: float | None = None
@@ -87,7 +87,7 @@ class Unary(Operation, frozen=True, kw_only=True):
             raise self.malformed("alpha and beta must be finite")
 
 
-BINARY_PORTS = (Port("a", ("*a_shape",)), Port("b", ("*b_shape",)))
+BINARY_PORTS = (Operand("a", ("*a_shape",)), Operand("b", ("*b_shape",)))
 
 
 class Binary(Operation, frozen=True, kw_only=True):
@@ -96,14 +96,14 @@ class Binary(Operation, frozen=True, kw_only=True):
     With `constant`, there is one input and the weight `constant` stands on the side that `constant_side` names.
     """
 
-    output_ports: ClassVar[Ports] = (Port("y"),)
+    output_ports: ClassVar[Operands] = (Operand("y"),)
 
     function: BinaryFunction
     constant: Annotated[str | None, Weight(("*constant",))] = None
     constant_side: Literal["left", "right"] = "right"
 
     @property
-    def input_ports(self) -> tuple[Port, ...]:  # type: ignore[override]
+    def input_ports(self) -> tuple[Operand, ...]:  # type: ignore[override]
         """One input beside a constant, else two."""
         return BINARY_PORTS if self.constant is None else BINARY_PORTS[:1]
 
@@ -119,8 +119,8 @@ class Binary(Operation, frozen=True, kw_only=True):
 class Convert(Operation, frozen=True, kw_only=True):
     """The numbers in another number type, float32 or int32; fractions are cut off. Source: ONNX Cast."""
 
-    input_ports: ClassVar[Ports] = (Port("x", dtype=None),)
-    output_ports: ClassVar[Ports] = (Port("y", dtype=Attribute("dtype")),)
+    input_ports: ClassVar[Operands] = (Operand("x", dtype=None),)
+    output_ports: ClassVar[Operands] = (Operand("y", dtype=Attribute("dtype")),)
 
     dtype: Literal["float32", "int32"]
 

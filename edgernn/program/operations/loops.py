@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weights
-from edgernn.program.operations.declaration import Port, Ports, Sizes
+from edgernn.program.operations.declaration import Operand, Operands, Sizes
 
 MAX_REPEATS = 1 << 20
 
@@ -13,8 +13,8 @@ MAX_REPEATS = 1 << 20
 class TakeFrame(Operation, frozen=True, kw_only=True):
     """``y = x[i]``, or ``x[len(x) - 1 - i]`` where `reverse`, in round i of the Repeat called `loop`."""
 
-    input_ports: ClassVar[Ports] = (Port("source", ("frames", "*inner"), dtype=None),)
-    output_ports: ClassVar[Ports] = (Port("target", ("*frame",), dtype=None),)
+    input_ports: ClassVar[Operands] = (Operand("source", ("frames", "*inner"), dtype=None),)
+    output_ports: ClassVar[Operands] = (Operand("target", ("*frame",), dtype=None),)
 
     loop: str
     reverse: bool = False
@@ -31,8 +31,8 @@ class PutFrame(Operation, frozen=True, kw_only=True):
     y has `count` frames and is whole when the rounds are over.
     """
 
-    input_ports: ClassVar[Ports] = (Port("source", ("*frame",), dtype=None),)
-    output_ports: ClassVar[Ports] = (Port("target", ("count", "*frame"), dtype=None),)
+    input_ports: ClassVar[Operands] = (Operand("source", ("*frame",), dtype=None),)
+    output_ports: ClassVar[Operands] = (Operand("target", ("count", "*frame"), dtype=None),)
 
     loop: str
     count: int

@@ -8,7 +8,16 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Ports, Shape, Sizes, State, StateRegion, Weight
+from edgernn.program.operations.declaration import (
+    Attribute,
+    Operand,
+    Operands,
+    Shape,
+    Sizes,
+    State,
+    StateRegion,
+    Weight,
+)
 
 
 class Rearrange(Operation, frozen=True, kw_only=True):
@@ -18,8 +27,8 @@ class Rearrange(Operation, frozen=True, kw_only=True):
     an int32 weight with as many elements as the output; absent, the inputs are laid end to end as they are.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", dtype=None, many=True),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*shape",), dtype=None),)
+    input_ports: ClassVar[Operands] = (Operand("x", dtype=None, many=True),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*shape",), dtype=None),)
 
     shape: Shape
     indices: Annotated[str | None, Weight(("*indices",), "int32")] = None
@@ -50,7 +59,9 @@ class ReadState(Operation, frozen=True, kw_only=True):
     and `scale` are the state's; of an int32 state with a scale the high half is read, as int16, or with `all_bits` all.
     """
 
-    output_ports: ClassVar[Ports] = (Port("target", ("*shape",), Attribute("read_dtype"), Attribute("read_scale")),)
+    output_ports: ClassVar[Operands] = (
+        Operand("target", ("*shape",), Attribute("read_dtype"), Attribute("read_scale")),
+    )
 
     region: Annotated[StateRegion, State(Attribute("dtype"), ("*shape",), Attribute("scale"), changes=False)]
     shape: Shape
@@ -85,7 +96,7 @@ class WriteState(Operation, frozen=True, kw_only=True):
     With `begins` it is the other way round: the state is reset in this step, and what follows goes on from there.
     """
 
-    input_ports: ClassVar[Ports] = (Port("source", ("*shape",), dtype=None),)
+    input_ports: ClassVar[Operands] = (Operand("source", ("*shape",), dtype=None),)
 
     region: Annotated[StateRegion, State(Attribute("dtype"), ("size",), Attribute("scale"))]
     size: int
@@ -100,10 +111,10 @@ class WriteState(Operation, frozen=True, kw_only=True):
             raise self.malformed(f"input {self.inputs[0]} is {inputs[0].dtype} of scale {inputs[0].scale}")
 
 
-class Constant(Operation, frozen=True, kw_only=True):
+class ConstantValue(Operation, frozen=True, kw_only=True, tag="Constant"):  # the file's name
     """A weight as a value."""
 
-    output_ports: ClassVar[Ports] = (Port("y", dtype=Attribute("dtype"), scale=Attribute("scale")),)
+    output_ports: ClassVar[Operands] = (Operand("y", dtype=Attribute("dtype"), scale=Attribute("scale")),)
 
     weight_name: Annotated[str, Weight(("*size",), Attribute("dtype"))]
     dtype: str = "float32"
@@ -117,8 +128,8 @@ class Lookup(Operation, frozen=True, kw_only=True):
     before it touches a state where it comes from an input.
     """
 
-    input_ports: ClassVar[Ports] = (Port("ids", ("*ids",), "int32"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*ids", "*row"), Attribute("dtype"), Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("ids", ("*ids",), "int32"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*ids", "*row"), Attribute("dtype"), Attribute("scale")),)
 
     table: Annotated[str, Weight(("rows", "*row"), Attribute("dtype"))]
     dtype: Literal["float32", "int16"] = "float32"  # of the table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar
 
 from edgernn.program.operations.base import Operation, Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Ports, Weight
+from edgernn.program.operations.declaration import Attribute, Operand, Operands, Weight
 
 
 class Dense(Operation, frozen=True, kw_only=True):
@@ -14,8 +14,8 @@ class Dense(Operation, frozen=True, kw_only=True):
     W is (outputs, inputs), B is (outputs,) or absent. Source: ONNX Gemm and MatMul.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "input_size")),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "output_size")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "input_size")),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*rows", "output_size")),)
 
     W: Annotated[str, Weight(("output_size", "input_size"))]
     B: Annotated[str | None, Weight(("output_size",))] = None
@@ -31,8 +31,8 @@ class GroupedDense(Operation, frozen=True, kw_only=True):
     in a register: with one output each it is a depthwise convolution. Source: ONNX Conv with group above 1.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "input_size", "groups")),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "output_size", "groups")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "input_size", "groups")),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*rows", "output_size", "groups")),)
 
     W: Annotated[str, Weight(("output_size", "input_size", "groups"))]
     B: Annotated[str | None, Weight(("output_size", "groups"))] = None
@@ -47,8 +47,8 @@ class MatMul(Operation, frozen=True, kw_only=True):
     a is (..., n, k) and b (..., k, m) or, transposed, (..., m, k), with the same axes in front. Source: ONNX MatMul.
     """
 
-    input_ports: ClassVar[Ports] = (Port("a", ("*matrices", "n", "k")), Port("b", Attribute("b_shape")))
-    output_ports: ClassVar[Ports] = (Port("y", ("*matrices", "n", "m")),)
+    input_ports: ClassVar[Operands] = (Operand("a", ("*matrices", "n", "k")), Operand("b", Attribute("b_shape")))
+    output_ports: ClassVar[Operands] = (Operand("y", ("*matrices", "n", "m")),)
 
     transposed: bool = False
 

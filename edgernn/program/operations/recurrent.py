@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from edgernn.program.operations.base import Operation, Value, Weights
-from edgernn.program.operations.declaration import Port, Ports, Sizes, State, StateRegion, Weight
+from edgernn.program.operations.declaration import Operand, Operands, Sizes, State, StateRegion, Weight
 from edgernn.program.operations.elementwise import UNARY_FUNCTIONS
 
 GATE_FUNCTIONS = (*UNARY_FUNCTIONS, "Affine", "ScaledTanh")  # the last two exist only inside ONNX's cells
@@ -34,8 +34,8 @@ TANH = GateFunction("Tanh")
 class RecurrentOperation(Operation, frozen=True, kw_only=True):
     """What the three cells share: weights W, R, B, the state h, activations, and the clipping of gate inputs."""
 
-    input_ports: ClassVar[Ports] = (Port("x", ("input_size",)),)
-    output_ports: ClassVar[Ports] = (Port("y", ("hidden_size",)),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("input_size",)),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("hidden_size",)),)
 
     gates: ClassVar[int] = 1
     functions: ClassVar[int] = 1

@@ -6,7 +6,7 @@ from math import prod
 from typing import Annotated, ClassVar, Literal
 
 from edgernn.program.operations.base import Operation, Value, Weights
-from edgernn.program.operations.declaration import Port, Ports, Shape, Sizes, State, StateRegion, Weight
+from edgernn.program.operations.declaration import Operand, Operands, Shape, Sizes, State, StateRegion, Weight
 
 ReduceFunction = Literal["Sum", "Mean", "Max", "Min", "Prod"]
 
@@ -25,8 +25,8 @@ class Reduce(Operation, frozen=True, kw_only=True):
     ``y = function(x, axis)``; of an input of one axis the output has the shape (1,).
     """
 
-    input_ports: ClassVar[Ports] = (Port("x"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*kept",)),)
+    input_ports: ClassVar[Operands] = (Operand("x"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*kept",)),)
 
     function: ReduceFunction
     axis: int = 0
@@ -51,8 +51,8 @@ class RunningReduce(Operation, frozen=True, kw_only=True):
         int64, one number: frames so far.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*shape",)),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*shape",)),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*shape",)),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*shape",)),)
 
     function: Literal["Sum", "Mean", "Max", "Min"]
     total: Annotated[StateRegion, State("float64", ("size",))]
@@ -79,8 +79,8 @@ class RunningSoftmax(Operation, frozen=True, kw_only=True):
         float64 (groups, size): the sum of exponentials times values.
     """
 
-    input_ports: ClassVar[Ports] = (Port("scores", ("groups",)), Port("x", ("groups", "size")))
-    output_ports: ClassVar[Ports] = (Port("y", ("groups", "size")),)
+    input_ports: ClassVar[Operands] = (Operand("scores", ("groups",)), Operand("x", ("groups", "size")))
+    output_ports: ClassVar[Operands] = (Operand("y", ("groups", "size")),)
 
     largest: Annotated[StateRegion, State("float64", ("groups",))]
     total: Annotated[StateRegion, State("float64", ("groups",))]
@@ -96,8 +96,8 @@ class LayerNorm(Operation, frozen=True, kw_only=True):
     is subtracted, and the mean square stands for the variance: ONNX RMSNormalization.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size")),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "size")),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*rows", "size")),)
 
     scale: Annotated[str | None, Weight(("size",))] = None
     bias: Annotated[str | None, Weight(("size",))] = None
@@ -112,7 +112,7 @@ class LayerNorm(Operation, frozen=True, kw_only=True):
 class Softmax(Operation, frozen=True, kw_only=True):
     """``exp(x - max) / sum`` over the last axis, or its logarithm."""
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size")),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "size")),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*rows", "size")),)
 
     logarithm: bool = False

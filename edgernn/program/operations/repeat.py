@@ -24,7 +24,7 @@ from edgernn.program.operations.int8.reductions import (
 )
 from edgernn.program.operations.int8.selection import Int8Compare, Int8Where
 from edgernn.program.operations.loops import MAX_REPEATS, PutFrame, TakeFrame
-from edgernn.program.operations.movement import Constant, Lookup, ReadState, Rearrange, WriteState
+from edgernn.program.operations.movement import ConstantValue, Lookup, ReadState, Rearrange, WriteState
 from edgernn.program.operations.products import Dense, GroupedDense, MatMul
 from edgernn.program.operations.recurrent import Gru, Lstm, Rnn
 from edgernn.program.operations.reductions import LayerNorm, Reduce, RunningReduce, RunningSoftmax, Softmax
@@ -43,7 +43,7 @@ Int8Operation = (
     | (Int8Reduce | Int8RunningReduce | Int8RunningSoftmax | Int8FineGate | Int32StateUpdate)
 )
 # that move numbers of any type without changing them
-Movement = Rearrange | ReadState | WriteState | DelayLine | TakeFrame | PutFrame | Constant | Convert
+Movement = Rearrange | ReadState | WriteState | DelayLine | TakeFrame | PutFrame | ConstantValue | Convert
 SingleOperation = FloatOperation | Int8Operation | Quantize | Dequantize | Movement
 
 

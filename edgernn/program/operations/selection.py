@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import ClassVar
 
 from edgernn.program.operations.base import Operation, Value, Weights
-from edgernn.program.operations.declaration import Port, Ports, Sizes
+from edgernn.program.operations.declaration import Operand, Operands, Sizes
 
 
 class Where(Operation, frozen=True, kw_only=True):
     """``y = a where condition is not 0, else b``, for each element of three values of one shape. Source: ONNX Where."""
 
-    input_ports: ClassVar[Ports] = (Port("condition"), Port("a"), Port("b"))
-    output_ports: ClassVar[Ports] = (Port("y"),)
+    input_ports: ClassVar[Operands] = (Operand("condition"), Operand("a"), Operand("b"))
+    output_ports: ClassVar[Operands] = (Operand("y"),)
 
 
 class ArgMax(Operation, frozen=True, kw_only=True):
     """Index of the largest number along the last axis, the first of equal ones, as int32. Source: ONNX ArgMax."""
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size"), dtype=None),)
-    output_ports: ClassVar[Ports] = (Port("indices", ("*indices",), "int32"),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "size"), dtype=None),)
+    output_ports: ClassVar[Operands] = (Operand("indices", ("*indices",), "int32"),)
 
     last: bool = False  # the last of equal ones: ONNX's select_last_index
     smallest: bool = False  # ArgMin
@@ -33,10 +33,10 @@ class ArgMax(Operation, frozen=True, kw_only=True):
 class TopK(Operation, frozen=True, kw_only=True):
     """The k largest (or smallest) numbers of the last axis in order, and their indices as int32. Source: ONNX TopK."""
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size"), dtype=None),)
-    output_ports: ClassVar[Ports] = (
-        Port("y", ("*rows", "k"), dtype=None),
-        Port("indices", ("*rows", "k"), "int32"),
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "size"), dtype=None),)
+    output_ports: ClassVar[Operands] = (
+        Operand("y", ("*rows", "k"), dtype=None),
+        Operand("indices", ("*rows", "k"), "int32"),
     )
 
     k: int

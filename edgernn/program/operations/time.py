@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Operation, Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Ports, Sizes, State, StateRegion
+from edgernn.program.operations.declaration import Attribute, Operand, Operands, Sizes, State, StateRegion
 from edgernn.program.operations.schedule import EVERY_STEP, Schedule
 
 
@@ -39,8 +39,8 @@ class DelayLine(Operation, frozen=True, kw_only=True, tag="History"):  # the fil
         The ring holds int16 numbers as int8, rounded as matrix products of 8 bits read them; taps are 256 times that.
     """
 
-    input_ports: ClassVar[Ports] = (Port("source", ("*frame",), dtype=None),)
-    output_ports: ClassVar[Ports] = (Port("y", ("taps", "*frame"), dtype=None),)
+    input_ports: ClassVar[Operands] = (Operand("source", ("*frame",), dtype=None),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("taps", "*frame"), dtype=None),)
 
     ring: Annotated[StateRegion, State(Attribute("ring_dtype"), ("length", "size"), Attribute("ring_scale"))]
     position: Annotated[StateRegion, State("int32", ())]

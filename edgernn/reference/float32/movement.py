@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.program.operations import (
-    Constant,
+    ConstantValue,
     Lookup,
     ReadState,
     Rearrange,
@@ -54,6 +54,6 @@ OPERATIONS: dict[type, Reference] = {
     Rearrange: rearrange,
     ReadState: read_state,
     WriteState: write_state,
-    Constant: constant,
+    ConstantValue: constant,
     Lookup: lookup,
 }

@@ -10,7 +10,7 @@ from edgernn.kernels.instructions import (
     LookupInstruction,
 )
 from edgernn.program.operations import (
-    Constant,
+    ConstantValue,
     Lookup,
     ReadState,
     Rearrange,
@@ -59,7 +59,7 @@ def _lower_write_state(builder: InstructionBuilder, operation: WriteState) -> No
     builder.emit(Kernel("float32.movement", (kernel,)), row, operation.name)
 
 
-def _lower_constant(builder: InstructionBuilder, operation: Constant) -> None:
+def _lower_constant(builder: InstructionBuilder, operation: ConstantValue) -> None:
     builder.constants.append((builder.value(operation.outputs[0]), builder.program.weights[operation.weight_name]))
 
 
@@ -74,6 +74,6 @@ OPERATIONS: dict[type, Lowering] = {
     Rearrange: _lower_rearrange,
     ReadState: _lower_read_state,
     WriteState: _lower_write_state,
-    Constant: _lower_constant,
+    ConstantValue: _lower_constant,
     Lookup: _lower_lookup,
 }

@@ -11,7 +11,7 @@ import msgspec
 
 from edgernn.stream.formats.names import MAX_NAME_BYTES
 from edgernn.stream.formats.units import is_unit
-from edgernn.stream.formats.values import COMMA_NUMBER, Value, read_value, refused_form
+from edgernn.stream.formats.values import COMMA_NUMBER, ParsedValue, read_value, refused_form
 
 Layout = Literal["numbers", "named", "json"]
 Decimal = Literal[".", ","]
@@ -44,7 +44,7 @@ class Fields(NamedTuple):
     ----------
     layout : str
         Whether they are numbers in an order, named ones, or those of JSON.
-    values : tuple of Value
+    values : tuple of ParsedValue
     names : tuple of str
         As many as values, or none.
     decimal : str
@@ -54,7 +54,7 @@ class Fields(NamedTuple):
     """
 
     layout: Layout
-    values: tuple[Value, ...]
+    values: tuple[ParsedValue, ...]
     names: tuple[str, ...] = ()
     decimal: str = ""
     units: tuple[str, ...] = ()
@@ -226,7 +226,7 @@ def _decoded(text: str) -> Any:
     return None
 
 
-def _members(decoded: dict[str, Any], missing: str) -> Iterator[tuple[str, Value]]:
+def _members(decoded: dict[str, Any], missing: str) -> Iterator[tuple[str, ParsedValue]]:
     """Numbers by name, also those one level deeper; null where a number is missing."""
     for name, member in decoded.items():
         if isinstance(member, dict):
@@ -237,9 +237,9 @@ def _members(decoded: dict[str, Any], missing: str) -> Iterator[tuple[str, Value
             inner = [(name, member)]
         for key, entry in inner:
             if entry is None:
-                yield key, Value(math.nan, missing)
+                yield key, ParsedValue(math.nan, missing)
             elif isinstance(entry, int | float) and not isinstance(entry, bool):
-                yield key, Value(_real(entry))
+                yield key, ParsedValue(_real(entry))
 
 
 def _as_numbers(decoded: dict[str, Any]) -> dict[str, Any]:

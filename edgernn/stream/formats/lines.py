@@ -30,7 +30,7 @@ from edgernn.stream.formats.decoration import plain_text
 from edgernn.stream.formats.headings import read_heading
 from edgernn.stream.formats.layouts import Decimal, Fields, Layout
 from edgernn.stream.formats.line import Damaged, LineForm, LineReading, is_text, read_line
-from edgernn.stream.formats.values import MAX_FLOAT32, NUMBER, Value, read_value
+from edgernn.stream.formats.values import MAX_FLOAT32, NUMBER, ParsedValue, read_value
 
 EMPTY = -1  # the kind of a line that is not counted
 _BEGINS_WITH_NUMBER = re.compile(rf"(?:{NUMBER})(?=[\s,;|]|$)")
@@ -74,7 +74,7 @@ class Lines(Format):
         super().__init__(width, whole_start=whole_start)
         self.channels = channels
         self.form = form or LineForm(self.layout, decimal=self.decimal or ".")
-        self._parts: list[Value] = []  # of a sample that takes several lines
+        self._parts: list[ParsedValue] = []  # of a sample that takes several lines
         self._last_place = -1  # of the last of these lines
         self._labels: list[str | None] = []
 
@@ -189,7 +189,7 @@ class Lines(Format):
         self._labels.append(label)
         return SAMPLES, self._numbers(values)
 
-    def _numbers(self, values: Sequence[Value]) -> list[float]:
+    def _numbers(self, values: Sequence[ParsedValue]) -> list[float]:
         """The numbers of a sample; what is missing or out of range stands as NaN and is counted."""
         causes = [value.cause for value in values if value.cause is not None]
         too_large = [abs(value.number) > MAX_FLOAT32 for value in values]
@@ -223,7 +223,7 @@ class JsonLines(Lines):
     layout: ClassVar[Layout] = "json"
 
 
-def read_row(line: bytes, form: LineForm) -> tuple[str | None, list[Value]] | None:
+def read_row(line: bytes, form: LineForm) -> tuple[str | None, list[ParsedValue]] | None:
     """Label and values in a row of a table whose form says where the label is; None if it is no such row.
 
     Examples
@@ -249,6 +249,6 @@ def read_row(line: bytes, form: LineForm) -> tuple[str | None, list[Value]] | No
     return label or None, [value for value in values if value is not None]
 
 
-def _value(field: str, separator: str) -> Value | None:
+def _value(field: str, separator: str) -> ParsedValue | None:
     value = read_value(field)
     return read_value(field, ",") if value is None and separator != "," else value

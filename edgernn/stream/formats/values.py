@@ -30,14 +30,14 @@ _REFUSED = {
 }
 
 
-class Value(NamedTuple):
+class ParsedValue(NamedTuple):
     """A number; NaN if it is missing, for a cause of `CAUSES`, or out of the range of float32 (cause None)."""
 
     number: float
     cause: str | None = None
 
 
-def read_value(text: str, decimal: str = ".") -> Value | None:
+def read_value(text: str, decimal: str = ".") -> ParsedValue | None:
     """The value in a field without blanks around it; None if it holds none.
 
     Examples
@@ -47,13 +47,13 @@ def read_value(text: str, decimal: str = ".") -> Value | None:
     """
     if decimal == ",":
         if _COMMA_NUMBER.fullmatch(text):
-            return Value(float(text.replace(",", ".")))
+            return ParsedValue(float(text.replace(",", ".")))
     elif _NUMBER.fullmatch(text):
-        return Value(float(text))
+        return ParsedValue(float(text))
     match = _MISSING.fullmatch(text)
     if match is None:
         return None
-    return Value(math.nan, match.lastgroup)
+    return ParsedValue(math.nan, match.lastgroup)
 
 
 def refused_form(text: str) -> str | None:

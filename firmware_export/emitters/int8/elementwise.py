@@ -12,7 +12,7 @@ from edgernn.program.operations import (
     IntegerFunction,
     Quantize,
 )
-from firmware_export.emitters.c_loops import Operand, elementwise
+from firmware_export.emitters.c_loops import COperand, elementwise
 from firmware_export.emitters.calls import Emitter
 from firmware_export.literals import float_literal
 from firmware_export.packing import scale_words
@@ -84,7 +84,7 @@ def affine(step: StepWriter, operation: Int8Affine) -> list[str]:
     scale = step.table(f"{operation.name}_scale", scale_words(m, s), f"{operation.name}: scales")
     bias = step.table(f"{operation.name}_B", B, f"{operation.name}: B")
     x, y = step.place(operation.inputs[0]), step.place(operation.outputs[0])
-    operands = [Operand("a", step.value(operation.inputs[0]).shape), Operand("b", m.shape)]
+    operands = [COperand("a", step.value(operation.inputs[0]).shape), COperand("b", m.shape)]
     constants = (f"edgernn_read_int32({table} + ({{b}}))" for table in (scale, bias))
     call = f"edgernn_affine_int8(({x})[{{a}}], {', '.join(constants)})"
     return elementwise(step.value(operation.outputs[0]).shape, operands, f"({y})[{{y}}] = {call};")
@@ -104,7 +104,7 @@ def binary(step: StepWriter, operation: Int8Binary) -> list[str]:
         step.need("binary_int8")
         left, right = (f"edgernn_rescale({side}, {scale})" for side, scale in zip((a, b), scales, strict=True))
         result = f"(int16_t)edgernn_saturate16(edgernn_{operation.function.lower()}_int8({left}, {right}))"
-    operands = [Operand(letter, step.value(name).shape) for name, letter in zip(operation.inputs, "ab", strict=True)]
+    operands = [COperand(letter, step.value(name).shape) for name, letter in zip(operation.inputs, "ab", strict=True)]
     y = step.place(operation.outputs[0])
     return elementwise(step.value(operation.outputs[0]).shape, operands, f"({y})[{{y}}] = {result};")
 

@@ -43,14 +43,14 @@ def _unit_constants(W: Array, R: Array, B: Array, sizes: list[int]) -> Array:
     return np.concatenate(parts)
 
 
-class Layout(NamedTuple):
+class GateLayout(NamedTuple):
     """How the rows of a cell's matrices lie in memory."""
 
     orders: tuple[Order, Order]  # of the rows of W and of R
     sizes: list[int]  # rows of each panel
 
 
-class Arguments(NamedTuple):
+class CellArguments(NamedTuple):
     """Arguments of a cell's kernel that are not the same for all cells, as C."""
 
     states: list[str]
@@ -60,7 +60,7 @@ class Arguments(NamedTuple):
 
 
 def _cell(
-    step: StepWriter, operation: Int8RecurrentOperation, kernel: str, layout: Layout, own: Arguments
+    step: StepWriter, operation: Int8RecurrentOperation, kernel: str, layout: GateLayout, own: CellArguments
 ) -> list[str]:
     """The call of a cell's kernel: input, states, matrices, constants, functions, output, memory."""
     step.need(kernel)
@@ -98,8 +98,8 @@ def rnn(step: StepWriter, operation: Int8Rnn) -> list[str]:
     sizes = fours(step.program.weights[operation.R].shape[0])
     W, R, B = scales(step, operation, "W"), scales(step, operation, "R"), step.program.weights[operation.B]
     constants = constants_table(step, operation, _unit_constants(W, R, B, sizes))
-    own = Arguments([step.state(operation.h)], constants, [], [str(operation.clip)])
-    return _cell(step, operation, "rnn_int8", Layout((unchanged, unchanged), sizes), own)
+    own = CellArguments([step.state(operation.h)], constants, [], [str(operation.clip)])
+    return _cell(step, operation, "rnn_int8", GateLayout((unchanged, unchanged), sizes), own)
 
 
 def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
@@ -112,16 +112,16 @@ def gru(step: StepWriter, operation: Int8Gru) -> list[str]:
         constants = constants_table(
             step, operation, _unit_constants(_reset_first(W), _reset_first(R), _reset_first(B), sizes)
         )
-        own = Arguments([h, str(int(operation.int32_state))], constants, [], clip)
-        return _cell(step, operation, "gru_reset_first_int8", Layout((_reset_first, _reset_first), sizes), own)
+        own = CellArguments([h, str(int(operation.int32_state))], constants, [], clip)
+        return _cell(step, operation, "gru_reset_first_int8", GateLayout((_reset_first, _reset_first), sizes), own)
     W_z, W_r, W_h = np.split(W, 3)
     R_z, R_r, R_h = np.split(R, 3)
     B_z, B_r, B_h, B_recurrent = np.split(B, 4)
     columns = [W_h, B_h, W_z, B_z, W_r, B_r, R_z, R_r, R_h, B_recurrent]  # (units,) each
     constants = constants_table(step, operation, np.stack(columns, axis=1).ravel())
-    layout = Layout((lambda rows: by_unit(_gates_first(rows), 3), lambda rows: by_unit(rows, 3)), [3] * hidden_size)
+    layout = GateLayout((lambda rows: by_unit(_gates_first(rows), 3), lambda rows: by_unit(rows, 3)), [3] * hidden_size)
     kernel = "gru_wide_int8" if operation.int32_state else "gru_int8"
-    return _cell(step, operation, kernel, layout, Arguments([h], constants, [], clip))
+    return _cell(step, operation, kernel, layout, CellArguments([h], constants, [], clip))
 
 
 def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
@@ -137,9 +137,9 @@ def lstm(step: StepWriter, operation: Int8Lstm) -> list[str]:
     constants = constants_table(step, operation, _unit_constants(by_unit(W, 4), by_unit(R, 4), by_unit(B, 4), sizes))
     numbers = (int(operation.input_forget), operation.clip, operation.candidate_shift, operation.cell_shift)
     states = [step.state(operation.h), step.state(operation.c)]
-    layout = Layout((lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4)), sizes)
+    layout = GateLayout((lambda rows: by_unit(rows, 4), lambda rows: by_unit(rows, 4)), sizes)
     kernel = "lstm_wide_int8" if operation.int32_state else "lstm_int8"
-    own = Arguments(states, constants, [peepholes], [str(number) for number in numbers])
+    own = CellArguments(states, constants, [peepholes], [str(number) for number in numbers])
     return _cell(step, operation, kernel, layout, own)
 
 

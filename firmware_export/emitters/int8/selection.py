@@ -9,7 +9,7 @@ from edgernn.program.operations import (
     Int8Where,
 )
 from edgernn.program.operations.int8.selection import TRUTH
-from firmware_export.emitters.c_loops import Operand, elementwise
+from firmware_export.emitters.c_loops import COperand, elementwise
 from firmware_export.emitters.calls import Emitter
 from firmware_export.packing import scale_words
 from firmware_export.step import StepWriter
@@ -30,7 +30,7 @@ def compare(step: StepWriter, operation: Int8Compare) -> list[str]:
         scales = scale_words(np.array(operation.multipliers), np.array(operation.shifts)).tolist()
         left, right = (f"edgernn_rescale({side}, {scale})" for side, scale in zip((a, b), scales, strict=True))
         holds = f"{left} {COMPARISONS[operation.function]} {right}"
-    operands = [Operand(letter, step.value(name).shape) for name, letter in zip(operation.inputs, "ab", strict=True)]
+    operands = [COperand(letter, step.value(name).shape) for name, letter in zip(operation.inputs, "ab", strict=True)]
     y = step.place(operation.outputs[0])
     return elementwise(step.value(operation.outputs[0]).shape, operands, f"({y})[{{y}}] = ({holds}) ? {TRUTH} : 0;")
 

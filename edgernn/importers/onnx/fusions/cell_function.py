@@ -30,7 +30,7 @@ TOLERANCE = 1e-5
 BOUNDS = {"Min": "Max", "Max": "Min"}  # one after the other they clip
 
 
-class State(NamedTuple):
+class CarriedState(NamedTuple):
     """A state that the step reads once, and writes once."""
 
     read: ReadState
@@ -63,7 +63,7 @@ class Affine(NamedTuple):
 class CellFunction:
     """The part of the step that makes new states of old ones and a sample."""
 
-    def __init__(self, program: Program, states: Sequence[State]) -> None:
+    def __init__(self, program: Program, states: Sequence[CarriedState]) -> None:
         self.program, self.states = program, states
         self.writers = program.graph.writers
         self.old = [state.read.outputs[0] for state in states]

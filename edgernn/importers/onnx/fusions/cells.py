@@ -19,7 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.errors import ModelError
-from edgernn.importers.onnx.fusions.cell_function import TOLERANCE, ActivatedUnits, Affine, Array, CellFunction, State
+from edgernn.importers.onnx.fusions.cell_function import (
+    TOLERANCE,
+    ActivatedUnits,
+    Affine,
+    Array,
+    CarriedState,
+    CellFunction,
+)
 from edgernn.importers.onnx.fusions.log import FusionLog
 from edgernn.importers.onnx.streams.names import Names
 from edgernn.importers.onnx.streams.weights import WeightStore
@@ -67,7 +74,7 @@ def fuse_cells(program: Program, store: WeightStore, names: Names, log: FusionLo
     return program
 
 
-def _groups(operations: Sequence[AnyOperation], states: Sequence[State]) -> Iterator[tuple[State, ...]]:
+def _groups(operations: Sequence[AnyOperation], states: Sequence[CarriedState]) -> Iterator[tuple[CarriedState, ...]]:
     """States that one cell may have: two that need each other, h and c of an LSTM, and each by itself."""
     needs = {state.read.outputs[0]: 1 << i for i, state in enumerate(states)}  # value -> states that it is made of
     for operation in operations:
@@ -81,7 +88,7 @@ def _groups(operations: Sequence[AnyOperation], states: Sequence[State]) -> Iter
     yield from ((state,) for state in states)
 
 
-def _states(operations: Sequence[AnyOperation]) -> list[State]:
+def _states(operations: Sequence[AnyOperation]) -> list[CarriedState]:
     reads: dict[tuple[str, int], list[ReadState]] = {}
     writes: dict[tuple[str, int], list[WriteState]] = {}
     for operation in operations:
@@ -94,11 +101,11 @@ def _states(operations: Sequence[AnyOperation]) -> list[State]:
         written = writes.get(place, [])
         is_in_loop = len(written) == 2 and written[0].begins  # begun before the loop, written in it
         if len(found) == 1 and (len(written) == 1 or is_in_loop) and written[-1].dtype == "float32":
-            states.append(State(found[0], written[-1]))
+            states.append(CarriedState(found[0], written[-1]))
     return states
 
 
-def _replaced(program: Program, states: Sequence[State], cell: Rnn | Gru | Lstm) -> tuple[AnyOperation, ...]:
+def _replaced(program: Program, states: Sequence[CarriedState], cell: Rnn | Gru | Lstm) -> tuple[AnyOperation, ...]:
     """The cell where the first new state was made; the values of the new states come from it."""
     new = {state.write.inputs[0]: state for state in states}
     written = {state.write.name for state in states}
@@ -116,7 +123,7 @@ def _replaced(program: Program, states: Sequence[State], cell: Rnn | Gru | Lstm)
     return rewritten(program.description.operations, replaced)
 
 
-def _read_new(cell: Rnn | Gru | Lstm, name: str, state: State) -> ReadState:
+def _read_new(cell: Rnn | Gru | Lstm, name: str, state: CarriedState) -> ReadState:
     """The other new state of a cell, as a value."""
     return ReadState(
         name=f"{cell.name}:{state.read.name}",
@@ -132,7 +139,7 @@ def _read_new(cell: Rnn | Gru | Lstm, name: str, state: State) -> ReadState:
 class _Candidate(CellFunction):
     """A function that may be a cell."""
 
-    def __init__(self, program: Program, states: Sequence[State], store: WeightStore, names: Names) -> None:
+    def __init__(self, program: Program, states: Sequence[CarriedState], store: WeightStore, names: Names) -> None:
         super().__init__(program, states)
         self.store, self.names = store, names
         self.reason = ""  # why it is no cell, once it looks like one

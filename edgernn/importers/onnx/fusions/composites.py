@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgernn.importers.onnx.fusions.log import MIN_MATCHED, FusionLog
 from edgernn.importers.onnx.fusions.norms import NormFinder
-from edgernn.importers.onnx.fusions.patterns import Function, Matcher, Miss, Value
+from edgernn.importers.onnx.fusions.patterns import FunctionPattern, Matcher, Miss, ValuePattern
 from edgernn.program.operations import AnyOperation, Binary, Softmax, Unary
 from edgernn.program.program import Program
 from edgernn.program.trees import rewritten
@@ -23,11 +23,11 @@ from edgernn.program.trees import rewritten
 Weights: TypeAlias = MutableMapping[str, NDArray[Any]]
 
 
-x = Value("x")
+x = ValuePattern("x")
 ACTIVATIONS = {
-    "Gelu": 0.5 * x * (1.0 + Function("Erf", sqrt(0.5) * x)),
-    "GeluTanh": 0.5 * x * (1.0 + Function("Tanh", sqrt(2 / pi) * (x + 0.044715 * x * x * x))),
-    "HardSwish": x * Function("HardSigmoid", x, 1 / 6, 0.5),
+    "Gelu": 0.5 * x * (1.0 + FunctionPattern("Erf", sqrt(0.5) * x)),
+    "GeluTanh": 0.5 * x * (1.0 + FunctionPattern("Tanh", sqrt(2 / pi) * (x + 0.044715 * x * x * x))),
+    "HardSwish": x * FunctionPattern("HardSigmoid", x, 1 / 6, 0.5),
 }
 
 

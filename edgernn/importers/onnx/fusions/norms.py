@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgernn.importers.onnx.fusions.log import MIN_MATCHED, FusionLog
-from edgernn.importers.onnx.fusions.patterns import Found, Matcher, Number, Value, mean
+from edgernn.importers.onnx.fusions.patterns import Found, Matcher, Number, ValuePattern, mean
 from edgernn.program.graph import ProgramGraph, is_reshape
 from edgernn.program.operations import AnyOperation, Binary, LayerNorm, Schedule, Shape, Unary
 
@@ -54,7 +54,7 @@ def _meets_its_row(matcher: Matcher, difference: str, found: Found) -> str | Non
     return "the mean of a row is subtracted from other rows"
 
 
-x, epsilon = Value("x"), Number("epsilon")
+x, epsilon = ValuePattern("x"), Number("epsilon")
 row_mean = mean(x).called("mean")
 variance = mean((x - row_mean).where(_meets_its_row) ** 2) | mean(x**2) - row_mean**2
 mean_square = mean(x**2)

@@ -1,7 +1,7 @@
 """Patterns of operations, written like the formulas that they stand for, and why one does not match.
 
-``x = Value("x")`` and ``mean((x - mean(x)) ** 2)`` is a pattern of several operations. `Matcher.match` looks for it in
-what computes a value. Sums and products match in any order of their parts, products also however they are put together
+``x = ValuePattern("x")`` and ``mean((x - mean(x)) ** 2)`` is a pattern of several operations. `Matcher.match` looks for
+it in what computes a value. Sums and products match in any order of their parts, products also however they are put together
 (``x * 0.5 * y`` is ``0.5 * (x * y)``); reshapes between the parts do not count. The attempt that got furthest without
 matching is kept with its reason.
 
@@ -71,9 +71,9 @@ class Pattern:
     def __mul__(self, other: Pattern | float) -> Pattern:
         scale, factors = _as_product(self)
         if not isinstance(other, Pattern):
-            return Product(scale * other, factors)
+            return ProductPattern(scale * other, factors)
         other_scale, others = _as_product(other)
-        return Product(scale * other_scale, (*factors, *others))
+        return ProductPattern(scale * other_scale, (*factors, *others))
 
     def __rmul__(self, other: float) -> Pattern:
         return self * other
@@ -90,15 +90,15 @@ class Pattern:
 
     def where(self, check: Check) -> Pattern:
         """The same, where `check` finds nothing wrong."""
-        return Where(self, check)
+        return WherePattern(self, check)
 
 
 def _as_product(pattern: Pattern) -> tuple[float, tuple[Pattern, ...]]:
-    return (pattern.scale, pattern.factors) if isinstance(pattern, Product) else (1.0, (pattern,))
+    return (pattern.scale, pattern.factors) if isinstance(pattern, ProductPattern) else (1.0, (pattern,))
 
 
 @dataclass(frozen=True)
-class Value(Pattern):
+class ValuePattern(Pattern):
     """Any value, the same wherever the name stands."""
 
     name: str
@@ -178,7 +178,7 @@ class Difference(Pattern):
 
 
 @dataclass(frozen=True)
-class Product(Pattern):
+class ProductPattern(Pattern):
     """A number times any number of factors, in any order and however they are put together."""
 
     scale: float
@@ -228,7 +228,7 @@ class Power(Pattern):
 
 
 @dataclass(frozen=True)
-class Function(Pattern):
+class FunctionPattern(Pattern):
     """A function of one value, with its constants."""
 
     name: str
@@ -301,7 +301,7 @@ class Called(Pattern):
 
 
 @dataclass(frozen=True)
-class Where(Pattern):
+class WherePattern(Pattern):
     """A part with a condition beside its form."""
 
     of: Pattern
@@ -330,7 +330,7 @@ class Matcher:
     Parameters
     ----------
     weights : mapping of str to ndarray
-    values : mapping of str to Value
+    values : mapping of str to ValuePattern
         Their types.
     writers : mapping of str to AnyOperation
         By value; may grow while patterns are looked for.

@@ -22,7 +22,7 @@ from edgernn.importers.onnx.rules.reductions import require_features
 from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.sequence import is_time
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, features, width_of
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor, features, width_of
 
 Array = NDArray[Any]
 
@@ -100,7 +100,7 @@ def _mask(call: Call, index: int) -> Array:
     return mask
 
 
-def split_heads(call: Call, x: Stream, heads: int) -> Stream:
+def split_heads(call: Call, x: Signal, heads: int) -> Signal:
     """(batch, length, heads * size) as (batch, heads, length, size)."""
     require_features(call, x, [x.rank - 1])
     width = width_of(x.axes[-1])
@@ -110,14 +110,14 @@ def split_heads(call: Call, x: Stream, heads: int) -> Stream:
     return x.moved((x.axes[0], features(heads), x.axes[1], features(width // heads)), elements)
 
 
-def join_heads(x: Stream) -> Stream:
+def join_heads(x: Signal) -> Signal:
     """The opposite of `split_heads`."""
     elements = x.elements.swapaxes(1, 2)
     width = elements.shape[2] * elements.shape[3]
     return x.moved((x.axes[0], x.axes[2], features(width)), elements.reshape(*elements.shape[:2], width))
 
 
-def attended(call: Call, q: Stream, k: Stream, v: Stream, how: Attending) -> Stream:
+def attended(call: Call, q: Signal, k: Signal, v: Signal, how: Attending) -> Signal:
     """``softmax(scale * q @ k.T + mask) @ v``, each (batch, heads, length, size); k and v may have fewer heads."""
     if q.rank != 4 or k.rank != 4 or v.rank != 4:
         raise call.node.malformed(f"attends over tensors of {q.rank}, {k.rank} and {v.rank} axes, each must have 4")
@@ -138,18 +138,18 @@ def attended(call: Call, q: Stream, k: Stream, v: Stream, how: Attending) -> Str
     bias = how.bias(q.elements.shape[2], k.elements.shape[2])
     if bias is not None:
         scores = emit_pair(call, "Add", scores, Constant.of(bias), call.inner("masked"))
-    assert isinstance(scores, Stream)
+    assert isinstance(scores, Signal)
     shares: Tensor = emit_softmax(call, scores, call.inner("shares"))
     if bias is not None and (lost := (bias <= LOWEST).all(-1, keepdims=True)).any():  # who may look nowhere sees zeros
         shares = emit_pair(
             call, "Mul", shares, Constant.of(np.where(lost, np.float32(0), np.float32(1))), call.inner("seen")
         )
     y = product(call, shares, v, 1.0, call.output)
-    assert isinstance(y, Stream)
+    assert isinstance(y, Signal)
     return y
 
 
-def _over_time(call: Call, q: Stream, k: Stream, v: Stream, how: Attending) -> Stream:
+def _over_time(call: Call, q: Signal, k: Signal, v: Signal, how: Attending) -> Signal:
     """Attention that says itself how far each frame looks back."""
     q, k, v = aligned(call.builder, (q, k, v), repr(call.node))
     looks_ahead = not how.is_causal and how.right != 0
@@ -171,7 +171,7 @@ def _over_time(call: Call, q: Stream, k: Stream, v: Stream, how: Attending) -> S
     )
     scale = 1 / sqrt(q.elements.shape[3]) if how.scale is None else how.scale
     y = looked_back(call, q, transposed(k), v, scale, np.zeros(frames))
-    assert isinstance(y, Stream)
+    assert isinstance(y, Signal)
     return y
 
 
@@ -246,7 +246,7 @@ def rotary_embedding_of_onnxruntime(call: Call) -> Results:
     return (_turned(call, cos[places], sin[places]),)
 
 
-def _turned(call: Call, cos: Array, sin: Array) -> Stream:
+def _turned(call: Call, cos: Array, sin: Array) -> Signal:
     """``x * cos + turned(x) * sin``; cos and sin are (batch, length, half of the turned features)."""
     node, x = call.node, call.stream(0)
     is_flat = x.rank == 3
@@ -274,5 +274,5 @@ def _turned(call: Call, cos: Array, sin: Array) -> Stream:
     kept = emit_pair(call, "Mul", x, terms[0], call.inner("kept"))
     crossed = emit_pair(call, "Mul", turned, terms[1], call.inner("crossed"))
     y = emit_pair(call, "Add", kept, crossed, call.output)
-    assert isinstance(y, Stream)
+    assert isinstance(y, Signal)
     return join_heads(y) if is_flat else y

@@ -21,7 +21,7 @@ from edgernn.importers.onnx.rules.logic import chosen
 from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.streams.sequence import frames_of, is_time
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, extent_of, features
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor, extent_of, features
 from edgernn.program.operations import MAX_ELEMENTS
 
 Array = NDArray[Any]
@@ -40,7 +40,7 @@ def of_pairs(call: Call) -> Results:
         if operator in ("Identity", "Dropout", "Cast"):
             node.ignore("to", "saturate", "ratio", "seed", "round_mode")
             return (scores,)
-        if operator == "MatMul" and places == [0] and scores.shares and isinstance(call.inputs[1], Stream):
+        if operator == "MatMul" and places == [0] and scores.shares and isinstance(call.inputs[1], Signal):
             return (_attended(call, scores, call.stream(1)),)
         if operator == "Softmax" and node.integer("axis", -1) in (-1, scores.rank - 1) and not scores.shares:
             return (replace(scores, shares=True),)
@@ -79,7 +79,7 @@ def _masked(scores: AttentionScores, mask: Array) -> AttentionScores:
     return replace(scores, bias=mask.astype(np.float64) if scores.bias is None else scores.bias + mask)
 
 
-def _attended(call: Call, scores: AttentionScores, values: Stream) -> Tensor:
+def _attended(call: Call, scores: AttentionScores, values: Signal) -> Tensor:
     """The shares times the values."""
     assert scores.queries is not None
     assert scores.keys is not None
@@ -121,7 +121,7 @@ def _by_age(call: Call, bias: Array | None, steps: int | None) -> Array:
     return np.maximum(last[..., :reach], NOWHERE)
 
 
-def looked_back(call: Call, q: Stream, k: Stream, v: Stream, scale: float, bias: Array) -> Tensor:
+def looked_back(call: Call, q: Signal, k: Signal, v: Signal, scale: float, bias: Array) -> Tensor:
     """Attention over the last frames; q, v (..., time, size), k (..., size, time), bias (..., age)."""
     frames = bias.shape[-1]
     if frames * (k.elements.size + v.elements.size) > MAX_ELEMENTS:
@@ -135,11 +135,11 @@ def looked_back(call: Call, q: Stream, k: Stream, v: Stream, scale: float, bias:
     if bias.any():
         added = bias[..., np.newaxis, ::-1] if bias.ndim > 1 else bias[::-1]  # the oldest first
         scores = emit_pair(call, "Add", scores, Constant.of(added.astype(np.float32)), call.inner("biased"))
-    assert isinstance(scores, Stream)
+    assert isinstance(scores, Signal)
     return product(call, emit_softmax(call, scores, call.inner("shares")), values, 1.0, call.output)
 
 
-def _ring(call: Call, x: Stream, axis: int, frames: int) -> Stream:
+def _ring(call: Call, x: Signal, axis: int, frames: int) -> Signal:
     """The last frames of x in place of its axis of time, the oldest first."""
     place = axis % x.rank
     taken = frames_of(call.builder, x, frames, pads=(frames - 1, 0))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgernn.importers.onnx.streams.values import Stream, TimePairs
+from edgernn.importers.onnx.streams.values import Signal, TimePairs
 
 Array = NDArray[Any]
 
@@ -22,14 +22,14 @@ class AttentionScores(TimePairs):
 
     is_known: ClassVar[bool] = False
 
-    queries: Stream | None = None
-    keys: Stream | None = None
+    queries: Signal | None = None
+    keys: Signal | None = None
     scale: float = 1.0
     bias: Array | None = None
     shares: bool = False
 
 
-def scores_of(a: Stream, b: Stream, scale: float) -> AttentionScores:
+def scores_of(a: Signal, b: Signal, scale: float) -> AttentionScores:
     """The product of frames (..., time, size) with frames (..., size, time)."""
     axes = (*a.axes[:-2], a.axes[-2], b.axes[-1])
     elements = np.zeros((*a.elements.shape[:-2], 1, 1), np.int64)

@@ -12,7 +12,7 @@ import numpy as np
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.sequence import frames_of, materialize_padding, padded
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Stream, features, width_of
+from edgernn.importers.onnx.streams.values import Signal, features, width_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Sliding:
         return (self.kernel - 1) * self.dilation + 1
 
 
-def windows_of_blocks(builder: ProgramBuilder, x: Stream, axis: int, slide: Sliding, fill: float, where: str) -> Stream:
+def windows_of_blocks(builder: ProgramBuilder, x: Signal, axis: int, slide: Sliding, fill: float, where: str) -> Signal:
     """All windows along an axis of blocks, again in blocks; the axes are the window's elements, and those of x.
 
     With windows of k elements, d apart, and a stride S, element k of window ``m r + i`` is the frame

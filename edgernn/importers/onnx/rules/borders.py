@@ -6,7 +6,7 @@ import numpy as np
 
 from edgernn.importers.onnx.rules.call import Call
 from edgernn.importers.onnx.streams.sequence import join, materialize_padding
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, features, width_of
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor, features, width_of
 
 MODES = {"constant": "constant", "reflect": "reflect", "edge": "edge", "wrap": "wrap"}  # ONNX's name and NumPy's
 
@@ -16,7 +16,7 @@ def pad_features(call: Call, x: Tensor, axis: int, pads: tuple[int, int], mode: 
     if mode not in MODES:
         raise call.node.malformed(f"has mode = {mode!r}")
     before, after = pads
-    if mode == "constant" and isinstance(x, Stream):
+    if mode == "constant" and isinstance(x, Signal):
         x = materialize_padding(call.builder, x)
     begin, end = max(0, -before), x.elements.shape[axis] - max(0, -after)
     if end - begin < 1 or (mode == "reflect" and max(pads) >= end - begin):
@@ -30,7 +30,7 @@ def pad_features(call: Call, x: Tensor, axis: int, pads: tuple[int, int], mode: 
         return x.moved(axes, np.pad(cut, widths, MODES[mode], **filled))  # type: ignore[call-overload]
     if mode != "constant":
         return x.moved(axes, np.pad(cut, widths, MODES[mode]))  # type: ignore[call-overload]
-    assert isinstance(x, Stream)
+    assert isinstance(x, Signal)
     parts = [x.moved((*x.axes[:axis], features(end - begin), *x.axes[axis + 1 :]), cut)]
     for count, place in ((before, 0), (after, len(parts))):
         if count:

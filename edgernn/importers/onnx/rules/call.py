@@ -13,7 +13,7 @@ from edgernn.importers.onnx.graph.node import Node
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.dimension import Dimension, Extent
 from edgernn.importers.onnx.streams.sequence import materialize_padding
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor
 
 Results: TypeAlias = tuple[Tensor, ...]  # the outputs of a node, in order
 
@@ -126,14 +126,14 @@ class Call:
             raise self.node.malformed(f"lacks its input {index + 1}")
         return tensor
 
-    def stream(self, index: int) -> Stream:
+    def stream(self, index: int) -> Signal:
         """An input that varies from step to step, its padding made frames."""
         return materialize_padding(self.builder, self.sequence(index))
 
-    def sequence(self, index: int) -> Stream:
+    def sequence(self, index: int) -> Signal:
         """An input that varies from step to step, as it is."""
         tensor = self.tensor(index)
-        if not isinstance(tensor, Stream):
+        if not isinstance(tensor, Signal):
             raise self.node.unsupported(
                 f"has a constant as input {index + 1}, where it must vary in time: fold constants before the export"
             )

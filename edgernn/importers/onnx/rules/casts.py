@@ -11,7 +11,7 @@ from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_unary
 from edgernn.importers.onnx.rules.number_types import converted, floats, is_integer, is_truth
 from edgernn.importers.onnx.streams.sequence import materialize_padding
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor
 
 
 def cast(call: Call) -> Results:
@@ -25,7 +25,7 @@ def cast(call: Call) -> Results:
 def cast_like(call: Call) -> Results:
     """CastLike: a cast to the number type of another tensor."""
     like = call.tensor(1)
-    if isinstance(like, Stream):
+    if isinstance(like, Signal):
         return (_cast(call, call.tensor(0), np.dtype("int32" if is_integer(call.builder, like) else "float32")),)
     return (_cast(call, call.tensor(0), np.dtype(np.int64) if like.elements.dtype == object else like.elements.dtype),)
 
@@ -34,7 +34,7 @@ def _cast(call: Call, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
     call.node.ignore("saturate", "round_mode")
     if isinstance(x, Constant):
         return x if x.elements.dtype == object else x.moved(x.axes, x.elements.astype(dtype))
-    assert isinstance(x, Stream)
+    assert isinstance(x, Signal)
     if dtype.kind == "f":
         return converted(call, x, "float32", call.output) if is_integer(call.builder, x) else x
     x = materialize_padding(call.builder, x)
@@ -45,7 +45,7 @@ def _cast(call: Call, x: Tensor, dtype: np.dtype[Any]) -> Tensor:
     return converted(call, x, "int32", call.output)
 
 
-def truth(call: Call, x: Stream, output: str) -> Stream:
+def truth(call: Call, x: Signal, output: str) -> Signal:
     """1 where x is not 0."""
     x = floats(call, x)
     if is_truth(call.builder, x):

@@ -17,7 +17,7 @@ from edgernn.importers.onnx.rules.ids import chosen_entries, warn_of_index
 from edgernn.importers.onnx.rules.layer_norms import divided_by_norm
 from edgernn.importers.onnx.rules.normalization import emit_softmax
 from edgernn.importers.onnx.rules.reductions import emit_arg_max, require_features
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, width_of
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor, width_of
 from edgernn.program.operations import Softmax
 
 Array = NDArray[Any]
@@ -55,7 +55,7 @@ def normalizer(call: Call) -> Results:
     raise call.node.unsupported("divides by the largest number of a row, on whose sign runtimes differ: use L1 or L2")
 
 
-def _are_probabilities(call: Call, x: Stream) -> bool:
+def _are_probabilities(call: Call, x: Signal) -> bool:
     """Whether rows are what a softmax gives: none is negative, and their sum is 1 already."""
     writer = next((operation for operation in call.builder.operations if operation.outputs == x.bases), None)
     in_order = x.elements.size == width_of(x.axes[-1]) and (np.diff(x.elements.ravel()) == 1).all()
@@ -71,7 +71,7 @@ def linear_regressor(call: Call) -> Results:
     return (scores,)
 
 
-def _scores(call: Call, x: Stream, count: int, output: str) -> Stream:
+def _scores(call: Call, x: Signal, count: int, output: str) -> Signal:
     """``x @ coefficients.T + intercepts``."""
     require_features(call, x, [x.rank - 1])
     coefficients = _vector(call, "coefficients")

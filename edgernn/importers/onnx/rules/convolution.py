@@ -23,7 +23,7 @@ from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,
-    Stream,
+    Signal,
     check_step_shape,
     extent_of,
     features,
@@ -36,7 +36,7 @@ Array = NDArray[Any]
 MAX_PRODUCTS = 8  # groups that are a Dense each; more are one GroupedDense
 
 
-def sliding(call: Call, x: Stream, kernel: tuple[int, ...]) -> list[Sliding]:
+def sliding(call: Call, x: Signal, kernel: tuple[int, ...]) -> list[Sliding]:
     """The attributes that Conv and the poolings share, for each spatial axis."""
     node, rank = call.node, len(kernel)
     if not kernel or x.rank != rank + 2 or min(kernel) < 1:
@@ -69,7 +69,7 @@ def _same_padding(extent: Extent, span: int, stride: int) -> int:
     return max(0, (-(-extent // stride) - 1) * stride + span - extent)
 
 
-def check_spatial_axes(call: Call, x: Stream) -> int | None:
+def check_spatial_axes(call: Call, x: Signal) -> int | None:
     """Which axis is time, None where none is; channels and others must be features."""
     if has_role(x.axes[1], Role.TIME) or not is_features(x.axes[1]):
         raise WrongAxisError(f"{call.node!r} has time or the batch where its channels should be")
@@ -84,7 +84,7 @@ def check_spatial_axes(call: Call, x: Stream) -> int | None:
     return times[0]
 
 
-def unfolded(call: Call, x: Stream, slidings: list[Sliding], fill: float) -> tuple[Stream, list[Axis]]:
+def unfolded(call: Call, x: Signal, slidings: list[Sliding], fill: float) -> tuple[Signal, list[Axis]]:
     """All windows of x: axes (batch, channels, spatial..., kernel...), and the spatial axes by themselves.
 
     Along features, what lies outside is an element that holds `fill`; along time, History pads.
@@ -129,7 +129,7 @@ def unfolded(call: Call, x: Stream, slidings: list[Sliding], fill: float) -> tup
         padding = call.builder.constant(Constant.of(np.full(1, fill, np.float32), f"{call.output}:padding"), x.timing)
         bases = (*bases, *padding.bases)
     all_axes = (axes[0], axes[1], *spatial, *(features(slide.kernel) for slide in slidings))
-    return Stream(all_axes, elements, bases=bases, timing=x.timing), spatial
+    return Signal(all_axes, elements, bases=bases, timing=x.timing), spatial
 
 
 def conv(call: Call) -> Results:
@@ -151,7 +151,7 @@ def _bias(call: Call) -> Array | None:
     return call.array(2, "B") if call.has(2) else None
 
 
-def convolved(call: Call, x: Stream, W: Array, B: Array | None) -> Stream:
+def convolved(call: Call, x: Signal, W: Array, B: Array | None) -> Signal:
     """The convolution of x (batch, channels, spatial...) with W (outputs, channels / group, kernel...)."""
     group = call.node.integer("group", 1)
     slidings = sliding(call, x, W.shape[2:])
@@ -163,8 +163,8 @@ def convolved(call: Call, x: Stream, W: Array, B: Array | None) -> Stream:
 
 
 def products(
-    call: Call, patches: Stream, spatial: list[Axis], W: Array, B: Array | None, group: int, output: str
-) -> Stream:
+    call: Call, patches: Signal, spatial: list[Axis], W: Array, B: Array | None, group: int, output: str
+) -> Signal:
     """Patches (batch, channels, spatial..., kernel...) times W (outputs, channels / group, kernel...)."""
     rank, outputs = len(spatial), W.shape[0]
     inner = patches.elements
@@ -198,12 +198,12 @@ def products(
 
 
 def _dense(
-    call: Call, x: Stream, axes: tuple[Axis, ...], rows: Array, W: Array, B: Array | None, output: str
-) -> Stream:
+    call: Call, x: Signal, axes: tuple[Axis, ...], rows: Array, W: Array, B: Array | None, output: str
+) -> Signal:
     """rows (batch, spatial..., taps, inputs) times W (outputs, taps, inputs) -> (batch, spatial..., outputs)."""
     builder = call.builder
     outside, width = rows.shape[:-2], rows.shape[-2] * rows.shape[-1]
-    part = Stream((features(prod(outside)), features(width)), rows.reshape(-1, width), bases=x.bases, timing=x.timing)
+    part = Signal((features(prod(outside)), features(width)), rows.reshape(-1, width), bases=x.bases, timing=x.timing)
     shape = (width,) if prod(outside) == 1 else (prod(outside), width)
     builder.emit(
         Dense(
@@ -216,18 +216,18 @@ def _dense(
         ),
         x.timing,
     )
-    return Stream.of(output, (*axes, features(len(W))), x.timing)
+    return Signal.of(output, (*axes, features(len(W))), x.timing)
 
 
 def _grouped(
-    call: Call, x: Stream, axes: tuple[Axis, ...], rows: Array, W: Array, B: Array | None, output: str
-) -> Stream:
+    call: Call, x: Signal, axes: tuple[Axis, ...], rows: Array, W: Array, B: Array | None, output: str
+) -> Signal:
     """rows (batch, spatial..., taps, group, inputs), W (group, outputs, taps, inputs), as `_dense`."""
     builder = call.builder
     group, outputs, taps, inputs = W.shape
     outside = rows.shape[:-3]
     columns = np.moveaxis(rows, -1, -2).reshape(prod(outside), taps * inputs, group)  # (rows, taps * inputs, group)
-    part = Stream(tuple(map(features, columns.shape)), columns, bases=x.bases, timing=x.timing)
+    part = Signal(tuple(map(features, columns.shape)), columns, bases=x.bases, timing=x.timing)
     weights = W.reshape(group, outputs, taps * inputs).transpose(1, 2, 0)  # (outputs, taps * inputs, group)
     builder.emit(
         GroupedDense(
@@ -240,7 +240,7 @@ def _grouped(
         ),
         x.timing,
     )
-    y = Stream.of(output, (*axes, features(outputs), features(group)), x.timing)  # its channels are group-major
+    y = Signal.of(output, (*axes, features(outputs), features(group)), x.timing)  # its channels are group-major
     elements = y.elements.swapaxes(-1, -2).reshape(*outside, group * outputs)
     return y.moved((*axes, features(group * outputs)), elements)
 
@@ -283,7 +283,7 @@ def _turned(slide: Sliding, extra: int) -> tuple[int, int]:
     return slide.span - 1 - slide.pads[0], slide.span - 1 - slide.pads[1] + extra
 
 
-def _stuffed(call: Call, x: Stream, axis: int, stride: int) -> Stream:
+def _stuffed(call: Call, x: Signal, axis: int, stride: int) -> Signal:
     """The stream with ``stride - 1`` zeros between neighbours along features."""
     if stride == 1:
         return x
@@ -294,7 +294,7 @@ def _stuffed(call: Call, x: Stream, axis: int, stride: int) -> Stream:
     elements = np.full(shape, sum(call.builder.size_of(base) for base in x.bases))
     elements[(slice(None),) * axis + (slice(None, None, stride),)] = x.elements
     axes = (*x.axes[:axis], features(shape[axis]), *x.axes[axis + 1 :])
-    return Stream(axes, elements, bases=(*x.bases, *zero.bases), timing=x.timing)
+    return Signal(axes, elements, bases=(*x.bases, *zero.bases), timing=x.timing)
 
 
 def _interleaved(call: Call, W: Array, place: int, slide: Sliding, extra: int) -> tuple[Array, Sliding, int]:
@@ -326,7 +326,7 @@ def _interleaved(call: Call, W: Array, place: int, slide: Sliding, extra: int) -
     return result, Sliding(taps, 1, 1, (before, rest // s + taps - 1 - before)), s
 
 
-def _in_time(y: Stream, time: int, group: int, steps: int) -> Stream:
+def _in_time(y: Signal, time: int, group: int, steps: int) -> Signal:
     """Channels (group, steps, outputs) with the steps taken into the axis of time."""
     batch, channels, *others = y.elements.shape
     outputs = channels // (group * steps)

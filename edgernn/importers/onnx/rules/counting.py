@@ -14,13 +14,13 @@ from edgernn.importers.onnx.rules.running import running_reduction
 from edgernn.importers.onnx.streams.dimension import Dimension
 from edgernn.importers.onnx.streams.sequence import as_per_sequence, is_time
 from edgernn.importers.onnx.streams.timing import Timing
-from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, Tensor
+from edgernn.importers.onnx.streams.values import Axis, Constant, Signal, Tensor
 from edgernn.program.operations import Binary, RunningReduce, Unary
 
 MIN_COUNT = 4  # numbers that are seen to count
 
 
-def counted(call: Call, constant: Constant, x: Stream) -> Tensor:
+def counted(call: Call, constant: Constant, x: Signal) -> Tensor:
     """The constant that meets x, as a signal where it counts the frames of x, or is a length; else as it is."""
     if constant.elements.dtype == object:
         return _length(call, constant, x)
@@ -46,12 +46,12 @@ def counted(call: Call, constant: Constant, x: Stream) -> Tensor:
     return constant
 
 
-def _is_running_sum(call: Call, x: Stream) -> bool:
+def _is_running_sum(call: Call, x: Signal) -> bool:
     writers = (by for by in call.builder.operations if isinstance(by, RunningReduce) and by.outputs == x.bases)
     return not x.per_sequence and any(by.function == "Sum" for by in writers)
 
 
-def _length(call: Call, constant: Constant, x: Stream) -> Tensor:
+def _length(call: Call, constant: Constant, x: Signal) -> Tensor:
     """A number of frames of the sequence so far, in proportion and so many more; there is none before it is above 0."""
     extent = constant.elements.ravel()[0] if constant.elements.size == 1 else None
     if not isinstance(extent, Dimension) or extent.counted is None or x.timing.tail or not x.per_sequence:
@@ -67,7 +67,7 @@ def _length(call: Call, constant: Constant, x: Stream) -> Tensor:
 
 def _count(
     call: Call, axes: tuple[Axis, ...], timing: Timing, step: float, start: float, is_reciprocal: bool
-) -> Stream:
+) -> Signal:
     """``start + step n`` for the n-th frame, counted from 1."""
     builder = call.builder
     one = builder.constant(Constant.of(np.ones(1, np.float32), f"{call.output}:one"), timing)
@@ -87,7 +87,7 @@ def _count(
             ),
             timing,
         )
-        y = Stream.of(name, ((),), timing)
+        y = Signal.of(name, ((),), timing)
     if is_reciprocal:
         name = call.inner("share")
         builder.emit(
@@ -100,5 +100,5 @@ def _count(
             ),
             timing,
         )
-        y = Stream.of(name, ((),), timing)
+        y = Signal.of(name, ((),), timing)
     return y.moved(axes, y.elements.reshape((1,) * len(axes)))

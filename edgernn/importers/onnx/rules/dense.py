@@ -17,7 +17,7 @@ from edgernn.importers.onnx.streams.builder import without_leading_ones
 from edgernn.importers.onnx.streams.sequence import materialize_padding
 from edgernn.importers.onnx.streams.values import (
     Constant,
-    Stream,
+    Signal,
     Tensor,
     check_constant_shape,
     features,
@@ -39,7 +39,7 @@ def gemm(call: Call) -> Results:
     A = A.moved(A.axes[::-1], A.elements.T) if node.integer("transA", 0) else A
     B = B.moved(B.axes[::-1], B.elements.T) if node.integer("transB", 0) else B
     C = call.tensor(2) if call.has(2) else None
-    if isinstance(A, Stream) and isinstance(B, Constant) and C is not None:
+    if isinstance(A, Signal) and isinstance(B, Constant) and C is not None:
         bias = _bias(call, C, width_of(B.axes[1]), beta)
         if bias is not None:
             return (emit_dense(call, A, _numbers(call, B).T * alpha, bias, call.output),)
@@ -70,12 +70,12 @@ def product(call: Call, a: Tensor, b: Tensor, alpha: float, output: str) -> Tens
     if isinstance(a, Constant) and isinstance(b, Constant):
         return _of_constants(call, a, b, alpha)
     if isinstance(a, Constant):
-        assert isinstance(b, Stream)
+        assert isinstance(b, Signal)
         return transposed(_with_weights(call, transposed(b), transposed(a), alpha, output))
-    assert isinstance(a, Stream)
+    assert isinstance(a, Signal)
     if isinstance(b, Constant):
         return _with_weights(call, a, b, alpha, output)
-    assert isinstance(b, Stream)
+    assert isinstance(b, Signal)
     return products.of_streams(call, a, b, alpha, output)
 
 
@@ -86,7 +86,7 @@ def _of_constants(call: Call, a: Constant, b: Constant, alpha: float) -> Constan
     return Constant(axes, _numbers(call, a) @ _numbers(call, b) * np.float32(alpha))
 
 
-def _with_weights(call: Call, a: Stream, b: Constant, alpha: float, output: str) -> Stream:
+def _with_weights(call: Call, a: Signal, b: Constant, alpha: float, output: str) -> Signal:
     """The product of a signal and one matrix of weights, or a stack of them."""
     weights = _numbers(call, b)
     if weights.ndim <= max(a.rank, 2) and weights.size == prod(weights.shape[-2:]):
@@ -115,7 +115,7 @@ def transposed(x: TensorType) -> TensorType:
     return x.moved(axes, x.elements.swapaxes(-1, -2))
 
 
-def emit_dense(call: Call, x: Stream, W: Array, B: Array | None, output: str) -> Stream:
+def emit_dense(call: Call, x: Signal, W: Array, B: Array | None, output: str) -> Signal:
     """Dense over the last axis of x; W is (outputs, inputs)."""
     x = materialize_padding(call.builder, x)
     if x.rank == 0 or not is_features(x.axes[-1]):
@@ -139,4 +139,4 @@ def emit_dense(call: Call, x: Stream, W: Array, B: Array | None, output: str) ->
         ),
         x.timing,
     )
-    return Stream.of(output, (*x.axes[:-1], features(W.shape[0])), x.timing)
+    return Signal.of(output, (*x.axes[:-1], features(W.shape[0])), x.timing)

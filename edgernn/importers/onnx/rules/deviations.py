@@ -14,16 +14,16 @@ import numpy as np
 
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Deviations(Stream):
+class Deviations(Signal):
     """Frames without the mean of them all; `elements` are of the frames, and `mean` is that of all up to each."""
 
     is_known: ClassVar[bool] = False
 
-    mean: Stream
+    mean: Signal
     is_squared: bool = False
 
     def unknown(self) -> NeedsWindowError:
@@ -32,14 +32,14 @@ class Deviations(Stream):
             "beginning"
         )
 
-    def frames(self) -> Stream:
+    def frames(self) -> Signal:
         """The frames as they are."""
-        return Stream(self.axes, self.elements, bases=self.bases, timing=self.timing)
+        return Signal(self.axes, self.elements, bases=self.bases, timing=self.timing)
 
 
 def deviations(builder: ProgramBuilder, x: Tensor, mean: Tensor) -> Deviations | None:
     """What ``x - mean`` is, where that is the mean of x over time; None where it is something else."""
-    if not isinstance(x, Stream) or not isinstance(mean, Stream) or len(mean.bases) != 1 or mean.rank > x.rank:
+    if not isinstance(x, Signal) or not isinstance(mean, Signal) or len(mean.bases) != 1 or mean.rank > x.rank:
         return None
     if mean.bases[0] not in builder.findings.running_means:
         return None

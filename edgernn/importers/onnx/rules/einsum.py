@@ -11,7 +11,7 @@ from edgernn.importers.onnx.rules.dense import product
 from edgernn.importers.onnx.rules.elementwise import emit_pair
 from edgernn.importers.onnx.rules.layout import merged
 from edgernn.importers.onnx.rules.reductions import require_features
-from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, Tensor, width_of
+from edgernn.importers.onnx.streams.values import Axis, Constant, Signal, Tensor, width_of
 
 
 def einsum(call: Call) -> Results:
@@ -90,7 +90,7 @@ def _summed(call: Call, x: Tensor, letters: list[str], kept: Sequence[str], outp
     places = tuple(axis for i, axis in enumerate(x.axes) if i not in axes)
     if isinstance(x, Constant):
         return x.moved(places, x.elements.sum(tuple(axes))), rest
-    assert isinstance(x, Stream)
+    assert isinstance(x, Signal)
     require_features(call, x, axes)
     y = over_time.over_features(call, call.stream(call.inputs.index(x)), axes, "Sum", output)
     return y.moved(places, y.elements.squeeze(tuple(axes))), rest

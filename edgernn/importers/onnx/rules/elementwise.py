@@ -21,7 +21,7 @@ from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,
-    Stream,
+    Signal,
     Tensor,
     has_role,
     is_features,
@@ -36,9 +36,9 @@ def number(value: float | None) -> Constant:
 
 def emit_unary(
     call: Call, x: Tensor, output: str, function: str, alpha: float | None = None, beta: float | None = None
-) -> Stream:
+) -> Signal:
     """Emit one Unary; of integers it gives integers."""
-    assert isinstance(x, Stream)
+    assert isinstance(x, Signal)
     x = materialize_padding(call.builder, x)
     if is_integer(call.builder, x):
         y = emit_unary(call, floats(call, x), call.inner("float"), function, alpha, beta)
@@ -55,24 +55,24 @@ def emit_unary(
         ),
         x.timing,
     )
-    return Stream.of(output, x.axes, x.timing)
+    return Signal.of(output, x.axes, x.timing)
 
 
 def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> Tensor:
     """Emit one Binary with NumPy's broadcasting; of two constants, compute it."""
     if isinstance(a, Constant) and isinstance(b, Constant):
         return fold_pair(call.node, function, a, b)
-    if any(isinstance(operand, Stream) and is_integer(call.builder, operand) for operand in (a, b)):
+    if any(isinstance(operand, Signal) and is_integer(call.builder, operand) for operand in (a, b)):
         return _emit_integer_pair(call, function, a, b, output)
-    if isinstance(a, Stream) and isinstance(b, Constant):
+    if isinstance(a, Signal) and isinstance(b, Constant):
         a = materialize_padding(call.builder, a)
         b = counted(call, b, a)
-    elif isinstance(b, Stream) and isinstance(a, Constant):
+    elif isinstance(b, Signal) and isinstance(a, Constant):
         b = materialize_padding(call.builder, b)
         a = counted(call, a, b)
-    if isinstance(a, Stream) and isinstance(b, Stream):
+    if isinstance(a, Signal) and isinstance(b, Signal):
         a, b = aligned(call.builder, (a, b), repr(call.node))
-    timing = next(operand.timing for operand in (a, b) if isinstance(operand, Stream))
+    timing = next(operand.timing for operand in (a, b) if isinstance(operand, Signal))
     axes = broadcast(call, a, b)
     inputs, constant, constant_side = [], None, "right"
     for operand, side in ((a, "left"), (b, "right")):
@@ -80,7 +80,7 @@ def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> T
             numbers = one_frame(call, finite(call, operand), axes)
             shape = _operand_shape(numbers.shape, axes)
             constant, constant_side = call.builder.weight(f"{call.node.name}.constant", numbers.reshape(shape)), side
-        elif isinstance(operand, Stream):
+        elif isinstance(operand, Signal):
             inputs.append(call.builder.value(operand, _operand_shape(operand.elements.shape, axes)))
     call.builder.emit(
         Binary(
@@ -94,16 +94,16 @@ def emit_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> T
         ),
         timing,
     )
-    return Stream.of(output, axes, timing)
+    return Signal.of(output, axes, timing)
 
 
 def _emit_integer_pair(call: Call, function: str, a: Tensor, b: Tensor, output: str) -> Tensor:
     """A Binary of integers, computed in float32, which is exact to 24 bits; the quotient is rounded towards zero."""
-    first, second = (floats(call, operand) if isinstance(operand, Stream) else operand for operand in (a, b))
+    first, second = (floats(call, operand) if isinstance(operand, Signal) else operand for operand in (a, b))
     if function in COMPARISONS or not all(is_integer(call.builder, operand) for operand in (a, b)):
         return emit_pair(call, function, first, second, output)
     y = emit_pair(call, function, first, second, call.inner("float"))
-    assert isinstance(y, Stream)
+    assert isinstance(y, Signal)
     return converted(call, y, "int32", output)
 
 

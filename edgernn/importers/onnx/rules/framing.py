@@ -22,7 +22,7 @@ from edgernn.importers.onnx.streams.values import (
     Axis,
     Factor,
     Role,
-    Stream,
+    Signal,
     Tensor,
     check_step_shape,
     extent_of,
@@ -31,12 +31,12 @@ from edgernn.importers.onnx.streams.values import (
 
 
 @dataclass(frozen=True, eq=False)
-class FrameAt(Stream):
+class FrameAt(Signal):
     """One frame, by its position, of a sequence that has been split into all of them."""
 
     is_known: ClassVar[bool] = False
 
-    sequence: Stream
+    sequence: Signal
     axis: int
     position: int
 
@@ -47,7 +47,7 @@ class FrameAt(Stream):
 def split_frames(call: Call, x: Tensor, axis: int, sizes: list[int] | None, parts: int) -> tuple[Tensor, ...] | None:
     """All frames of a sequence of frozen length one by one; None where it is split otherwise."""
     is_all = parts > 1 and extent_of(x.axes[axis]) == parts and sizes in (None, [1] * parts)
-    if not is_all or not isinstance(x, Stream) or not is_time(x.axes[axis]):
+    if not is_all or not isinstance(x, Signal) or not is_time(x.axes[axis]):
         return None
     x = materialize_padding(call.builder, x)
     axes = (*x.axes[:axis], (), *x.axes[axis + 1 :])
@@ -57,7 +57,7 @@ def split_frames(call: Call, x: Tensor, axis: int, sizes: list[int] | None, part
     )
 
 
-def joined_frames(call: Call, tensors: list[Tensor], axis: int) -> Stream | None:
+def joined_frames(call: Call, tensors: list[Tensor], axis: int) -> Signal | None:
     """A sequence of which each frame is there so many times; None where something else is joined."""
     frames = [tensor for tensor in tensors if isinstance(tensor, FrameAt)]
     if not frames or len(frames) < len(tensors):
@@ -70,7 +70,7 @@ def joined_frames(call: Call, tensors: list[Tensor], axis: int) -> Stream | None
     return repeated(call, x, axis, count)
 
 
-def repeated(call: Call, x: Stream, axis: int, count: int) -> Stream:
+def repeated(call: Call, x: Signal, axis: int, count: int) -> Signal:
     """Each frame so many times, in blocks."""
     time, *inside = x.axes[axis]
     size = x.elements.shape[axis] * count
@@ -80,12 +80,12 @@ def repeated(call: Call, x: Stream, axis: int, count: int) -> Stream:
     return x.moved((*x.axes[:axis], (time, *features(size)), *x.axes[axis + 1 :]), elements)
 
 
-def cut_windows(call: Call, x: Tensor, axis: int, places: NDArray[Any]) -> Stream | None:
+def cut_windows(call: Call, x: Tensor, axis: int, places: NDArray[Any]) -> Signal | None:
     """Frames at positions (windows, frames) of a frozen length, where they are windows that slide to the end."""
-    is_sequence = isinstance(x, Stream) and is_time(x.axes[axis]) and call.options.is_sure
+    is_sequence = isinstance(x, Signal) and is_time(x.axes[axis]) and call.options.is_sure
     if not is_sequence or places.ndim != 2 or min(places.shape) < 2:
         return None
-    assert isinstance(x, Stream)
+    assert isinstance(x, Signal)
     extent = extent_of(x.axes[axis])
     stride, dilation = int(places[1, 0] - places[0, 0]), int(places[0, 1] - places[0, 0])
     count, taps = places.shape
@@ -103,7 +103,7 @@ def cut_windows(call: Call, x: Tensor, axis: int, places: NDArray[Any]) -> Strea
 def stackings(call: Call, x: Tensor, targets: list[Extent], factors: Axis) -> Iterator[tuple[int, Axis, list[Extent]]]:
     """Numbers of frames that a Reshape may stack to one, what its factors then are, and its targets without -1."""
     times = [i for i, axis in enumerate(x.axes) if is_time(axis)]
-    if not isinstance(x, Stream) or len(times) != 1 or sum(factor.role is Role.TIME for factor in factors) != 1:
+    if not isinstance(x, Signal) or len(times) != 1 or sum(factor.role is Role.TIME for factor in factors) != 1:
         return
     (time,) = x.axes[times[0]]
     if isinstance(time.extent, int) and not call.options.is_sure:
@@ -121,7 +121,7 @@ def stackings(call: Call, x: Tensor, targets: list[Extent], factors: Axis) -> It
             yield count, split, [inferred if target == -1 else target for target in targets]
 
 
-def stacked(builder: ProgramBuilder, x: Stream, count: int) -> Stream:
+def stacked(builder: ProgramBuilder, x: Signal, count: int) -> Signal:
     """A sequence with so many frames stacked to one."""
     (axis,) = (i for i, axis in enumerate(x.axes) if is_time(axis))
     return packed(builder, materialize_padding(builder, x), axis, count)

@@ -13,7 +13,7 @@ from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary, numb
 from edgernn.importers.onnx.rules.over_time import weighted
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import (
-    Stream,
+    Signal,
     Tensor,
     TimeSoftmax,
 )
@@ -129,6 +129,6 @@ def binary(call: Call) -> Results:
 def _weighted(call: Call, a: Tensor, b: Tensor) -> Tensor:
     """A softmax over time times frames."""
     weights, values = (a, b) if isinstance(a, TimeSoftmax) else (b, a)
-    if not isinstance(weights, TimeSoftmax) or not isinstance(values, Stream) or not values.is_known:
+    if not isinstance(weights, TimeSoftmax) or not isinstance(values, Signal) or not values.is_known:
         raise NeedsWindowError(f"{call.node!r} multiplies a softmax over time with something other than frames")
     return weighted(call, weights, values)

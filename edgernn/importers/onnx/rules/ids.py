@@ -17,7 +17,7 @@ from edgernn.importers.onnx.rules.layout import merged
 from edgernn.importers.onnx.rules.number_types import converted, floats
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import Constant as ConstantTensor
-from edgernn.importers.onnx.streams.values import Stream, features, is_features
+from edgernn.importers.onnx.streams.values import Signal, features, is_features
 from edgernn.program.operations import Lookup
 
 MAX_ENTRIES = 1 << 20
@@ -51,7 +51,7 @@ def one_hot(call: Call) -> Results:
     return (emit_pair(call, "Add", scaled, number(off), call.output),)
 
 
-def looked_up(call: Call, table: NDArray[Any], ids: Stream, output: str) -> Stream:
+def looked_up(call: Call, table: NDArray[Any], ids: Signal, output: str) -> Signal:
     """``table[ids]`` of a vector; integers stay integers."""
     builder = call.builder
     whole_number = table.dtype.kind in "iu"
@@ -69,13 +69,13 @@ def looked_up(call: Call, table: NDArray[Any], ids: Stream, output: str) -> Stre
         ),
         ids.timing,
     )
-    return converted(call, Stream.of(name, ids.axes, ids.timing), "int32" if whole_number else "float32", output)
+    return converted(call, Signal.of(name, ids.axes, ids.timing), "int32" if whole_number else "float32", output)
 
 
 def array_feature_extractor(call: Call) -> Results:
     """ArrayFeatureExtractor: entries of a constant vector, or features of a signal by constant positions."""
     x, y = call.tensor(0), call.tensor(1)
-    if isinstance(x, ConstantTensor) and isinstance(y, Stream):
+    if isinstance(x, ConstantTensor) and isinstance(y, Signal):
         table = call.array(0, "X")
         if table.size != table.shape[-1]:
             raise call.node.unsupported("looks up rows of a matrix by ids that vary in time")
@@ -88,7 +88,7 @@ def array_feature_extractor(call: Call) -> Results:
     return (x.moved((*x.axes[:-1], features(len(places))), x.elements.take(places, -1)),)
 
 
-def chosen_entries(call: Call, table: NDArray[Any], ids: Stream, output: str) -> Stream:
+def chosen_entries(call: Call, table: NDArray[Any], ids: Signal, output: str) -> Signal:
     """``table[ids]``; a table that counts from 0 gives the ids as they are."""
     is_count = table.dtype.kind in "iu" and bool((table == np.arange(len(table))).all())
     return converted(call, ids, "int32", output) if is_count else looked_up(call, table, ids, output)
@@ -99,7 +99,7 @@ def label_encoder(call: Call) -> Results:
     node = call.node
     keys = node.integers("keys_int64s")
     node.ignore("default_string", "default_int64", "default_float", "default_tensor")
-    if keys is None or keys != list(range(len(keys))) or not isinstance(call.tensor(0), Stream):
+    if keys is None or keys != list(range(len(keys))) or not isinstance(call.tensor(0), Signal):
         raise node.unsupported("maps something other than the ids 0, 1, 2, ...: leave it to the code behind the model")
     texts = node.words("values_strings")
     if texts is not None:

@@ -20,7 +20,7 @@ from edgernn.importers.onnx.streams.values import (
     Factor,
     Frames,
     Role,
-    Stream,
+    Signal,
     Tensor,
     axis_of,
     extent_of,
@@ -41,22 +41,22 @@ class Loop:
         count: Extent,
         initial: Sequence[Tensor],
         needed: Sequence[str],
-        scanned: Sequence[Stream] = (),
+        scanned: Sequence[Signal] = (),
     ) -> None:
         self.call, self.body, self.count, self.initial, self.needed = call, body, count, initial, needed
         self.builder = call.builder
         captured = [call.outer(name) for name in body.captured]
-        outer = [tensor for tensor in captured if isinstance(tensor, Stream)]
+        outer = [tensor for tensor in captured if isinstance(tensor, Signal)]
         outer += [
             as_frames(self.builder, tensor)
             for tensor in captured
             if isinstance(tensor, Constant) and time_extents(tensor) == [count]
         ]
-        passed = [tensor for tensor in call.inputs if isinstance(tensor, Stream)]
+        passed = [tensor for tensor in call.inputs if isinstance(tensor, Signal)]
         streams = [*scanned, *outer, *(tensor for tensor in passed if tensor not in initial)]
         times = [x for x in streams if any(is_time(axis) and extent_of(axis) == count for axis in x.axes)]
         self.is_over_time = bool(times) and not call.options.is_window
-        begun = [tensor for tensor in initial if isinstance(tensor, Stream)]
+        begun = [tensor for tensor in initial if isinstance(tensor, Signal)]
         self.builder.findings.ran_over_time |= self.is_over_time
         self.timing = self._timing(times if self.is_over_time else [*streams, *begun])
         self.start: int | None = None
@@ -69,7 +69,7 @@ class Loop:
         self.final: list[Tensor] = []
         self.state_bindings: dict[int, int] = {}
 
-    def _timing(self, streams: Sequence[Stream]) -> Timing:
+    def _timing(self, streams: Sequence[Signal]) -> Timing:
         if not streams:
             return EVERY_FRAME
         return aligned(self.builder, streams, repr(self.call.node))[0].timing
@@ -89,7 +89,7 @@ class Loop:
             self._write(i, read(name))
         return read
 
-    def frame(self, x: Stream, axis: int, reverse: bool) -> Tensor:
+    def frame(self, x: Signal, axis: int, reverse: bool) -> Tensor:
         """This iteration's frame of what a Scan runs over."""
         if self.is_over_time:
             if reverse or not is_time(x.axes[axis]):
@@ -124,7 +124,7 @@ class Loop:
             dtype = self.builder.dtype_of(tensor)
             region = self.builder.hidden_states.add(name, np.asarray(tensor.elements, dtype).ravel())
         else:
-            assert isinstance(tensor, Stream)
+            assert isinstance(tensor, Signal)
             bound = None if tensor.per_sequence else self.builder.state_inputs.bind(tensor, "")
             if bound is None:
                 raise NeedsWindowError(f"{self.call.node!r} begins from what a sequence gives at its end")
@@ -138,7 +138,7 @@ class Loop:
         if isinstance(tensor, Frames):
             return tensor
         name, size = f"{self._result(number)}.carried", tensor.elements.size
-        start = tensor.timed(self.timing) if isinstance(tensor, Stream) else tensor
+        start = tensor.timed(self.timing) if isinstance(tensor, Signal) else tensor
         flat = start.moved((features(size),), start.elements.reshape(-1))
         self.places.append((self.builder.begun_state(name, flat, size, self.timing), name))
         return tensor
@@ -161,7 +161,7 @@ class Loop:
             latched=not self.is_over_time,
             dtype=self.builder.dtype_of(tensor),
         )
-        return Stream.of(value, tensor.axes, self.timing)
+        return Signal.of(value, tensor.axes, self.timing)
 
     def _place(self, number: int) -> int:
         return sum(not isinstance(tensor, Frames) for tensor in self.initial[:number])
@@ -190,8 +190,8 @@ class Loop:
         if number in self.state_bindings:
             place = self.state_bindings[number]
             self.builder.state_inputs.set_last(place, value)
-        final = Stream.of(value, stream.axes, self.timing)
-        if isinstance(old, Stream) and not self.is_over_time:
+        final = Signal.of(value, stream.axes, self.timing)
+        if isinstance(old, Signal) and not self.is_over_time:
             self.builder.findings.carried.append((old, final))
         self.final.append(final)
 
@@ -202,9 +202,9 @@ class Loop:
             if self.is_over_time or final.item is None:
                 return replace(final, count=self.count)
             rows = self.collected(final.item, 0, False)
-            assert isinstance(rows, Stream)
+            assert isinstance(rows, Signal)
             return replace(final, count=self.count, rows=rows)
-        assert isinstance(final, Stream)
+        assert isinstance(final, Signal)
         return as_per_sequence(self.builder, final) if self.is_over_time else final
 
     def collected(self, tensor: Tensor, place: int, reverse: bool) -> Tensor:
@@ -224,7 +224,7 @@ class Loop:
             self.builder.loops.close()
 
 
-def frame_of_time(x: Stream, axis: int, keep_axis: bool) -> Stream:
+def frame_of_time(x: Signal, axis: int, keep_axis: bool) -> Signal:
     """The frame of this step, as a tensor without time."""
     axes = (*x.axes[:axis], *([()] if keep_axis else []), *x.axes[axis + 1 :])
     return replace(x, axes=axes, elements=x.elements if keep_axis else x.elements.squeeze(axis))
@@ -241,14 +241,14 @@ def frame_of_iteration(call: Call, x: Tensor, axis: int, index: Dimension, keep_
     if iterations.repeat is None:
         if (
             is_backward
-            or not isinstance(x, Stream)
+            or not isinstance(x, Signal)
             or not is_time(x.axes[axis])
             or extent_of(x.axes[axis]) != iterations.count
         ):
             raise NeedsWindowError(f"{call.node!r} reads by the number of the iteration, and a stream has no position")
         return frame_of_time(materialize_padding(call.builder, x), axis, keep_axis)
     timing = call.builder.loops.timings[iterations.repeat]
-    stream = materialize_padding(call.builder, x) if isinstance(x, Stream) else call.builder.as_stream(x, timing)
+    stream = materialize_padding(call.builder, x) if isinstance(x, Signal) else call.builder.as_stream(x, timing)
     if width_of(x.axes[axis]) != iterations.count:
         raise call.node.unsupported(f"reads an axis of {width_of(x.axes[axis])} in {iterations.count} iterations")
     frame = take_frame(call, stream.timed(timing), axis, iterations.repeat, is_backward)
@@ -258,14 +258,14 @@ def frame_of_iteration(call: Call, x: Tensor, axis: int, index: Dimension, keep_
     return frame.moved(axes, np.expand_dims(frame.elements, axis))
 
 
-def in_time(x: Stream, place: int, count: Extent) -> Stream:
+def in_time(x: Signal, place: int, count: Extent) -> Signal:
     """Frames of each step along an axis of time."""
     place %= x.rank + 1
     time = axis_of(count) if isinstance(count, Dimension) else (Factor(Role.TIME, count),)
     return replace(x, axes=(*x.axes[:place], time, *x.axes[place:]), elements=np.expand_dims(x.elements, place))
 
 
-def take_frame(call: Call, x: Stream, axis: int, name: str, reverse: bool) -> Stream:
+def take_frame(call: Call, x: Signal, axis: int, name: str, reverse: bool) -> Signal:
     """The frame of an iteration along an axis of features."""
     builder = call.builder
     if not is_features(x.axes[axis]):
@@ -287,10 +287,10 @@ def take_frame(call: Call, x: Stream, axis: int, name: str, reverse: bool) -> St
         ),
         x.timing,
     )
-    return Stream.of(frame, first.axes[1:], x.timing)
+    return Signal.of(frame, first.axes[1:], x.timing)
 
 
-def put_frame(call: Call, x: Stream, place: int, name: str, count: int, reverse: bool) -> Stream:
+def put_frame(call: Call, x: Signal, place: int, name: str, count: int, reverse: bool) -> Signal:
     """What the iterations gave, along a new axis of features."""
     builder = call.builder
     value = builder.value(x, (x.elements.size,))
@@ -307,7 +307,7 @@ def put_frame(call: Call, x: Stream, place: int, name: str, count: int, reverse:
         ),
         x.timing,
     )
-    y = Stream.of(frames, (features(count), *x.axes), x.timing)
+    y = Signal.of(frames, (features(count), *x.axes), x.timing)
     place %= y.rank
     order = [*range(1, place + 1), 0, *range(place + 1, y.rank)]
     return y.moved(tuple(y.axes[i] for i in order), y.elements.transpose(order))

@@ -16,7 +16,7 @@ from edgernn.importers.onnx.rules.dense import emit_dense
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary, number
 from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_axis
 from edgernn.importers.onnx.rules.reductions import require_features, rows_of, square
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, features, width_of
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor, features, width_of
 from edgernn.program.operations import LayerNorm
 
 
@@ -33,14 +33,14 @@ def layer_normalization(call: Call) -> Results:
 
 def normalized(
     call: Call,
-    x: Stream,
+    x: Signal,
     axis: int,
     scale: Tensor | None,
     bias: Tensor | None,
     epsilon: float,
     output: str,
     centred: bool = True,
-) -> Stream:
+) -> Signal:
     """Layer normalisation over all axes from `axis` on, in one operation where scale and bias are numbers of a row.
 
     Without `centred` it is division by the root mean square.
@@ -74,10 +74,10 @@ def normalized(
         ),
         x.timing,
     )
-    y: Tensor = Stream.of(name, x.axes, x.timing)
+    y: Tensor = Signal.of(name, x.axes, x.timing)
     for place, (function, part) in enumerate(later, start=1):
         y = emit_pair(call, function, y, part, output if place == len(later) else call.inner(function))
-    assert isinstance(y, Stream)
+    assert isinstance(y, Signal)
     return y
 
 
@@ -91,7 +91,7 @@ def rms_normalization(call: Call) -> Results:
     return (normalized(call, call.stream(0), axis, call.tensor(1), None, epsilon, call.output, centred=False),)
 
 
-def _channels(call: Call, index: int, name: str, x: Stream, count: int) -> Constant:
+def _channels(call: Call, index: int, name: str, x: Signal, count: int) -> Constant:
     """Numbers for each channel, which axis 1 holds."""
     array = call.array(index, name)
     if array.shape != (count,):
@@ -142,7 +142,7 @@ def mean_variance_normalization(call: Call) -> Results:
     require_features(call, x, axes)
     mean = over_time.over_features(call, x, axes, "Mean", call.inner("mean"))
     centred = emit_pair(call, "Sub", x, mean, call.inner("centred"))
-    assert isinstance(centred, Stream)
+    assert isinstance(centred, Signal)
     variance = over_time.over_features(call, square(call, centred), axes, "Mean", call.inner("variance"))
     deviation = emit_unary(call, variance, call.inner("deviation"), "Sqrt")
     above = emit_pair(call, "Add", deviation, number(1e-9), call.inner("above"))
@@ -158,7 +158,7 @@ def lp_normalization(call: Call) -> Results:
     return (divided_by_norm(call, x, axis, p),)
 
 
-def divided_by_norm(call: Call, x: Stream, axis: int, p: int) -> Tensor:
+def divided_by_norm(call: Call, x: Signal, axis: int, p: int) -> Tensor:
     """``x / norm``, and 0 where the norm is 0; p is 1 or 2."""
     require_features(call, x, [axis])
     each = emit_unary(call, x, call.inner("magnitude"), "Abs") if p == 1 else square(call, x)

@@ -23,7 +23,7 @@ from edgernn.importers.onnx.streams.values import (
     Constant,
     Factor,
     Role,
-    Stream,
+    Signal,
     Tensor,
     axis_of,
     check_constant_shape,
@@ -145,7 +145,7 @@ def _framed(call: Call, x: Tensor, factors: Axis, targets: list[Extent]) -> Tens
     for count, split, known in stackings(call, x, targets, factors):
         axes = regroup(split, known)
         if axes is not None:
-            assert isinstance(x, Stream)
+            assert isinstance(x, Signal)
             return _regrouped(stacked(call.builder, x, count), axes)
     return None
 
@@ -262,9 +262,9 @@ def expand(call: Call) -> Results:
         if not fits or (isinstance(target, int) and target < 1):
             raise call.node.malformed(f"expands to the shape {targets}")
         axes.append(axis if axis or target == 1 else _repeating_axis(call, x, target))
-    if isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.timing.time_invariant:
+    if isinstance(x, Signal) and any(has_role(axis, Role.TIME) for axis in axes) and x.timing.time_invariant:
         x = x.timed(EVERY_FRAME)
-    elif isinstance(x, Stream) and any(has_role(axis, Role.TIME) for axis in axes) and x.find(Role.TIME) is None:
+    elif isinstance(x, Signal) and any(has_role(axis, Role.TIME) for axis in axes) and x.find(Role.TIME) is None:
         raise call.node.unsupported("repeats one frame or state for every time step: such a decoder is not supported")
     widths = tuple(width_of(axis) for axis in axes)
     check = check_constant_shape if isinstance(x, Constant) else check_step_shape
@@ -275,14 +275,14 @@ def expand(call: Call) -> Results:
 
 def _repeating_axis(call: Call, x: Tensor, extent: Extent) -> Axis:
     """An axis along which a tensor is repeated; of an input without time that is time, where it is as long."""
-    if isinstance(x, Stream) and x.timing.time_invariant and extent == call.builder.findings.steps:
+    if isinstance(x, Signal) and x.timing.time_invariant and extent == call.builder.findings.steps:
         return (Factor(Role.TIME, extent),)
     return axis_of(extent)
 
 
 def repeated_time_invariant(call: Call, x: Tensor, axis: int, count: Extent) -> Tensor | None:
     """An input without time repeated for each time step, along an axis of one; None where it is something else."""
-    if not isinstance(x, Stream) or not x.timing.time_invariant or x.axes[axis]:
+    if not isinstance(x, Signal) or not x.timing.time_invariant or x.axes[axis]:
         return None
     time = _repeating_axis(call, x, count)
     if not has_role(time, Role.TIME) or width_of(time) > 1:
@@ -294,13 +294,13 @@ def _regrouped(x: Tensor, axes: Sequence[Axis]) -> Tensor:
     return x.moved(tuple(axes), x.elements.reshape([width_of(axis) for axis in axes]))
 
 
-def with_last_axis(x: Stream, axis: int) -> Stream:
+def with_last_axis(x: Signal, axis: int) -> Signal:
     """The stream with an axis moved to the end."""
     order = [i for i in range(x.rank) if i != axis] + [axis]
     return x.moved(tuple(x.axes[i] for i in order), x.elements.transpose(order))
 
 
-def with_axis_from_end(x: Stream, axis: int) -> Stream:
+def with_axis_from_end(x: Signal, axis: int) -> Signal:
     """The opposite of `with_last_axis`."""
     order = [*range(axis), x.rank - 1, *range(axis, x.rank - 1)]
     return x.moved(tuple(x.axes[i] for i in order), x.elements.transpose(order))

@@ -17,7 +17,7 @@ from edgernn.importers.onnx.rules.elementwise import broadcast, emit_pair, one_f
 from edgernn.importers.onnx.rules.masks import finite
 from edgernn.importers.onnx.rules.number_types import converted, floats, is_integer
 from edgernn.importers.onnx.streams.alignment import aligned
-from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, Tensor, is_features, width_of
+from edgernn.importers.onnx.streams.values import Axis, Constant, Signal, Tensor, is_features, width_of
 from edgernn.program.operations import Shape, Where
 
 
@@ -65,7 +65,7 @@ def chosen_by(call: Call, condition: Constant, a: Tensor, b: Tensor) -> Tensor:
     chosen, (first, second), axes = together(call, [a, b], condition)
     offset = sum(call.builder.size_of(base) for base in first.bases)
     elements = np.where(chosen, first.elements, second.elements + offset)
-    return without_unused_bases(call, Stream(axes, elements, bases=(*first.bases, *second.bases), timing=first.timing))
+    return without_unused_bases(call, Signal(axes, elements, bases=(*first.bases, *second.bases), timing=first.timing))
 
 
 def chosen(call: Call, condition: Tensor, a: Tensor, b: Tensor, name: str) -> Tensor:
@@ -84,7 +84,7 @@ def chosen(call: Call, condition: Tensor, a: Tensor, b: Tensor, name: str) -> Te
         ),
         streams[0].timing,
     )
-    result = Stream.of(output, axes, streams[0].timing)
+    result = Signal.of(output, axes, streams[0].timing)
     return converted(call, result, "int32", name) if is_whole_number else result
 
 
@@ -95,14 +95,14 @@ def inside(axes: tuple[Axis, ...]) -> Shape:
 
 def together(
     call: Call, tensors: Sequence[Tensor], beside: Constant | None = None
-) -> tuple[NDArray[Any], list[Stream], tuple[Axis, ...]]:
+) -> tuple[NDArray[Any], list[Signal], tuple[Axis, ...]]:
     """All as streams of one timing and number type, broadcast to the same axes, which come last.
 
     A constant `beside` them takes part in the broadcasting; its numbers come first.
     """
-    streams = aligned(call.builder, [x for x in tensors if isinstance(x, Stream)], repr(call.node))
+    streams = aligned(call.builder, [x for x in tensors if isinstance(x, Signal)], repr(call.node))
     timing, waiting = streams[0].timing, iter(streams)
-    everything = [next(waiting) if isinstance(x, Stream) else x for x in tensors]
+    everything = [next(waiting) if isinstance(x, Signal) else x for x in tensors]
     axes: tuple[Axis, ...] = ()
     for x in everything if beside is None else [beside, *everything]:
         axes = broadcast(call, Constant(axes, np.zeros(tuple(map(width_of, axes)), np.int8)), x)
@@ -119,7 +119,7 @@ def together(
     return numbers, result, axes
 
 
-def without_unused_bases(call: Call, x: Stream) -> Stream:
+def without_unused_bases(call: Call, x: Signal) -> Signal:
     """The stream without bases that no element is of."""
     sizes = [call.builder.size_of(base) for base in x.bases]
     bounds = np.cumsum([0, *sizes])
@@ -128,4 +128,4 @@ def without_unused_bases(call: Call, x: Stream) -> Stream:
     starts = np.zeros(len(sizes), np.int64)
     starts[kept] = np.cumsum([0, *(sizes[i] for i in kept[:-1])])
     elements = x.elements - bounds[owners] + starts[owners]
-    return Stream(x.axes, elements, bases=tuple(x.bases[i] for i in kept), timing=x.timing)
+    return Signal(x.axes, elements, bases=tuple(x.bases[i] for i in kept), timing=x.timing)

@@ -20,7 +20,7 @@ from edgernn.importers.onnx.streams.timing import InputDecidesError
 from edgernn.importers.onnx.streams.values import (
     Constant,
     Frames,
-    Stream,
+    Signal,
     Tensor,
     extent_of,
 )
@@ -216,7 +216,7 @@ def sequence_insert(call: Call) -> Results:
 def concat_from_sequence(call: Call) -> Results:
     """ConcatFromSequence of what a loop over time has collected."""
     frames, axis = call.tensor(0), call.node.integer("axis", 0)
-    if not isinstance(frames, Frames) or not isinstance(frames.item, Stream) or frames.count is None:
+    if not isinstance(frames, Frames) or not isinstance(frames.item, Signal) or frames.count is None:
         raise call.node.unsupported("joins a sequence that no loop over time has collected")
     item, is_new = frames.item, call.node.integer("new_axis", 0)
     axis %= item.rank + 1 if is_new else item.rank

@@ -24,7 +24,7 @@ from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,
-    Stream,
+    Signal,
     Tensor,
     axis_of,
     check_constant_shape,
@@ -72,7 +72,7 @@ def tile(call: Call) -> Results:
         x, repeats[i] = (x, count) if again is None else (again, 1)
     for axis, count in zip(x.axes, repeats, strict=True):
         if isinstance(count, Dimension):
-            if axis or isinstance(x, Stream):
+            if axis or isinstance(x, Signal):
                 raise NeedsWindowError(f"{call.node!r} repeats numbers for each time step or sample of the batch")
             axes.append(axis_of(count))
             counts.append(width_of(axes[-1]))
@@ -158,14 +158,14 @@ def _scattered(call: Call, places: tuple[Elements, ...]) -> Tensor:
         result = data.elements.copy()
         result[places] = updates.elements
         return data.moved(data.axes, result)
-    streams = aligned(call.builder, [x for x in (data, updates) if isinstance(x, Stream)], repr(call.node))
+    streams = aligned(call.builder, [x for x in (data, updates) if isinstance(x, Signal)], repr(call.node))
     waiting, timing = iter(streams), streams[0].timing
-    old, new = (next(waiting) if isinstance(x, Stream) else call.builder.as_stream(x, timing) for x in (data, updates))
+    old, new = (next(waiting) if isinstance(x, Signal) else call.builder.as_stream(x, timing) for x in (data, updates))
     if is_integer(call.builder, old) != is_integer(call.builder, new):
         old, new = floats(call, old), floats(call, new)
     elements = np.array(old.elements)
     elements[places] = new.elements + sum(call.builder.size_of(base) for base in old.bases)
-    return without_unused_bases(call, Stream(old.axes, elements, bases=(*old.bases, *new.bases), timing=timing))
+    return without_unused_bases(call, Signal(old.axes, elements, bases=(*old.bases, *new.bases), timing=timing))
 
 
 def trilu(call: Call) -> Results:
@@ -180,7 +180,7 @@ def trilu(call: Call) -> Results:
     _require_features(call, x.axes[-2:])
     kept = np.ones(x.elements.shape[-2:], bool)
     mask = Constant.of(np.triu(kept, k) if upper else np.tril(kept, k))
-    assert isinstance(x, Stream)
+    assert isinstance(x, Signal)
     zero = np.array(0, np.int32 if is_integer(call.builder, x) else np.float32)
     return (chosen_by(call, mask, x, Constant.of(zero)),)
 

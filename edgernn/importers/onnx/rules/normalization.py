@@ -13,7 +13,7 @@ from edgernn.importers.onnx.streams.sequence import is_time
 from edgernn.importers.onnx.streams.values import (
     Constant,
     Role,
-    Stream,
+    Signal,
     Tensor,
     TimeSoftmax,
     features,
@@ -43,7 +43,7 @@ def softmax(call: Call) -> Results:
     return (with_axis_from_end(emit_softmax(call, with_last_axis(x, axis), call.output, logarithm), axis),)
 
 
-def emit_softmax(call: Call, x: Stream, output: str, logarithm: bool = False) -> Stream:
+def emit_softmax(call: Call, x: Signal, output: str, logarithm: bool = False) -> Signal:
     """Softmax over the last axis."""
     inside = tuple(width_of(axis) for axis in x.axes[:-1] if is_features(axis) or width_of(axis) > 1)
     call.builder.emit(
@@ -56,7 +56,7 @@ def emit_softmax(call: Call, x: Stream, output: str, logarithm: bool = False) ->
         ),
         x.timing,
     )
-    return Stream.of(output, x.axes, x.timing)
+    return Signal.of(output, x.axes, x.timing)
 
 
 def batch_normalization(call: Call) -> Results:
@@ -67,7 +67,7 @@ def batch_normalization(call: Call) -> Results:
         raise node.unsupported("is in training mode: export the model in evaluation mode (model.eval())")
     if x.rank < 2:
         raise node.malformed(f"needs channels on axis 1, but has {x.rank} axes")
-    if any(isinstance(call.tensor(i), Stream) for i in range(1, 5)):
+    if any(isinstance(call.tensor(i), Signal) for i in range(1, 5)):
         return (_by_signals(call, x),)
     if not is_features(x.axes[1]):
         raise WrongAxisError(f"{node!r} normalises axis 1, which is not features: transpose before the layer")
@@ -80,7 +80,7 @@ def batch_normalization(call: Call) -> Results:
     return (emit_pair(call, "Add", product, Constant.of((bias - mean * factor).reshape(shape)), call.output),)
 
 
-def _by_signals(call: Call, x: Stream) -> Tensor:
+def _by_signals(call: Call, x: Signal) -> Tensor:
     """BatchNormalization by a mean and variance that are computed in the graph, as Keras normalises layers."""
     parts = []
     for i in range(1, 5):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from edgernn.importers.onnx.rules import convolution, dense, layer_norms
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary, number
-from edgernn.importers.onnx.streams.values import Stream, Tensor
+from edgernn.importers.onnx.streams.values import Signal, Tensor
 
 ACTIVATIONS = {
     "Relu": (), "Tanh": (), "Sigmoid": (), "HardSwish": (),
@@ -18,7 +18,7 @@ ACTIVATIONS = {
 }  # fmt: skip
 
 
-def _activated(call: Call, x: Tensor, function: str, constants: list[float]) -> Stream:
+def _activated(call: Call, x: Tensor, function: str, constants: list[float]) -> Signal:
     if function not in ACTIVATIONS or len(constants) > len(ACTIVATIONS[function]):
         raise call.node.unsupported(f"has the activation {function} with {len(constants)} constants")
     return emit_unary(call, x, call.output, function, *constants)
@@ -95,7 +95,7 @@ def skip_layer_normalization(call: Call) -> Results:
     )
     if call.has(bias):
         total = emit_pair(call, "Add", total, call.tensor(bias), total_name)
-    assert isinstance(total, Stream)
+    assert isinstance(total, Signal)
     beta = call.tensor(3) if call.has(3) and not is_simple else None
     y = layer_norms.normalized(call, total, -1, call.tensor(2), beta, epsilon, call.output, centred=not is_simple)
     return (y, total, total, total)

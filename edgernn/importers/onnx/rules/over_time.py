@@ -18,11 +18,11 @@ from edgernn.importers.onnx.rules.running import Function, running_reduction
 from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.sequence import frames_of, is_time, latched, materialize_padding
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Role, Stream, TimeSoftmax, features, has_role, width_of
+from edgernn.importers.onnx.streams.values import Role, Signal, TimeSoftmax, features, has_role, width_of
 from edgernn.program.operations import Reduce, RunningSoftmax
 
 
-def reduced(call: Call, x: Stream, axes: list[int], function: Function, keep_axes: bool) -> Stream:
+def reduced(call: Call, x: Signal, axes: list[int], function: Function, keep_axes: bool) -> Signal:
     """A reduction over any axes of x, features and time."""
     times = [axis for axis in axes if has_role(x.axes[axis], Role.TIME)]
     inner = [axis for axis in axes if axis not in times and x.axes[axis]]
@@ -41,13 +41,13 @@ def reduced(call: Call, x: Stream, axes: list[int], function: Function, keep_axe
     return x if keep_axes else _without(x, axes)
 
 
-def _without(x: Stream, axes: list[int]) -> Stream:
+def _without(x: Signal, axes: list[int]) -> Signal:
     """The stream without axes that are 1."""
     kept = [axis for axis in range(x.rank) if axis not in axes]
     return x.moved(tuple(x.axes[axis] for axis in kept), x.elements.squeeze(tuple(axes)))
 
 
-def over_features(call: Call, x: Stream, axes: list[int], function: str, output: str) -> Stream:
+def over_features(call: Call, x: Signal, axes: list[int], function: str, output: str) -> Signal:
     """A reduction over axes of features, which stay as axes of 1.
 
     Where they lie beside each other, the value is read as it is: (numbers before, reduced, behind).
@@ -74,10 +74,10 @@ def over_features(call: Call, x: Stream, axes: list[int], function: str, output:
         ),
         x.timing,
     )
-    return Stream.of(output, kept, x.timing)
+    return Signal.of(output, kept, x.timing)
 
 
-def over_all_frames(call: Call, x: Stream, axis: int, function: Function, output: str) -> Stream:
+def over_all_frames(call: Call, x: Signal, axis: int, function: Function, output: str) -> Signal:
     """A reduction over time so far; the axis stays as one of 1, and the result belongs to the whole sequence."""
     if not is_time(x.axes[axis]):
         inside = [factor for factor in x.axes[axis] if factor.role is not Role.TIME]
@@ -94,22 +94,22 @@ def over_all_frames(call: Call, x: Stream, axis: int, function: Function, output
     return per_sequence
 
 
-def _squares(call: Call, x: Deviations) -> Stream:
+def _squares(call: Call, x: Deviations) -> Signal:
     """What has the mean, or the sum, of squared deviations, for each frame."""
     builder, frames = call.builder, x.frames()
     means = frames_of(builder, x.mean, 2, pads=(1, 0))  # a first one that is multiplied with 0
-    parts = [Stream(x.axes, part, bases=means.bases, timing=means.timing) for part in means.elements]
+    parts = [Signal(x.axes, part, bases=means.bases, timing=means.timing) for part in means.elements]
     before, after = (emit_pair(call, "Sub", frames, part, call.inner("deviation")) for part in parts)
     square = emit_pair(call, "Mul", before, after, call.inner("square"))
-    assert isinstance(square, Stream)
+    assert isinstance(square, Signal)
     return square
 
 
-def _is_plain(x: Stream) -> bool:
+def _is_plain(x: Signal) -> bool:
     return x.timing.period == 1 and not x.timing.tail_steps
 
 
-def _as_per_sequence(call: Call, running: Stream, axis: int) -> Stream:
+def _as_per_sequence(call: Call, running: Signal, axis: int) -> Signal:
     per_sequence = running.timing.as_per_sequence()
     last = running.timed(per_sequence) if _is_plain(running) else latched(call.builder, running, per_sequence)
     return last.moved((*last.axes[:axis], (), *last.axes[axis + 1 :]), last.elements)
@@ -127,7 +127,7 @@ def cumulative_sum(call: Call, axis: int) -> Results:
 
 
 @dataclass(frozen=True, eq=False)
-class TimeWeighted(Stream):
+class TimeWeighted(Signal):
     """Frames, each to be multiplied with its share of a softmax over time, of the score that `scores` holds.
 
     `scores` has the axes of the frames; along those where it is 1, a score serves all.
@@ -135,10 +135,10 @@ class TimeWeighted(Stream):
 
     is_known: ClassVar[bool] = False
 
-    scores: Stream | None = None
+    scores: Signal | None = None
 
 
-def weighted(call: Call, weights: TimeSoftmax, values: Stream) -> TimeWeighted:
+def weighted(call: Call, weights: TimeSoftmax, values: Signal) -> TimeWeighted:
     """The product of a softmax over time and frames."""
     scores = replace(weights.scores(), timing=weights.timing)
     scores, values = aligned(call.builder, (scores, values), repr(call.node))
@@ -157,7 +157,7 @@ def weighted(call: Call, weights: TimeSoftmax, values: Stream) -> TimeWeighted:
     return TimeWeighted(values.axes, values.elements, bases=values.bases, timing=values.timing, scores=scores)
 
 
-def weighted_product(call: Call, weights: TimeSoftmax, values: Stream) -> Stream:
+def weighted_product(call: Call, weights: TimeSoftmax, values: Signal) -> Signal:
     """``weights @ values`` of shares (..., n, time) and frames (..., time, m)."""
     shares = weights.moved((*weights.axes, ()), weights.elements[..., np.newaxis])
     axes = (*values.axes[:-2], (), *values.axes[-2:])
@@ -166,7 +166,7 @@ def weighted_product(call: Call, weights: TimeSoftmax, values: Stream) -> Stream
     return reduced(call, product, [product.rank - 2], "Sum", False)
 
 
-def _attention(call: Call, x: TimeWeighted, axes: list[int], function: Function, keep_axes: bool) -> Stream:
+def _attention(call: Call, x: TimeWeighted, axes: list[int], function: Function, keep_axes: bool) -> Signal:
     """The weighted sum over time: one RunningSoftmax."""
     if function != "Sum" or len(axes) != 1 or not is_time(x.axes[axes[0]]):
         raise NeedsWindowError(f"{call.node!r} uses a softmax over time for something other than a sum over time")
@@ -180,10 +180,10 @@ def _attention(call: Call, x: TimeWeighted, axes: list[int], function: Function,
         raise NeedsWindowError(f"{call.node!r} weights frames with scores that serve different parts of them")
     shape = (scores.size, size)
     score_value = builder.value(
-        Stream((features(scores.size),), scores, bases=x.scores.bases, timing=x.timing), (scores.size,)
+        Signal((features(scores.size),), scores, bases=x.scores.bases, timing=x.timing), (scores.size,)
     )
     by_group = x.elements.ravel()[order].reshape(shape)
-    value = builder.value(Stream(tuple(map(features, shape)), by_group, bases=x.bases, timing=x.timing), shape)
+    value = builder.value(Signal(tuple(map(features, shape)), by_group, bases=x.bases, timing=x.timing), shape)
     output = call.output if _is_plain(x) else builder.unique(f"{call.output}:running")
     builder.emit(
         RunningSoftmax(
@@ -201,6 +201,6 @@ def _attention(call: Call, x: TimeWeighted, axes: list[int], function: Function,
     )
     places = np.empty(flat.size, np.int64)
     places[order] = np.arange(flat.size)
-    pooled = Stream(x.axes, places.reshape(x.elements.shape), bases=(output,), timing=x.timing)
+    pooled = Signal(x.axes, places.reshape(x.elements.shape), bases=(output,), timing=x.timing)
     per_sequence = _as_per_sequence(call, pooled, axes[0])
     return per_sequence if keep_axes else _without(per_sequence, axes)

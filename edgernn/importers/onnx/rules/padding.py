@@ -10,7 +10,7 @@ from edgernn.importers.onnx.search.axes import WrongAxisError
 from edgernn.importers.onnx.streams import sequence
 from edgernn.importers.onnx.streams.sequence import is_time
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Stream, Tensor, is_features
+from edgernn.importers.onnx.streams.values import Signal, Tensor, is_features
 
 
 def pad(call: Call) -> Results:
@@ -36,7 +36,7 @@ def pad(call: Call) -> Results:
 def _pad_axis(call: Call, x: Tensor, axis: int, pads: tuple[int, int], mode: str, value: float) -> Tensor:
     if is_features(x.axes[axis]):
         return pad_features(call, x, axis, pads, mode, value)
-    if not is_time(x.axes[axis]) or not isinstance(x, Stream):
+    if not is_time(x.axes[axis]) or not isinstance(x, Signal):
         raise WrongAxisError(f"{call.node!r} pads the batch, or an axis that mixes time with others")
     if mode != "constant":
         raise NeedsWindowError(f"{call.node!r} pads time with its own frames (mode = {mode})")

@@ -16,7 +16,7 @@ from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
 from edgernn.importers.onnx.rules.over_time import reduced
 from edgernn.importers.onnx.streams.sequence import materialize_padding
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Axis, Constant, Stream, extent_of, features
+from edgernn.importers.onnx.streams.values import Axis, Constant, Signal, extent_of, features
 from edgernn.program.operations import Reduce
 
 LOWEST = float(np.nextafter(np.finfo(np.float32).min, np.float32(0)))  # a state at the very end would count as diverged
@@ -51,7 +51,7 @@ def average_pool(call: Call) -> Results:
     return (emit_pair(call, "Div", total, _counts(call, x, slidings), call.output),)
 
 
-def _counts(call: Call, x: Stream, slidings: list[Sliding]) -> Stream | Constant:
+def _counts(call: Call, x: Signal, slidings: list[Sliding]) -> Signal | Constant:
     """How many elements of each window are no padding: a constant along features, along time a sum of ones."""
     time = check_spatial_axes(call, x)
     shape = (1, 1, *x.elements.shape[2:])
@@ -71,7 +71,7 @@ def lp_pool(call: Call) -> Results:
         raise call.node.unsupported(f"has p = {p}: only 1 and 2 are supported")
     inner = call.builder.unique(f"{call.output}:powers")
     powers = emit_unary(call, x, inner, "Abs") if p == 1 else emit_pair(call, "Mul", x, x, inner)
-    assert isinstance(powers, Stream)
+    assert isinstance(powers, Signal)
     if p == 1:
         return (_pooled(call, powers, slidings, "Sum", 0.0, call.output),)
     total = _pooled(call, powers, slidings, "Sum", 0.0, call.builder.unique(f"{call.output}:sum"))
@@ -85,7 +85,7 @@ def global_pool(call: Call) -> Results:
     return (reduced(call, x, list(range(2, x.rank)), function, keep_axes=True),)
 
 
-def _slidings(call: Call, x: Stream) -> list[Sliding]:
+def _slidings(call: Call, x: Signal) -> list[Sliding]:
     kernel = call.node.integers("kernel_shape")
     if kernel is None:
         raise call.node.malformed("has no kernel_shape")
@@ -109,7 +109,7 @@ def _with_ceiling(call: Call, axis: Axis, slide: Sliding) -> Sliding:
     return replace(slide, pads=(before, max(after, (count - 1) * slide.stride + slide.span - extent - before)))
 
 
-def _pooled(call: Call, x: Stream, slidings: list[Sliding], function: Function, fill: float, output: str) -> Stream:
+def _pooled(call: Call, x: Signal, slidings: list[Sliding], function: Function, fill: float, output: str) -> Signal:
     """A reduction of each window: axes (batch, channels, spatial...)."""
     patches, spatial = unfolded(call, x, slidings, fill)
     rank = len(slidings)
@@ -117,7 +117,7 @@ def _pooled(call: Call, x: Stream, slidings: list[Sliding], function: Function, 
     elements: NDArray[Any] = patches.elements.transpose(*kernel, *range(2 + rank))
     outside = elements.shape[rank:]
     elements = elements.reshape(prod(elements.shape[:rank]), -1)  # (window, everything else)
-    windows = Stream(tuple(map(features, elements.shape)), elements, bases=patches.bases, timing=patches.timing)
+    windows = Signal(tuple(map(features, elements.shape)), elements, bases=patches.bases, timing=patches.timing)
     builder = call.builder
     builder.emit(
         Reduce(
@@ -130,4 +130,4 @@ def _pooled(call: Call, x: Stream, slidings: list[Sliding], function: Function, 
         patches.timing,
     )
     y = np.arange(prod(outside)).reshape(outside)
-    return Stream((*patches.axes[:2], *spatial), y, bases=(output,), timing=patches.timing)
+    return Signal((*patches.axes[:2], *spatial), y, bases=(output,), timing=patches.timing)

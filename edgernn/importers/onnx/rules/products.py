@@ -22,7 +22,7 @@ from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,
-    Stream,
+    Signal,
     Tensor,
     TimeSoftmax,
     features,
@@ -33,7 +33,7 @@ from edgernn.importers.onnx.streams.values import (
 from edgernn.program.operations import GroupedDense, MatMul
 
 
-def of_streams(call: Call, a: Stream, b: Stream, alpha: float, output: str) -> Tensor:
+def of_streams(call: Call, a: Signal, b: Signal, alpha: float, output: str) -> Tensor:
     """``alpha * a @ b`` of a (..., n, k) and b (..., k, m), the axes in front broadcast."""
     if isinstance(a, TimeSoftmax) and is_time(a.axes[-1]) and alpha == 1.0:
         return weighted_product(call, a, b)
@@ -63,7 +63,7 @@ def of_streams(call: Call, a: Stream, b: Stream, alpha: float, output: str) -> T
         ),
         first.timing,
     )
-    y = Stream.of(name, axes, first.timing)
+    y = Signal.of(name, axes, first.timing)
     return y if alpha == 1.0 else emit_pair(call, "Mul", y, number(alpha), output)
 
 
@@ -82,18 +82,18 @@ def stack_of(call: Call, a: Tensor, b: Tensor) -> tuple[Axis, ...]:
     return broadcast(call, fronts[0], fronts[1])
 
 
-def _spread(x: Stream, stack: tuple[Axis, ...]) -> Stream:
+def _spread(x: Signal, stack: tuple[Axis, ...]) -> Signal:
     """The matrices repeated over a stack."""
     shape = (*map(width_of, stack), *x.elements.shape[-2:])
     elements = x.elements.reshape((1,) * (len(shape) - x.rank) + x.elements.shape)
     return x.moved((*stack, *x.axes[-2:]), np.broadcast_to(elements, shape))
 
 
-def _is_in_order(x: Stream) -> bool:
+def _is_in_order(x: Signal) -> bool:
     return len(x.bases) == 1 and bool((np.diff(x.elements.ravel()) == 1).all())
 
 
-def of_stack(call: Call, a: Stream, b: Constant, output: str) -> Stream:
+def of_stack(call: Call, a: Signal, b: Constant, output: str) -> Signal:
     """``a @ b`` where b holds a matrix for each group: a (..., n, k), b (groups..., k, m)."""
     (first,) = aligned(call.builder, (a,), repr(call.node))
     check_contraction(call, first.axes[-1], b.axes[-2])
@@ -117,4 +117,4 @@ def of_stack(call: Call, a: Stream, b: Constant, output: str) -> Stream:
     )
     y = np.arange(groups * rows.shape[0] * m).reshape(rows.shape[0], m, groups).transpose(2, 0, 1)
     axes = (*stack, first.axes[-2], features(m))
-    return Stream(axes, y.reshape(tuple(map(width_of, axes))), bases=(output,), timing=first.timing)
+    return Signal(axes, y.reshape(tuple(map(width_of, axes))), bases=(output,), timing=first.timing)

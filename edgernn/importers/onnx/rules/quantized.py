@@ -24,7 +24,7 @@ from edgernn.importers.onnx.graph.node import Node
 from edgernn.importers.onnx.graph.tensors import NUMBER_TYPES
 from edgernn.importers.onnx.rules.call import Call, Results
 from edgernn.importers.onnx.rules.elementwise import emit_pair, emit_unary
-from edgernn.importers.onnx.streams.values import Constant, Stream, Tensor, check_constant_shape
+from edgernn.importers.onnx.streams.values import Constant, Signal, Tensor, check_constant_shape
 
 Array: TypeAlias = NDArray[Any]
 Rule: TypeAlias = Callable[[Call], Results]
@@ -37,16 +37,16 @@ DYNAMIC = (
 
 
 @dataclass(frozen=True, eq=False)
-class Quantized(Stream):
+class Quantized(Signal):
     """A stream of the numbers ``(q - zero_point) * scale`` that integers q stand for."""
 
     scale: Array = field(kw_only=True)
     zero_point: Array = field(kw_only=True)
 
     @classmethod
-    def like(cls, x: Stream, scale: Array, zero_point: Array) -> Quantized:
+    def like(cls, x: Signal, scale: Array, zero_point: Array) -> Quantized:
         """The same numbers, known to be quantized."""
-        known = {entry.name: getattr(x, entry.name) for entry in fields(Stream)}
+        known = {entry.name: getattr(x, entry.name) for entry in fields(Signal)}
         return cls(**known, scale=scale, zero_point=zero_point)
 
     def has(self, scale: Array, zero_point: Array) -> bool:
@@ -99,7 +99,7 @@ def _keeping(rule: Rule) -> Rule:
         if not isinstance(x, Quantized):
             return results
         first, *others = results
-        assert isinstance(first, Stream)
+        assert isinstance(first, Signal)
         return (Quantized.like(first, x.scale, x.zero_point), *others)
 
     return keeping
@@ -192,7 +192,7 @@ def _dequantized(call: Call, x: Constant, scale: Array, zero_point: Array, axis:
     return Constant(x.axes, numbers, x.name)
 
 
-def _checked(call: Call, index: int, scale: Array, zero_point: Array) -> Stream:
+def _checked(call: Call, index: int, scale: Array, zero_point: Array) -> Signal:
     """A signal that must have been quantized so."""
     x = call.stream(index)
     if not isinstance(x, Quantized):
@@ -210,7 +210,7 @@ def _checked(call: Call, index: int, scale: Array, zero_point: Array) -> Stream:
 
 def _emit_quantized(call: Call, x: Tensor, scale: Array, zero_point: Array, output: str, axis: int) -> Quantized:
     """A signal within the range of its integers."""
-    assert isinstance(x, Stream)
+    assert isinstance(x, Signal)
     if isinstance(x, Quantized) and x.has(scale, zero_point) and x.zero_point.dtype == zero_point.dtype:
         return x
     limits = np.iinfo(zero_point.dtype)
@@ -222,7 +222,7 @@ def _emit_quantized(call: Call, x: Tensor, scale: Array, zero_point: Array, outp
         bounds = (Constant.of(np.asarray(bound, np.float32)) for bound in (low, high))
         inner = call.builder.unique(f"{output}:above")
         clipped = emit_pair(call, "Min", emit_pair(call, "Max", x, next(bounds), inner), next(bounds), output)
-    assert isinstance(clipped, Stream)
+    assert isinstance(clipped, Signal)
     return Quantized.like(clipped, scale, zero_point)
 
 
@@ -339,7 +339,7 @@ class _Meaning:
         A = _checked(call, 0, _scale(call, 2, "a_scale"), _zero_point(call, 4, None))
         return self.biased(call, A, _dequantized(call, B, _scale(call, 3, "b_scale"), zero_point, -1), 6)
 
-    def biased(self, call: Call, A: Stream, B: Constant, index: int) -> Results:
+    def biased(self, call: Call, A: Signal, B: Constant, index: int) -> Results:
         """A matrix product plus a float bias that is the input number `index`."""
         if not call.has(index):
             return self.apply(call, "MatMul", A, B)

@@ -15,7 +15,7 @@ from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import (
     Constant,
     Role,
-    Stream,
+    Signal,
     Tensor,
     features,
     has_role,
@@ -81,14 +81,14 @@ def recurrent(call: Call) -> Results:
     return (Y, *last)
 
 
-def _stacked(call: Call, streams: list[Stream], place: int) -> Stream:
+def _stacked(call: Call, streams: list[Signal], place: int) -> Signal:
     """Streams of equal axes beside each other along a new axis."""
     apart = [x.moved((*x.axes[:place], (), *x.axes[place:]), np.expand_dims(x.elements, place)) for x in streams]
     axes = (*streams[0].axes[:place], features(len(streams)), *streams[0].axes[place:])
     return apart[0] if len(apart) == 1 else join(call.builder, apart, place, axes)
 
 
-def _check_axes(call: Call, X: Stream) -> None:
+def _check_axes(call: Call, X: Signal) -> None:
     """The operator must run over time, or over the features of a frame, and read features."""
     time, batch, last = X.axes
     is_inner = bool(time) and is_features(time)
@@ -105,7 +105,7 @@ def _check_axes(call: Call, X: Stream) -> None:
         raise WrongAxisError(f"{call.node!r} has time on two axes")
 
 
-def _lengths(call: Call, X: Stream) -> list[int] | None:
+def _lengths(call: Call, X: Signal) -> list[int] | None:
     """The length of each sequence that lies beside others in a frame; None where all are as long as X."""
     if not call.has(4):
         return None
@@ -129,7 +129,7 @@ def _lengths(call: Call, X: Stream) -> list[int] | None:
 class _Layer:
     """An operator, with its input as (time, batch, features)."""
 
-    def __init__(self, call: Call, X: Stream, directions: tuple[bool, ...], is_batch_first: bool) -> None:
+    def __init__(self, call: Call, X: Signal, directions: tuple[bool, ...], is_batch_first: bool) -> None:
         self.call, self.X, self.directions, self.is_batch_first = call, X, directions, is_batch_first
         self.lengths = _lengths(call, X)
         self.cell = CELLS[call.node.operator]
@@ -157,7 +157,7 @@ class _Layer:
             raise self.call.node.malformed(f"has {name} of shape {numbers.shape} and type {numbers.dtype}")
         return numbers
 
-    def side(self, place: int) -> list[Stream]:
+    def side(self, place: int) -> list[Signal]:
         """One direction: Y (time, batch, hidden_size), then the last states (batch, hidden_size)."""
         builder, node = self.call.builder, self.call.node
         tag = ":reverse" if len(self.directions) > 1 and self.directions[place] else ""
@@ -176,7 +176,7 @@ class _Layer:
             *(join(builder, list(states), 0, (batch, H)) for states in zip(*(row[1:] for row in rows), strict=True)),
         ]
 
-    def _row(self, place: int, row: int, tag: str, fields: dict[str, Any]) -> list[Stream]:
+    def _row(self, place: int, row: int, tag: str, fields: dict[str, Any]) -> list[Signal]:
         """One sequence of those that lie side by side in a frame: Y (time, 1, hidden_size), last states (1, H)."""
         x = self.X.moved((self.X.axes[0], (), self.X.axes[2]), self.X.elements[:, row : row + 1])
         tag += f":{row}" if row else ""
@@ -197,18 +197,18 @@ class _Layer:
         """Whether a single step begins from states that the graph keeps elsewhere: packed, or carried by a loop."""
         initial = [self._initial(place, row, letter) for letter in self.letters]
         return any(
-            isinstance(x, Stream) and not x.per_sequence and not self.call.builder.state_inputs.can_bind(x)
+            isinstance(x, Signal) and not x.per_sequence and not self.call.builder.state_inputs.can_bind(x)
             for x in initial
         )
 
-    def _filled(self, Y: Stream, steps: int) -> Stream:
+    def _filled(self, Y: Signal, steps: int) -> Signal:
         """Y (length, 1, hidden_size) with zeros behind it."""
         missing = steps - Y.elements.shape[0]
         zero = self.call.builder.constant(Constant.of(np.zeros(1, np.float32)), Y.timing)
         zeros = zero.moved((features(missing), *Y.axes[1:]), np.zeros((missing, *Y.elements.shape[1:]), np.int64))
         return join(self.call.builder, [Y, zeros], 0, (features(steps), *Y.axes[1:]))
 
-    def _over_time(self, place: int, row: int, tag: str, fields: dict[str, Any], x: Stream) -> list[Stream]:
+    def _over_time(self, place: int, row: int, tag: str, fields: dict[str, Any], x: Signal) -> list[Signal]:
         """The cell runs once for each frame; its states last."""
         call, builder, H = self.call, self.call.builder, features(self.hidden_size)
         names = self._names(tag)
@@ -232,17 +232,17 @@ class _Layer:
         for letter in self.letters:
             if last_names[letter] != names["h"]:
                 builder.final_state(last_names[letter], regions[letter], self.hidden_size)
-        last = [Stream.of(last_names[letter], ((), H), per_sequence) for letter in self.letters]
-        return [Stream.of(names["h"], (x.axes[0], (), H), x.timing), *last]
+        last = [Signal.of(last_names[letter], ((), H), per_sequence) for letter in self.letters]
+        return [Signal.of(names["h"], (x.axes[0], (), H), x.timing), *last]
 
     def _over_features(
-        self, place: int, row: int, tag: str, fields: dict[str, Any], x: Stream, is_reversed: bool, steps: int
-    ) -> list[Stream]:
+        self, place: int, row: int, tag: str, fields: dict[str, Any], x: Signal, is_reversed: bool, steps: int
+    ) -> list[Signal]:
         """The cell runs over all that lies along the first axis, from its initial state, within one step."""
         builder, node, H = self.call.builder, self.call.node, features(self.hidden_size)
         names = self._names(tag)
         initial = {letter: self._initial(place, row, letter) for letter in self.letters}
-        begun = {letter: tensor for letter, tensor in initial.items() if isinstance(tensor, Stream)}
+        begun = {letter: tensor for letter, tensor in initial.items() if isinstance(tensor, Signal)}
         x, *others = aligned(builder, [x, *begun.values()], repr(node))
         initial |= dict(zip(begun, others, strict=True))
         regions: dict[str, Any] = {
@@ -284,12 +284,12 @@ class _Layer:
         ):
             builder.emit(operation, x.timing)
         builder.loops.close()
-        Y = Stream.of(frames, (x.axes[0], (), H), x.timing)
+        Y = Signal.of(frames, (x.axes[0], (), H), x.timing)
         newest = Y.elements[0 if is_reversed else -1]
         last = [Y.moved(((), H), newest)]
         if self.cell is Lstm:
             builder.final_state(names["c"], regions["c"], self.hidden_size)
-            last.append(Stream.of(names["c"], ((), H), x.timing))
+            last.append(Signal.of(names["c"], ((), H), x.timing))
         return [Y, *last]
 
     def _names(self, tag: str) -> dict[str, str]:
@@ -339,7 +339,7 @@ class _Layer:
             return call.builder.hidden_states.add(name, np.zeros(self.hidden_size, np.float32))
         if isinstance(initial, Constant):
             return call.builder.hidden_states.add(name, initial.elements)
-        if isinstance(initial, Stream):
+        if isinstance(initial, Signal):
             region = call.builder.state_inputs.bind(initial, last)
             if region is not None:
                 return region

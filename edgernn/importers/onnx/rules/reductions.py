@@ -21,7 +21,7 @@ from edgernn.importers.onnx.rules.layout import with_axis_from_end, with_last_ax
 from edgernn.importers.onnx.rules.number_types import converted, floats, is_integer
 from edgernn.importers.onnx.search.axes import WrongAxisError
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Constant, Role, Stream, features, has_role, is_features, width_of
+from edgernn.importers.onnx.streams.values import Constant, Role, Signal, features, has_role, is_features, width_of
 from edgernn.program.operations import ArgMax, TopK
 
 # operator -> what is done to each number, how they are made one, what is done to the result
@@ -81,19 +81,19 @@ def reduce_(call: Call) -> Results:
     return (converted(call, y, "int32", call.output) if whole_number else y,)
 
 
-def _each(call: Call, function: str, x: Stream) -> Stream:
+def _each(call: Call, function: str, x: Signal) -> Signal:
     if function == "Square":
         return square(call, x)
     return emit_unary(call, x, call.inner("each"), function)
 
 
-def square(call: Call, x: Stream) -> Stream:
+def square(call: Call, x: Signal) -> Signal:
     """``x * x``."""
     deviating = squared(x, x)
     if deviating is not None:
         return deviating
     y = emit_pair(call, "Mul", x, x, call.inner("square"))
-    assert isinstance(y, Stream)
+    assert isinstance(y, Signal)
     return y
 
 
@@ -126,11 +126,11 @@ def log_sum_exp(call: Call) -> Results:
     powers = emit_unary(call, shifted, call.inner("powers"), "Exp")
     total = over_time.over_features(call, powers, axes, "Sum", call.inner("total"))
     y = emit_pair(call, "Add", emit_unary(call, total, call.inner("log"), "Log"), largest, call.output)
-    assert isinstance(y, Stream)
+    assert isinstance(y, Signal)
     return (y if keep_axes else _without(y, axes),)
 
 
-def _without(x: Stream, axes: list[int]) -> Stream:
+def _without(x: Signal, axes: list[int]) -> Signal:
     kept = tuple(axis for i, axis in enumerate(x.axes) if i not in axes)
     return x.moved(kept, x.elements.squeeze(tuple(axes)))
 
@@ -138,14 +138,14 @@ def _without(x: Stream, axes: list[int]) -> Stream:
 # ---- positions
 
 
-def _last(call: Call, x: Stream, default: int) -> tuple[Stream, int]:
+def _last(call: Call, x: Signal, default: int) -> tuple[Signal, int]:
     """The stream with the axis that a node runs over at the end, and that axis."""
     axis = x.reversed_axis(call.node.integer("axis", default))
     require_features(call, x, [axis])
     return with_last_axis(x, axis), axis
 
 
-def require_features(call: Call, x: Stream, axes: list[int]) -> None:
+def require_features(call: Call, x: Signal, axes: list[int]) -> None:
     """Refuse to run over time or the batch."""
     for axis in axes:
         if has_role(x.axes[axis], Role.TIME):
@@ -154,7 +154,7 @@ def require_features(call: Call, x: Stream, axes: list[int]) -> None:
             raise WrongAxisError(f"{call.node!r} runs over the batch: export the model so that samples stay apart")
 
 
-def rows_of(x: Stream) -> tuple[int, int]:
+def rows_of(x: Signal) -> tuple[int, int]:
     """The shape of a value in which each row is a run along the last axis."""
     width = width_of(x.axes[-1])
     return x.elements.size // width, width
@@ -169,7 +169,7 @@ def arg_max(call: Call) -> Results:
     return (y if node.integer("keepdims", 1) else _without(y, [axis]),)
 
 
-def emit_arg_max(call: Call, x: Stream, output: str, last: bool = False, smallest: bool = False) -> Stream:
+def emit_arg_max(call: Call, x: Signal, output: str, last: bool = False, smallest: bool = False) -> Signal:
     """Positions along the last axis, which stays as one of 1."""
     builder = call.builder
     builder.emit(
@@ -183,7 +183,7 @@ def emit_arg_max(call: Call, x: Stream, output: str, last: bool = False, smalles
         ),
         x.timing,
     )
-    return Stream.of(output, (*x.axes[:-1], ()), x.timing)
+    return Signal.of(output, (*x.axes[:-1], ()), x.timing)
 
 
 def hardmax(call: Call) -> Results:
@@ -194,7 +194,7 @@ def hardmax(call: Call) -> Results:
     index = floats(call, emit_arg_max(call, last, call.inner("index")))
     places = Constant.of(np.arange(width_of(last.axes[-1]), dtype=np.float32))
     y = emit_pair(call, "Equal", index, places, call.output)
-    assert isinstance(y, Stream)
+    assert isinstance(y, Signal)
     return (with_axis_from_end(y, axis),)
 
 
@@ -220,7 +220,7 @@ def top_k(call: Call) -> Results:
         x.timing,
     )
     axes = (*last.axes[:-1], features(k))
-    return tuple(with_axis_from_end(Stream.of(name, axes, x.timing), axis) for name in outputs)
+    return tuple(with_axis_from_end(Signal.of(name, axes, x.timing), axis) for name in outputs)
 
 
 def cum_sum(call: Call) -> Results:

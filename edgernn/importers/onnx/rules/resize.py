@@ -23,7 +23,7 @@ from edgernn.importers.onnx.streams.timing import NeedsWindowError
 from edgernn.importers.onnx.streams.values import (
     Constant,
     Role,
-    Stream,
+    Signal,
     check_constant_shape,
     check_step_shape,
     features,
@@ -76,7 +76,7 @@ def _modes(call: Call) -> tuple[str, str, str]:
     return mode, coordinates, rounding
 
 
-def _targets(call: Call, x: Stream) -> list[tuple[int, Extent, float]]:
+def _targets(call: Call, x: Signal) -> list[tuple[int, Extent, float]]:
     """The axes that change, their new extents, and how many times these are the old ones."""
     node, extents = call.node, x.extents
     axes = [x.reversed_axis(axis) for axis in node.integers("axes") or range(x.rank)]
@@ -126,7 +126,7 @@ def _places(coordinates: str, extent: int, target: int, times: float) -> Array:
     return places
 
 
-def _along_features(call: Call, x: Stream, axis: int, places: Array, mode: str, rounding: str) -> Stream:
+def _along_features(call: Call, x: Signal, axis: int, places: Array, mode: str, rounding: str) -> Signal:
     width = x.elements.shape[axis]
     if mode == "nearest":
         indices = np.clip(ROUND[rounding](places), 0, width - 1).astype(int)
@@ -140,7 +140,7 @@ def _along_features(call: Call, x: Stream, axis: int, places: Array, mode: str, 
     return with_axis_from_end(y, axis)
 
 
-def _along_time(call: Call, x: Stream, axis: int, scale: float, mode: str, coordinates: str, rounding: str) -> Stream:
+def _along_time(call: Call, x: Signal, axis: int, scale: float, mode: str, coordinates: str, rounding: str) -> Signal:
     """Blocks of as many frames for each."""
     node, time = call.node, x.axes[axis]
     if not is_time(time) and not is_blocks(time):
@@ -158,13 +158,13 @@ def _along_time(call: Call, x: Stream, axis: int, scale: float, mode: str, coord
     return _on_lines(call, x, axis, places)
 
 
-def _on_lines(call: Call, x: Stream, axis: int, places: Array) -> Stream:
+def _on_lines(call: Call, x: Signal, axis: int, places: Array) -> Signal:
     """Frames between each and its neighbours; at both ends, where there is none, the frame itself."""
     builder, shape = call.builder, (*(1 for _ in x.axes[:axis]), 1, len(places), *(1 for _ in x.axes[axis + 1 :]))
     pairs = frames_of(builder, x, 2)  # (2, *axes of x)
-    before, behind = (Stream(pairs.axes[1:], part, bases=pairs.bases, timing=pairs.timing) for part in pairs.elements)
+    before, behind = (Signal(pairs.axes[1:], part, bases=pairs.bases, timing=pairs.timing) for part in pairs.elements)
     step = emit_pair(call, "Sub", behind, before, call.inner("step"))
-    assert isinstance(step, Stream)
+    assert isinstance(step, Signal)
     y = x.moved((*x.axes[: axis + 1], (), *x.axes[axis + 1 :]), np.expand_dims(x.elements, axis + 1))
     for pads, shares in (((1, 0), np.minimum(places, 0)), ((0, 1), np.maximum(places, 0))):
         if shares.any():

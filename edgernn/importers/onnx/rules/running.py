@@ -7,14 +7,14 @@ from typing import Literal
 import numpy as np
 
 from edgernn.importers.onnx.rules.call import Call
-from edgernn.importers.onnx.streams.values import Stream
+from edgernn.importers.onnx.streams.values import Signal
 from edgernn.program.operations import RunningReduce
 
 Function = Literal["Sum", "Mean", "Max", "Min"]
 BEGINS = {"Max": -1e300, "Min": 1e300}  # what every number replaces
 
 
-def running_reduction(call: Call, x: Stream, function: Function, output: str) -> Stream:
+def running_reduction(call: Call, x: Signal, function: Function, output: str) -> Signal:
     """The reduction of all frames up to each."""
     builder = call.builder
     value = builder.value_of_any_shape(x)
@@ -34,4 +34,4 @@ def running_reduction(call: Call, x: Stream, function: Function, output: str) ->
         ),
         x.timing,
     )
-    return Stream.of(output, x.axes, x.timing)
+    return Signal.of(output, x.axes, x.timing)

@@ -25,7 +25,7 @@ from edgernn.importers.onnx.streams.values import (
     Axis,
     Constant,
     Role,
-    Stream,
+    Signal,
     Tensor,
     check_constant_shape,
     check_step_shape,
@@ -90,13 +90,13 @@ def _slice_time(call: Call, x: Tensor, axis: int, start: Extent, end: Extent, st
     if step == 1 and start == 0 and stop == extent and not (start_counts_back and extent == 1):
         return x
     pad_end = extent - stop  # frames left out at the end
-    if isinstance(x, Stream) and is_blocks(x.axes[axis]) and isinstance(start, int) and isinstance(pad_end, int):
+    if isinstance(x, Signal) and is_blocks(x.axes[axis]) and isinstance(start, int) and isinstance(pad_end, int):
         if step != 1:
             raise _refusal(call, x.axes[axis])
         slide = Sliding(1, 1, 1, (-start, -pad_end))
         cut = windows_of_blocks(call.builder, x, axis, slide, 0.0, repr(call.node))
         return cut.moved(cut.axes[1:], cut.elements[0])
-    if step < 1 or not is_time(x.axes[axis]) or not isinstance(x, Stream):
+    if step < 1 or not is_time(x.axes[axis]) or not isinstance(x, Signal):
         raise _refusal(call, x.axes[axis])
     if isinstance(x, Continued):
         return _slice_continued(x, axis, start, stop)
@@ -129,7 +129,7 @@ def _slice_continued(x: Continued, axis: int, start: Extent, stop: Extent) -> Te
     raise x.unknown()
 
 
-def _last_frames(call: Call, x: Stream, axis: int, count: int) -> Tensor:
+def _last_frames(call: Call, x: Signal, axis: int, count: int) -> Tensor:
     """The newest frames of a sequence, as features."""
     frames = sequence.frames_of(call.builder, x, count)  # taps, then the axes of x
     newest = sequence.last_frame(call.builder, frames, 1 + axis, keep_axis=False)
@@ -159,7 +159,7 @@ def last_frame(call: Call, x: Tensor, axis: int, keep_axis: bool) -> Tensor:
     """The newest frame of a sequence; of a constant that is the same throughout, any."""
     if not is_time(x.axes[axis]):
         raise _refusal(call, x.axes[axis])
-    if isinstance(x, Stream):
+    if isinstance(x, Signal):
         return sequence.last_frame(call.builder, x, axis, keep_axis)
     axes = (*x.axes[:axis], *([()] if keep_axis else []), *x.axes[axis + 1 :])
     return x.moved(axes, x.elements if keep_axis else x.elements.squeeze(axis))
@@ -228,7 +228,7 @@ def _lookup(call: Call, data: Tensor, axis: int) -> Tensor:
         ids.timing,
     )
     others = (*data.axes[:axis], *data.axes[axis + 1 :])
-    rows = Stream.of(call.output, (*ids.axes, *others), ids.timing)
+    rows = Signal.of(call.output, (*ids.axes, *others), ids.timing)
     order = [*range(ids.rank, ids.rank + axis), *range(ids.rank), *range(ids.rank + axis, rows.rank)]
     return rows.moved(tuple(rows.axes[i] for i in order), rows.elements.transpose(order))
 
@@ -283,12 +283,12 @@ def concat(call: Call) -> Results:
     frames = joined_frames(call, tensors, axis)
     if frames is not None:
         return (frames,)
-    if any(isinstance(tensor, Stream) and is_time(tensor.axes[axis]) for tensor in tensors):
+    if any(isinstance(tensor, Signal) and is_time(tensor.axes[axis]) for tensor in tensors):
         return (_join_state(call, tensors, axis) or _join_padding(call, tensors, axis),)
-    streams = [tensor for tensor in tensors if isinstance(tensor, Stream)]
+    streams = [tensor for tensor in tensors if isinstance(tensor, Signal)]
     if streams:
         joined = iter(aligned(call.builder, streams, repr(call.node)))
-        tensors = [next(joined) if isinstance(tensor, Stream) else tensor for tensor in tensors]
+        tensors = [next(joined) if isinstance(tensor, Signal) else tensor for tensor in tensors]
     for tensor in tensors:
         if not is_features(tensor.axes[axis]):
             raise WrongAxisError(f"{call.node!r} joins tensors along time or batch: only features can be joined")
@@ -303,7 +303,7 @@ def concat(call: Call) -> Results:
             Constant(axes, extents_array(elements) if elements.dtype == object and elements.ndim == 1 else elements),
         )
     check_step_shape(shape, repr(call.node))
-    timing = next(tensor.timing for tensor in tensors if isinstance(tensor, Stream))
+    timing = next(tensor.timing for tensor in tensors if isinstance(tensor, Signal))
     parts = [call.builder.as_stream(tensor, timing) for tensor in tensors]
     return (join(call.builder, parts, axis, axes),)
 
@@ -319,13 +319,13 @@ def _common(call: Call, all_axes: list[tuple[Axis, ...]], place: int) -> Axis:
     return kept
 
 
-def _join_state(call: Call, tensors: list[Tensor], axis: int) -> Stream | None:
+def _join_state(call: Call, tensors: list[Tensor], axis: int) -> Signal | None:
     """A sequence behind frames that a state input holds; None where it is something else."""
     if len(tensors) != 2:
         return None
     past, x = tensors
-    is_past = isinstance(past, Stream) and is_features(past.axes[axis]) and call.builder.state_inputs.can_bind(past)
-    if not is_past or not isinstance(past, Stream) or not isinstance(x, Stream):
+    is_past = isinstance(past, Signal) and is_features(past.axes[axis]) and call.builder.state_inputs.can_bind(past)
+    if not is_past or not isinstance(past, Signal) or not isinstance(x, Signal):
         return None
     x = sequence.materialize_padding(call.builder, x)
     others = [_common(call, [_with_axis(tensor, axis, ()) for tensor in tensors], i) for i in range(x.rank)]
@@ -336,12 +336,12 @@ def _join_state(call: Call, tensors: list[Tensor], axis: int) -> Stream | None:
 
 def _join_padding(call: Call, tensors: list[Tensor], axis: int) -> Tensor:
     """A sequence between constants that hold one number throughout: it is padded along time."""
-    streams = [i for i, tensor in enumerate(tensors) if isinstance(tensor, Stream)]
+    streams = [i for i, tensor in enumerate(tensors) if isinstance(tensor, Signal)]
     x = tensors[streams[0]]
     constants = [tensor for tensor in tensors if isinstance(tensor, Constant)]
     numbers = np.concatenate([np.zeros(0), *(constant.elements.ravel() for constant in constants)])
     is_padding = numbers.size and all(is_features(constant.axes[axis]) for constant in constants)
-    if len(streams) > 1 or not isinstance(x, Stream) or not is_padding or not (numbers == numbers[0]).all():
+    if len(streams) > 1 or not isinstance(x, Signal) or not is_padding or not (numbers == numbers[0]).all():
         raise NeedsWindowError(f"{call.node!r} joins sequences one after the other along time")
     before, after = (
         sum(width_of(tensor.axes[axis]) for tensor in part)

@@ -15,7 +15,7 @@ from edgernn.importers.onnx.streams.alignment import aligned
 from edgernn.importers.onnx.streams.cached import Continued, continued
 from edgernn.importers.onnx.streams.sequence import as_per_sequence, frames_of, is_time, join
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Stream, Tensor, features, width_of
+from edgernn.importers.onnx.streams.values import Signal, Tensor, features, width_of
 from edgernn.program.operations import StateRegion
 
 UPDATE_RULES = ("linear", "gated", "delta", "gated_delta")
@@ -35,7 +35,7 @@ def causal_conv_with_state(call: Call) -> Results:
     kernel, bias = W.shape[2], call.array(2, "bias") if call.has(2) else None
     before = (kernel - 1, 0)
     present: tuple[Tensor, ...] = ()
-    if call.has(3) and isinstance(call.tensor(3), Stream):
+    if call.has(3) and isinstance(call.tensor(3), Signal):
         x, before = _joined_frames(call, call.stream(3), x), (0, 0)
         if isinstance(x, Continued):
             present = (as_per_sequence(call.builder, x.frames_kept(2)),)
@@ -52,12 +52,12 @@ def causal_conv_with_state(call: Call) -> Results:
     plain = call.output if activation == "none" else call.inner("plain")
     y: Tensor = products(call, patches, spatial, W, bias, len(W), plain)
     if activation != "none":
-        assert isinstance(y, Stream)
+        assert isinstance(y, Signal)
         y = emit_pair(call, "Mul", y, emit_unary(call, y, call.inner("gate"), "Sigmoid"), call.output)
     return (y, *present)
 
 
-def _joined_frames(call: Call, past: Stream, x: Stream) -> Stream:
+def _joined_frames(call: Call, past: Signal, x: Signal) -> Signal:
     """The frames that the state holds, and those of this step behind them, as features; a sequence of them all."""
     if is_time(x.axes[2]):
         if past.elements.shape[:2] != x.elements.shape[:2] or not call.builder.state_inputs.can_bind(past):
@@ -106,7 +106,7 @@ def linear_attention(call: Call) -> Results:
         added = emit_pair(call, "Mul", emit_pair(call, "Sub", v, known, call.inner("new")), beta, call.inner("update"))
     outer = product(call, transposed(k), added, 1.0, call.inner("outer"))
     state = emit_pair(call, "Add", state, outer, call.inner("state"))
-    assert isinstance(state, Stream)
+    assert isinstance(state, Signal)
     present = _keep(call, region, state)
     copies = np.repeat(state.elements, heads // shared, 2)
     repeated = state.moved((*state.axes[:2], features(heads), *state.axes[3:]), copies)
@@ -116,7 +116,7 @@ def linear_attention(call: Call) -> Results:
     return (y.moved((*y.axes[:2], features(heads * value_size)), flat), present)
 
 
-def _by_head(call: Call, x: Stream, heads: int) -> Stream:
+def _by_head(call: Call, x: Signal, heads: int) -> Signal:
     """(batch, time, heads * size) as (batch, time, heads, size)."""
     width = width_of(x.axes[2])
     if width % heads:
@@ -125,7 +125,7 @@ def _by_head(call: Call, x: Stream, heads: int) -> Stream:
     return x.moved(axes, x.elements.reshape(*x.elements.shape[:2], heads, width // heads))
 
 
-def _per_head(call: Call, x: Stream, heads: int, rows: int) -> Stream:
+def _per_head(call: Call, x: Signal, heads: int, rows: int) -> Signal:
     """A decay or rate of each head, or of each row of its state, as (batch, time, heads, rows or 1, 1)."""
     width = width_of(x.axes[2])
     if width == 1 and heads > 1:
@@ -137,14 +137,14 @@ def _per_head(call: Call, x: Stream, heads: int, rows: int) -> Stream:
     return by_head.moved((*by_head.axes, ()), by_head.elements[..., np.newaxis])
 
 
-def _past(call: Call, x: Stream, heads: int, rows: int, columns: int) -> tuple[StateRegion, Stream]:
+def _past(call: Call, x: Signal, heads: int, rows: int, columns: int) -> tuple[StateRegion, Signal]:
     """Where the state lives, and what it held, (batch, time, heads, rows, columns)."""
     builder, size = call.builder, heads * rows * columns
     past = call.tensor(3) if call.has(3) else None
     if past is not None and past.elements.size != size:
         raise call.node.malformed(f"has a past_state of shape {past.extents}, it must have {size} numbers")
     name = f"{call.output}.state"
-    if isinstance(past, Stream):
+    if isinstance(past, Signal):
         region = builder.state_inputs.bind(past, "")
         if region is None:
             raise NeedsWindowError(f"{call.node!r} begins from a state that is computed from other signals")
@@ -153,10 +153,10 @@ def _past(call: Call, x: Stream, heads: int, rows: int, columns: int) -> tuple[S
         region = builder.hidden_states.add(name, start)
     old = call.inner("old")
     builder.read_state(f"read {name}", region, old, size, x.timing)
-    return region, Stream.of(old, (*x.axes[:2], features(heads), features(rows), features(columns)), x.timing)
+    return region, Signal.of(old, (*x.axes[:2], features(heads), features(rows), features(columns)), x.timing)
 
 
-def _keep(call: Call, region: StateRegion, state: Stream) -> Stream:
+def _keep(call: Call, region: StateRegion, state: Signal) -> Signal:
     """Write the state; what it is after the last frame, (batch, heads, rows, columns)."""
     builder = call.builder
     value = builder.value_of_any_shape(state)

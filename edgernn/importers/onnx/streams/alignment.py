@@ -10,10 +10,10 @@ from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.dimension import Dimension, Extent, is_less
 from edgernn.importers.onnx.streams.sequence import delayed, is_blocks, is_time, latched, materialize_padding, packed
 from edgernn.importers.onnx.streams.timing import NeedsWindowError, Timing
-from edgernn.importers.onnx.streams.values import Role, Stream, width_of
+from edgernn.importers.onnx.streams.values import Role, Signal, width_of
 
 
-def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:
+def aligned(builder: ProgramBuilder, streams: Sequence[Signal], where: str) -> list[Signal]:
     """The streams with the same timing, those that come earlier delayed; `where` names who joins them.
 
     Raises
@@ -51,7 +51,7 @@ def aligned(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> l
     return _of_one_length(meeting)
 
 
-def _with_still(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:
+def _with_still(builder: ProgramBuilder, streams: Sequence[Signal], where: str) -> list[Signal]:
     """Streams, some of which are the same for all frames, so that they come whenever the others do."""
     moving = aligned(builder, [stream for stream in streams if not stream.timing.time_invariant], where)
     timing, waiting = moving[0].timing, iter(moving)
@@ -65,7 +65,7 @@ def _with_still(builder: ProgramBuilder, streams: Sequence[Stream], where: str) 
     ]
 
 
-def _at_one_rate(builder: ProgramBuilder, streams: Sequence[Stream], where: str) -> list[Stream]:
+def _at_one_rate(builder: ProgramBuilder, streams: Sequence[Signal], where: str) -> list[Signal]:
     """Sequences of as many frames, some in blocks: all in blocks as long as the longest, which come together."""
     period = max(stream.timing.period for stream in streams)
     steps = set()  # from one frame to the next
@@ -86,7 +86,7 @@ def _at_one_rate(builder: ProgramBuilder, streams: Sequence[Stream], where: str)
     return together
 
 
-def _of_one_length(streams: Sequence[Stream]) -> list[Stream]:
+def _of_one_length(streams: Sequence[Signal]) -> list[Signal]:
     """Streams whose lengths must be equal where the graph is defined, as those of all but odd numbers of steps are."""
     lengths = [
         factor.extent for stream in streams for axis in stream.axes for factor in axis if factor.role is Role.TIME
@@ -110,7 +110,7 @@ def _may_equal(a: Extent, b: Extent) -> bool:
     return a == b or (isinstance(a - b, Dimension) and is_less(a, b) is not True and is_less(b, a) is not True)
 
 
-def _aligned_wholes(builder: ProgramBuilder, streams: Sequence[Stream]) -> list[Stream]:
+def _aligned_wholes(builder: ProgramBuilder, streams: Sequence[Signal]) -> list[Signal]:
     timing = Timing(
         first=max(stream.timing.first for stream in streams),
         per_sequence=True,

@@ -17,7 +17,7 @@ from edgernn.importers.onnx.streams.loops import Loops
 from edgernn.importers.onnx.streams.names import Names
 from edgernn.importers.onnx.streams.state_inputs import StateInputs
 from edgernn.importers.onnx.streams.timing import Timing
-from edgernn.importers.onnx.streams.values import Constant, Factor, Role, Stream, Tensor, check_step_shape, width_of
+from edgernn.importers.onnx.streams.values import Constant, Factor, Role, Signal, Tensor, check_step_shape, width_of
 from edgernn.importers.onnx.streams.weights import WeightStore
 from edgernn.program import operations
 from edgernn.program.operations import AnyOperation, ReadState, Rearrange, Repeat, Shape, StateRegion, Value, WriteState
@@ -116,7 +116,7 @@ class ProgramBuilder:
 
     def dtype_of(self, tensor: Tensor) -> str:
         """Number type of a tensor's value in a step."""
-        if isinstance(tensor, Stream):
+        if isinstance(tensor, Signal):
             return self.values[tensor.bases[0]].dtype if tensor.bases[0] in self.values else "float32"
         return "int32" if tensor.elements.dtype.kind in "iu" else "float32"
 
@@ -130,21 +130,21 @@ class ProgramBuilder:
                 return tensor.moved(axes, tensor.elements.take([0], axis))
         return tensor
 
-    def as_stream(self, tensor: Tensor, timing: Timing) -> Stream:
+    def as_stream(self, tensor: Tensor, timing: Timing) -> Signal:
         """A tensor as a stream: a constant comes with the frames of `timing`."""
         if isinstance(tensor, Constant):
             return self.constant(tensor, timing)
-        assert isinstance(tensor, Stream)
+        assert isinstance(tensor, Signal)
         return tensor
 
-    def constant(self, constant: Constant, timing: Timing) -> Stream:
+    def constant(self, constant: Constant, timing: Timing) -> Signal:
         """A constant as a stream."""
         name = self.unique(f"{constant.name or 'constant'}:value")
         numbers, dtype = constant.elements.reshape(-1), self.dtype_of(constant)
         if dtype == "int32" and (np.abs(numbers.astype(float)) >= 2**31).any():
             raise UnsupportedModelError(f"{name} holds integers of more than 32 bits: only those of 32 bits can run")
         weight = self.weight(name, numbers, dtype)
-        operation = operations.Constant(
+        operation = operations.ConstantValue(
             name=self.unique_operation(name),
             inputs=(),
             outputs=(name,),
@@ -153,9 +153,9 @@ class ProgramBuilder:
             dtype=dtype,
         )
         self.emit(operation, timing)
-        return Stream.of(name, constant.axes, timing)
+        return Signal.of(name, constant.axes, timing)
 
-    def value(self, stream: Stream, shape: Shape | None = None) -> str:
+    def value(self, stream: Signal, shape: Shape | None = None) -> str:
         """The name of a value that holds the stream, shaped as `shape` or as is natural.
 
         Emits a Rearrange where the stream is not a value as it is.
@@ -185,7 +185,7 @@ class ProgramBuilder:
             self._arranged[key] = name
         return self._arranged[key]
 
-    def value_of_any_shape(self, stream: Stream) -> str:
+    def value_of_any_shape(self, stream: Signal) -> str:
         """As `value`, for operations to which only the order of the elements matters."""
         base = stream.bases[0]
         self._make_readable(base, stream.timing)
@@ -269,7 +269,7 @@ class ProgramBuilder:
         self._final_states[name] = (region, size)
 
 
-def natural_shape(stream: Stream) -> Shape:
+def natural_shape(stream: Signal) -> Shape:
     """The shape of a stream's value: without the axes of time and batch, and without leading ones."""
     return without_leading_ones(tuple(width_of(axis) for axis in stream.axes if not axis or width_of(axis) > 1))
 

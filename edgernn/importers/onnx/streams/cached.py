@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from edgernn.errors import UnsupportedModelError
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.timing import NeedsWindowError
-from edgernn.importers.onnx.streams.values import Axis, Factor, Role, Stream, extent_of, features, width_of
+from edgernn.importers.onnx.streams.values import Axis, Factor, Role, Signal, extent_of, features, width_of
 
 Elements = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Continued(Stream):
+class Continued(Signal):
     """A sequence with `places.shape[0]` frames of a state before it; `elements` are those of the newest frame.
 
     Its value holds all frames of the state and the newest one, (frames + 1, numbers of a frame). The value `kept` holds
@@ -39,18 +39,18 @@ class Continued(Stream):
         """Frames that the state holds."""
         return len(self.places)
 
-    def frame(self, axis: int) -> Stream:
+    def frame(self, axis: int) -> Signal:
         """The newest frame, of the sequence as it was."""
-        return Stream(self._with_time(axis, -self.pad_begin), self.elements, bases=self.bases, timing=self.timing)
+        return Signal(self._with_time(axis, -self.pad_begin), self.elements, bases=self.bases, timing=self.timing)
 
-    def frames_kept(self, axis: int) -> Stream:
+    def frames_kept(self, axis: int) -> Signal:
         """What the state holds behind the newest frame, as features."""
         size = self.places.shape[1]
         frames = self.places[:, self.elements.squeeze(axis) - self.pad_begin * size]  # (frames, *others)
         axes = (*self.axes[:axis], features(self.pad_begin), *self.axes[axis + 1 :])
-        return Stream(axes, np.moveaxis(frames, 0, axis), bases=(self.kept,), timing=self.timing)
+        return Signal(axes, np.moveaxis(frames, 0, axis), bases=(self.kept,), timing=self.timing)
 
-    def windows(self, taps: int, dilation: int, stride: int, axis: int) -> Stream:
+    def windows(self, taps: int, dilation: int, stride: int, axis: int) -> Signal:
         """Windows that end with the newest frame, as long as the state has frames for; axes are the taps and its own.
 
         Raises
@@ -69,7 +69,7 @@ class Continued(Stream):
         elements = np.stack([self.elements - (self.pad_begin - k * dilation) * size for k in range(taps)])
         axes = (features(taps), *self._with_time(axis, -self.pad_begin, stride))
         timing = self.timing if stride == 1 else self.timing.strided(stride)
-        return Stream(axes, elements, bases=self.bases, timing=timing)
+        return Signal(axes, elements, bases=self.bases, timing=timing)
 
     def _with_time(self, axis: int, more: int, stride: int = 1) -> tuple[Axis, ...]:
         extent = (extent_of(self.axes[axis]) + more + (stride - 1)) // stride
@@ -82,7 +82,7 @@ class Continued(Stream):
         )
 
 
-def continued(builder: ProgramBuilder, past: Stream, x: Stream, axis: int) -> Continued:
+def continued(builder: ProgramBuilder, past: Signal, x: Signal, axis: int) -> Continued:
     """The frames of a state, then those of a sequence with real frames; `axis` is that of the frames in both.
 
     `past` is known to be claimable, and has the other axes of x.
@@ -96,11 +96,11 @@ def continued(builder: ProgramBuilder, past: Stream, x: Stream, axis: int) -> Co
     places = np.moveaxis(np.arange(size).reshape(past.elements.shape), axis, 0)  # (frames, *others)
     newest = np.moveaxis(x.elements, axis, 0) + size
     joined = np.concatenate([places, newest]).reshape(pad_begin + 1, -1)
-    frames = Stream(tuple(map(features, joined.shape)), joined, bases=(old, *x.bases), timing=x.timing)
+    frames = Signal(tuple(map(features, joined.shape)), joined, bases=(old, *x.bases), timing=x.timing)
     value = builder.value(frames, joined.shape)
     after = np.empty(size, np.int64)
     after[places.ravel()] = joined[1:].ravel()
-    kept = builder.value(Stream((features(size),), after, bases=(old, *x.bases), timing=x.timing), (size,))
+    kept = builder.value(Signal((features(size),), after, bases=(old, *x.bases), timing=x.timing), (size,))
     builder.write_state(f"write {region.slot}", region, kept, size, x.timing)
     builder.state_inputs.set_last(-1, kept)
     axes = (*x.axes[:axis], (Factor(Role.TIME, extent_of(x.axes[axis]) + pad_begin),), *x.axes[axis + 1 :])

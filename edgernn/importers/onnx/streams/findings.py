@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edgernn.importers.onnx.streams.values import Stream
+from edgernn.importers.onnx.streams.values import Signal
 
 
 @dataclass
@@ -19,14 +19,14 @@ class Findings:
         Time steps, where the file has frozen their number.
     ran_over_time : bool
         An operator, or a loop, has run over time.
-    carried : list of tuple of Stream
+    carried : list of tuple of Signal
         What loops within a step begin from, and what they make of it.
-    running_means : dict of str to tuple of Stream
+    running_means : dict of str to tuple of Signal
         For the value of a mean over time the frames that it is of, and the mean of all up to each.
     """
 
     batch: int = 1
     steps: int | None = None
     ran_over_time: bool = False
-    carried: list[tuple[Stream, Stream]] = field(default_factory=list)
-    running_means: dict[str, tuple[Stream, Stream]] = field(default_factory=dict)
+    carried: list[tuple[Signal, Signal]] = field(default_factory=list)
+    running_means: dict[str, tuple[Signal, Signal]] = field(default_factory=dict)

@@ -11,13 +11,13 @@ from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.cached import Continued
 from edgernn.importers.onnx.streams.dimension import Extent
 from edgernn.importers.onnx.streams.timing import Timing
-from edgernn.importers.onnx.streams.values import Axis, Factor, Role, Stream, features
+from edgernn.importers.onnx.streams.values import Axis, Factor, Role, Signal, features
 from edgernn.program.operations import DelayLine, Rearrange
 
 
 def frames_of(
     builder: ProgramBuilder,
-    x: Stream,
+    x: Signal,
     taps: int,
     *,
     dilation: int = 1,
@@ -25,7 +25,7 @@ def frames_of(
     pads: tuple[int, int] = (0, 0),
     fill: float = 0.0,
     delay: int = 0,
-) -> Stream:
+) -> Signal:
     """Windows of `taps` frames along time, `dilation` frames apart, one every `stride` frames of the padded sequence.
 
     The axes of the result are the taps, oldest first, and those of x. A window comes with its newest frame, or `delay`
@@ -72,7 +72,7 @@ def frames_of(
         ),
         real,
     )
-    return Stream.of(name, (features(taps), *axes), timing)
+    return Signal.of(name, (features(taps), *axes), timing)
 
 
 def windows(extent: Extent, span: int, stride: int, pads: tuple[int, int]) -> Extent:
@@ -90,7 +90,7 @@ def is_blocks(axis: Axis) -> bool:
     return [factor.role for factor in axis] == [Role.TIME, Role.FEATURE]
 
 
-def packed(builder: ProgramBuilder, x: Stream, axis: int, count: int) -> Stream:
+def packed(builder: ProgramBuilder, x: Signal, axis: int, count: int) -> Signal:
     """A sequence, or one of blocks, in blocks that are `count` times as long; what is left at its end is lost."""
     frames = frames_of(builder, x, count, stride=count)  # (count, *axes of x)
     time, *inside = frames.axes[1 + axis]
@@ -102,13 +102,13 @@ def packed(builder: ProgramBuilder, x: Stream, axis: int, count: int) -> Stream:
     return frames.moved(axes, elements)
 
 
-def with_length(x: Stream, axis: int, extent: Extent, timing: Timing) -> Stream:
+def with_length(x: Signal, axis: int, extent: Extent, timing: Timing) -> Signal:
     """The stream with another length, of blocks if it has such, and timing of its time axis."""
     axes = (*x.axes[:axis], (Factor(Role.TIME, extent), *x.axes[axis][1:]), *x.axes[axis + 1 :])
     return replace(x, axes=axes, timing=timing)
 
 
-def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int], fill: float) -> Stream:
+def padded(builder: ProgramBuilder, x: Signal, axis: int, pads: tuple[int, int], fill: float) -> Signal:
     """The stream with frames, or blocks, of padding before and behind along its time; negative numbers take them away.
 
     Frames that are taken away at the end are the newest at each step, so the others come that much later.
@@ -120,7 +120,7 @@ def padded(builder: ProgramBuilder, x: Stream, axis: int, pads: tuple[int, int],
     return with_length(x, axis, x.axes[axis][0].extent + sum(pads), x.timing.padded(*pads, fill))
 
 
-def materialize_padding(builder: ProgramBuilder, x: Stream) -> Stream:
+def materialize_padding(builder: ProgramBuilder, x: Signal) -> Signal:
     """The stream with its padding made real frames."""
     if not x.is_known:
         raise x.unknown()
@@ -130,18 +130,18 @@ def materialize_padding(builder: ProgramBuilder, x: Stream) -> Stream:
     return _only_tap(frames, x)
 
 
-def delayed(builder: ProgramBuilder, x: Stream, frames: int) -> Stream:
+def delayed(builder: ProgramBuilder, x: Signal, frames: int) -> Signal:
     """The stream, so many frames later."""
     if frames == 0:
         return x
     return _only_tap(frames_of(builder, x, 1, delay=frames), x)
 
 
-def _only_tap(frames: Stream, x: Stream) -> Stream:
+def _only_tap(frames: Signal, x: Signal) -> Signal:
     return replace(frames, axes=frames.axes[1:], elements=frames.elements[0])
 
 
-def latched(builder: ProgramBuilder, x: Stream, timing: Timing) -> Stream:
+def latched(builder: ProgramBuilder, x: Signal, timing: Timing) -> Signal:
     """What came last, at other steps: it is kept in a state."""
     value = builder.value(x)
     name = builder.unique(f"{value}:held")
@@ -149,10 +149,10 @@ def latched(builder: ProgramBuilder, x: Stream, timing: Timing) -> Stream:
     region = builder.hidden_states.add(name, np.zeros(size, dtype))
     builder.write_state(f"hold {value}", region, value, size, x.timing, dtype=dtype)
     builder.read_state(f"read {name}", region, name, size, timing, latched=True, dtype=dtype)
-    return Stream.of(name, x.axes, timing)
+    return Signal.of(name, x.axes, timing)
 
 
-def last_frame(builder: ProgramBuilder, x: Stream, axis: int, keep_axis: bool) -> Stream:
+def last_frame(builder: ProgramBuilder, x: Signal, axis: int, keep_axis: bool) -> Signal:
     """The newest frame of a sequence, which belongs to the whole of it."""
     x = materialize_padding(builder, x)
     timing = x.timing.as_per_sequence()
@@ -162,7 +162,7 @@ def last_frame(builder: ProgramBuilder, x: Stream, axis: int, keep_axis: bool) -
     return replace(x, axes=axes, elements=x.elements if keep_axis else x.elements.squeeze(axis), timing=timing)
 
 
-def join(builder: ProgramBuilder, streams: Sequence[Stream], place: int, axes: tuple[Axis, ...]) -> Stream:
+def join(builder: ProgramBuilder, streams: Sequence[Signal], place: int, axes: tuple[Axis, ...]) -> Signal:
     """Streams of one timing one after the other along an axis; the result has the axes `axes`."""
     bases: list[str] = []
     parts = []
@@ -170,16 +170,16 @@ def join(builder: ProgramBuilder, streams: Sequence[Stream], place: int, axes: t
         offset = sum(builder.size_of(base) for base in bases)
         bases.extend(stream.bases)
         parts.append(stream.elements + offset)
-    return Stream(axes, np.concatenate(parts, place), bases=tuple(bases), timing=streams[0].timing)
+    return Signal(axes, np.concatenate(parts, place), bases=tuple(bases), timing=streams[0].timing)
 
 
-def as_per_sequence(builder: ProgramBuilder, x: Stream) -> Stream:
+def as_per_sequence(builder: ProgramBuilder, x: Signal) -> Signal:
     """The last of what comes with each frame, which belongs to the whole sequence."""
     timing = x.timing.as_per_sequence()
     return latched(builder, x, timing) if x.timing.period > 1 or timing.tail else x.timed(timing)
 
 
-def out_of_reach(builder: ProgramBuilder, x: Stream, axis: int, count: int | None, why: str) -> Stream:
+def out_of_reach(builder: ProgramBuilder, x: Signal, axis: int, count: int | None, why: str) -> Signal:
     """Frames that a stream does not have any more, or not yet: only their shape is right.
 
     `count` frames stand in place of the axis of time; None for one frame without that axis.
@@ -202,4 +202,4 @@ def out_of_reach(builder: ProgramBuilder, x: Stream, axis: int, count: int | Non
     )
     builder.deferred_errors.add(name, why)
     axes = (*x.axes[:axis], *([] if count is None else [features(count)]), *x.axes[axis + 1 :])
-    return Stream.of(name, axes, x.timing.as_per_sequence())
+    return Signal.of(name, axes, x.timing.as_per_sequence())

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgernn.errors import MalformedModelError, StatePairingError, UnsupportedModelError
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
-from edgernn.importers.onnx.streams.values import Role, Stream
+from edgernn.importers.onnx.streams.values import Role, Signal
 from edgernn.program.metadata import STATES_KEY
 
 # parts of names that tell the old state from the new one
@@ -49,8 +49,8 @@ def named_states(inputs: Iterable[str], outputs: Collection[str]) -> frozenset[s
 
 def pair_states(
     builder: ProgramBuilder,
-    inputs: Mapping[str, Stream],
-    outputs: Mapping[str, Stream],
+    inputs: Mapping[str, Signal],
+    outputs: Mapping[str, Signal],
     stated: Mapping[str, str] | None,
     sequences: Collection[str],
 ) -> dict[str, str]:
@@ -60,7 +60,7 @@ def pair_states(
     ----------
     builder : ProgramBuilder
         Knows which pieces of inputs recurrences begin from.
-    inputs, outputs : mapping of str to Stream
+    inputs, outputs : mapping of str to Signal
         Of the graph.
     stated : mapping of str to str, or None
         Pairs that are materialized.
@@ -106,8 +106,8 @@ def pair_states(
 def _check_stated(
     builder: ProgramBuilder,
     pairs: Mapping[str, str],
-    inputs: Mapping[str, Stream],
-    outputs: Mapping[str, Stream],
+    inputs: Mapping[str, Signal],
+    outputs: Mapping[str, Signal],
     sequences: Collection[str],
 ) -> None:
     for name, output in pairs.items():
@@ -133,7 +133,7 @@ def _check_stated(
         raise StatePairingError(f"one output is said to feed two states: {_listed(pairs)}")
 
 
-def _continues(builder: ProgramBuilder, output: Stream, state_input: str) -> bool:
+def _continues(builder: ProgramBuilder, output: Signal, state_input: str) -> bool:
     """Whether the output holds, in the state's order, what recurrences have made of each claimed piece of the input."""
     if output.elements.size != builder.values[state_input].size:
         return False
@@ -150,7 +150,7 @@ def _continues(builder: ProgramBuilder, output: Stream, state_input: str) -> boo
 
 
 def _pair_by_name(
-    builder: ProgramBuilder, inputs: Mapping[str, Stream], outputs: Mapping[str, Stream]
+    builder: ProgramBuilder, inputs: Mapping[str, Signal], outputs: Mapping[str, Signal]
 ) -> dict[str, str]:
     """Pairs of a step written out in plain operators: equal shapes, and names with the same stem, or a cache moved on.
 
@@ -182,7 +182,7 @@ def _pair_by_name(
     return pairs
 
 
-def _is_carried(builder: ProgramBuilder, output: Stream, name: str) -> bool:
+def _is_carried(builder: ProgramBuilder, output: Signal, name: str) -> bool:
     """Whether an output is what a loop within the step has made of the state, and of nothing but the state as it is."""
     return any(
         old.bases == (name,)
@@ -193,7 +193,7 @@ def _is_carried(builder: ProgramBuilder, output: Stream, name: str) -> bool:
     )
 
 
-def _is_moved_on(builder: ProgramBuilder, output: Stream, state: Stream, name: str) -> bool:
+def _is_moved_on(builder: ProgramBuilder, output: Signal, state: Signal, name: str) -> bool:
     """Whether an output is the state moved along one axis, with something new at an end, as a cache of frames is."""
     if name not in output.bases or not state.elements.size:
         return False

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edgernn.errors import UnsupportedModelError
-from edgernn.importers.onnx.streams.values import Stream
+from edgernn.importers.onnx.streams.values import Signal
 from edgernn.program.operations import StateRegion
 
 
@@ -57,13 +57,13 @@ class StateInputs:
             "time step (time length 1), where states may be used freely; if it is no state, say so with states={}"
         )
 
-    def can_bind(self, stream: Stream) -> bool:
+    def can_bind(self, stream: Signal) -> bool:
         """Whether a stream is a run of elements of one input of the graph, which can be a state."""
         flat = stream.elements.ravel()
         is_run = len(stream.bases) == 1 and flat.size > 0 and bool((np.diff(flat) == 1).all())
         return is_run and stream.bases[0] in (self.known if self.has_time else self.inputs)
 
-    def bind(self, stream: Stream, last: str) -> StateRegion | None:
+    def bind(self, stream: Signal, last: str) -> StateRegion | None:
         """The region of a state input that `stream` is, now owned by a recurrence whose last state is `last`.
 
         None if the stream is no run of elements of one input of the graph.

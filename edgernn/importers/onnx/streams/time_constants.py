@@ -15,7 +15,7 @@ import numpy as np
 from edgernn.importers.onnx.streams.builder import ProgramBuilder
 from edgernn.importers.onnx.streams.dimension import Dimension, Extent
 from edgernn.importers.onnx.streams.timing import CountsStepsError, NeedsWindowError, Timing
-from edgernn.importers.onnx.streams.values import Constant, Role, Stream, Tensor, has_role
+from edgernn.importers.onnx.streams.values import Constant, Role, Signal, Tensor, has_role
 
 
 def is_time_constant(tensor: Tensor | None) -> bool:
@@ -31,10 +31,10 @@ def time_extents(tensor: Tensor) -> list[Extent]:
 def has_frames_beside(constant: Tensor, tensors: Sequence[Tensor | None]) -> bool:
     """Whether a sequence of the same length is among the tensors, so that each frame meets the same constant."""
     lengths = time_extents(constant)
-    return any(isinstance(x, Stream) and x.is_known and time_extents(x) == lengths for x in tensors)
+    return any(isinstance(x, Signal) and x.is_known and time_extents(x) == lengths for x in tensors)
 
 
-def as_frames(builder: ProgramBuilder, constant: Constant) -> Stream:
+def as_frames(builder: ProgramBuilder, constant: Constant) -> Signal:
     """A constant along time as a sequence of equal frames, each at the first step at which the sequence has it.
 
     Raises

@@ -6,7 +6,7 @@ holds one time index of one batch element, so in `Tensor.elements` factors of ti
 operator that only moves numbers (Transpose, Slice, Concat, ...) moves `elements`, whatever they are:
 
 - of a `Constant` they are its numbers, or unknown extents (`Dimension`) where Shape read them;
-- of a `Stream` they are indices into the values of the step program that its `bases` name, laid end to end.
+- of a `Signal` they are indices into the values of the step program that its `bases` name, laid end to end.
 
 So a chain of such operators costs nothing, and only what an arithmetic operator reads becomes a Rearrange.
 """
@@ -139,7 +139,7 @@ class Constant(Tensor):
 
 
 @dataclass(frozen=True, eq=False)
-class Stream(Tensor):
+class Signal(Tensor):
     """A tensor that has new numbers in each step, or whenever its `timing` says."""
 
     is_known: ClassVar[bool] = True  # whether its numbers are those of the values that it is based on
@@ -148,7 +148,7 @@ class Stream(Tensor):
     timing: Timing = field(kw_only=True, default=EVERY_FRAME)
 
     @classmethod
-    def of(cls, base: str, axes: tuple[Axis, ...], timing: Timing = EVERY_FRAME) -> Stream:
+    def of(cls, base: str, axes: tuple[Axis, ...], timing: Timing = EVERY_FRAME) -> Signal:
         """All of the value `base` in its own order."""
         shape = tuple(width_of(axis) for axis in axes)
         check_step_shape(shape, base)
@@ -163,13 +163,13 @@ class Stream(Tensor):
         """Whether it belongs to the whole sequence so far, as a last frame does."""
         return self.timing.per_sequence
 
-    def timed(self, timing: Timing) -> Stream:
+    def timed(self, timing: Timing) -> Signal:
         """The same numbers, coming at other steps."""
         return replace(self, timing=timing)
 
 
 @dataclass(frozen=True, eq=False)
-class TimeSoftmax(Stream):
+class TimeSoftmax(Signal):
     """A softmax over time: `elements` are of the scores, not of the shares, which nobody knows before the end.
 
     Only a sum over time can take it (rules/over_time.py).
@@ -177,12 +177,12 @@ class TimeSoftmax(Stream):
 
     is_known: ClassVar[bool] = False
 
-    def scores(self) -> Stream:
+    def scores(self) -> Signal:
         """The scores as they are."""
-        return Stream(self.axes, self.elements, bases=self.bases, timing=self.timing)
+        return Signal(self.axes, self.elements, bases=self.bases, timing=self.timing)
 
 
-class TimePairs(Stream):
+class TimePairs(Signal):
     """Something for each two frames of a sequence, as scores of attention are; see rules/attention_ring.py."""
 
     is_known: ClassVar[bool] = False
@@ -197,7 +197,7 @@ class Frames(Tensor):
 
     item: Tensor | None = None
     count: Extent | None = None
-    rows: Stream | None = None
+    rows: Signal | None = None
 
 
 def check_step_shape(shape: tuple[int, ...], where: str) -> None:

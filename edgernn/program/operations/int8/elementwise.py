@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from edgernn.program.operations.base import Operation, Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Ports, Sizes, Weight
+from edgernn.program.operations.declaration import Attribute, Operand, Operands, Sizes, Weight
 from edgernn.program.operations.int8.base import (
     COUNT_SHIFTS,
     GATE_SCALE,
@@ -28,8 +28,8 @@ class Quantize(Operation, frozen=True, kw_only=True):
     multiplier, offset and shift of each.
     """
 
-    input_ports: ClassVar[Ports] = (Port("a", ("*size",)),)
-    output_ports: ClassVar[Ports] = (Port("y", dtype="int16", scale=Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("a", ("*size",)),)
+    output_ports: ClassVar[Operands] = (Operand("y", dtype="int16", scale=Attribute("scale")),)
 
     mean: Annotated[str, Weight(("*channels",))]
     inverse: Annotated[str, Weight(("*channels",))]
@@ -53,15 +53,15 @@ class Quantize(Operation, frozen=True, kw_only=True):
 class Dequantize(IntegerOperation, frozen=True, kw_only=True):
     """``y = q * scale`` of the input's scale: the way from the integer part of a program to float32."""
 
-    input_ports: ClassVar[Ports] = (Port("a", dtype="int16"),)
-    output_ports: ClassVar[Ports] = (Port("y"),)
+    input_ports: ClassVar[Operands] = (Operand("a", dtype="int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y"),)
 
 
 class Int8Affine(IntegerOperation, frozen=True, kw_only=True):
     """``y = x * multiplier / 2^shift + B`` for each element, with broadcasting: arithmetic with constants."""
 
-    input_ports: ClassVar[Ports] = (Port("a", ("*shape",), "int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", dtype="int16", scale=Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("a", ("*shape",), "int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", dtype="int16", scale=Attribute("scale")),)
 
     multiplier: Annotated[str, Weight(("*constants",), "int16")]
     shift: Annotated[str, Weight(("*constants",), "int8")]
@@ -82,8 +82,8 @@ class Int8Affine(IntegerOperation, frozen=True, kw_only=True):
 class Int8Binary(IntegerOperation, frozen=True, kw_only=True):
     """Two values, each rescaled to the output's format and combined; for ``Mul`` and ``Div`` the result is rescaled."""
 
-    input_ports: ClassVar[Ports] = (Port("a", ("*a_shape",), "int16"), Port("b", ("*b_shape",), "int16"))
-    output_ports: ClassVar[Ports] = (Port("y", dtype="int16", scale=Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("a", ("*a_shape",), "int16"), Operand("b", ("*b_shape",), "int16"))
+    output_ports: ClassVar[Operands] = (Operand("y", dtype="int16", scale=Attribute("scale")),)
 
     function: Literal["Add", "Sub", "Mul", "Div", "Min", "Max"]
     multipliers: tuple[int, ...]
@@ -108,8 +108,8 @@ class Int8Binary(IntegerOperation, frozen=True, kw_only=True):
 class Int8Unary(IntegerOperation, frozen=True, kw_only=True):
     """One activation of each element."""
 
-    input_ports: ClassVar[Ports] = (Port("a", dtype="int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", dtype="int16", scale=Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("a", dtype="int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", dtype="int16", scale=Attribute("scale")),)
 
     function: IntegerFunction
     scale: float

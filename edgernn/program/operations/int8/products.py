@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from edgernn.program.operations.base import Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Ports, Sizes, Weight
+from edgernn.program.operations.declaration import Attribute, Operand, Operands, Sizes, Weight
 from edgernn.program.operations.int8.base import (
     IntegerOperation,
     accumulator_bound,
@@ -19,8 +19,8 @@ MAX_OPERAND = {8: 1 << 7, 16: 1 << 15}  # magnitude, by bits
 class Int8Dense(IntegerOperation, frozen=True, kw_only=True):
     """`Dense` in integers: accumulate, rescale, add the bias, saturate."""
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "input_size"), "int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "output_size"), "int16", Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "input_size"), "int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*rows", "output_size"), "int16", Attribute("scale")),)
 
     W: Annotated[str, Weight(("output_size", "input_size"), "int8")]
     W_multiplier: Annotated[str, Weight(("output_size",), "int16")]
@@ -45,8 +45,8 @@ class Int8GroupedDense(IntegerOperation, frozen=True, kw_only=True):
     each group, (outputs, groups).
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "input_size", "groups"), "int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "output_size", "groups"), "int16", Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "input_size", "groups"), "int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*rows", "output_size", "groups"), "int16", Attribute("scale")),)
 
     W: Annotated[str, Weight(("output_size", "input_size", "groups"), "int8")]
     W_multiplier: Annotated[str, Weight(("output_size", "groups"), "int16")]
@@ -73,11 +73,11 @@ class Int8GroupedDense(IntegerOperation, frozen=True, kw_only=True):
 class Int8MatMul(IntegerOperation, frozen=True, kw_only=True):
     """`MatMul` in integers: b is read in 8 bits, a in `operand_bits`; one multiplier and shift rescale the sums."""
 
-    input_ports: ClassVar[Ports] = (
-        Port("a", ("*matrices", "n", "k"), "int16"),
-        Port("b", Attribute("b_shape"), "int16"),
+    input_ports: ClassVar[Operands] = (
+        Operand("a", ("*matrices", "n", "k"), "int16"),
+        Operand("b", Attribute("b_shape"), "int16"),
     )
-    output_ports: ClassVar[Ports] = (Port("y", ("*matrices", "n", "m"), "int16", Attribute("scale")),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*matrices", "n", "m"), "int16", Attribute("scale")),)
 
     transposed: bool = False
     operand_bits: int

@@ -13,7 +13,16 @@ import msgspec
 import numpy as np
 
 from edgernn.program.operations.base import MAX_ELEMENTS, Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Ports, Shape, Sizes, State, StateRegion, Weight
+from edgernn.program.operations.declaration import (
+    Attribute,
+    Operand,
+    Operands,
+    Shape,
+    Sizes,
+    State,
+    StateRegion,
+    Weight,
+)
 from edgernn.program.operations.int8.base import (
     GATE_SCALE,
     UNIT_SCALE,
@@ -36,8 +45,8 @@ class Int8RecurrentOperation(IntegerOperation, frozen=True, kw_only=True):
     Q3.12. `int32_state` makes the slow state, h of a GRU or c of an LSTM, int32.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", ("input_size",), "int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("hidden_size",), "int16", Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("input_size",), "int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("hidden_size",), "int16", Attribute("scale")),)
 
     gates: ClassVar[int] = 1
     functions: ClassVar[int] = 1
@@ -195,8 +204,8 @@ class Int8Lstm(Int8RecurrentOperation, frozen=True, kw_only=True):
 class Int8FineGate(IntegerOperation, frozen=True, kw_only=True):
     """``sigmoid(x)``, or ``sigmoid(-x) = 1 - sigmoid(x)`` where `complement`, from Q4.11 to int32 Q0.30."""
 
-    input_ports: ClassVar[Ports] = (Port("x", dtype="int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", dtype="int32", scale=FINE_SCALE),)
+    input_ports: ClassVar[Operands] = (Operand("x", dtype="int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", dtype="int32", scale=FINE_SCALE),)
 
     complement: bool = False
 
@@ -263,10 +272,10 @@ class Int32StateUpdate(IntegerOperation, frozen=True, kw_only=True, tag="Int8Wid
     `scale` is that of h'; the high half has 65536 times as much.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", dtype=None, many=True),)
-    output_ports: ClassVar[Ports] = (
-        Port("h", ("*shape",), "int32", Attribute("scale")),
-        Port("high", ("*shape",), "int16", Attribute("high_scale")),
+    input_ports: ClassVar[Operands] = (Operand("x", dtype=None, many=True),)
+    output_ports: ClassVar[Operands] = (
+        Operand("h", ("*shape",), "int32", Attribute("scale")),
+        Operand("high", ("*shape",), "int16", Attribute("high_scale")),
     )
 
     region: Annotated[StateRegion, State("int32", ("*shape",), Attribute("scale"), changes=False)]

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from edgernn.program.operations.base import Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Ports, Sizes, State, StateRegion, Weight
+from edgernn.program.operations.declaration import Attribute, Operand, Operands, Sizes, State, StateRegion, Weight
 from edgernn.program.operations.int8.base import (
     MIN_LOGARITHM_SHIFT,
     UNIT_SCALE,
@@ -32,8 +32,8 @@ class Int8Reduce(IntegerOperation, frozen=True, kw_only=True):
     For Max and Min `multiplier` and `shift` have no meaning and stay as they are.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", dtype="int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*kept",), "int16", Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("x", dtype="int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*kept",), "int16", Attribute("scale")),)
 
     function: Literal["Sum", "Mean", "Max", "Min"]
     axis: int = 0
@@ -82,8 +82,8 @@ class Int8RunningReduce(IntegerOperation, frozen=True, kw_only=True):
         Of x and the result.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*shape",), "int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*shape",), "int16", Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*shape",), "int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*shape",), "int16", Attribute("scale")),)
 
     function: Literal["Sum", "Mean", "Max", "Min"]
     total: Annotated[StateRegion, State(Attribute("total_dtype"), ("size",), Attribute("input_scale"))]
@@ -143,11 +143,11 @@ class Int8RunningSoftmax(IntegerOperation, frozen=True, kw_only=True):
         Of the values.
     """
 
-    input_ports: ClassVar[Ports] = (
-        Port("scores", ("groups",), "int16"),
-        Port("x", ("groups", "size"), "int16"),
+    input_ports: ClassVar[Operands] = (
+        Operand("scores", ("groups",), "int16"),
+        Operand("x", ("groups", "size"), "int16"),
     )
-    output_ports: ClassVar[Ports] = (Port("y", ("groups", "size"), "int16", Attribute("scale")),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("groups", "size"), "int16", Attribute("scale")),)
 
     reference: Annotated[StateRegion, State("int32", ("groups",), REFERENCE_SCALE)]
     total: Annotated[StateRegion, State("int64", ("groups",), WEIGHT_SCALE)]
@@ -193,8 +193,8 @@ class Int8LayerNorm(IntegerOperation, frozen=True, kw_only=True):
         As in `LayerNorm`.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size"), "int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size"), "int16", Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "size"), "int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*rows", "size"), "int16", Attribute("scale")),)
 
     epsilon: int
     norm_bits: int
@@ -221,8 +221,8 @@ class Int8LayerNorm(IntegerOperation, frozen=True, kw_only=True):
 class Int8Softmax(IntegerOperation, frozen=True, kw_only=True):
     """Softmax over the last axis, Q0.15. The multiplier brings differences of inputs to 2^-12 octaves."""
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size"), "int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size"), "int16", UNIT_SCALE),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "size"), "int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*rows", "size"), "int16", UNIT_SCALE),)
 
     multiplier: int
     shift: int
@@ -238,8 +238,8 @@ class Int8LogSoftmax(IntegerOperation, frozen=True, kw_only=True):
     The first multiplier brings differences of inputs to 2^-12 octaves, the second such octaves to the output's format.
     """
 
-    input_ports: ClassVar[Ports] = (Port("x", ("*rows", "size"), "int16"),)
-    output_ports: ClassVar[Ports] = (Port("y", ("*rows", "size"), "int16", Attribute("scale")),)
+    input_ports: ClassVar[Operands] = (Operand("x", ("*rows", "size"), "int16"),)
+    output_ports: ClassVar[Operands] = (Operand("y", ("*rows", "size"), "int16", Attribute("scale")),)
 
     multiplier: int
     shift: int

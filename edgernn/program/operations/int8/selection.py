@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from edgernn.program.operations.base import Value, Weights
-from edgernn.program.operations.declaration import Attribute, Port, Ports, Sizes
+from edgernn.program.operations.declaration import Attribute, Operand, Operands, Sizes
 from edgernn.program.operations.int8.base import (
     IntegerOperation,
 )
@@ -22,8 +22,8 @@ class Int8Compare(IntegerOperation, frozen=True, kw_only=True):
     And, Or and Xor take what is not 0 for true; multipliers and shifts then have no meaning.
     """
 
-    input_ports: ClassVar[Ports] = (Port("a", ("*a_shape",), "int16"), Port("b", ("*b_shape",), "int16"))
-    output_ports: ClassVar[Ports] = (Port("y", dtype="int16", scale=TRUTH_SCALE),)
+    input_ports: ClassVar[Operands] = (Operand("a", ("*a_shape",), "int16"), Operand("b", ("*b_shape",), "int16"))
+    output_ports: ClassVar[Operands] = (Operand("y", dtype="int16", scale=TRUTH_SCALE),)
 
     function: Literal["Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual", "And", "Or", "Xor"]
     multipliers: tuple[int, int] = (1 << 14, 1 << 14)
@@ -43,12 +43,12 @@ class Int8Compare(IntegerOperation, frozen=True, kw_only=True):
 class Int8Where(IntegerOperation, frozen=True, kw_only=True):
     """``y = a where condition is not 0, else b``, of three values of one shape; a and b have the same scale."""
 
-    input_ports: ClassVar[Ports] = (
-        Port("condition", dtype="int16"),
-        Port("a", dtype="int16"),
-        Port("b", dtype="int16"),
+    input_ports: ClassVar[Operands] = (
+        Operand("condition", dtype="int16"),
+        Operand("a", dtype="int16"),
+        Operand("b", dtype="int16"),
     )
-    output_ports: ClassVar[Ports] = (Port("y", dtype="int16", scale=Attribute("scale")),)
+    output_ports: ClassVar[Operands] = (Operand("y", dtype="int16", scale=Attribute("scale")),)
 
     scale: float
 
