@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import re
 import tomllib
@@ -110,3 +111,14 @@ def test_dependencies_of_the_runtime_are_few() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     names = {re.split(r"[<>=]", entry)[0] for entry in project["dependencies"]}
     assert names == {"numpy", "numba", "onnx", "pyserial", "click", "msgspec", "safetensors"}
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    """No two public classes of the packages share a name."""
+    found: dict[str, list[str]] = {}
+    for package in ("edgernn", "firmware_export"):
+        for path in sorted((CHECKOUT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    found.setdefault(node.name, []).append(path.name)
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}

@@ -1,9 +1,9 @@
 """Patterns of operations, written like the formulas that they stand for, and why one does not match.
 
 ``x = ValuePattern("x")`` and ``mean((x - mean(x)) ** 2)`` is a pattern of several operations. `Matcher.match` looks for
-it in what computes a value. Sums and products match in any order of their parts, products also however they are put together
-(``x * 0.5 * y`` is ``0.5 * (x * y)``); reshapes between the parts do not count. The attempt that got furthest without
-matching is kept with its reason.
+it in what computes a value. Sums and products match in any order of their parts, products also however they are put
+together (``x * 0.5 * y`` is ``0.5 * (x * y)``); reshapes between the parts do not count. The attempt that got furthest
+without matching is kept with its reason.
 
 Source: the idea is that of the rewriter of onnxscript.
 """
