@@ -15,10 +15,13 @@ from firmware_float_programs import PROGRAMS as FLOAT_PROGRAMS
 from firmware_programs import INT8_PROGRAMS, with_decisions
 from firmware_step_programs import INTEGER_PROGRAMS
 from firmware_step_programs import PROGRAMS as STEP_PROGRAMS
+from long_memory import dense_recurrence
+from single_operations import program_of
 from small_programs import cell_program, recording
 from written_out_cells import written_out
 
 import edgernn
+from edgernn.program.operations import Unary
 from edgernn.program.program import Program
 from firmware_export import export, pieces
 from firmware_export.emulators import EMULATORS, Emulator
@@ -65,6 +68,8 @@ def whole_runtime() -> dict[str, Program]:
         "running_softmax_int8": int8_feature_programs.running_softmax(2, 5),
         **{name: int8_feature_programs.PROGRAMS[name] for name in ("near-zero", "log-softmax")},
         "layer_norm": int8_feature_programs.layer_norm(2, 13, 1000, 11),
+        "inverse": program_of([(4,)], [Unary(name="y", inputs=("x0",), outputs=("y",), function="Asin")], "y"),
+        "matrices": edgernn.quantize(dense_recurrence(1, 0.999), X[:, :1], count_size=0.001),
         "wide": edgernn.quantize(written_out("lerp", slowness=0.001), X, states="s32", count_size=0.001),
     }
 

@@ -114,7 +114,8 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
 def unary(x: Array, function: str, alpha: float | None = None, beta: float | None = None) -> Array:
     """``function(x)`` for each element, by ONNX name."""
     default_alpha, default_beta, compute = UNARY[function]
-    y = compute(x, default_alpha if alpha is None else alpha, default_beta if beta is None else beta)
+    with np.errstate(invalid="ignore"):  # outside of its domain a function is NaN
+        y = compute(x, default_alpha if alpha is None else alpha, default_beta if beta is None else beta)
     return (y if function in POLES else _saturate_overflow(y, x)).astype(x.dtype, copy=False)
 
 

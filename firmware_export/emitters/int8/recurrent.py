@@ -200,6 +200,7 @@ def _with_matrix(step: StepWriter, operation: Int32StateUpdate, x: int, matrix: 
     constants = step.table(f"{matrix.W}_constants", numbers, f"{operation.name}: scales and biases")
     source = step.place(operation.inputs[x])
     row = f"{table} + ({{y}}) * {columns}, {constants} + ({{y}}) * 2"
+    step.need(f"wide_matrix{matrix.bits}_int8")
     return f"edgernn_wide_matrix{matrix.bits}({h}, {row}, {source}, {columns})"
 
 
