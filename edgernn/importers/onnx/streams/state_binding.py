@@ -22,6 +22,7 @@ from edgernn.program.metadata import STATES_KEY
 # parts of names that tell the old state from the new one
 ROLES = {"in", "out", "input", "output", "old", "new", "prev", "previous", "next", "past", "present", "initial", "init"}
 ROLES |= {"final", "last", "t", "n", "0"}
+STUCK = re.compile(r"(h|c|s|hx|cx|state|hidden|cell|mem|memory|cache)(in|out)")  # words written as one
 LETTERS = {"t", "n", "0"}  # of these roles a state may have its name
 OLD, NEW = {"old", "prev", "previous", "past"}, {"new", "next", "present"}  # enough for a name, with nothing else
 
@@ -221,15 +222,21 @@ def _same_stem(state_input: str, output: str) -> bool:
 
     Examples
     --------
-    >>> _same_stem("h0", "hn"), _same_stem("h_in_1", "h_out_1"), _same_stem("x", "y"), _same_stem("in_1", "out_1")
-    (True, True, False, False)
+    >>> _same_stem("h0", "hn"), _same_stem("h_in_1", "h_out_1"), _same_stem("hin", "hout"), _same_stem("in_1", "out_1")
+    (True, True, True, False)
     """
     is_plain = _words(state_input) and set(_words(state_input)) <= OLD and set(_words(output)) <= NEW
     return bool(_words(output) and is_plain) or bool(_stems(state_input, "0") & _stems(output, "n"))
 
 
 def _words(name: str) -> list[str]:
-    return [part for part in re.split(r"[^a-z0-9]+", name.lower()) if part]
+    """The words of a name; ``hin`` and ``stateout`` are two."""
+    parts = [part for part in re.split(r"[^a-z0-9]+", name.lower()) if part]
+    words: list[str] = []
+    for part in parts:
+        stuck = STUCK.fullmatch(part)
+        words += [part] if stuck is None else list(stuck.groups())
+    return words
 
 
 def _stems(name: str, ending: str) -> set[str]:
