@@ -60,7 +60,7 @@ def test_reserved_words_are_avoided(word: str) -> None:
 
 @given(st.lists(st.text(max_size=10), max_size=12))
 def test_names_are_unique(texts: list[str]) -> None:
-    scope = names.Names(["state"])
+    scope = names.CNames(["state"])
     chosen = [scope.add(text).lower() for text in texts]
     assert len(set(chosen)) == len(chosen)
     assert "state" not in chosen

@@ -229,7 +229,7 @@ def read_row(line: bytes, form: LineForm) -> tuple[str | None, list[ParsedValue]
     Examples
     --------
     >>> read_row(b"0.02;0,5;wave", LineForm("numbers", label=2, separator=";"))
-    ('wave', [Value(number=0.02, cause=None), Value(number=0.5, cause=None)])
+    ('wave', [ParsedValue(number=0.02, cause=None), ParsedValue(number=0.5, cause=None)])
     """
     text = plain_text(line)
     if text is None or form.label is None:

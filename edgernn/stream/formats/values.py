@@ -42,8 +42,10 @@ def read_value(text: str, decimal: str = ".") -> ParsedValue | None:
 
     Examples
     --------
-    >>> read_value("-1.5e3"), read_value("0,5", ","), read_value("N/A"), read_value("0x1F")
-    (Value(number=-1500.0, cause=None), Value(number=0.5, cause=None), Value(number=nan, cause='na'), None)
+    >>> read_value("-1.5e3"), read_value("0,5", ",")
+    (ParsedValue(number=-1500.0, cause=None), ParsedValue(number=0.5, cause=None))
+    >>> read_value("N/A"), read_value("0x1F")
+    (ParsedValue(number=nan, cause='na'), None)
     """
     if decimal == ",":
         if _COMMA_NUMBER.fullmatch(text):
